@@ -1,0 +1,38 @@
+# make demo: export, verify and measure the released model; ends with the page's path.
+# make test: linters, type checkers, then every test.
+# Both set up .venv by themselves, once; only python3.11, make and a compiler must be there.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+export OMP_WAIT_POLICY := passive
+
+.PHONY: demo test lint format clean
+
+demo: $(INSTALLED)
+	$(BIN)/ghostdepth demo
+
+test: lint
+	$(BIN)/python -m pytest --cov
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright -p device
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv .cache runs
+
+# torch comes first and alone: a plain `torch` requirement would pull gigabytes of GPU libraries.
+$(INSTALLED): pyproject.toml device/pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip==26.0
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./device -e '.[dev]'
+	touch $@

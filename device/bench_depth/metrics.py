@@ -1,0 +1,133 @@
+"""Depth metrics of the Mobile AI 2021/2022 single-image depth challenge.
+
+Source of the definitions: the challenge's public metric code (aiff22/MAI-2021-Workshop,
+depth_estimation/losses_python.py). Per image, then the mean over images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALIGNMENTS = ("none", "median", "log-affine")
+MIN_MM = 1.0
+# Reproduces the challenge's published rows: si-RMSE 0.2836 at 97 ms -> 129.
+SCORE_CONSTANT = 1.5625e-6
+
+
+@dataclass(frozen=True)
+class DepthMetrics:
+    """The metrics of one image, or their mean over several.
+
+    Attributes:
+        rmse: Root mean square error in metres; best 0.
+        si_rmse: Scale-invariant RMSE of log depth, no unit; best 0.
+        log10: Mean absolute log10 error; best 0.
+        rel: Mean absolute relative error; best 0.
+        delta_1: Share of pixels within a factor of 1.25; best 1.
+        delta_2: The same within 1.25^2.
+        delta_3: The same within 1.25^3.
+    """
+
+    rmse: float
+    si_rmse: float
+    log10: float
+    rel: float
+    delta_1: float
+    delta_2: float
+    delta_3: float
+
+    def to_dict(self) -> dict[str, float]:
+        """The metrics by name."""
+        return asdict(self)
+
+
+def depth_metrics(
+    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str = "none"
+) -> DepthMetrics | None:
+    """Compares one predicted depth map with its truth.
+
+    Args:
+        prediction_mm: HxW, any float dtype, millimetres; already of the truth's size.
+        truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+        align: `none`, `median` (prediction scaled so that the medians agree) or `log-affine`
+            (log prediction fitted to log truth by least squares: scale and exponent).
+
+    Returns:
+        The metrics, or None when no pixel of the truth is valid.
+
+    Raises:
+        ValueError: The shapes differ, or `align` is unknown.
+
+    Example:
+        >>> truth = np.full((2, 2), 2000, np.uint16)
+        >>> depth_metrics(np.full((2, 2), 2200.0), truth).rel
+        0.1
+    """
+    if prediction_mm.shape != truth_mm.shape:
+        raise ValueError(f"prediction is {prediction_mm.shape}, truth is {truth_mm.shape}")
+    truth = np.asarray(truth_mm, np.float64)
+    mask = truth > MIN_MM
+    if not mask.any():
+        return None
+    t = truth[mask]
+    p = np.maximum(np.asarray(prediction_mm, np.float64)[mask], MIN_MM)
+    p = _align(p, t, align)
+    d = np.log(p) - np.log(t)
+    ratio = np.maximum(p / t, t / p)
+    variance = float(np.mean(d**2) - np.mean(d) ** 2)
+    return DepthMetrics(
+        rmse=float(np.sqrt(np.mean(((t - p) / 1000.0) ** 2))),
+        # Rounding can push the variance of a perfect map just below zero. NaN must stay NaN.
+        si_rmse=math.sqrt(0.0 if variance < 0 else variance),
+        log10=float(np.mean(np.abs(d))) / math.log(10.0),
+        rel=float(np.mean(np.abs(p - t) / t)),
+        delta_1=float(np.mean(ratio < 1.25)),
+        delta_2=float(np.mean(ratio < 1.25**2)),
+        delta_3=float(np.mean(ratio < 1.25**3)),
+    )
+
+
+def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:
+    """The mean over images.
+
+    Raises:
+        ValueError: There is no image.
+    """
+    rows = list(per_image)
+    if not rows:
+        raise ValueError("no image with valid depth: nothing to average")
+    return DepthMetrics(
+        **{
+            f.name: math.fsum(getattr(row, f.name) for row in rows) / len(rows)
+            for f in fields(rows[0])
+        }
+    )
+
+
+def score(si_rmse: float, runtime_ms: float) -> float:
+    """The challenge's score, 2^(-20 si_rmse) / (C * runtime_ms); higher is better.
+
+    Raises:
+        ValueError: `runtime_ms` is not positive.
+    """
+    if not runtime_ms > 0:
+        raise ValueError(f"runtime must be positive, got {runtime_ms} ms")
+    return 2.0 ** (-20.0 * si_rmse) / (SCORE_CONSTANT * runtime_ms)
+
+
+def _align(p: NDArray[np.float64], t: NDArray[np.float64], align: str) -> NDArray[np.float64]:
+    if align == "none":
+        return p
+    if align == "median":
+        return p * (np.median(t) / np.median(p))
+    if align == "log-affine":
+        x, y = np.log(p), np.log(t)
+        spread = float(np.var(x))
+        slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / spread if spread > 1e-12 else 1.0
+        return np.asarray(np.exp(slope * (x - x.mean()) + y.mean()))
+    raise ValueError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")

@@ -1,0 +1,165 @@
+"""The results file: what was measured, on what, with every single time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from bench_depth.board import Board, Health
+from bench_depth.contract import ModelContract
+from bench_depth.errors import UserError
+from bench_depth.files import read_json, write_json
+from bench_depth.jsonable import build
+from bench_depth.measure import Timing
+from bench_depth.metrics import DepthMetrics
+
+SCHEMA = "bench-depth-results/1"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What holds for all models of a results file.
+
+    Attributes:
+        created: When the measuring began, ISO 8601, UTC.
+        program: Like `bench-depth 0.1.0`.
+        commit: Of the source the program runs from; None for an installed one.
+        python: Its version.
+        board: The machine.
+        threads: That each model was run with.
+        warmup: Runs before the counted ones.
+        min_runs: See `measure.Plan`.
+        min_time: See `measure.Plan`.
+    """
+
+    created: str
+    program: str
+    commit: Optional[str]
+    python: str
+    board: Board
+    threads: int
+    warmup: int
+    min_runs: int
+    min_time: float
+
+
+@dataclass(frozen=True)
+class RuntimeRecord:
+    """The runtime a model ran in; `xnnpack` is None where it means nothing or cannot be told."""
+
+    name: str
+    version: str
+    xnnpack: Optional[bool]
+
+
+@dataclass(frozen=True)
+class ImageAccuracy:
+    """The metrics of one image of a dataset."""
+
+    name: str
+    metrics: DepthMetrics
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How good the depth is.
+
+    Attributes:
+        data: The dataset folder, as it was named.
+        align: How predictions were aligned to the truth before they were compared.
+        mean: Over `images`.
+        score: The challenge's, from the mean si-RMSE and the median time of a run.
+        images: One entry per image.
+        left_out: Names of images without a valid pixel.
+    """
+
+    data: str
+    align: str
+    mean: DepthMetrics
+    score: float
+    images: list[ImageAccuracy]
+    left_out: list[str]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What was measured of one model.
+
+    Attributes:
+        file: The file's name.
+        bytes: Its size.
+        sha256: Of the file.
+        contract: What the file says of itself; None where it says nothing.
+        runtime: What it ran in.
+        input: Like `1x480x640x3 uint8`.
+        output: Like `1x480x640x1 float32`.
+        load_ms: From the file to a model that can run.
+        first_ms: The first run, which is not among the counted ones.
+        preprocess: Photo to the runtime's input.
+        invoke: The run itself; what is meant by the latency.
+        postprocess: The runtime's output to metres.
+        peak_rss_bytes: The most memory the process held while the model was loaded and ran.
+        before: The board before the first run.
+        after: The board after the last counted run.
+        accuracy: None without a dataset.
+        warnings: Codes, see `bench_depth.advice`.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+    contract: Optional[ModelContract]
+    runtime: RuntimeRecord
+    input: str
+    output: str
+    load_ms: float
+    first_ms: float
+    preprocess: Timing
+    invoke: Timing
+    postprocess: Timing
+    peak_rss_bytes: int
+    before: Health
+    after: Health
+    accuracy: Optional[Accuracy]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The content of a results file."""
+
+    context: Context
+    models: list[ModelRecord] = field(default_factory=list)
+    schema: str = SCHEMA
+
+
+def to_json(results: Results) -> str:
+    """The text of a results file."""
+    return json.dumps(asdict(results), indent=1, allow_nan=False) + "\n"
+
+
+def save(results: Results, target: Path) -> None:
+    """Writes a results file; a device or pipe (like /dev/stderr) is written to as it is.
+
+    Raises:
+        UserError: It cannot be written, or the disk is full.
+    """
+    write_json(target, asdict(results))
+
+
+def load(path: Path) -> Results:
+    """Reads a results file.
+
+    Raises:
+        UserError: It is missing, truncated, of another schema, or a field is missing or wrong.
+    """
+    value = read_json(path)
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema != SCHEMA:
+        raise UserError(f"{path} has schema {schema!r}; this program reads {SCHEMA!r}")
+    try:
+        return build(Results, value)
+    except ValueError as error:
+        raise UserError(f"{path} is not a whole results file: {error}; measure again") from error

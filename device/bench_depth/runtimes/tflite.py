@@ -1,0 +1,120 @@
+"""TensorFlow Lite under its three names: tflite_runtime, ai_edge_litert and tensorflow."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.contract import read_model_bytes
+from bench_depth.errors import MODEL_FAILED, UserError
+from bench_depth.runtimes.base import TensorSpec
+from bench_depth.tflite_file import check
+
+
+@dataclass(frozen=True)
+class TfliteRuntime:
+    """See `bench_depth.runtimes.base.Runtime`.
+
+    Attributes:
+        name: Its import name.
+        module: Where its `Interpreter` is.
+        package: Its name for pip.
+    """
+
+    name: str
+    module: str
+    package: str
+    suffix: str = ".tflite"
+
+    def load(self, path: Path, threads: int) -> _TfliteModel:
+        """See `Runtime.load`."""
+        try:
+            check(read_model_bytes(path))
+        except ValueError as error:
+            raise UserError(
+                f"{path} is damaged or truncated ({error}); copy or export it again", MODEL_FAILED
+            ) from error
+        if self.name == "tensorflow":
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        try:
+            interpreter = importlib.import_module(self.module).Interpreter(
+                model_path=str(path), num_threads=threads
+            )
+            interpreter.allocate_tensors()
+        except (ImportError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self.name} {self._version()} cannot load {path}: {_first_line(error)}; "
+                "try another --runtime, or export the file for this one",
+                MODEL_FAILED,
+            ) from error
+        return _TfliteModel(self.name, self._version(), interpreter, path)
+
+    def _version(self) -> str:
+        # The package may be there under several distribution names, or as a bare folder.
+        version = getattr(importlib.import_module(self.name), "__version__", None)
+        if version is None:
+            try:
+                version = importlib.metadata.version(self.package)
+            except importlib.metadata.PackageNotFoundError:
+                version = "of unknown version"
+        return str(version)
+
+
+class _TfliteModel:
+    """See `bench_depth.runtimes.base.LoadedModel`."""
+
+    def __init__(self, name: str, version: str, interpreter: Any, path: Path) -> None:
+        self.name = name
+        self.version = version
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self.inputs = [_spec(details) for details in inputs]
+        self.outputs = [_spec(details) for details in outputs]
+        self.xnnpack = _uses_delegate(interpreter)
+        self._interpreter = interpreter
+        self._path = path
+        self._first_input = inputs[0]["index"] if inputs else -1
+        self._first_output = outputs[0]["index"] if outputs else -1
+
+    def set_input(self, array: NDArray[Any]) -> None:
+        self._interpreter.set_tensor(self._first_input, array)
+
+    def invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self.name} {self.version} cannot run {self._path}: {_first_line(error)}",
+                MODEL_FAILED,
+            ) from error
+
+    def output(self) -> NDArray[Any]:
+        return np.asarray(self._interpreter.get_tensor(self._first_output))
+
+
+def _spec(details: dict[str, Any]) -> TensorSpec:
+    # An open axis is 1 in `shape` and -1 in `shape_signature`.
+    signature = details.get("shape_signature", details["shape"])
+    if len(signature) != len(details["shape"]):
+        signature = details["shape"]
+    shape = tuple(None if n < 0 else int(n) for n in signature)
+    return TensorSpec(shape, np.dtype(details["dtype"]).name)
+
+
+def _uses_delegate(interpreter: Any) -> Optional[bool]:
+    # XNNPACK is the one delegate that a runtime applies unasked; what it took over is a node of its
+    # own. The list of nodes is not public in any version, but in all since 2.4.
+    try:
+        return any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
+    except (AttributeError, KeyError, ValueError):
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,161 @@
+"""Reads metadata out of .tflite files and finds damaged ones, without any library.
+
+A .tflite file is a flatbuffer with root table `Model` (field numbers: TensorFlow's
+tensorflow/lite/schema/schema.fbs). TFLite 2.5 does not verify a file before it follows the
+offsets in it, so a truncated file can crash the process: `check` follows them first.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Optional
+
+_IDENTIFIER = b"TFL3"
+
+# Field numbers of the tables that are visited.
+_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS, _MODEL_METADATA = 1, 2, 4, 6
+_CODE_CUSTOM_NAME = 1
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS, _GRAPH_NAME = 0, 1, 2, 3, 4
+_TENSOR_SHAPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 2, 3, 4
+_QUANTIZATION_VECTORS = ((0, 4), (1, 4), (2, 4), (3, 8))  # min, max, scale, zero_point; bytes each
+_OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_OPTIONS = 1, 2, 4
+_BUFFER_DATA = 0
+_METADATA_NAME, _METADATA_BUFFER = 0, 1
+
+
+class _Flatbuffer:
+    """Bounds-checked access; every method raises ValueError where an offset leaves the file."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def number(self, code: str, position: int) -> int:
+        """One little-endian integer of struct's format `code`."""
+        size = struct.calcsize(code)
+        if position < 0 or position + size > len(self.data):
+            raise ValueError(f"offset {position} of {len(self.data)} bytes")
+        return int(struct.unpack_from("<" + code, self.data, position)[0])
+
+    def follow(self, position: int) -> int:
+        """The absolute position that the offset stored at `position` points to."""
+        return position + self.number("I", position)
+
+    def table(self, position: int) -> int:
+        """Checks that the table at `position` lies in the file as a whole; gives `position`."""
+        vtable = position - self.number("i", position)
+        size = self.number("H", vtable)
+        if size < 4 or size % 2 or vtable + size > len(self.data):
+            raise ValueError(f"bad table at {position}")
+        if position + self.number("H", vtable + 2) > len(self.data):
+            raise ValueError(f"the table at {position} ends behind the file")
+        return position
+
+    def field(self, table: int, index: int) -> Optional[int]:
+        """The position of a table's field; None where the field is absent."""
+        vtable = table - self.number("i", table)
+        if 4 + 2 * index + 2 > self.number("H", vtable):
+            return None
+        offset = self.number("H", vtable + 4 + 2 * index)
+        return table + offset if offset else None
+
+    def scalar(self, table: int, index: int, code: str, default: int = 0) -> int:
+        """A number field."""
+        position = self.field(table, index)
+        return default if position is None else self.number(code, position)
+
+    def subtable(self, table: int, index: int) -> Optional[int]:
+        """A table field, checked."""
+        position = self.field(table, index)
+        return None if position is None else self.table(self.follow(position))
+
+    def vector(self, table: int, index: int, item_size: int) -> tuple[int, int]:
+        """A vector field: position of its first item, number of items; (0, 0) where absent."""
+        field = self.field(table, index)
+        if field is None:
+            return 0, 0
+        start = self.follow(field)
+        count = self.number("I", start)
+        if start + 4 + count * item_size > len(self.data):
+            raise ValueError(f"{count} items at {start} end behind the file")
+        return start + 4, count
+
+    def tables(self, table: int, index: int) -> Iterator[int]:
+        """The tables of a vector-of-tables field, checked."""
+        start, count = self.vector(table, index, 4)
+        for i in range(count):
+            yield self.table(self.follow(start + 4 * i))
+
+    def bytes(self, table: int, index: int) -> bytes:
+        """A string or byte-vector field; empty where absent."""
+        start, count = self.vector(table, index, 1)
+        return self.data[start : start + count]
+
+
+def check(data: bytes) -> None:
+    """Follows every offset that a runtime follows while it loads the file.
+
+    Raises:
+        ValueError: The file is not a .tflite file, or something points outside it.
+    """
+    flat, model = _open(data)
+    if not list(flat.tables(model, _MODEL_SUBGRAPHS)):
+        raise ValueError("it holds no graph")
+    for code in flat.tables(model, _MODEL_CODES):
+        flat.bytes(code, _CODE_CUSTOM_NAME)
+    buffers = 0
+    for buffer in flat.tables(model, _MODEL_BUFFERS):
+        flat.bytes(buffer, _BUFFER_DATA)
+        buffers += 1
+    for entry in flat.tables(model, _MODEL_METADATA):
+        flat.bytes(entry, _METADATA_NAME)
+    for graph in flat.tables(model, _MODEL_SUBGRAPHS):
+        _check_graph(flat, graph, buffers)
+
+
+def _check_graph(flat: _Flatbuffer, graph: int, buffers: int) -> None:
+    tensors = 0
+    for tensor in flat.tables(graph, _GRAPH_TENSORS):
+        tensors += 1
+        flat.vector(tensor, _TENSOR_SHAPE, 4)
+        flat.bytes(tensor, _TENSOR_NAME)
+        if flat.scalar(tensor, _TENSOR_BUFFER, "I") >= buffers:
+            raise ValueError("a tensor has no buffer")
+        quantization = flat.subtable(tensor, _TENSOR_QUANTIZATION)
+        if quantization is not None:
+            for field, size in _QUANTIZATION_VECTORS:
+                flat.vector(quantization, field, size)
+    ends = [(graph, _GRAPH_INPUTS), (graph, _GRAPH_OUTPUTS)]
+    for operator in flat.tables(graph, _GRAPH_OPERATORS):
+        flat.subtable(operator, _OPERATOR_OPTIONS)
+        ends += [(operator, _OPERATOR_INPUTS), (operator, _OPERATOR_OUTPUTS)]
+    for table, field in ends:
+        start, count = flat.vector(table, field, 4)
+        if any(flat.number("i", start + 4 * i) >= tensors for i in range(count)):
+            raise ValueError("an op uses a tensor that is not there")
+    flat.bytes(graph, _GRAPH_NAME)
+
+
+def read_metadata(data: bytes, name: str) -> Optional[bytes]:
+    """The content of the metadata entry called `name`; None where there is none.
+
+    Raises:
+        ValueError: As `check`.
+    """
+    check(data)
+    flat, model = _open(data)
+    buffers = list(flat.tables(model, _MODEL_BUFFERS))
+    for entry in flat.tables(model, _MODEL_METADATA):
+        if flat.bytes(entry, _METADATA_NAME) == name.encode():
+            buffer = flat.scalar(entry, _METADATA_BUFFER, "I")
+            if buffer >= len(buffers):
+                raise ValueError("the metadata has no buffer")
+            return flat.bytes(buffers[buffer], _BUFFER_DATA)
+    return None
+
+
+def _open(data: bytes) -> tuple[_Flatbuffer, int]:
+    if data[4:8] != _IDENTIFIER:
+        raise ValueError("it is not a .tflite file: the mark TFL3 is missing")
+    flat = _Flatbuffer(data)
+    return flat, flat.table(flat.follow(0))

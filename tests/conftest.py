@@ -1,0 +1,62 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# tflrt is PyPI's mirror of tflite-runtime 2.5.0.post1 (import name tflite_runtime); its wheels end
+# at Python 3.9, and it was built against numpy 1. OpenCV asks for numpy 2 from 4.12 on.
+TFLITE25_PACKAGES = ("tflrt==2.5.0.post1", "numpy<2", "opencv-python-headless<4.12")
+
+
+@pytest.fixture(scope="session")
+def tflite25_python() -> Path:
+    """A Python 3.9 that has the real TFLite 2.5, numpy, OpenCV and `bench_depth`.
+
+    It is built once under `.cache/` and kept. Skips where Python 3.9 or the index is missing.
+    """
+    base = _python39()
+    if base is None:
+        pytest.skip("no Python 3.9 here: the real TFLite 2.5 has no wheel for a newer one")
+    key = hashlib.sha256(f"{base}{TFLITE25_PACKAGES}{REPOSITORY}".encode()).hexdigest()[:12]
+    folder = REPOSITORY / ".cache" / f"tflite25-{key}"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "ready").exists():
+            _build(base, folder)
+    return folder / "bin" / "python"
+
+
+def _python39() -> Path | None:
+    found = shutil.which("python3.9")
+    candidates = [Path(found)] if found else []
+    # pyenv's shim is there even when its version is not selected; its interpreters stand beside it.
+    candidates += sorted((Path.home() / ".pyenv" / "versions").glob("3.9.*/bin/python3.9"))
+    for python in candidates:
+        tried = subprocess.run([python, "-c", "import venv"], check=False, capture_output=True)
+        if tried.returncode == 0:
+            return python
+    return None
+
+
+def _build(base: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([base, "-m", "venv", folder], check=True, capture_output=True)
+    python = folder / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [*install, *TFLITE25_PACKAGES]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(folder)
+        pytest.skip(f"cannot install {TFLITE25_PACKAGES[0]}: {done.stderr.strip()[-300:]}")
+    (site,) = (folder / "lib").glob("python3.9/site-packages")
+    (site / "bench_depth_source.pth").write_text(f"{REPOSITORY / 'device'}\n")
+    (folder / "ready").touch()

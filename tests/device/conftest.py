@@ -1,0 +1,194 @@
+"""Tiny model files and a tiny dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import pytest
+from bench_depth.contract import METADATA_NAME, ModelContract
+
+HEIGHT, WIDTH = 48, 64
+# TensorFlow's own imports and its converter.
+THIRD_PARTY = [
+    "ignore::DeprecationWarning",
+    "ignore:.*tf.lite.Interpreter is deprecated:UserWarning",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            for entry in THIRD_PARTY:
+                item.add_marker(pytest.mark.filterwarnings(entry))
+
+
+def tiny_depth(picture: np.ndarray) -> np.ndarray:
+    """What the tiny models compute, in numpy: 1xHxWx3 pixels -> HxW metres."""
+    return picture.astype(np.float32).mean(-1)[0] / 100 + 0.5
+
+
+@pytest.fixture
+def contract() -> ModelContract:
+    return ModelContract(
+        name="tiny",
+        variant="fp32",
+        input_height=HEIGHT,
+        input_width=WIDTH,
+        input_dtype="float32",
+        input_layout="NHWC",
+        input_color="RGB",
+        input_range=(0, 255),
+        output_height=HEIGHT,
+        output_width=WIDTH,
+        output_dtype="float32",
+        output_layout="NHWC",
+        output_quantity="depth",
+        output_unit="m",
+        output_range=(0.5, 3.05),
+        minimum_runtime="1.5.0",
+        checkpoint_sha256="0" * 64,
+        training_data="none",
+        metrics={"si_rmse": 0.25},
+        created_by="a test",
+    )
+
+
+class TfliteMaker(Protocol):
+    def __call__(
+        self,
+        path: Path,
+        contract: ModelContract | None = None,
+        shapes: tuple[tuple[int | None, ...], ...] = ...,
+        dtype: str = ...,
+        outputs: int = ...,
+    ) -> Path: ...
+
+
+@pytest.fixture(scope="session")
+def make_tflite() -> TfliteMaker:
+    """Writes a .tflite file with TensorFlow; with a contract put in by TensorFlow's own classes."""
+    cache: dict[Any, bytes] = {}
+
+    def make(
+        path: Path,
+        contract: ModelContract | None = None,
+        shapes: tuple[tuple[int | None, ...], ...] = ((1, HEIGHT, WIDTH, 3),),
+        dtype: str = "float32",
+        outputs: int = 1,
+    ) -> Path:
+        key = (shapes, dtype, outputs)
+        if key not in cache:
+            cache[key] = _convert(shapes, dtype, outputs)
+        data = cache[key]
+        path.write_bytes(data if contract is None else _with_contract(data, contract.to_json()))
+        return path
+
+    return make
+
+
+def _convert(shapes: tuple[tuple[int | None, ...], ...], dtype: str, outputs: int) -> bytes:
+    import tensorflow as tf
+
+    class Tiny(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec(shape, dtype) for shape in shapes])
+        def run(self, *pictures: Any) -> Any:
+            total = sum(tf.cast(p, tf.float32) for p in pictures)
+            mean = tf.reduce_mean(total, -1, keepdims=True)
+            return [mean / 100.0 + 0.5 + i for i in range(outputs)]
+
+    module = Tiny()
+    concrete = module.run.get_concrete_function()
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+
+
+def _with_contract(data: bytes, text: str) -> bytes:
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(text.encode(), np.uint8)
+    entry.name, entry.buffer = METADATA_NAME.encode(), len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.fixture(scope="session")
+def tiny_tflite(make_tflite: TfliteMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1x48x64x3 float32 -> 1x48x64x1 float32, without a contract."""
+    return make_tflite(tmp_path_factory.mktemp("models") / "tiny.tflite")
+
+
+class OnnxMaker(Protocol):
+    def __call__(
+        self,
+        path: Path,
+        contract: ModelContract | None = None,
+        shape: tuple[int | str, ...] = ...,
+        factor: float = ...,
+    ) -> Path: ...
+
+
+@pytest.fixture(scope="session")
+def make_onnx() -> OnnxMaker:
+    """Writes an .onnx file with `onnx.helper`."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    def make(
+        path: Path,
+        contract: ModelContract | None = None,
+        shape: tuple[int | str, ...] = (1, HEIGHT, WIDTH, 3),
+        factor: float = 0.01,
+    ) -> Path:
+        axes = helper.make_tensor("axes", TensorProto.INT64, [1], [-1])
+        numbers = [
+            helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]),
+            helper.make_tensor("offset", TensorProto.FLOAT, [], [0.5]),
+        ]
+        nodes = [
+            helper.make_node("ReduceMean", ["picture", "axes"], ["mean"], keepdims=1),
+            helper.make_node("Mul", ["mean", "factor"], ["scaled"]),
+            helper.make_node("Add", ["scaled", "offset"], ["depth"]),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "tiny",
+            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("depth", TensorProto.FLOAT, (*shape[:-1], 1))],
+            [axes, *numbers],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        if contract is not None:
+            helper.set_model_props(model, {"other": "x", METADATA_NAME: contract.to_json()})
+        onnx.save(model, path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Four random photos of 96x128 with depth within 15 % of what the tiny models say."""
+    rng = np.random.default_rng(1)
+    for name in ("a", "b", "c", "d"):
+        photo = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (128, 96))
+        truth = 1000 * tiny_depth(photo[np.newaxis]) * rng.uniform(0.85, 1.15, photo.shape[:2])
+        for folder, image in (("rgb", photo[..., ::-1]), ("depth", truth.astype(np.uint16))):
+            path = tmp_path / "data" / folder / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def onnx_with_contract(make_onnx: OnnxMaker, contract: ModelContract, tmp_path: Path) -> Path:
+    return make_onnx(tmp_path / "tiny.onnx", dataclasses.replace(contract, minimum_runtime="1.12"))
