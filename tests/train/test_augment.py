@@ -1,0 +1,68 @@
+"""Augmentation keeps a pair's geometry honest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ghostdepth_train.augment import augment, recolour, zoom_crop
+from ghostdepth_train.config import AugmentConfig
+
+STILL = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
+
+
+def wall(distance: float, size: tuple[int, int] = (120, 160)) -> tuple[np.ndarray, np.ndarray]:
+    """A pinhole camera's view of a square 1 m wide, in front of a far, dark background."""
+    height, width = size
+    focal = 0.8 * width
+    y, x = np.mgrid[:height, :width]
+    inside = (np.abs(x - width / 2 + 0.5) <= focal * 0.5 / distance) & (
+        np.abs(y - height / 2 + 0.5) <= focal * 0.5 / distance
+    )
+    rgb = np.where(inside[..., None], 200, 20).astype(np.uint8).repeat(3, axis=2)
+    return rgb, np.where(inside, distance, 8.0).astype(np.float32)
+
+
+def test_zooming_shows_the_scene_from_nearer() -> None:
+    rgb, depth = wall(4.0)
+    _, zoomed = zoom_crop(rgb, depth, 2.0, (0.5, 0.5), depth.shape)
+    _, expected = wall(2.0)
+    square = zoomed == 2.0
+    assert square.sum() == pytest.approx((expected == 2.0).sum(), rel=0.05)
+
+
+def test_depth_is_never_averaged() -> None:
+    rgb, depth = wall(3.0)
+    _, small = zoom_crop(rgb, depth, 1.3, (0.2, 0.7), (37, 53))
+    assert set(np.unique(np.round(small * 1.3, 4))) <= {3.0, 8.0}
+
+
+def test_flip_mirrors_photo_and_depth_together() -> None:
+    rng = np.random.default_rng(0)
+    depth = rng.random((24, 32)).astype(np.float32) + 1
+    rgb = (depth[..., None] * 100).astype(np.uint8).repeat(3, axis=2)
+    config = STILL.model_copy(update={"flip": 1.0})
+    flipped_rgb, flipped_depth = augment(rgb, depth, (24, 32), config, rng)
+    np.testing.assert_array_equal(flipped_rgb, rgb[:, ::-1])
+    np.testing.assert_array_equal(flipped_depth, depth[:, ::-1])
+
+
+def test_unknown_depth_stays_unknown() -> None:
+    rgb, depth = wall(3.0)
+    depth[:30] = 0
+    _, zoomed = zoom_crop(rgb, depth, 1.5, (0, 0), depth.shape)
+    assert (zoomed[:40] == 0).all()
+
+
+def test_recolour_leaves_shapes_and_range() -> None:
+    rgb, _ = wall(3.0)
+    changed = recolour(rgb, 0.5, np.random.default_rng(3))
+    assert changed.shape == rgb.shape
+    assert changed.dtype == np.uint8
+    assert (changed != rgb).any()
+
+
+def test_nothing_to_change_changes_nothing() -> None:
+    rgb, depth = wall(3.0)
+    same_rgb, same_depth = augment(rgb, depth, depth.shape, STILL, np.random.default_rng(0))
+    np.testing.assert_array_equal(same_rgb, rgb)
+    np.testing.assert_array_equal(same_depth, depth)

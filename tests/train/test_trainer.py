@@ -1,0 +1,172 @@
+"""The training loop: it learns, survives kill -9, and refuses what would mix two runs."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from bench_depth.errors import UserError
+from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.data import read_split
+from ghostdepth_train.ema import Ema
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.trainer import RunOptions, Trainer, learning_rate
+
+
+def trainer(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> Trainer:
+    return Trainer(config, read_split(data), RunOptions(out, "t", "test", workers=0, resume=resume))
+
+
+def same_tensors(a: Path, b: Path) -> None:
+    first, second = read_tensors(a)[0], read_tensors(b)[0]
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        torch.testing.assert_close(value, second[key], rtol=0, atol=0, msg=key)
+
+
+def test_training_beats_the_untrained_network(data: Path, config: TrainConfig) -> None:
+    longer = config.model_copy(update={"epochs": 20, "eval_every": 20, "learning_rate": 0.01})
+    run = trainer(longer, data, data.parent / "run")
+    before = evaluate(run.network, run.split.val)
+    after = run.run()[-1]
+    assert after["si_rmse"] < 0.7 * before.si_rmse
+
+
+def test_a_run_leaves_checkpoints_and_logs(data: Path, config: TrainConfig) -> None:
+    out = data.parent / "run"
+    history = trainer(config, data, out).run()
+    rows = list(csv.DictReader((out / "log.csv").read_text().splitlines()))
+    assert [float(r["si_rmse"]) for r in rows] == [r["si_rmse"] for r in history]
+    best = load_checkpoint(out / "best").metrics["validation"]
+    assert best["si_rmse"] == min(r["si_rmse"] for r in history)
+    assert list((out / "tensorboard").glob("events.*"))
+    assert (out / "train.json").is_file()
+
+
+def test_saved_metrics_are_those_of_the_saved_network(data: Path, config: TrainConfig) -> None:
+    out = data.parent / "run"
+    trainer(config, data, out).run()
+    loaded = load_checkpoint(out / "last")
+    metrics = evaluate(loaded.network, read_split(data).val).to_dict()
+    assert metrics == pytest.approx({k: loaded.metrics["validation"][k] for k in metrics}, rel=1e-5)
+
+
+class _StopHere(Exception):  # noqa: N818
+    pass
+
+
+def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
+    data: Path, config: TrainConfig
+) -> None:
+    whole, broken = data.parent / "whole", data.parent / "broken"
+    trainer(config, data, whole).run()
+
+    def stop(done: int, *_: float) -> None:
+        if done == 4:
+            raise _StopHere
+
+    with pytest.raises(_StopHere):
+        trainer(config, data, broken).run(stop)
+    trainer(config, data, broken, resume=True).run()
+    same_tensors(whole / "last" / "training.safetensors", broken / "last" / "training.safetensors")
+    same_tensors(whole / "best" / "model.safetensors", broken / "best" / "model.safetensors")
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path) -> None:
+    def command(out: Path, *more: str) -> list[str]:
+        # The command line itself, with a worker process, as a user has it.
+        start = "from ghostdepth_export.cli import main; main()"
+        arguments = ["train", "--config", "tiny", "--epochs", "4", "--data", str(data)]
+        return [sys.executable, "-c", start, *arguments, "--out", str(out), *more]
+
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    whole, broken = data.parent / "whole", data.parent / "broken"
+    subprocess.run(command(whole), check=True, env=environment, capture_output=True)
+    process = subprocess.Popen(
+        command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    state = broken / "last" / "training.safetensors"
+    while not state.exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
+    same_tensors(whole / "last" / "training.safetensors", state)
+    left = [p for p in broken.rglob(".*") if p.is_file()]
+    assert len(left) <= 1, f"a kill may leave one temporary file at most, found {left}"
+
+
+def test_an_existing_run_is_not_overwritten(data: Path, config: TrainConfig) -> None:
+    out = data.parent / "run"
+    trainer(config.model_copy(update={"epochs": 1}), data, out).run()
+    with pytest.raises(UserError, match="--resume"):
+        trainer(config, data, out)
+
+
+def test_resume_with_another_config_names_the_field(data: Path, config: TrainConfig) -> None:
+    out = data.parent / "run"
+    trainer(config.model_copy(update={"epochs": 1}), data, out).run()
+    other = config.model_copy(update={"epochs": 1, "learning_rate": 0.5})
+    with pytest.raises(UserError, match="another learning_rate"):
+        trainer(other, data, out, resume=True)
+
+
+def test_truncated_state_is_a_clear_line(data: Path, config: TrainConfig) -> None:
+    out = data.parent / "run"
+    trainer(config.model_copy(update={"epochs": 1}), data, out).run()
+    state = out / "last" / "training.safetensors"
+    state.write_bytes(state.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"training\.safetensors.*truncated"):
+        trainer(config.model_copy(update={"epochs": 1}), data, out, resume=True)
+
+
+def test_divergence_stops_the_run(data: Path, config: TrainConfig) -> None:
+    run = trainer(config, data, data.parent / "run")
+    with torch.no_grad():
+        run.network.head.bias.fill_(float("nan"))  # type: ignore[union-attr]
+    with pytest.raises(UserError, match="the loss became nan in epoch 1, step 1"):
+        run.run()
+    assert not (data.parent / "run" / "last").exists()
+
+
+def test_learning_rate_rises_linearly_then_falls_as_half_a_cosine() -> None:
+    from ghostdepth_train.config import load_train_config
+
+    config = load_train_config("tiny", {"epochs": 11, "warmup_epochs": 1, "learning_rate": 1.0})
+    rates = [learning_rate(step, 10, config) for step in range(110)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
+    for rate in rates[10:]:
+        assert rate == pytest.approx(scheduler.get_last_lr()[0], abs=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_ema_equals_torchs_averaged_model() -> None:
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    ema = Ema(model, 0.9)
+    theirs = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    theirs.update_parameters(model)
+    for _ in range(5):
+        with torch.no_grad():
+            model[0].weight.normal_()
+            model[1].running_mean.normal_()  # type: ignore[operator, union-attr]
+        ema.update(model, step=10**6)
+        theirs.update_parameters(model)
+    for key, value in theirs.module.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(ema.shadow[key], value)

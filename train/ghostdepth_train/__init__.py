@@ -1,0 +1,1 @@
+"""The network, the data, the losses and the training loop."""

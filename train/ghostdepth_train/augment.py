@@ -1,0 +1,97 @@
+"""Changes of a training pair that keep its geometry honest."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostdepth_train.config import AugmentConfig
+
+Photo = NDArray[np.uint8]
+Depth = NDArray[np.float32]
+
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def augment(
+    rgb: Photo, depth: Depth, size: tuple[int, int], config: AugmentConfig, rng: np.random.Generator
+) -> tuple[Photo, Depth]:
+    """Flips, zooms and recolours one pair.
+
+    Args:
+        rgb: HxWx3 uint8.
+        depth: HxW metres, 0 = unknown.
+        size: Height and width of the result.
+        config: What may be changed, and how much.
+        rng: Where the chance comes from.
+
+    Returns:
+        The pair at `size`.
+    """
+    zoom = rng.uniform(1.0, config.zoom)
+    rgb, depth = zoom_crop(rgb, depth, zoom, (rng.random(), rng.random()), size, rng.random() < 0.5)
+    if rng.random() < config.flip:
+        rgb, depth = np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(depth[:, ::-1])
+    if config.colour:
+        rgb = recolour(rgb, config.colour, rng)
+    if config.noise:
+        sigma = rng.uniform(0, config.noise)
+        noisy = rgb + rng.normal(0, sigma, rgb.shape).astype(np.float32)
+        rgb = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return rgb, depth
+
+
+def zoom_crop(
+    rgb: Photo,
+    depth: Depth,
+    zoom: float,
+    place: tuple[float, float],
+    size: tuple[int, int],
+    smooth: bool = True,
+) -> tuple[Photo, Depth]:
+    """Cuts a window 1/zoom as large, enlarges it to `size` and divides the depth by `zoom`.
+
+    What fills more of the picture through the same lens stands nearer: a pinhole camera of focal
+    length f sees a width X at depth Z as f X / Z, so enlarging by s is the view from Z / s.
+
+    Args:
+        rgb: HxWx3 uint8.
+        depth: HxW metres, 0 = unknown.
+        zoom: At least 1.
+        place: Where the window lies, 0..1 from top and from left.
+        size: Height and width of the result.
+        smooth: Average over the source's pixels (area), or take bilinear samples, as the
+            exported graph does.
+
+    Returns:
+        The pair at `size`. Depth is sampled, never averaged: no depth appears between two objects.
+    """
+    height, width = depth.shape
+    h, w = max(1, round(height / zoom)), max(1, round(width / zoom))
+    top, left = round(place[0] * (height - h)), round(place[1] * (width - w))
+    rgb = rgb[top : top + h, left : left + w]
+    depth = depth[top : top + h, left : left + w]
+    how = cv2.INTER_AREA if smooth and h >= size[0] else cv2.INTER_LINEAR
+    photo = cv2.resize(rgb, (size[1], size[0]), interpolation=how)
+    near = cv2.resize(depth, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(photo, np.uint8), np.asarray(near / zoom, np.float32)
+
+
+def recolour(rgb: Photo, strength: float, rng: np.random.Generator) -> Photo:
+    """Random white balance, saturation, contrast, brightness and gamma, in this order.
+
+    Args:
+        rgb: HxWx3 uint8.
+        strength: 0..1; the largest relative change.
+        rng: Where the chance comes from.
+    """
+    x = rgb.astype(np.float32) / 255
+    x = x * rng.uniform(1 - strength / 3, 1 + strength / 3, 3).astype(np.float32)
+    grey = (x @ _GREY)[..., None]
+    x = grey + (x - grey) * np.float32(rng.uniform(1 - strength, 1 + strength))
+    middle = x.mean()
+    x = middle + (x - middle) * np.float32(rng.uniform(1 - strength, 1 + strength))
+    x = x * np.float32(rng.uniform(1 - strength, 1 + strength))
+    x = np.clip(x, 0, 1) ** np.float32(rng.uniform(1 - strength, 1 + strength))
+    return np.asarray(np.rint(x * 255), np.uint8)

@@ -1,0 +1,186 @@
+"""The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json`.
+
+What is needed to go on training lies beside them in `training.safetensors` (see `trainer.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_depth.errors import UserError
+from bench_depth.files import atomic_path, read_json, write_json
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ghostdepth_train.config import NetworkConfig, parse_config
+from ghostdepth_train.network import DepthNet
+
+WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
+SCHEMA = "ghostdepth-checkpoint/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and what is known of it.
+
+    Attributes:
+        name: What its exported files are called.
+        network: In eval mode, on the CPU.
+        training_data: One line: what it was trained on, and under which terms.
+        metrics: Validation metrics and whatever else was recorded; JSON values.
+        sha256: Of `model.safetensors`.
+    """
+
+    name: str
+    network: DepthNet
+    training_data: str
+    metrics: dict[str, Any]
+    sha256: str
+
+    @property
+    def config(self) -> NetworkConfig:
+        """The network as plain numbers."""
+        return self.network.config
+
+
+def save_checkpoint(
+    folder: Path,
+    network: DepthNet,
+    *,
+    name: str,
+    training_data: str,
+    metrics: dict[str, Any],
+    half: bool = False,
+) -> None:
+    """Writes the three files, each in one piece.
+
+    Args:
+        folder: Made where missing.
+        network: Its config and weights are saved.
+        name: What its exported files will be called.
+        training_data: One line: what it was trained on, and under which terms.
+        metrics: JSON values.
+        half: Store the convolutions' weights in 16 bits, for releases: half the file. Biases and
+            batch norm, whose variances can leave that range, stay in 32.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half:
+        weights = {k: v.half() if v.ndim > 1 else v for k, v in weights.items()}
+    write_tensors(folder / WEIGHTS, weights)
+    write_json(
+        folder / CONFIG,
+        {
+            "schema": SCHEMA,
+            "name": name,
+            "training_data": training_data,
+            "network": network.config.model_dump(mode="json"),
+        },
+    )
+    write_json(folder / METRICS, metrics)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Reads a checkpoint folder.
+
+    Raises:
+        UserError: A file is missing, truncated, of another network, or holds NaN.
+    """
+    folder = Path(folder)
+    if not (folder / WEIGHTS).is_file():
+        hint = f"; did you mean {folder / 'best'}?" if (folder / "best" / WEIGHTS).is_file() else ""
+        raise UserError(f"{folder} is not a checkpoint folder: it has no {WEIGHTS}{hint}")
+    value = read_json(folder / CONFIG)
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise UserError(f"{folder / CONFIG} is not a {SCHEMA} file")
+    config = parse_config(NetworkConfig, value.get("network"), str(folder / CONFIG))
+    weights, _ = read_tensors(folder / WEIGHTS)
+    network = DepthNet(config)
+    load_weights(network, weights, folder / WEIGHTS)
+    metrics = read_json(folder / METRICS) if (folder / METRICS).is_file() else {}
+    return Checkpoint(
+        name=str(value.get("name", folder.name)),
+        network=network.eval(),
+        training_data=str(value.get("training_data", "unknown")),
+        metrics=metrics,
+        sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+    )
+
+
+def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Path) -> None:
+    """Copies `weights` into the network.
+
+    Raises:
+        UserError: Keys or shapes are not the network's, or a value is NaN or infinite.
+    """
+    own = network.state_dict()
+    for key in sorted(own.keys() ^ weights.keys()):
+        what = "lacks" if key in own else "has the unknown"
+        raise UserError(f"{where} {what} tensor {key}; it belongs to another network config")
+    for key, tensor in weights.items():
+        if tensor.shape != own[key].shape:
+            raise UserError(
+                f"{where}: {key} is {tuple(tensor.shape)}, the config says {tuple(own[key].shape)}"
+            )
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UserError(
+                f"{where}: {key} holds NaN or infinity; the training diverged, "
+                "go back to an earlier checkpoint or lower the learning rate"
+            )
+    network.load_state_dict(weights)
+
+
+def load_imagenet(network: DepthNet, path: Path) -> None:
+    """Loads a timm `ghostnet_*` ImageNet state dict (.safetensors or .pth) into the encoder.
+
+    The classifier's keys are left aside.
+
+    Raises:
+        UserError: The file cannot be read, or its widths are not the encoder's.
+    """
+    if path.suffix == ".safetensors":
+        weights, _ = read_tensors(path)
+    else:
+        try:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises half a dozen kinds for a bad file
+            raise UserError(f"cannot read weights from {path}: {error}") from error
+    wanted = network.encoder.state_dict().keys()
+    load_weights(network.encoder, {k: v for k, v in weights.items() if k in wanted}, path)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], note: Any = None) -> None:
+    """Writes a safetensors file in one piece; `note` is any JSON value, kept in its header.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    header = None if note is None else {"note": json.dumps(note)}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary, header)
+        except SafetensorError as error:
+            raise UserError(f"cannot write {path}: {error}; check free space") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """Reads a safetensors file and its note.
+
+    Raises:
+        UserError: The file is missing, truncated or not a safetensors file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            note = (file.metadata() or {}).get("note")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot read {path}: {error}; it may be truncated") from error
+    return tensors, None if note is None else json.loads(note)

@@ -1,0 +1,291 @@
+"""Everything that can be set, as plain numbers that survive a round trip through JSON.
+
+A named config is a YAML file in `configs/`. There one may write the encoder as
+`{width_multiplier: 1.0, se: true}`; it is expanded to explicit layer widths when it is read, so
+that a checkpoint's `config.json` always spells every width out and a pruned network is just
+another config.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pydantic
+import yaml
+from bench_depth.errors import UserError
+
+C = TypeVar("C", bound=pydantic.BaseModel)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class _Config(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class BlockConfig(_Config):
+    """One ghost bottleneck.
+
+    Attributes:
+        kernel: Size of the depthwise kernel of a stride-2 block and of its shortcut.
+        mid: Channels after the first (expanding) ghost module.
+        out: Channels after the second (projecting) ghost module.
+        stride: 1 or 2.
+        se: Channels inside the squeeze-and-excite gate; 0 = no gate.
+    """
+
+    kernel: Literal[3, 5]
+    mid: int = pydantic.Field(gt=0)
+    out: int = pydantic.Field(gt=0)
+    stride: Literal[1, 2] = 1
+    se: int = pydantic.Field(default=0, ge=0)
+
+
+# GhostNet (Han et al. 2020), table 1: kernel, expansion, out, SE?, stride; one row a stage.
+_PAPER_STAGES = (
+    ((3, 16, 16, 0, 1),),
+    ((3, 48, 24, 0, 2),),
+    ((3, 72, 24, 0, 1),),
+    ((5, 72, 40, 1, 2),),
+    ((5, 120, 40, 1, 1),),
+    ((3, 240, 80, 0, 2),),
+    (
+        (3, 200, 80, 0, 1),
+        (3, 184, 80, 0, 1),
+        (3, 184, 80, 0, 1),
+        (3, 480, 112, 1, 1),
+        (3, 672, 112, 1, 1),
+    ),
+    ((5, 672, 160, 1, 2),),
+    (
+        (5, 960, 160, 0, 1),
+        (5, 960, 160, 1, 1),
+        (5, 960, 160, 0, 1),
+        (5, 960, 160, 1, 1),
+    ),
+)
+
+
+def make_divisible(value: float, divisor: int = 4) -> int:
+    """Rounds a width to a multiple of `divisor`, never more than 10 % below `value`."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+class EncoderConfig(_Config):
+    """A GhostNet encoder, layer by layer.
+
+    Attributes:
+        stem: Channels of the first convolution.
+        stages: Blocks, grouped as in the paper (and as the state dict's keys `blocks.i.j`).
+        padding: Where a stride-2 convolution puts its zeros: `same` as TensorFlow does (no PAD op
+            in the exported file), `symmetric` as torch and timm do.
+    """
+
+    stem: int = pydantic.Field(gt=0)
+    stages: tuple[tuple[BlockConfig, ...], ...]
+    padding: Literal["same", "symmetric"] = "same"
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "width_multiplier" in value:
+            rest = dict(value)
+            width, se = rest.pop("width_multiplier"), rest.pop("se", True)
+            if not isinstance(width, (int, float)) or not 0 < width <= 4:
+                raise ValueError(f"width_multiplier must be in (0, 4], got {width}")
+            return {**ghostnet_widths(width, se=se), **rest}
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _strides(self) -> EncoderConfig:
+        total = 2
+        for stage in self.stages:
+            for index, block in enumerate(stage):
+                if block.stride == 2 and index:
+                    raise ValueError("only the first block of a stage may have stride 2")
+                total *= block.stride
+        if total != 32:
+            raise ValueError(f"the encoder's strides multiply to {total}, must be 32")
+        return self
+
+
+def ghostnet_widths(width_multiplier: float, *, se: bool = True) -> dict[str, Any]:
+    """The paper's encoder at a width multiplier, as the fields of `EncoderConfig`."""
+    stages = []
+    for rows in _PAPER_STAGES:
+        stage = []
+        for kernel, expansion, out, has_se, stride in rows:
+            mid = make_divisible(expansion * width_multiplier)
+            stage.append(
+                {
+                    "kernel": kernel,
+                    "mid": mid,
+                    "out": make_divisible(out * width_multiplier),
+                    "stride": stride,
+                    "se": make_divisible(mid * 0.25) if has_se and se else 0,
+                }
+            )
+        stages.append(stage)
+    return {"stem": make_divisible(16 * width_multiplier), "stages": stages}
+
+
+class DecoderConfig(_Config):
+    """A top-down decoder that adds one skip a level.
+
+    Attributes:
+        widths: Channels at stride 16, 8, 4, 2 of the input, coarsest first; its length decides
+            the output stride (4 widths: stride 2; 3 widths: stride 4; ...).
+    """
+
+    widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(min_length=1, max_length=4)
+
+    @property
+    def output_stride(self) -> int:
+        """Input pixels per pixel of the head's output, along each axis."""
+        return 32 >> len(self.widths)
+
+
+class NetworkConfig(_Config):
+    """The whole network as plain numbers.
+
+    Attributes:
+        input_height: Rows the network works on (the camera's picture is resized to it).
+        input_width: Columns.
+        encoder: The encoder.
+        decoder: The decoder.
+        depth_encoding: What the head's single channel holds: `log` depth or `inverse` depth.
+        depth_min: Nearest depth the network can give, metres.
+        depth_max: Farthest, metres.
+        mean: Subtracted from RGB / 255.
+        std: Divides the difference.
+    """
+
+    input_height: int = pydantic.Field(default=128, ge=32)
+    input_width: int = pydantic.Field(default=160, ge=32)
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    depth_encoding: Literal["log", "inverse"] = "log"
+    depth_min: float = pydantic.Field(default=0.3, gt=0)
+    depth_max: float = pydantic.Field(default=12.0, gt=0)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @pydantic.model_validator(mode="after")
+    def _range(self) -> NetworkConfig:
+        if self.depth_min >= self.depth_max:
+            raise ValueError(f"depth_min {self.depth_min} is not below depth_max {self.depth_max}")
+        return self
+
+
+class AugmentConfig(_Config):
+    """Changes of a training pair; all probabilities and ranges are per image.
+
+    Attributes:
+        flip: Probability of a left-right flip.
+        zoom: Largest enlargement; the depth is divided by the enlargement drawn.
+        colour: Strength of brightness, contrast, gamma, saturation and white-balance changes.
+        noise: Largest standard deviation of added Gaussian noise, in grey levels of 255.
+    """
+
+    flip: float = pydantic.Field(default=0.5, ge=0, le=1)
+    zoom: float = pydantic.Field(default=1.5, ge=1, le=4)
+    colour: float = pydantic.Field(default=0.3, ge=0, lt=1)
+    noise: float = pydantic.Field(default=4.0, ge=0)
+
+
+class LossConfig(_Config):
+    """The mix of losses (see `losses.py`).
+
+    Attributes:
+        silog: Weight of the scale-invariant log loss.
+        silog_lambda: Share of the mean error that is forgiven; 1 = fully scale-invariant.
+        gradient: Weight of the multi-scale gradient loss.
+        gradient_scales: Number of scales, each half the one before.
+    """
+
+    silog: float = pydantic.Field(default=1.0, ge=0)
+    silog_lambda: float = pydantic.Field(default=0.5, ge=0, le=1)
+    gradient: float = pydantic.Field(default=0.5, ge=0)
+    gradient_scales: int = pydantic.Field(default=4, ge=1, le=6)
+
+
+class TrainConfig(_Config):
+    """A whole training run.
+
+    Attributes:
+        network: The network to train.
+        augment: Changes of the training pairs.
+        loss: The mix of losses.
+        epochs: Passes over the training set.
+        batch_size: Images a step, per process.
+        learning_rate: Peak rate of AdamW.
+        warmup_epochs: Linear rise to the peak; a cosine to zero follows.
+        weight_decay: Decoupled decay of the convolutions' weights.
+        ema_decay: Decay of the averaged weights, which are what is evaluated and saved.
+        clip_norm: Largest norm of the whole gradient; 0 = no clipping.
+        eval_every: Epochs between evaluations (the last epoch is always evaluated).
+        seed: Of initialisation, order and augmentation.
+    """
+
+    network: NetworkConfig
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    epochs: int = pydantic.Field(default=100, ge=1)
+    batch_size: int = pydantic.Field(default=8, ge=1)
+    learning_rate: float = pydantic.Field(default=2e-3, gt=0)
+    warmup_epochs: float = pydantic.Field(default=3.0, ge=0)
+    weight_decay: float = pydantic.Field(default=0.02, ge=0)
+    ema_decay: float = pydantic.Field(default=0.998, ge=0, lt=1)
+    clip_norm: float = pydantic.Field(default=5.0, ge=0)
+    eval_every: int = pydantic.Field(default=1, ge=1)
+    seed: int = pydantic.Field(default=0, ge=0)
+
+
+def config_names() -> list[str]:
+    """The names of the configs that come with the package."""
+    folder = resources.files("ghostdepth_train") / "configs"
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_train_config(name: str, changes: dict[str, Any] | None = None) -> TrainConfig:
+    """Reads a config by its name or its path.
+
+    Args:
+        name: One of `config_names()`, or the path of a YAML file.
+        changes: Top-level fields that override the file's.
+
+    Raises:
+        UserError: No such config, not YAML, or a field is unknown or out of range.
+    """
+    if name in config_names():
+        text = (resources.files("ghostdepth_train") / "configs" / f"{name}.yaml").read_text()
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        known = ", ".join(config_names())
+        raise UserError(f"unknown config {name!r}: neither a file nor one of: {known}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"config {name} is not valid YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"config {name} is not a mapping of fields")
+    return parse_config(TrainConfig, {**value, **(changes or {})}, f"config {name}")
+
+
+def parse_config(kind: type[C], value: Any, where: str) -> C:
+    """Checks `value` against a config class.
+
+    Raises:
+        UserError: A field is unknown, missing or out of range; the line names it.
+    """
+    try:
+        return kind.model_validate(value)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "it"
+        raise UserError(f"{where}: {field}: {first['msg']}") from error

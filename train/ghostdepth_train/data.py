@@ -1,0 +1,124 @@
+"""From dataset folders to batches, the same ones whenever they are asked for.
+
+Every random choice is drawn from (seed, epoch, index), so that a run that was killed goes on with
+exactly the batches it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bench_depth.dataset import Pair, list_pairs, read_pair
+from bench_depth.errors import UserError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ghostdepth_train.augment import augment
+from ghostdepth_train.config import AugmentConfig
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and validation pairs of one data folder."""
+
+    train: list[Pair]
+    val: list[Pair]
+
+
+def read_split(data: Path, val: Path | None = None) -> Split:
+    """Finds both sets: `data/train` + `data/val`, or a dataset folder of its own for each.
+
+    A single dataset folder is split: the last tenth (by name) is for validation, because
+    neighbouring names are often neighbouring frames of one room.
+
+    Raises:
+        UserError: As `bench_depth.dataset.list_pairs`, or too few pairs to split.
+    """
+    if val is not None:
+        return Split(list_pairs(data), list_pairs(val))
+    if (data / "train").is_dir() and (data / "val").is_dir():
+        return Split(list_pairs(data / "train"), list_pairs(data / "val"))
+    pairs = list_pairs(data)
+    held_out = max(1, len(pairs) // 10)
+    if len(pairs) <= held_out:
+        raise UserError(f"{data} has {len(pairs)} pair; training needs at least two")
+    return Split(pairs[:-held_out], pairs[-held_out:])
+
+
+class DepthDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Augmented training pairs.
+
+    Args:
+        pairs: The files.
+        size: Height and width of the network's input.
+        config: Augmentation.
+        seed: Of the augmentation.
+
+    An item is asked for as `(epoch, index)` and is 3xHxW uint8 RGB and 1xHxW float32 metres.
+    """
+
+    def __init__(
+        self, pairs: list[Pair], size: tuple[int, int], config: AugmentConfig, seed: int
+    ) -> None:
+        self.pairs, self.size, self.config, self.seed = pairs, size, config, seed
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor]:
+        epoch, index = key
+        rgb, depth_mm = read_pair(self.pairs[index])
+        depth = np.asarray(depth_mm, np.float32) / np.float32(1000)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        rgb, depth = augment(rgb, depth, self.size, self.config, rng)
+        return torch.from_numpy(rgb).permute(2, 0, 1), torch.from_numpy(depth)[None]
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """The batches of one epoch for one process of several.
+
+    All processes together see the global batch that one process with `world` times the batch size
+    would see. The last, incomplete global batch is dropped; a set smaller than one global batch
+    is repeated to fill it.
+    """
+
+    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.count, self.batch, self.seed, self.rank, self.world = count, batch, seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return max(1, self.count // (self.batch * self.world))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        step = self.batch * self.world
+        order = np.resize(order, len(self) * step)
+        for start in range(self.rank * self.batch, len(order), step):
+            yield [(self.epoch, int(i)) for i in order[start : start + self.batch]]
+
+
+def training_loader(
+    dataset: DepthDataset, sampler: EpochSampler, workers: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of the sampler, decoded by `workers` processes that live as long as the loader."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(_worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

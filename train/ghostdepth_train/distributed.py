@@ -1,0 +1,72 @@
+"""Several processes, started by `torchrun`: same gradients as one process with the whole batch."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+def start() -> tuple[int, int, torch.device]:
+    """Joins the group that torchrun's environment describes, if any.
+
+    Returns:
+        Rank, number of processes, and the device of this process.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return rank, world, device
+
+
+def stop() -> None:
+    """Leaves the group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _sum(x: Tensor) -> Tensor:
+    """Sum over all processes, differentiable."""
+    return torch.as_tensor(all_reduce(x))  # type: ignore[no-untyped-call]
+
+
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over the batches of all processes.
+
+    torch's own SyncBatchNorm refuses CPU tensors; this one runs on both. In eval mode, and in one
+    process, it is plain batch norm.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """NxCxHxW -> the same shape."""
+        if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:
+            return super().forward(input)
+        count = input.numel() / input.shape[1] * dist.get_world_size()
+        mean = _sum(input.sum((0, 2, 3))) / count
+        centred = input - mean[:, None, None]
+        # Two passes: E[x^2] - E[x]^2 would lose digits where the mean is large.
+        variance = _sum((centred * centred).sum((0, 2, 3))) / count
+        if self.running_mean is not None and self.running_var is not None:
+            momentum = 0.1 if self.momentum is None else self.momentum
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, momentum)
+                self.running_var.lerp_(variance * (count / (count - 1)), momentum)
+                assert self.num_batches_tracked is not None
+                self.num_batches_tracked += 1
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return torch.as_tensor(centred * scale[:, None, None] + self.bias[:, None, None])
+
+
+def synchronise_batch_norm(module: nn.Module) -> None:
+    """Makes every batch norm of `module` a synchronised one, in place; keys stay as they are."""
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = SyncBatchNorm2d

@@ -1,0 +1,78 @@
+"""Accuracy of a network by the measuring protocol, through the very graph that is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from bench_depth.dataset import Pair, read_pair
+from bench_depth.errors import UserError
+from bench_depth.metrics import DepthMetrics, depth_metrics, mean_metrics
+
+from ghostdepth_train.network import CameraNet, DepthNet, resize
+
+
+@torch.no_grad()
+def predict_mm(network: DepthNet, rgb: np.ndarray) -> np.ndarray:
+    """Depth of one photo in eval mode.
+
+    Args:
+        network: The network, in eval mode.
+        rgb: HxWx3 uint8.
+
+    Returns:
+        HxW float32 millimetres, at the photo's size.
+    """
+    device = next(network.parameters()).device
+    camera = CameraNet(network, *rgb.shape[:2]).to(device).eval()
+    metres = camera(torch.from_numpy(rgb).float()[None].to(device))
+    return np.asarray(metres[0, :, :, 0].float().cpu().numpy()) * 1000
+
+
+def evaluate(network: DepthNet, pairs: Sequence[Pair], align: str = "none") -> DepthMetrics:
+    """Mean metrics over the pairs that have valid depth; the network's mode is kept.
+
+    Raises:
+        UserError: No pair has a valid pixel, or the network gives NaN.
+    """
+    was_training = network.training
+    network.eval()
+    rows = []
+    for pair in pairs:
+        rgb, truth = read_pair(pair)
+        prediction = predict_mm(network, rgb)
+        if not np.isfinite(prediction).all():
+            raise UserError(f"the network gives NaN or infinity on {pair.rgb}; lower the rate")
+        row = depth_metrics(prediction, truth, align)
+        if row is not None:
+            rows.append(row)
+    network.train(was_training)
+    if not rows:
+        raise UserError("no validation pair has a valid depth pixel; all are 0 = unknown")
+    return mean_metrics(rows)
+
+
+def constant_baseline(train: Sequence[Pair], val: Sequence[Pair]) -> DepthMetrics:
+    """What a network must beat: the training set's mean log depth per pixel, for every photo.
+
+    Maps are averaged at 120x160 and resized to each truth.
+    """
+    total = np.zeros((120, 160))
+    count = np.zeros((120, 160))
+    for pair in train:
+        depth = torch.from_numpy(read_pair(pair)[1].astype(np.float32))[None, None]
+        small = torch.nn.functional.interpolate(depth, (120, 160), mode="nearest-exact")[0, 0]
+        valid = small.numpy() > 1
+        total[valid] += np.log(small.numpy()[valid])
+        count += valid
+    overall = total.sum() / max(count.sum(), 1)
+    mean = np.where(count > 0, total / np.maximum(count, 1), overall)
+    constant = torch.from_numpy(np.exp(mean))[None, None]
+    rows = []
+    for pair in val:
+        truth = read_pair(pair)[1]
+        row = depth_metrics(resize(constant, *truth.shape)[0, 0].numpy(), truth)
+        if row is not None:
+            rows.append(row)
+    return mean_metrics(rows)

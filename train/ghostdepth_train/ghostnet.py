@@ -1,0 +1,178 @@
+"""GhostNet: More Features from Cheap Operations (Han et al., CVPR 2020, arXiv:1911.11907).
+
+Own code; parameter names follow timm's `ghostnet_050/_100/_130`, so that public ImageNet weights
+load. A ghost module makes half of its channels with a 1x1 convolution and the other half from
+those with a cheap depthwise 3x3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ghostdepth_train.config import BlockConfig, EncoderConfig
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's SAME: the odd zero goes to the bottom and right."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """NxCxHxW -> NxC'xceil(H/s)xceil(W/s), float."""
+        pads = [
+            max((math.ceil(size / s) - 1) * s + k - size, 0)
+            for size, k, s in zip(input.shape[-2:], self.kernel_size, self.stride, strict=True)
+        ]
+        (top, bottom), (left, right) = ((p // 2, p - p // 2) for p in pads)
+        if top == bottom and left == right:
+            padding = (top, left)
+        else:
+            input, padding = F.pad(input, (left, right, top, bottom)), (0, 0)
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, (1, 1), self.groups)
+
+
+def conv(
+    inp: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1, padding: str = "same"
+) -> nn.Conv2d:
+    """A bias-free convolution; `padding` matters only where the stride is 2."""
+    kind = SameConv2d if padding == "same" and stride > 1 else nn.Conv2d
+    return kind(inp, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+class GhostModule(nn.Module):
+    """`out` channels: the first half by a 1x1 convolution, the second from it, depthwise."""
+
+    def __init__(self, inp: int, out: int, *, relu: bool) -> None:
+        super().__init__()
+        self.out = out
+        primary = math.ceil(out / 2)
+
+        def act() -> nn.Module:
+            return nn.ReLU() if relu else nn.Identity()
+
+        self.primary_conv = nn.Sequential(conv(inp, primary), nn.BatchNorm2d(primary), act())
+        self.cheap_operation = nn.Sequential(
+            conv(primary, primary, 3, groups=primary), nn.BatchNorm2d(primary), act()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """NxCxHxW -> NxoutxHxW."""
+        primary = self.primary_conv(x)
+        both = torch.cat([primary, self.cheap_operation(primary)], dim=1)
+        return both if both.shape[1] == self.out else both[:, : self.out]
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gate from the spatial mean; hard sigmoid relu6(x + 3) / 6 as in the paper's code."""
+
+    def __init__(self, channels: int, reduced: int) -> None:
+        super().__init__()
+        self.conv_reduce = nn.Conv2d(channels, reduced, 1)
+        self.conv_expand = nn.Conv2d(reduced, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """NxCxHxW -> the same shape."""
+        gate = x.mean((2, 3), keepdim=True)
+        gate = self.conv_expand(F.relu(self.conv_reduce(gate)))
+        return x * (F.relu6(gate + 3) * (1 / 6))
+
+
+class GhostBottleneck(nn.Module):
+    """Ghost module, depthwise stride 2 where asked for, SE where asked for, ghost module, sum."""
+
+    def __init__(self, inp: int, config: BlockConfig, padding: str) -> None:
+        super().__init__()
+        kernel, stride, mid, out = config.kernel, config.stride, config.mid, config.out
+        self.ghost1 = GhostModule(inp, mid, relu=True)
+        self.conv_dw: nn.Module | None = None
+        if stride > 1:
+            self.conv_dw = conv(mid, mid, kernel, stride, mid, padding)
+            self.bn_dw = nn.BatchNorm2d(mid)
+        self.se = SqueezeExcite(mid, config.se) if config.se else None
+        self.ghost2 = GhostModule(mid, out, relu=False)
+        self.shortcut = (
+            nn.Identity()
+            if inp == out and stride == 1
+            else nn.Sequential(
+                conv(inp, inp, kernel, stride, inp, padding),
+                nn.BatchNorm2d(inp),
+                conv(inp, out),
+                nn.BatchNorm2d(out),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """NxCxHxW -> NxoutxH/strideW/stride."""
+        y = self.ghost1(x)
+        if self.conv_dw is not None:
+            y = self.bn_dw(self.conv_dw(y))
+        if self.se is not None:
+            y = self.se(y)
+        return torch.as_tensor(self.ghost2(y) + self.shortcut(x))
+
+
+class GhostEncoder(nn.Module):
+    """Stem and stages: the features a decoder needs.
+
+    Attributes:
+        channels: Of the features at stride 2, 4, 8, 16, 32.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.conv_stem = conv(3, config.stem, 3, 2, padding=config.padding)
+        self.bn1 = nn.BatchNorm2d(config.stem)
+        stages: list[nn.Module] = []
+        self._taps: list[int] = []
+        self.channels: list[int] = []
+        width = config.stem
+        for index, blocks in enumerate(config.stages):
+            if blocks[0].stride == 2:
+                self._tap(index - 1, width)
+            stage = []
+            for block in blocks:
+                stage.append(GhostBottleneck(width, block, config.padding))
+                width = block.out
+            stages.append(nn.Sequential(*stage))
+        self._tap(len(stages) - 1, width)
+        self.blocks = nn.Sequential(*stages)
+
+    def _tap(self, stage: int, width: int) -> None:
+        self._taps.append(stage)
+        self.channels.append(width)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Nx3xHxW, normalised RGB -> features at stride 2, 4, 8, 16, 32."""
+        x = F.relu(self.bn1(self.conv_stem(x)))
+        features = [x] if self._taps[0] < 0 else []
+        for index, stage in enumerate(self.blocks):
+            x = stage(x)
+            if index in self._taps:
+                features.append(x)
+        return features
+
+
+class GhostNet(GhostEncoder):
+    """The whole classifier, as timm's `ghostnet_*`: the encoder, a 1x1 head and 1000 classes."""
+
+    def __init__(self, config: EncoderConfig, classes: int = 1000) -> None:
+        super().__init__(config)
+        inp, width = self.channels[-1], config.stages[-1][-1].mid
+        head = nn.Sequential()
+        head.add_module("conv", conv(inp, width))
+        head.add_module("bn1", nn.BatchNorm2d(width))
+        self.blocks.append(nn.Sequential(head))
+        self.conv_head = nn.Conv2d(width, 1280, 1)
+        self.classifier = nn.Linear(1280, classes)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Nx3xHxW, normalised RGB -> the last feature map, stride 32."""
+        x = F.relu(self.bn1(self.conv_stem(x)))
+        return F.relu(self.blocks(x))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Nx3xHxW, normalised RGB -> Nxclasses."""
+        pooled = self.forward_features(x).mean((2, 3), keepdim=True)
+        return torch.as_tensor(self.classifier(F.relu(self.conv_head(pooled)).flatten(1)))

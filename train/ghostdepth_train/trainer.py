@@ -1,0 +1,297 @@
+"""The training loop.
+
+`OUT/last` and `OUT/best` are checkpoint folders; `OUT/log.csv` and `OUT/tensorboard` are the logs.
+`OUT/last/training.safetensors` holds everything that the next epoch depends on, in one file that
+is replaced in one piece: a run that is killed goes on from it to the same result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from bench_depth.errors import UserError
+from bench_depth.files import write_bytes, write_json
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ghostdepth_train import distributed
+from ghostdepth_train.checkpoint import load_imagenet, read_tensors, save_checkpoint, write_tensors
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
+from ghostdepth_train.ema import Ema
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.losses import depth_loss
+from ghostdepth_train.network import DepthNet, log_depth, normaliser, resize
+
+STATE = "training.safetensors"
+
+
+class Progress(Protocol):
+    """Told about every step; the command line draws a bar with it."""
+
+    def __call__(self, done: int, total: int, loss: float, images_per_second: float) -> None:
+        """After step `done` of `total`: the step's loss and the speed of this epoch."""
+
+
+def silent(done: int, total: int, loss: float, images_per_second: float) -> None:
+    """Progress for tests."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how a run takes place; nothing here changes its result on one machine.
+
+    Attributes:
+        out: The run's folder.
+        name: Of the checkpoint.
+        training_data: One line for the checkpoint and the model card.
+        workers: Processes that load data.
+        resume: Go on from `out/last`.
+        imagenet: A file of timm ImageNet weights for the encoder, or None.
+    """
+
+    out: Path
+    name: str
+    training_data: str
+    workers: int = 1
+    resume: bool = False
+    imagenet: Path | None = None
+
+
+def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warmup = config.warmup_epochs * steps_per_epoch
+    total = config.epochs * steps_per_epoch
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; biases and norms are not decayed."""
+    decay = [p for p in network.parameters() if p.ndim > 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decay, "weight_decay": config.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+class Trainer:
+    """One run: built, then `run()` once.
+
+    Raises:
+        UserError: The run's folder holds another run, or its state cannot be read.
+    """
+
+    def __init__(self, config: TrainConfig, split: Split, options: RunOptions) -> None:
+        self.config, self.split, self.options = config, split, options
+        self.rank, self.world, self.device = distributed.start()
+        torch.manual_seed(config.seed)
+        self.network = DepthNet(config.network)
+        if options.imagenet is not None:
+            load_imagenet(self.network, options.imagenet)
+        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.world > 1:
+            distributed.synchronise_batch_norm(self.network)
+        self.optimizer = make_optimizer(self.network, config)
+        self.ema = Ema(self.network, config.ema_decay)
+        size = (config.network.input_height, config.network.input_width)
+        self.sampler = EpochSampler(
+            len(split.train), config.batch_size, config.seed, self.rank, self.world
+        )
+        dataset = DepthDataset(split.train, size, config.augment, config.seed)
+        self.loader = training_loader(dataset, self.sampler, options.workers)
+        self.normalise = normaliser(config.network)
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self._open()
+
+    def _open(self) -> None:
+        state = self.options.out / "last" / STATE
+        if self.options.resume:
+            if state.is_file():
+                self._restore(state)
+        elif state.exists():
+            raise UserError(
+                f"{self.options.out} already holds a run; add --resume to go on with it, "
+                "or choose another --out"
+            )
+
+    def run(
+        self,
+        progress: Progress = silent,
+        report: Callable[[dict[str, float]], None] = lambda _: None,
+    ) -> list[dict[str, float]]:
+        """Trains to the last epoch.
+
+        Args:
+            progress: Told about every step.
+            report: Told each epoch's row of the log.
+
+        Returns:
+            The log, one row an epoch.
+
+        Raises:
+            UserError: The loss is no longer finite, or a file cannot be read or written.
+        """
+        model: nn.Module = self.network
+        if self.world > 1:
+            model = DistributedDataParallel(self.network, broadcast_buffers=False)
+        with self._tensorboard() as board:
+            while self.epoch < self.config.epochs:
+                row = self._epoch(model, progress)
+                if self.rank == 0:
+                    self._finish(row, board)
+                    report(row)
+                self.epoch += 1
+        return self.history
+
+    def _epoch(self, model: nn.Module, progress: Progress) -> dict[str, float]:
+        model.train()
+        self.sampler.epoch = self.epoch
+        steps = len(self.sampler)
+        started, losses = time.perf_counter(), []
+        for index, (rgb, depth) in enumerate(self.loader):
+            step = self.epoch * steps + index
+            rate = learning_rate(step, steps, self.config)
+            loss = float(self.step(model, rgb, depth, rate))
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss became {loss} in epoch {self.epoch + 1}, step {index + 1}; "
+                    "lower learning_rate and --resume"
+                )
+            self.ema.update(self.network, step)
+            losses.append(loss)
+            seconds = time.perf_counter() - started
+            speed = (index + 1) * self.config.batch_size * self.world / seconds
+            progress(step + 1, steps * self.config.epochs, loss, speed)
+        return {
+            "epoch": self.epoch + 1,
+            "loss": sum(losses) / len(losses),
+            "learning_rate": rate,
+            "images_per_second": speed,
+        }
+
+    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor, rate: float) -> Tensor:
+        """One optimiser step; returns the detached loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(model, rgb, depth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+        """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres."""
+        rgb = rgb.to(self.device, non_blocking=True)
+        depth = depth.to(self.device, non_blocking=True)
+        x = self.normalise(rgb).contiguous(memory_format=torch.channels_last)
+        mixed = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            encoded = model(x)
+        # bfloat16 has three digits: enough for the network, not for the logarithm of its errors.
+        encoded = encoded.float() if mixed else encoded
+        prediction = log_depth(encoded, self.config.network)
+        return depth_loss(resize(prediction, *depth.shape[-2:]), depth, self.config.loss)
+
+    def _finish(self, row: dict[str, float], board: Any) -> None:
+        """Evaluates when due and writes everything; the resumable state comes last."""
+        last = self.epoch + 1 == self.config.epochs
+        if last or (self.epoch + 1) % self.config.eval_every == 0:
+            best = min((r["si_rmse"] for r in self.history if "si_rmse" in r), default=math.inf)
+            with self.ema.applied(self.network):
+                row.update(evaluate(self.network, self.split.val).to_dict())
+                if row["si_rmse"] < best:
+                    self._save(self.options.out / "best", row)
+        self.history.append(row)
+        write_bytes(self.options.out / "log.csv", _csv(self.history))
+        for key, value in row.items():
+            board.add_scalar(key, value, self.epoch + 1)
+        with self.ema.applied(self.network):
+            self._save(self.options.out / "last", row)
+        write_json(self.options.out / "train.json", self.config.model_dump(mode="json"))
+        self._write_state()
+
+    def _save(self, folder: Path, row: dict[str, float]) -> None:
+        save_checkpoint(
+            folder,
+            self.network,
+            name=self.options.name,
+            training_data=self.options.training_data,
+            metrics={"validation": row, "validation_images": len(self.split.val)},
+        )
+
+    def _write_state(self) -> None:
+        tensors = {f"model.{k}": v.cpu().contiguous() for k, v in self.network.state_dict().items()}
+        tensors |= {f"ema.{k}": v.cpu().contiguous() for k, v in self.ema.shadow.items()}
+        for name, parameter in self.network.named_parameters():
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{key}.{name}"] = value.cpu().contiguous()
+        note = {"epoch": self.epoch + 1, "history": self.history, "config": self._identity()}
+        write_tensors(self.options.out / "last" / STATE, tensors, note)
+
+    def _identity(self) -> dict[str, Any]:
+        """What must agree for a run to be the same run."""
+        pairs = len(self.split.train)
+        return self.config.model_dump(mode="json") | {"world": self.world, "train_pairs": pairs}
+
+    def _restore(self, path: Path) -> None:
+        tensors, note = read_tensors(path)
+        for key, value in self._identity().items():
+            if note["config"].get(key) != value:
+                raise UserError(
+                    f"{path} was written with another {key}; "
+                    "resume with the same config, data and number of processes"
+                )
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
+        for key, value in tensors.items():
+            kind, _, rest = key.partition(".")
+            groups[kind][rest] = value
+        self.network.load_state_dict(groups["model"])
+        self.ema.load(groups["ema"])
+        for name, parameter in self.network.named_parameters():
+            state = self.optimizer.state[parameter]
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                value = groups["optimizer"][f"{key}.{name}"]
+                if key != "step":
+                    like = torch.empty_like(parameter, memory_format=torch.preserve_format)
+                    value = like.copy_(value)
+                state[key] = value
+        self.epoch, self.history = note["epoch"], note["history"]
+
+    @contextlib.contextmanager
+    def _tensorboard(self) -> Iterator[Any]:
+        if self.rank != 0:
+            yield None
+            return
+        # Not torch.utils.tensorboard: where TensorFlow is installed that imports it, for seconds.
+        from tensorboardX import SummaryWriter
+
+        board = SummaryWriter(str(self.options.out / "tensorboard"), purge_step=self.epoch + 1)
+        try:
+            yield board
+        finally:
+            board.close()
+
+
+def _csv(rows: list[dict[str, float]]) -> bytes:
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
