@@ -1,0 +1,234 @@
+"""The `ghostdepth` command. Each subcommand imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from bench_depth import __version__
+from bench_depth.errors import INTERRUPTED, UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Depth from one camera on a Raspberry Pi: train, export, measure.",
+)
+
+Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
+Val = Annotated[Path | None, typer.Option(help="Dataset folder for validation.")]
+CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder, e.g. RUN/best.")]
+
+
+def main() -> None:
+    """Runs the command; a user's error is one line on stderr and a non-zero exit."""
+    try:
+        app()
+    except UserError as error:
+        print(f"ghostdepth: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("ghostdepth: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"ghostdepth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
+    val: Val = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the checkpoint [ghostdepth-CONFIG].")] = None,
+    note: Annotated[str, typer.Option(help="What the data is, and its terms.")] = "",
+    imagenet: Annotated[
+        Path | None, typer.Option(help="timm GhostNet weights to start from.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train a network. Killed at any moment, it goes on with --resume to the same result."""
+    from ghostdepth_train import distributed
+    from ghostdepth_train.config import load_train_config
+    from ghostdepth_train.data import read_split
+    from ghostdepth_train.trainer import RunOptions, Trainer
+
+    changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
+    settings = load_train_config(config, changes)
+    split = read_split(data, val)
+    options = RunOptions(
+        out=out,
+        name=name or f"ghostdepth-{Path(config).stem}",
+        training_data=note or f"{len(split.train)} pairs of {data.name}",
+        workers=workers,
+        resume=resume,
+        imagenet=imagenet,
+    )
+    trainer = Trainer(settings, split, options)
+    with _progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
+        task = bar.add_task("training", total=None, loss=float("nan"), speed=0.0)
+
+        def step(done: int, total: int, loss: float, images_per_second: float) -> None:
+            bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
+
+        def epoch(row: dict[str, float]) -> None:
+            if "si_rmse" in row:
+                bar.console.print(
+                    f"epoch {row['epoch']:.0f}: loss {row['loss']:.4f}, validation "
+                    f"si-RMSE {row['si_rmse']:.4f}, RMSE {row['rmse']:.3f} m, "
+                    f"delta_1 {row['delta_1']:.3f}"
+                )
+
+        trainer.run(step, epoch)
+    distributed.stop()
+    if trainer.rank == 0:
+        print(out / "best")
+
+
+@app.command()
+def evaluate(
+    checkpoint: CheckpointFolder,
+    data: Data,
+    align: Annotated[str, typer.Option(help="none, median or log-affine.")] = "none",
+) -> None:
+    """Print a checkpoint's accuracy on a dataset folder, by the measuring protocol."""
+    from bench_depth.dataset import list_pairs
+    from bench_depth.metrics import ALIGNMENTS
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.evaluate import evaluate as measure
+
+    if align not in ALIGNMENTS:
+        raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
+    pairs = list_pairs(data)
+    metrics = measure(load_checkpoint(checkpoint).network, pairs, align)
+    print(f"{len(pairs)} images, alignment: {align}")
+    for key, value in metrics.to_dict().items():
+        print(f"{key:8} {value:.4f}{' m' if key == 'rmse' else ''}")
+
+
+@app.command()
+def summary(
+    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead.")] = None,
+) -> None:
+    """Print parameters, MACs and activations, layer by layer and in sum."""
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.config import load_train_config
+    from ghostdepth_train.network import DepthNet
+    from ghostdepth_train.summary import layer_costs
+    from rich.console import Console
+    from rich.table import Table
+
+    if checkpoint is not None:
+        network = load_checkpoint(checkpoint).network
+    else:
+        network = DepthNet(load_train_config(config).network)
+    rows = layer_costs(network)
+    table = Table("layer", "kind", "output", box=None, pad_edge=False)
+    for column in ("parameters", "MACs", "activations"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        shape = "x".join(map(str, row.shape))
+        numbers = (f"{n:,}" for n in (row.parameters, row.macs, row.activations))
+        table.add_row(row.name, row.kind, shape, *numbers)
+    sums = (sum(r.parameters for r in rows), sum(r.macs for r in rows))
+    table.add_section()
+    total = f"{sum(r.activations for r in rows):,}"
+    table.add_row("sum", f"{len(rows)} layers", "", f"{sums[0]:,}", f"{sums[1]:,}", total)
+    # A pipe has no width of its own; wrapping a table there would break it for grep and awk.
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="nyu, tum, kitti or diode.")],
+    path: Annotated[Path, typer.Argument(help="The source's file or folder.")],
+    out: Annotated[Path, typer.Option(help="Dataset folder to write.")],
+    split: Annotated[str | None, typer.Option(help="nyu: train, test; kitti: train, val.")] = None,
+) -> None:
+    """Turn a public dataset into a dataset folder (rgb/NAME + depth/NAME.png, millimetres)."""
+    from ghostdepth_train.adapters import convert as run
+
+    with _progress() as bar:
+        task = bar.add_task("converting", total=None)
+        pairs = run(
+            source,
+            path,
+            out,
+            split=split,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(f"{pairs} pairs in {out}")
+
+
+@app.command()
+def export(
+    checkpoint: CheckpointFolder,
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    calibration: Annotated[Path, typer.Option(help="Dataset folder for int8 ranges.")] = Path(
+        "samples"
+    ),
+    runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
+    camera: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "640x480",
+) -> None:
+    """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8); compare with torch."""
+    from ghostdepth_export.export import export as run
+
+    width, _, height = camera.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UserError(f"--camera {camera!r} is not a size; write it as 640x480")
+    with _progress() as bar:
+        task = bar.add_task("export", total=None)
+        for path in run(
+            checkpoint,
+            out,
+            camera=(int(height), int(width)),
+            calibration=calibration,
+            runtime=runtime,
+            progress=lambda text: bar.update(task, description=text),
+        ):
+            print(path)
+
+
+@app.command()
+def demo(
+    checkpoint: CheckpointFolder = Path("models/ghostdepth-s"),
+    samples: Annotated[Path, typer.Option(help="Dataset folder to measure on.")] = Path("samples"),
+    out: Annotated[Path, typer.Option(help="Folder for files, results and page.")] = Path(
+        "runs/demo"
+    ),
+) -> None:
+    """Export, verify and measure the released model; write a page with pictures and a table."""
+    from ghostdepth_export.demo import run
+
+    run(checkpoint, samples, out)
+
+
+def _progress(extra: str = "") -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn(extra)]
+    return RichProgress(*columns, TimeRemainingColumn(), console=Console(stderr=True))

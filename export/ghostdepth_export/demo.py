@@ -1,0 +1,129 @@
+"""From a checkpoint to a page: export, verify, measure, show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench_depth import table
+from bench_depth.dataset import list_pairs
+from bench_depth.errors import MODEL_FAILED, UserError
+from bench_depth.measure import Plan
+from bench_depth.results import Results, load
+from ghostdepth_export.export import export
+from ghostdepth_export.formats import FORMATS
+from ghostdepth_export.report import write_report
+from ghostdepth_export.scenes import read_scenes
+from ghostdepth_export.source import evenly
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+# Of these the page shows depth maps; the last one's errors too.
+SHOWN = ("fp32.tflite", "int8.tflite")
+SCENES = 6
+
+
+def run(
+    checkpoint: Path,
+    samples: Path,
+    out: Path,
+    *,
+    camera: tuple[int, int] = (480, 640),
+    plan: Plan | None = None,
+) -> None:
+    """Exports a checkpoint to every format, measures all files and writes a page about them.
+
+    `out` then holds `models/` with the files and `verify.json`, `predictions/`, `results.json`
+    and `report.html`. The table and the page's place are printed.
+
+    Args:
+        checkpoint: A checkpoint folder.
+        samples: A dataset folder: calibrates, verifies, and is what accuracy is measured on.
+        out: Made where missing; files of an earlier run are replaced.
+        camera: Height and width of the photos that the files take.
+        plan: How long each file is timed; the protocol's defaults unless given.
+
+    Raises:
+        UserError: As `export.export`, and whatever stops `bench-depth`.
+    """
+    pairs = list_pairs(samples)
+    page = out / "report.html"
+    with _Steps(2 + 4 * len(FORMATS)) as steps:
+        files = export(
+            checkpoint, out / "models", camera=camera, calibration=samples, progress=steps.show
+        )
+        results = _measure(files, samples, out, plan or Plan(), steps.show)
+        steps.show(f"writing {page}")
+        names = [pair.name for pair in evenly(pairs, SCENES)]
+        shown = [
+            out / "predictions" / file.name
+            for kind, file in zip(FORMATS, files, strict=True)
+            if kind in SHOWN
+        ]
+        scenes = read_scenes(samples, names, shown)
+        write_report(results, scenes, page)
+    print(table.render(results, sys.stdout.isatty()))
+    print(f"page: {page}")
+
+
+def _measure(
+    files: Sequence[Path], samples: Path, out: Path, plan: Plan, show: Callable[[str], None]
+) -> Results:
+    """Runs `bench-depth` in a process of its own.
+
+    In this one the memory of the libraries that export the files would count as the models'.
+    """
+    target = out / "results.json"
+    command: list[str | Path] = [sys.executable, "-m", "bench_depth"]
+    for file in files:
+        command += ["--model", file]
+    command += ["--data", samples, "--json", target, "--save-predictions", out / "predictions"]
+    command += ["--warmup", str(plan.warmup), "--min-runs", str(plan.min_runs)]
+    command += ["--min-time", str(plan.min_time)]
+    line = ""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        for line in map(str.strip, child.stderr):
+            show(line)
+    if child.returncode:
+        cause = line.removeprefix("bench-depth: ") or f"bench-depth ended with {child.returncode}"
+        raise UserError(cause, child.returncode if child.returncode > 0 else MODEL_FAILED)
+    return load(target)
+
+
+class _Steps:
+    """A bar on a terminal's stderr, plain lines on anything else.
+
+    Args:
+        total: How many lines will be shown.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            BarColumn(20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=total)
+
+    def __enter__(self) -> _Steps:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, line: str) -> None:
+        """Says what begins now, or what came of what ended."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, description=line, advance=1)
+        else:
+            print(line, file=sys.stderr, flush=True)

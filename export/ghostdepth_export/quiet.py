@@ -1,0 +1,31 @@
+"""Holding back what native libraries print."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def native_quiet() -> Iterator[None]:
+    """Holds back what C++ code writes to stderr; it is shown after all when the block fails.
+
+    Some notes of TensorFlow and of the interpreters heed no log level.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            os.dup2(kept, 2)
+            sink.seek(0)
+            sys.stderr.write(sink.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

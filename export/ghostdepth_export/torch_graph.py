@@ -1,0 +1,217 @@
+"""A torch module as a flat graph of aten ops, simplified for a runtime that only infers.
+
+The passes change the graph's meaning in one way only: a convolution's `padding` may become four
+numbers (top, bottom, left, right) where torch knows two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Graph, Node
+
+aten = torch.ops.aten
+
+TO_NCHW = [0, 3, 1, 2]
+TO_NHWC = [0, 2, 3, 1]
+
+
+@dataclass
+class TorchGraph:
+    """A graph of aten ops with its constants.
+
+    Attributes:
+        graph: Call-function nodes with overloads of `torch.ops.aten` as targets; logically NCHW.
+        constants: The values of the placeholders that are weights, in torch's layouts.
+        input: The placeholder that is the picture (or the encoded depth).
+        input_shape: NxHxWxC, as stored: every activation is stored channels last.
+    """
+
+    graph: Graph
+    constants: dict[Node, Tensor]
+    input: Node
+    input_shape: tuple[int, int, int, int]
+
+    @property
+    def output(self) -> Node:
+        """The node whose value is the result."""
+        result = self.graph.output_node().args[0]
+        assert isinstance(result, tuple) and len(result) == 1 and isinstance(result[0], Node)
+        return result[0]
+
+    def calls(self, target: Any) -> Iterator[Node]:
+        """The calls of one aten op, in order; the graph may be changed meanwhile."""
+        yield from list(self.graph.find_nodes(op="call_function", target=target))
+
+    def add_constant(self, value: Tensor, name: str) -> Node:
+        """A new placeholder that holds `value`."""
+        with self.graph.inserting_before(self.input):
+            node = self.graph.placeholder(name)
+        self.constants[node] = value
+        return node
+
+
+def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
+    """Traces a module in eval mode and simplifies the graph.
+
+    Args:
+        module: Takes one float32 tensor and gives one. Either may be NHWC, when the module starts
+            or ends with the permutation; everything in between is NCHW.
+        input_shape: Of the module's argument.
+
+    """
+    with torch.no_grad():
+        program = torch.export.export(module.eval(), (torch.zeros(input_shape),))
+    graph = program.graph
+    signature = program.graph_signature
+    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    names |= signature.inputs_to_lifted_tensor_constants
+    values = {**program.constants, **program.state_dict}
+    constants: dict[Node, Tensor] = {}
+    inputs = []
+    for node in graph.find_nodes(op="placeholder"):
+        if node.name in names:
+            value = values[names[node.name]]
+            assert isinstance(value, Tensor)
+            constants[node] = value.detach()
+        else:
+            inputs.append(node)
+    (picture,) = inputs
+    n, *rest = input_shape
+    result = TorchGraph(graph, constants, picture, (n, rest[1], rest[2], rest[0]))
+    _drop_no_ops(result)
+    if _strip_layout(result):
+        result.input_shape = (n, rest[0], rest[1], rest[2])
+    _fold_batch_norms(result)
+    _absorb_pads(result)
+    _fold_input_scale(result)
+    graph.eliminate_dead_code()
+    return result
+
+
+def _strip_layout(traced: TorchGraph) -> bool:
+    """Removes the permutations at both ends; True when the input was NHWC."""
+    users = list(traced.input.users)
+    starts = len(users) == 1 and _is_permute(users[0], TO_NCHW)
+    if starts:
+        users[0].replace_all_uses_with(traced.input)
+        traced.graph.erase_node(users[0])
+    last = traced.output
+    if _is_permute(last, TO_NHWC):
+        last.replace_all_uses_with(_node(last.args[0]))
+        traced.graph.erase_node(last)
+    return starts
+
+
+def _is_permute(node: Node, order: list[int]) -> bool:
+    return node.target == aten.permute.default and list(node.args[1]) == order  # type: ignore[arg-type]
+
+
+def _drop_no_ops(traced: TorchGraph) -> None:
+    for node in traced.calls(aten._assert_tensor_metadata.default):
+        traced.graph.erase_node(node)
+    # `torch.as_tensor(x)`, which the network uses to keep its types exact, leaves these behind.
+    for node in traced.calls(aten.to.device):
+        if node.args[2] == torch.float32:
+            node.replace_all_uses_with(_node(node.args[0]))
+            traced.graph.erase_node(node)
+
+
+def _fold_batch_norms(traced: TorchGraph) -> None:
+    """Folds each batch norm into the convolution before it, where that has no other user."""
+    for norm in traced.calls(aten.batch_norm.default):
+        conv = _node(norm.args[0])
+        if conv.target != aten.conv2d.default or len(conv.users) != 1:
+            continue
+        gain, shift = batch_norm_affine(traced, norm)
+        _, weight, bias, *rest = _conv_args(conv)
+        kernel = traced.constants[_node(weight)].double() * gain.view(-1, 1, 1, 1)
+        if bias is not None:
+            shift = shift + gain * traced.constants[_node(bias)].double()
+        conv.args = (
+            conv.args[0],
+            traced.add_constant(kernel.float(), f"{conv.name}_weight"),
+            traced.add_constant(shift.float(), f"{conv.name}_bias"),
+            *rest,
+        )
+        norm.replace_all_uses_with(conv)
+        traced.graph.erase_node(norm)
+
+
+def batch_norm_affine(traced: TorchGraph, norm: Node) -> tuple[Tensor, Tensor]:
+    """A batch norm's gain and shift per channel, in eval mode, float64."""
+    parts = [None if a is None else traced.constants[_node(a)].double() for a in norm.args[1:5]]
+    weight, bias, mean, variance = parts
+    assert mean is not None and variance is not None
+    epsilon = norm.args[7]
+    assert isinstance(epsilon, float)
+    gain = (variance + epsilon).rsqrt()
+    if weight is not None:
+        gain = gain * weight
+    shift = -mean * gain
+    return gain, shift if bias is None else shift + bias
+
+
+def _absorb_pads(traced: TorchGraph) -> None:
+    """Writes a zero padding before a convolution as the convolution's own."""
+    for conv in traced.calls(aten.conv2d.default):
+        pad = _node(conv.args[0])
+        if pad.target != aten.pad.default:
+            continue
+        x, pads, mode, value = _arguments(pad, (None, None, "constant", None))
+        if mode != "constant" or value or len(pads) != 4:
+            continue
+        left, right, top, bottom = pads
+        _, weight, bias, stride, (rows, columns), *rest = _conv_args(conv)
+        padding = (top + rows, bottom + rows, left + columns, right + columns)
+        conv.args = (x, weight, bias, stride, padding, *rest)
+        if not pad.users:
+            traced.graph.erase_node(pad)
+
+
+def _fold_input_scale(traced: TorchGraph) -> None:
+    """conv(x * scale + shift) -> conv'(x + shift / scale), where only the convolution looks.
+
+    Exact with zero padding as well: what is padded is zero after the shift in both forms.
+    """
+    for conv in traced.calls(aten.conv2d.default):
+        add = _node(conv.args[0])
+        if add.target != aten.add.Tensor or len(add.users) != 1:
+            continue
+        mul, shift_node = add.args[:2]
+        if not isinstance(mul, Node) or mul.target != aten.mul.Tensor or len(mul.users) != 1:
+            continue
+        scale = traced.constants.get(mul.args[1])  # type: ignore[arg-type]
+        shift = traced.constants.get(shift_node)  # type: ignore[arg-type]
+        _, weight, *rest = _conv_args(conv)
+        kernel = traced.constants[_node(weight)]
+        if not _per_channel(scale, kernel) or not _per_channel(shift, kernel):
+            continue
+        assert scale is not None and shift is not None
+        quotient = (shift.double() / scale.double()).float()
+        add.args = (mul.args[0], traced.add_constant(quotient, f"{conv.name}_shift"))
+        folded = (kernel.double() * scale.double()).float()
+        conv.args = (add, traced.add_constant(folded, f"{conv.name}_scaled"), *rest)
+
+
+def _per_channel(value: Tensor | None, kernel: Tensor) -> bool:
+    """Whether `value` holds one number, not 0, for each input channel of an ungrouped kernel."""
+    return value is not None and value.shape == (1, kernel.shape[1], 1, 1) and bool(value.all())
+
+
+def _conv_args(conv: Node) -> tuple[Any, ...]:
+    return _arguments(conv, (None, None, None, [1, 1], [0, 0], [1, 1], 1))
+
+
+def _arguments(call: Node, defaults: tuple[Any, ...]) -> tuple[Any, ...]:
+    """All arguments of a call: torch leaves out those that are at their defaults."""
+    return (*call.args, *defaults[len(call.args) :])
+
+
+def _node(value: Any) -> Node:
+    assert isinstance(value, Node), value
+    return value

@@ -1,0 +1,97 @@
+"""A small network with plausible statistics, a few pictures, and what is exported from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from bench_depth.dataset import list_pairs
+from ghostdepth_export.export import export
+from ghostdepth_export.source import Source
+from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
+from ghostdepth_train.config import NetworkConfig, load_train_config
+from ghostdepth_train.network import DepthNet
+from torch import nn
+
+CAMERA = (96, 128)
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Gives batch norms statistics as after training, so that folding and ranges are tested."""
+    generator = torch.Generator().manual_seed(seed)
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None
+            norm.running_mean.normal_(0, 0.3, generator=generator)
+            norm.running_var.uniform_(0.5, 2, generator=generator)
+            norm.weight.data.uniform_(0.5, 1.5, generator=generator)
+            norm.bias.data.normal_(0, 0.3, generator=generator)
+    return module.eval()
+
+
+def random_network(**changes: Any) -> DepthNet:
+    config = load_train_config("tiny").network.model_dump()
+    config["encoder"]["padding"] = changes.pop("padding", "same")
+    torch.manual_seed(0)
+    network = DepthNet(NetworkConfig.model_validate({**config, **changes}))
+    # The untrained head is nearly constant; give the picture some depth.
+    nn.init.normal_(network.head.weight, std=0.05)
+    randomise(network)
+    return network
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[..., DepthNet]:
+    """Makes a random `tiny` network in eval mode; arguments change its config."""
+    return random_network
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random network called `toy`."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(
+        folder,
+        random_network(),
+        name="toy",
+        training_data="nothing: random weights",
+        metrics={"si_rmse": 0.5},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures of soft blobs with a depth ramp, some of it unknown."""
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "rgb").mkdir()
+    (folder / "depth").mkdir()
+    rng = np.random.default_rng(0)
+    height, width = CAMERA
+    for index in range(6):
+        blobs = rng.uniform(0, 255, (6, 8, 3)).astype(np.float32)
+        rgb = cv2.resize(blobs, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255)
+        ramp = np.linspace(800, 4000 + 500 * index, width * height).reshape(height, width)
+        ramp[: height // 8] = 0
+        cv2.imwrite(str(folder / "rgb" / f"{index}.png"), rgb.astype(np.uint8))
+        cv2.imwrite(str(folder / "depth" / f"{index}.png"), ramp.astype(np.uint16))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def source(checkpoint: Path, dataset: Path) -> Source:
+    """The `toy` network, lowered once for the whole run."""
+    return Source(load_checkpoint(checkpoint).network, *CAMERA, list_pairs(dataset))
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all six files of the random network and `verify.json`."""
+    out = tmp_path_factory.mktemp("exported")
+    export(checkpoint, out, camera=CAMERA, calibration=dataset)
+    return out
