@@ -65,6 +65,7 @@ def train(
     imagenet: Annotated[
         Path | None, typer.Option(help="timm GhostNet weights to start from.")
     ] = None,
+    init: Annotated[Path | None, typer.Option(help="Checkpoint folder to start from.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
 ) -> None:
@@ -84,6 +85,7 @@ def train(
         workers=workers,
         resume=resume,
         imagenet=imagenet,
+        init=init,
     )
     trainer = Trainer(settings, split, options)
     with _progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:

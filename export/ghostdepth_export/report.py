@@ -115,7 +115,7 @@ def _columns(baseline: ModelRecord) -> tuple[Column, ...]:
         Column("si-RMSE", lambda r: accuracy_of(r).mean.si_rmse, ".4f", min),
         Column("δ₁", lambda r: accuracy_of(r).mean.delta_1, ".3f", max),
         Column("score", lambda r: accuracy_of(r).score, ".0f", max),
-        Column("si-RMSE", change, "+.2f", None, f"% vs {variant}"),
+        Column("si-RMSE", change, "+z.2f", None, f"% vs {variant}"),
     )
 
 
@@ -184,7 +184,7 @@ def _highlights(models: Sequence[ModelRecord]) -> list[dict[str, str]]:
             "who": format_name(smallest),
         },
         {
-            "what": "Most accurate",
+            "what": "Lowest error",
             "value": f"{accuracy_of(closest).mean.si_rmse:.4f}",
             "unit": "si-RMSE",
             "who": f"{format_name(closest)}, {accuracy_of(closest).mean.delta_1:.0%} of pixels "

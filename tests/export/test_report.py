@@ -284,6 +284,15 @@ def test_each_depth_map_has_that_photos_own_error(html: str) -> None:
             assert f"si-RMSE {si_rmse + offset:.3f}" in html
 
 
+def test_a_change_that_rounds_to_nothing_has_no_minus(results: Results) -> None:
+    fp16 = results.models[1]
+    assert fp16.accuracy is not None
+    mean = dataclasses.replace(fp16.accuracy.mean, si_rmse=0.204169)
+    fp16 = dataclasses.replace(fp16, accuracy=dataclasses.replace(fp16.accuracy, mean=mean))
+    html = render(dataclasses.replace(results, models=[results.models[0], fp16]), [])
+    assert row_of(Page(html), "fp16.tflite")[10] == "+0.00"
+
+
 def test_names_are_escaped(results: Results) -> None:
     odd = dataclasses.replace(results.models[0], file="<b>&.tflite")
     html = render(dataclasses.replace(results, models=[odd, *results.models[1:]]), [])

@@ -61,6 +61,20 @@ def test_recolour_leaves_shapes_and_range() -> None:
     assert (changed != rgb).any()
 
 
+def test_recolour_is_its_steps_one_after_the_other() -> None:
+    source = np.random.default_rng(0).integers(60, 190, (24, 32, 3), np.uint8)
+    got = recolour(source, 0.2, np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    x = source / 255 * rng.uniform(1 - 0.2 / 3, 1 + 0.2 / 3, 3)
+    saturation, contrast, brightness, gamma = rng.uniform(0.8, 1.2, 4)
+    grey = (x @ [0.299, 0.587, 0.114])[..., None]
+    x = grey + saturation * (x - grey)
+    x = x.mean() + contrast * (x - x.mean())
+    expected = np.clip(brightness * x, 0, 1) ** gamma * 255
+    # Two roundings to bytes, the first of them enlarged by gamma.
+    assert np.abs(got - expected).max() < 1.6
+
+
 def test_nothing_to_change_changes_nothing() -> None:
     rgb, depth = wall(3.0)
     same_rgb, same_depth = augment(rgb, depth, depth.shape, STILL, np.random.default_rng(0))

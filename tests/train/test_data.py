@@ -21,6 +21,18 @@ def test_an_item_depends_on_epoch_and_index_alone(data: Path) -> None:
     assert not torch.equal(first[(3, 2)][0], first[(4, 2)][0])
 
 
+def test_an_item_is_the_same_whether_or_not_it_was_decoded_before(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = read_split(data).train
+    remembering = DepthDataset(pairs, (32, 48), AugmentConfig(), seed=1)
+    remembering[(0, 2)]
+    monkeypatch.setattr("ghostdepth_train.data.CACHE_BYTES", 0)
+    forgetting = DepthDataset(pairs, (32, 48), AugmentConfig(), seed=1)
+    for a, b in zip(remembering[(1, 2)], forgetting[(1, 2)], strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
 def test_worker_processes_give_the_same_batches_as_none(data: Path) -> None:
     dataset = DepthDataset(read_split(data).train, (32, 48), AugmentConfig(), seed=1)
     batches = [

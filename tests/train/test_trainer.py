@@ -106,6 +106,15 @@ def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path) -> None:
     assert len(left) <= 1, f"a kill may leave one temporary file at most, found {left}"
 
 
+def test_init_starts_from_a_checkpoints_weights(data: Path, config: TrainConfig) -> None:
+    first = trainer(config.model_copy(update={"epochs": 1}), data, data.parent / "first")
+    first.run()
+    options = RunOptions(data.parent / "next", "t", "", workers=0, init=data.parent / "first/best")
+    second = Trainer(config, read_split(data), options)
+    for key, value in second.network.state_dict().items():
+        torch.testing.assert_close(value, first.ema.shadow[key], rtol=0, atol=0)
+
+
 def test_an_existing_run_is_not_overwritten(data: Path, config: TrainConfig) -> None:
     out = data.parent / "run"
     trainer(config.model_copy(update={"epochs": 1}), data, out).run()

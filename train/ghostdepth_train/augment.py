@@ -11,7 +11,7 @@ from ghostdepth_train.config import AugmentConfig
 Photo = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_GREY = np.array([0.299, 0.587, 0.114])
 
 
 def augment(
@@ -36,8 +36,8 @@ def augment(
     if config.colour:
         rgb = recolour(rgb, config.colour, rng)
     if config.noise:
-        sigma = rng.uniform(0, config.noise)
-        noisy = rgb + rng.normal(0, sigma, rgb.shape).astype(np.float32)
+        sigma = np.float32(rng.uniform(0, config.noise))
+        noisy = rgb + sigma * rng.standard_normal(rgb.shape, np.float32)
         rgb = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
     return rgb, depth
 
@@ -86,12 +86,14 @@ def recolour(rgb: Photo, strength: float, rng: np.random.Generator) -> Photo:
         strength: 0..1; the largest relative change.
         rng: Where the chance comes from.
     """
-    x = rgb.astype(np.float32) / 255
-    x = x * rng.uniform(1 - strength / 3, 1 + strength / 3, 3).astype(np.float32)
-    grey = (x @ _GREY)[..., None]
-    x = grey + (x - grey) * np.float32(rng.uniform(1 - strength, 1 + strength))
-    middle = x.mean()
-    x = middle + (x - middle) * np.float32(rng.uniform(1 - strength, 1 + strength))
-    x = x * np.float32(rng.uniform(1 - strength, 1 + strength))
-    x = np.clip(x, 0, 1) ** np.float32(rng.uniform(1 - strength, 1 + strength))
-    return np.asarray(np.rint(x * 255), np.uint8)
+    # All but gamma is one affine map of the three channels, and gamma a table of 256 bytes: ten
+    # times faster than step by step in float.
+    balance = np.diag(rng.uniform(1 - strength / 3, 1 + strength / 3, 3))
+    saturation, contrast, brightness, gamma = rng.uniform(1 - strength, 1 + strength, 4)
+    grey = np.ones((3, 1)) @ _GREY[None]
+    matrix = (grey + saturation * (np.eye(3) - grey)) @ balance
+    middle = float((matrix @ rgb.mean((0, 1))).mean())
+    offset = np.full((3, 1), brightness * (1 - contrast) * middle)
+    changed = cv2.transform(rgb, np.hstack([brightness * contrast * matrix, offset]))
+    table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    return np.asarray(cv2.LUT(changed, table), np.uint8)

@@ -138,6 +138,16 @@ def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Pa
     network.load_state_dict(weights)
 
 
+def start_from(network: DepthNet, folder: Path) -> None:
+    """Copies the weights of a checkpoint of the same network config.
+
+    Raises:
+        UserError: As `load_checkpoint`, or the checkpoint is of another network.
+    """
+    checkpoint = load_checkpoint(folder)
+    load_weights(network, checkpoint.network.state_dict(), folder / WEIGHTS)
+
+
 def load_imagenet(network: DepthNet, path: Path) -> None:
     """Loads a timm `ghostnet_*` ImageNet state dict (.safetensors or .pth) into the encoder.
 

@@ -15,11 +15,15 @@ import numpy as np
 import torch
 from bench_depth.dataset import Pair, list_pairs, read_pair
 from bench_depth.errors import UserError
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ghostdepth_train.augment import augment
+from ghostdepth_train.augment import Photo, augment
 from ghostdepth_train.config import AugmentConfig
+
+# Decoded pairs that one loader process keeps in memory, at most.
+CACHE_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,31 @@ class DepthDataset(Dataset[tuple[Tensor, Tensor]]):
         self, pairs: list[Pair], size: tuple[int, int], config: AugmentConfig, seed: int
     ) -> None:
         self.pairs, self.size, self.config, self.seed = pairs, size, config, seed
+        # Decoding costs more than augmenting; where training shares few cores with the loader,
+        # decoding again in every epoch would slow it by a tenth.
+        self._decoded: dict[int, tuple[Photo, NDArray[np.uint16]]] = {}
+        self._room = CACHE_BYTES
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, key: Any) -> tuple[Tensor, Tensor]:
         epoch, index = key
-        rgb, depth_mm = read_pair(self.pairs[index])
+        rgb, depth_mm = self._pair(index)
         depth = np.asarray(depth_mm, np.float32) / np.float32(1000)
         rng = np.random.default_rng((self.seed, epoch, index))
         rgb, depth = augment(rgb, depth, self.size, self.config, rng)
         return torch.from_numpy(rgb).permute(2, 0, 1), torch.from_numpy(depth)[None]
+
+    def _pair(self, index: int) -> tuple[Photo, NDArray[np.uint16]]:
+        if index in self._decoded:
+            return self._decoded[index]
+        pair = read_pair(self.pairs[index])
+        size = sum(array.nbytes for array in pair)
+        if size <= self._room:
+            self._room -= size
+            self._decoded[index] = pair
+        return pair
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):

@@ -24,7 +24,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ghostdepth_train import distributed
-from ghostdepth_train.checkpoint import load_imagenet, read_tensors, save_checkpoint, write_tensors
+from ghostdepth_train.checkpoint import (
+    load_imagenet,
+    read_tensors,
+    save_checkpoint,
+    start_from,
+    write_tensors,
+)
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
 from ghostdepth_train.ema import Ema
@@ -57,6 +63,7 @@ class RunOptions:
         workers: Processes that load data.
         resume: Go on from `out/last`.
         imagenet: A file of timm ImageNet weights for the encoder, or None.
+        init: A checkpoint folder whose weights the run starts from, or None.
     """
 
     out: Path
@@ -65,6 +72,7 @@ class RunOptions:
     workers: int = 1
     resume: bool = False
     imagenet: Path | None = None
+    init: Path | None = None
 
 
 def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
@@ -101,6 +109,8 @@ class Trainer:
         self.network = DepthNet(config.network)
         if options.imagenet is not None:
             load_imagenet(self.network, options.imagenet)
+        if options.init is not None:
+            start_from(self.network, options.init)
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.world > 1:
             distributed.synchronise_batch_norm(self.network)

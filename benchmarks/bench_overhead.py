@@ -1,0 +1,97 @@
+"""What bench-depth's measuring loop adds to a run of the interpreter.
+
+Measured: `bench_depth.measure.measure` around the loaded model, as the command runs it. Bare: the
+same interpreter called in a plain loop. Short blocks of both take turns; the ratio of the medians
+of a block's time per run should be at most 1.01. The int8 file is the fastest, so the one on which
+overhead weighs most.
+
+    python benchmarks/bench_overhead.py [--model FILE.tflite]
+
+Without --model the int8 file is exported from models/ghostdepth-s first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from bench_depth.bench import default_threads
+from bench_depth.measure import Plan, measure
+from bench_depth.runtimes import choose
+from harness import ROOT, interleave, median, run, write_result
+
+ROUNDS = 120
+RUNS = 8
+
+
+def main() -> None:
+    """Measures, prints the table, writes the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.model or _export(Path(folder))
+        model = choose(path).load(path, default_threads())
+    spec = model.inputs[0]
+    picture = np.random.default_rng(0).integers(0, 256, [n or 1 for n in spec.shape])
+    model.set_input(picture.astype(spec.dtype))
+    # The very interpreter inside, so that both run in the same memory.
+    bare = model._interpreter.invoke  # type: ignore[attr-defined]
+    contenders = {"bare": _plain(bare), "measured": _measured(model.invoke)}
+    interleave(3, contenders)
+    times = interleave(ROUNDS, contenders)
+    print(f"{path.name}, {model.name} {model.version}, {ROUNDS} blocks of {RUNS} runs each")
+    for name, figures in times.items():
+        low, high = np.percentile(figures, (25, 75))
+        print(
+            f"{name:10}{median(figures):10.4f} ms a run, half of the blocks {low:.4f} to {high:.4f}"
+        )
+    write_result(
+        "bench_overhead",
+        ratio=median(times["measured"]) / median(times["bare"]),
+        target="<= 1.01",
+        raw={
+            "model": path.name,
+            "runtime": f"{model.name} {model.version}",
+            "threads": default_threads(),
+            "runs_per_block": RUNS,
+            "ms_per_run": times,
+        },
+    )
+
+
+def _export(folder: Path) -> Path:
+    from ghostdepth_export.export import export
+
+    checkpoint, samples = ROOT / "models" / "ghostdepth-s", ROOT / "samples"
+    return export(checkpoint, folder, formats=["int8.tflite"], calibration=samples)[0]
+
+
+def _plain(invoke: Callable[[], object]) -> Callable[[], float]:
+    def block() -> float:
+        started = time.perf_counter_ns()
+        for _ in range(RUNS):
+            invoke()
+        return (time.perf_counter_ns() - started) / RUNS / 1e6
+
+    return block
+
+
+def _measured(invoke: Callable[[], object]) -> Callable[[], float]:
+    plan = Plan(warmup=0, min_runs=RUNS, min_time=0)
+
+    def block() -> float:
+        started = time.perf_counter_ns()
+        timing = measure(invoke, plan)
+        stopped = time.perf_counter_ns()
+        return (stopped - started) / len(timing.times_ns) / 1e6
+
+    return block
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,106 @@
+"""Makes a released checkpoint out of a training run, and measures all that its card claims.
+
+    python benchmarks/release.py --run runs/s --run runs/s-finish --data DATA
+
+The last run is released; runs before it are the stages it started from, and only count epochs.
+DATA holds `train/` and `val/`, the folders the runs were trained on. Writes `models/NAME/`: the
+checkpoint (convolutions in 16 bits) and `metrics.json` with the accuracy of the network, of every
+exported file (through bench-depth, in another runtime) and of the constant map to beat. The card
+and README take their tables from there (`benchmarks/tables.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench_depth.bench import BenchOptions, bench
+from bench_depth.errors import UserError
+from bench_depth.measure import Plan
+from ghostdepth_export.export import export
+from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
+from ghostdepth_train.data import read_split
+from ghostdepth_train.evaluate import constant_baseline, evaluate
+from ghostdepth_train.summary import layer_costs
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def release(runs: list[Path], data: Path) -> Path:
+    """Writes `models/NAME` and returns it."""
+    trained = load_checkpoint(runs[-1] / "best")
+    split = read_split(data)
+    folder = ROOT / "models" / trained.name
+
+    def save(metrics: dict[str, Any]) -> None:
+        save_checkpoint(
+            folder,
+            trained.network,
+            name=trained.name,
+            training_data=trained.training_data,
+            metrics=metrics,
+            half=True,
+        )
+
+    save({})
+    # Loaded again: what is measured are the weights as they are in the file.
+    network = load_checkpoint(folder).network
+    costs = layer_costs(network)
+    metrics: dict[str, Any] = {
+        "validation_images": len(split.val),
+        "training_images": len(split.train),
+        "alignment": "none",
+        "validation": evaluate(network, split.val).to_dict(),
+        "constant_map": constant_baseline(split.train, split.val).to_dict(),
+        "parameters": sum(row.parameters for row in costs),
+        "macs": sum(row.macs for row in costs),
+        "epochs": sum(len((run / "log.csv").read_text().splitlines()) - 1 for run in runs),
+    }
+    # The contract inside the exported files carries these figures.
+    save(metrics)
+    with tempfile.TemporaryDirectory() as temporary:
+        files = export(folder, Path(temporary), progress=_say)
+        metrics["files"] = _measure(files, split.val[0].rgb.parents[1])
+    save(metrics)
+    for run in runs:
+        _write_log(run / "log.csv", folder / f"log-{run.name}.csv")
+    return folder
+
+
+def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:
+    """Accuracy and size of every file; one run a file, as the times are of no interest here."""
+    options = BenchOptions(data=val, plan=Plan(warmup=0, min_runs=1, min_time=0.0))
+    rows = {}
+    for record in bench(files, options, _say).models:
+        assert record.accuracy is not None
+        rows[record.file] = {"bytes": record.bytes} | record.accuracy.mean.to_dict()
+    return rows
+
+
+def _write_log(source: Path, target: Path) -> None:
+    """The run's log without the columns that only say how busy the machine was."""
+    rows = list(csv.DictReader(source.read_text().splitlines()))
+    fields = [name for name in rows[0] if name != "images_per_second"]
+    with target.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fields, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, action="append")
+    parser.add_argument("--data", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        print(release(arguments.run, arguments.data))
+    except UserError as error:
+        sys.exit(f"release: {error}")

@@ -1,0 +1,117 @@
+"""Writes the tables of README.md and of the model cards from committed results files.
+
+    python benchmarks/tables.py [--check]
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; what is between is replaced. With
+`--check` nothing is written, and the exit code is 1 when a table is not what the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench_depth.files import write_bytes
+from bench_depth.results import load
+
+ROOT = Path(__file__).resolve().parent.parent
+RELEASE = ROOT / "models" / "ghostdepth-s" / "metrics.json"
+DEMO = ROOT / "benchmarks" / "results" / "demo.json"
+PAGES = (ROOT / "README.md", ROOT / "models" / "ghostdepth-s" / "README.md")
+_TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def release_files() -> str:
+    """Every exported file: size, time on the demo's machine, validation accuracy."""
+    metrics, demo = _json(RELEASE), load(DEMO)
+    times = {record.file: record for record in demo.models}
+    rows = ["| file | MB | median ms | RMSE m | si-RMSE | delta_1 |", "|---|--:|--:|--:|--:|--:|"]
+    for name, row in metrics["files"].items():
+        rows.append(
+            f"| {name} | {row['bytes'] / 1e6:.1f} | {times[name].invoke.statistics.median:.1f} "
+            f"| {row['rmse']:.3f} | {row['si_rmse']:.4f} | {row['delta_1']:.3f} |"
+        )
+    rows.append(_accuracy_row("constant map (to beat)", metrics["constant_map"]))
+    board = demo.context.board
+    runtimes = sorted({f"{r.runtime.name} {r.runtime.version}" for r in demo.models})
+    rows += [
+        "",
+        f"Accuracy: {metrics['validation_images']} validation photos of NYU Depth v2, "
+        "no alignment. "
+        f"Time: {board.cpu or 'unknown CPU'} ({demo.context.threads} threads, "
+        f"{', '.join(runtimes)}), not a Pi.",
+    ]
+    return "\n".join(rows)
+
+
+def release_card() -> str:
+    """What the released network is and reaches."""
+    metrics = _json(RELEASE)
+    network, constant = metrics["validation"], metrics["constant_map"]
+    rows = [
+        f"{metrics['parameters']:,} parameters, {metrics['macs'] / 1e6:.0f} M "
+        f"multiply-accumulates, {metrics['epochs']} epochs on {metrics['training_images']} pairs.",
+        "",
+        "| | RMSE m | si-RMSE | log10 | REL | delta_1 | delta_2 | delta_3 |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, row in (("ghostdepth-s", network), ("constant map (to beat)", constant)):
+        numbers = " | ".join(f"{row[k]:.4f}" for k in network)
+        rows.append(f"| {name} | {numbers} |")
+    return "\n".join(rows)
+
+
+def speed() -> str:
+    """The ratios of the committed benchmarks."""
+    rows = ["| benchmark | measured | target |", "|---|--:|--:|"]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        value = _json(path)
+        if "ratio" in value:
+            rows.append(f"| {path.stem} | {value['ratio']:.3f} | {value['target']} |")
+    return "\n".join(rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "release-files": release_files,
+    "release-card": release_card,
+    "speed": speed,
+}
+
+
+def rebuilt(text: str) -> str:
+    """A page with its tables made anew."""
+    return _TABLE.sub(lambda m: f"{m[1]}{TABLES[m[2]]()}\n{m[3]}", text)
+
+
+def _accuracy_row(name: str, row: dict[str, float]) -> str:
+    return f"| {name} | | | {row['rmse']:.3f} | {row['si_rmse']:.4f} | {row['delta_1']:.3f} |"
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def main(check: bool) -> int:
+    """Rebuilds or checks every page."""
+    stale = []
+    for page in (*PAGES, ROOT / "benchmarks" / "README.md"):
+        text = page.read_text()
+        if rebuilt(text) != text:
+            stale.append(page)
+            if not check:
+                write_bytes(page, rebuilt(text).encode())
+    for page in stale:
+        state = "is stale: run python benchmarks/tables.py" if check else "rebuilt"
+        print(f"{page.relative_to(ROOT)} {state}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    sys.exit(main(parser.parse_args().check))
