@@ -174,7 +174,7 @@ def test_ema_equals_torchs_averaged_model() -> None:
         with torch.no_grad():
             model[0].weight.normal_()
             model[1].running_mean.normal_()  # type: ignore[operator, union-attr]
-        ema.update(model, step=10**6)
+        ema.update(step=10**6)
         theirs.update_parameters(model)
     for key, value in theirs.module.state_dict().items():
         if value.is_floating_point():

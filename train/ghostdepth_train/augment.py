@@ -37,8 +37,8 @@ def augment(
         rgb = recolour(rgb, config.colour, rng)
     if config.noise:
         sigma = np.float32(rng.uniform(0, config.noise))
-        noisy = rgb + sigma * rng.standard_normal(rgb.shape, np.float32)
-        rgb = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        noise = sigma * rng.standard_normal(rgb.shape, np.float32)
+        rgb = np.asarray(cv2.add(rgb, noise, dtype=cv2.CV_8U), np.uint8)
     return rgb, depth
 
 

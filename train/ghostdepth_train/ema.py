@@ -20,21 +20,21 @@ class Ema:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.shadow = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        # The network's own tensors: loading and training change them in place.
+        self._live = network.state_dict()
+        self.shadow = {k: v.detach().clone() for k, v in self._live.items()}
+        floating = [k for k, v in self._live.items() if v.is_floating_point()]
+        self._counters = [k for k in self._live if k not in set(floating)]
+        self._averages = [self.shadow[k] for k in floating]
+        self._values = [self._live[k].detach() for k in floating]
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
         """Takes in the weights after step `step` (counted from 0)."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        averages: list[Tensor] = []
-        values: list[Tensor] = []
-        for key, value in network.state_dict().items():
-            if value.is_floating_point():
-                averages.append(self.shadow[key])
-                values.append(value)
-            else:
-                self.shadow[key].copy_(value)
-        torch._foreach_lerp_(averages, values, weight)
+        torch._foreach_lerp_(self._averages, self._values, weight)
+        for key in self._counters:
+            self.shadow[key].copy_(self._live[key])
 
     def load(self, shadow: dict[str, Tensor]) -> None:
         """Goes on from a saved average."""

@@ -181,7 +181,7 @@ class Trainer:
                     f"the loss became {loss} in epoch {self.epoch + 1}, step {index + 1}; "
                     "lower learning_rate and --resume"
                 )
-            self.ema.update(self.network, step)
+            self.ema.update(step)
             losses.append(loss)
             seconds = time.perf_counter() - started
             speed = (index + 1) * self.config.batch_size * self.world / seconds
