@@ -233,4 +233,11 @@ def _progress(extra: str = "") -> Progress:
     from rich.progress import Progress as RichProgress
 
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn(extra)]
-    return RichProgress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+    console = Console(stderr=True)
+    return RichProgress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -135,6 +135,19 @@ def training_loader(
     )
 
 
+def batches(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The loader's batches.
+
+    Raises:
+        UserError: A file cannot be read; one line, also when it happened in another process.
+    """
+    try:
+        yield from loader
+    except UserError as error:
+        # torch puts the worker's whole traceback before the line.
+        raise UserError(str(error).rpartition("UserError: ")[2], error.exit_code) from None
+
+
 def _one_thread(_worker: int) -> None:
     import cv2
 

@@ -32,7 +32,7 @@ from ghostdepth_train.checkpoint import (
     write_tensors,
 )
 from ghostdepth_train.config import TrainConfig
-from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
+from ghostdepth_train.data import DepthDataset, EpochSampler, Split, batches, training_loader
 from ghostdepth_train.ema import Ema
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import depth_loss
@@ -172,7 +172,7 @@ class Trainer:
         self.sampler.epoch = self.epoch
         steps = len(self.sampler)
         started, losses = time.perf_counter(), []
-        for index, (rgb, depth) in enumerate(self.loader):
+        for index, (rgb, depth) in enumerate(batches(self.loader)):
             step = self.epoch * steps + index
             rate = learning_rate(step, steps, self.config)
             loss = float(self.step(model, rgb, depth, rate))
