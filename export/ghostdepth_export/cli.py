@@ -63,7 +63,7 @@ def train(
     name: Annotated[str | None, typer.Option(help="Of the checkpoint [ghostdepth-CONFIG].")] = None,
     note: Annotated[str, typer.Option(help="What the data is, and its terms.")] = "",
     imagenet: Annotated[
-        Path | None, typer.Option(help="timm GhostNet weights to start from.")
+        str | None, typer.Option(help="timm GhostNet weights: a file, or timm's name.")
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint folder to start from.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -94,7 +96,7 @@ def test_imagenet_weights_reach_the_encoder(tmp_path: Path, suffix: str) -> None
     else:
         write_tensors(path, donor.state_dict())
     network = DepthNet(load_train_config("tiny").network)
-    load_imagenet(network, path)
+    load_imagenet(network, str(path))
     for key, value in network.encoder.state_dict().items():
         torch.testing.assert_close(value, donor.state_dict()[key])
 
@@ -103,4 +105,28 @@ def test_imagenet_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "wide.pth"
     torch.save(GhostNet(EncoderConfig.model_validate({"width_multiplier": 0.5})).state_dict(), path)
     with pytest.raises(UserError, match="the config says"):
-        load_imagenet(DepthNet(load_train_config("tiny").network), path)
+        load_imagenet(DepthNet(load_train_config("tiny").network), str(path))
+
+
+def test_imagenet_weights_by_name_come_from_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    donor = GhostNet(EncoderConfig.model_validate({"width_multiplier": 0.25}))
+    asked = []
+
+    def create_model(name: str, *, pretrained: bool) -> GhostNet:
+        asked.append((name, pretrained))
+        return donor
+
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
+    network = DepthNet(load_train_config("tiny").network)
+    load_imagenet(network, "ghostnet_025")
+    assert asked == [("ghostnet_025", True)]
+    torch.testing.assert_close(
+        network.encoder.state_dict()["conv_stem.weight"], donor.state_dict()["conv_stem.weight"]
+    )
+
+
+@pytest.mark.parametrize("source", ["ghostnet_100", "missing.pth", "missing.safetensors"])
+def test_imagenet_weights_out_of_reach(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=source):
+        load_imagenet(DepthNet(load_train_config("tiny").network), source)

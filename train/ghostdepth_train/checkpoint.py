@@ -148,21 +148,36 @@ def start_from(network: DepthNet, folder: Path) -> None:
     load_weights(network, checkpoint.network.state_dict(), folder / WEIGHTS)
 
 
-def load_imagenet(network: DepthNet, path: Path) -> None:
-    """Loads a timm `ghostnet_*` ImageNet state dict (.safetensors or .pth) into the encoder.
+def load_imagenet(network: DepthNet, source: str) -> None:
+    """Loads a timm `ghostnet_*` ImageNet state dict into the encoder.
 
     The classifier's keys are left aside.
 
+    Args:
+        network: Changed in place.
+        source: A .safetensors or .pth file, or timm's name of the model (`ghostnet_100`), whose
+            weights timm then fetches from its hub.
+
     Raises:
-        UserError: The file cannot be read, or its widths are not the encoder's.
+        UserError: The weights cannot be read or fetched, or their widths are not the encoder's.
     """
-    if path.suffix == ".safetensors":
-        weights, _ = read_tensors(path)
-    else:
-        try:
+    path = Path(source)
+    try:
+        if path.suffix == ".safetensors":
+            weights, _ = read_tensors(path)
+        elif path.is_file() or path.suffix:
             weights = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises half a dozen kinds for a bad file
-            raise UserError(f"cannot read weights from {path}: {error}") from error
+        else:
+            import timm
+
+            weights = timm.create_model(source, pretrained=True).state_dict()
+    except UserError:
+        raise
+    except Exception as error:  # torch and timm raise a dozen kinds for a bad file or no network
+        raise UserError(
+            f"cannot load ImageNet weights from {source}: {error}; give a file, or a timm name "
+            "such as ghostnet_100 with timm installed and its hub in reach"
+        ) from error
     wanted = network.encoder.state_dict().keys()
     load_weights(network.encoder, {k: v for k, v in weights.items() if k in wanted}, path)
 

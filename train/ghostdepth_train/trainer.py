@@ -62,7 +62,7 @@ class RunOptions:
         training_data: One line for the checkpoint and the model card.
         workers: Processes that load data.
         resume: Go on from `out/last`.
-        imagenet: A file of timm ImageNet weights for the encoder, or None.
+        imagenet: ImageNet weights for the encoder, see `checkpoint.load_imagenet`, or None.
         init: A checkpoint folder whose weights the run starts from, or None.
     """
 
@@ -71,7 +71,7 @@ class RunOptions:
     training_data: str
     workers: int = 1
     resume: bool = False
-    imagenet: Path | None = None
+    imagenet: str | None = None
     init: Path | None = None
 
 
