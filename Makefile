@@ -1,6 +1,7 @@
 # make demo: export, verify and measure the released model; ends with the page's path.
-# make test: linters, type checkers, then every test.
-# Both set up .venv by themselves, once; only python3.11, make and a compiler must be there.
+# make test: linters, type checkers, then every test but those that emulate.
+# make test-arm64: the tests that run on an emulated Raspberry Pi.
+# All set up .venv by themselves, once; only python3.11, make and a compiler must be there.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -8,13 +9,16 @@ INSTALLED := .venv/.installed
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-arm64 lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
 
 test: lint
 	$(BIN)/python -m pytest --cov
+
+test-arm64: $(INSTALLED)
+	$(BIN)/python -m pytest tests/arm64
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -69,10 +69,11 @@ def read_board(root: Path = ROOT, architecture: Optional[str] = None) -> Board:
     architecture = architecture or platform.machine()
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     frequency = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    model = _read(root / "proc/device-tree/model")
+    fields = _fields(cpuinfo)
+    model = _read(root / "proc/device-tree/model") or fields.get("Model")
     return Board(
         model=model,
-        cpu=_cpu_name(cpuinfo),
+        cpu=_cpu_name(fields),
         cores=os.cpu_count() or 1,
         architecture=architecture,
         system=_system(root),
@@ -129,14 +130,19 @@ def _scaled(path: Path, factor: float) -> Optional[float]:
         return None
 
 
-def _cpu_name(cpuinfo: str) -> Optional[str]:
-    values = {}
+def _fields(cpuinfo: str) -> dict[str, str]:
+    """The first value of each key: that of core 0, or of the whole board."""
+    values: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, colon, value = line.partition(":")
         if colon:
             values.setdefault(key.strip(), value.strip())
-    part = values.get("CPU part")
-    return values.get("model name") or _ARM_CORES.get(part or "", part)
+    return values
+
+
+def _cpu_name(fields: dict[str, str]) -> Optional[str]:
+    part = fields.get("CPU part")
+    return fields.get("model name") or _ARM_CORES.get(part or "", part)
 
 
 def _system(root: Path) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +28,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             for entry in THIRD_PARTY:
                 item.add_marker(pytest.mark.filterwarnings(entry))
+
+
+def remembered(key: object, make: Callable[[], bytes]) -> bytes:
+    """What `make` gives, kept in the folder that the environment names, if it names one.
+
+    The libraries that write model files are too heavy for a Pi: there these tests find the files
+    that a run on a workstation left.
+    """
+    folder = os.environ.get("BENCH_DEPTH_TEST_MODELS")
+    if folder is None:
+        return make()
+    path = Path(folder) / hashlib.sha256(repr(key).encode()).hexdigest()
+    if not path.exists():
+        path.write_bytes(make())
+    return path.read_bytes()
 
 
 def tiny_depth(picture: np.ndarray) -> np.ndarray:
@@ -83,9 +101,11 @@ def make_tflite() -> TfliteMaker:
     ) -> Path:
         key = (shapes, dtype, outputs)
         if key not in cache:
-            cache[key] = _convert(shapes, dtype, outputs)
-        data = cache[key]
-        path.write_bytes(data if contract is None else _with_contract(data, contract.to_json()))
+            cache[key] = remembered(key, lambda: _convert(*key))
+        data, text = cache[key], contract.to_json() if contract is not None else None
+        if text is not None:
+            data = remembered((*key, text), lambda: _with_contract(cache[key], text))
+        path.write_bytes(data)
         return path
 
     return make
@@ -139,9 +159,8 @@ class OnnxMaker(Protocol):
 
 @pytest.fixture(scope="session")
 def make_onnx() -> OnnxMaker:
-    """Writes an .onnx file with `onnx.helper`."""
-    import onnx
-    from onnx import TensorProto, helper
+    """Writes an .onnx file with `onnx.helper`; skips where nothing can run it."""
+    pytest.importorskip("onnxruntime")
 
     def make(
         path: Path,
@@ -149,30 +168,40 @@ def make_onnx() -> OnnxMaker:
         shape: tuple[int | str, ...] = (1, HEIGHT, WIDTH, 3),
         factor: float = 0.01,
     ) -> Path:
-        axes = helper.make_tensor("axes", TensorProto.INT64, [1], [-1])
-        numbers = [
-            helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]),
-            helper.make_tensor("offset", TensorProto.FLOAT, [], [0.5]),
-        ]
-        nodes = [
-            helper.make_node("ReduceMean", ["picture", "axes"], ["mean"], keepdims=1),
-            helper.make_node("Mul", ["mean", "factor"], ["scaled"]),
-            helper.make_node("Add", ["scaled", "offset"], ["depth"]),
-        ]
-        graph = helper.make_graph(
-            nodes,
-            "tiny",
-            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("depth", TensorProto.FLOAT, (*shape[:-1], 1))],
-            [axes, *numbers],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        if contract is not None:
-            helper.set_model_props(model, {"other": "x", METADATA_NAME: contract.to_json()})
-        onnx.save(model, path)
+        text = contract.to_json() if contract is not None else None
+        key = ("onnx", shape, factor, text)
+        path.write_bytes(remembered(key, lambda: _onnx(shape, factor, text)))
         return path
 
     return make
+
+
+def _onnx(shape: tuple[int | str, ...], factor: float, contract: str | None) -> bytes:
+    import onnx
+    from onnx import TensorProto, helper
+
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [-1])
+    numbers = [
+        helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]),
+        helper.make_tensor("offset", TensorProto.FLOAT, [], [0.5]),
+    ]
+    nodes = [
+        helper.make_node("ReduceMean", ["picture", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Mul", ["mean", "factor"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["depth"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, (*shape[:-1], 1))],
+        [axes, *numbers],
+    )
+    opset: onnx.OperatorSetIdProto = helper.make_opsetid("", 18)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    if contract is not None:
+        helper.set_model_props(model, {"other": "x", METADATA_NAME: contract})
+    return bytes(model.SerializeToString())
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_a_model_alone_is_enough(tiny_tflite: Path) -> None:
 
 
 def test_data_adds_accuracy_to_the_table(tiny_tflite: Path, dataset: Path) -> None:
-    done = run("--model", tiny_tflite, "--data", dataset, "--runtime", "ai_edge_litert", *QUICK)
+    done = run("--model", tiny_tflite, "--data", dataset, *QUICK)
     assert done.returncode == 0, done.stderr
     assert "RMSE si-RMSE delta_1" in done.stdout
     assert "no alignment" in done.stdout

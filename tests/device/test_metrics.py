@@ -10,7 +10,9 @@ from bench_depth.metrics import DepthMetrics, depth_metrics, mean_metrics, score
 
 
 def by_hand(p: np.ndarray, t: np.ndarray) -> dict[str, float]:
-    pairs = [(max(float(a), 1.0), float(b)) for a, b in zip(p.flat, t.flat, strict=True) if b > 1]
+    pairs = [
+        (max(float(a), 1.0), float(b)) for a, b in np.stack([p.ravel(), t.ravel()], 1) if b > 1
+    ]
     n = len(pairs)
     d = [math.log(a) - math.log(b) for a, b in pairs]
     ratios = [max(a / b, b / a) for a, b in pairs]

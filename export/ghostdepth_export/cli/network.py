@@ -1,55 +1,17 @@
-"""The `ghostdepth` command. Each subcommand imports what it needs when it runs."""
+"""The verbs that make and look at a network: train, evaluate, summary, convert."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from bench_depth import __version__
-from bench_depth.errors import INTERRUPTED, UserError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Depth from one camera on a Raspberry Pi: train, export, measure.",
-)
+from bench_depth.errors import UserError
+from ghostdepth_export.cli.app import CheckpointFolder, app, progress
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
 Val = Annotated[Path | None, typer.Option(help="Dataset folder for validation.")]
-CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder, e.g. RUN/best.")]
-
-
-def main() -> None:
-    """Runs the command; a user's error is one line on stderr and a non-zero exit."""
-    try:
-        app()
-    except UserError as error:
-        print(f"ghostdepth: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("ghostdepth: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-
-
-def _version(show: bool) -> None:
-    if show:
-        print(f"ghostdepth {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
-    ] = False,
-) -> None:
-    pass
 
 
 @app.command()
@@ -88,7 +50,7 @@ def train(
         init=init,
     )
     trainer = Trainer(settings, split, options)
-    with _progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
+    with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
         task = bar.add_task("training", total=None, loss=float("nan"), speed=0.0)
 
         def step(done: int, total: int, loss: float, images_per_second: float) -> None:
@@ -172,7 +134,7 @@ def convert(
     """Turn a public dataset into a dataset folder (rgb/NAME + depth/NAME.png, millimetres)."""
     from ghostdepth_train.adapters import convert as run
 
-    with _progress() as bar:
+    with progress() as bar:
         task = bar.add_task("converting", total=None)
         pairs = run(
             source,
@@ -182,62 +144,3 @@ def convert(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     print(f"{pairs} pairs in {out}")
-
-
-@app.command()
-def export(
-    checkpoint: CheckpointFolder,
-    out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    calibration: Annotated[Path, typer.Option(help="Dataset folder for int8 ranges.")] = Path(
-        "samples"
-    ),
-    runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
-    camera: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "640x480",
-) -> None:
-    """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8); compare with torch."""
-    from ghostdepth_export.export import export as run
-
-    width, _, height = camera.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise UserError(f"--camera {camera!r} is not a size; write it as 640x480")
-    with _progress() as bar:
-        task = bar.add_task("export", total=None)
-        for path in run(
-            checkpoint,
-            out,
-            camera=(int(height), int(width)),
-            calibration=calibration,
-            runtime=runtime,
-            progress=lambda text: bar.update(task, description=text),
-        ):
-            print(path)
-
-
-@app.command()
-def demo(
-    checkpoint: CheckpointFolder = Path("models/ghostdepth-s"),
-    samples: Annotated[Path, typer.Option(help="Dataset folder to measure on.")] = Path("samples"),
-    out: Annotated[Path, typer.Option(help="Folder for files, results and page.")] = Path(
-        "runs/demo"
-    ),
-) -> None:
-    """Export, verify and measure the released model; write a page with pictures and a table."""
-    from ghostdepth_export.demo import run
-
-    run(checkpoint, samples, out)
-
-
-def _progress(extra: str = "") -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-
-    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn(extra)]
-    console = Console(stderr=True)
-    return RichProgress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

@@ -1,0 +1,8 @@
+"""The `ghostdepth` command. Each verb imports what it needs when it runs."""
+
+# The order is that of the help.
+# ruff: isort: off
+from ghostdepth_export.cli.app import app, main
+from ghostdepth_export.cli import network, files, pi
+
+__all__ = ["app", "files", "main", "network", "pi"]

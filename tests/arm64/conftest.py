@@ -1,0 +1,102 @@
+"""Emulated Pis, and what runs on them.
+
+Where a program is missing these tests are skipped and say so, except in CI, where they must run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from bench_depth.errors import UserError
+from ghostdepth_export.emulator import Machine, bench_layer, build_root
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHECKPOINT = REPOSITORY / "models" / "ghostdepth-s"
+# The converter's own.
+THIRD_PARTY = [
+    "ignore::DeprecationWarning",
+    "ignore:.*tf.lite.Interpreter is deprecated:UserWarning",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            for entry in THIRD_PARTY:
+                item.add_marker(pytest.mark.filterwarnings(entry))
+
+
+def missing(reason: str) -> None:
+    """Skips the test, or fails it in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (in CI this lane must run)")
+    pytest.skip(reason)
+
+
+def need(program: str, package: str) -> Path:
+    """The path of a program; skips (fails in CI) where it is not installed."""
+    found = shutil.which(program)
+    if found is None:
+        missing(f"{program} is not installed: apt install {package}")
+    return Path(str(found))
+
+
+def _root(name: str) -> Path:
+    for program, package in (
+        ("mmdebstrap", "mmdebstrap"),
+        ("qemu-aarch64-static", "qemu-user-static"),
+        ("qemu-aarch64", "qemu-user"),
+    ):
+        need(program, package)
+    try:
+        root = build_root(name)
+    except UserError as error:
+        missing(str(error))
+        raise
+    works = Machine(root).run(["true"], check=False)
+    if works.returncode:
+        missing(f"nothing can be emulated here: {works.stderr.strip()}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def bullseye_root() -> Path:
+    """Python 3.9, TensorFlow Lite 2.5."""
+    return _root("bullseye")
+
+
+@pytest.fixture(scope="session")
+def trixie_root() -> Path:
+    """Python 3.13, the newest LiteRT and ONNX Runtime."""
+    return _root("trixie")
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the released checkpoint's model files."""
+    from ghostdepth_export.export import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    export(CHECKPOINT, folder, calibration=REPOSITORY / "samples")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bullseye(bullseye_root: Path, exported: Path) -> Machine:
+    """A Pi with bench-depth; the exported files are in /models, the samples in /samples."""
+    return _machine(bullseye_root, exported)
+
+
+@pytest.fixture(scope="session")
+def trixie(trixie_root: Path, exported: Path) -> Machine:
+    """As `bullseye`."""
+    return _machine(trixie_root, exported)
+
+
+def _machine(root: Path, exported: Path) -> Machine:
+    shares = {exported: "/models", REPOSITORY / "samples": "/samples"}
+    return Machine(root, layers=[bench_layer(root)], shares=shares)

@@ -1,0 +1,55 @@
+"""The tests of bench-depth, run on the Pi against the installed package."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ghostdepth_export.emulator import Machine
+
+from .conftest import REPOSITORY
+
+DEVICE_TESTS = ["tests/device", "--ignore", "tests/device/test_tflite25.py"]
+OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that these tests make; they are made here by running them here."""
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *OPTIONS, "--no-header", *DEVICE_TESTS],
+        check=True,
+        capture_output=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "BENCH_DEPTH_TEST_MODELS": str(folder)},
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "runtimes"),
+    [("bullseye", ["tflite_runtime"]), ("trixie", ["ai_edge_litert", "onnxruntime"])],
+)
+def test_the_device_tests_pass_on_the_pi(
+    name: str, runtimes: list[str], models: Path, request: pytest.FixtureRequest
+) -> None:
+    machine: Machine = request.getfixturevalue(name)
+    shares = {REPOSITORY / part: f"/repo/{part}" for part in ("tests", "device")}
+    machine = dataclasses.replace(machine, shares={**shares, models: "/models"})
+    # The project's own settings name plugins and packages that a Pi has no use for.
+    settings = ["-c", "/dev/null", "--rootdir", "/repo", "--import-mode", "importlib"]
+    done = machine.run(
+        ["python3", "-m", "pytest", *OPTIONS, *settings, *DEVICE_TESTS],
+        cwd="/repo",
+        env={"BENCH_DEPTH_TEST_MODELS": "/models", "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    for runtime in runtimes:
+        assert re.search(rf"gives_the_depth_that_numpy_gives\[{runtime}\] PASSED", done.stdout)
