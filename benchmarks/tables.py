@@ -22,7 +22,15 @@ from bench_depth.results import load
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / "models" / "ghostdepth-s" / "metrics.json"
 DEMO = ROOT / "benchmarks" / "results" / "demo.json"
-PAGES = (ROOT / "README.md", ROOT / "models" / "ghostdepth-s" / "README.md")
+PAGES = tuple(
+    ROOT / name
+    for name in (
+        "README.md",
+        "models/ghostdepth-s/README.md",
+        "benchmarks/README.md",
+        "benchmarks/instructions/README.md",
+    )
+)
 _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -76,10 +84,18 @@ def speed() -> str:
     return "\n".join(rows)
 
 
+def instructions() -> str:
+    """Counts of the released files on an emulated Pi."""
+    from instructions.baseline import table
+
+    return table()
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
     "release-card": release_card,
     "speed": speed,
+    "instructions": instructions,
 }
 
 
@@ -99,7 +115,7 @@ def _json(path: Path) -> Any:
 def main(check: bool) -> int:
     """Rebuilds or checks every page."""
     stale = []
-    for page in (*PAGES, ROOT / "benchmarks" / "README.md"):
+    for page in PAGES:
         text = page.read_text()
         if rebuilt(text) != text:
             stale.append(page)

@@ -13,6 +13,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap debian-archive-keyring",
     "qemu-aarch64-static": "qemu-user-static",
     "qemu-aarch64": "qemu-user",
+    "setarch": "util-linux",
     "unshare": "util-linux",
 }
 
