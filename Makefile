@@ -1,6 +1,7 @@
 # make demo: export, verify and measure the released model; ends with the page's path.
 # make test: linters, type checkers, then every test but those that emulate.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
+# make native: bench-depth-native for a Pi, cross compiled. make image: the arm64 image, without Docker.
 # All set up .venv by themselves, once; only python3.11, make and a compiler must be there.
 
 PYTHON ?= python3.11
@@ -9,7 +10,7 @@ INSTALLED := .venv/.installed
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-arm64 lint format clean
+.PHONY: demo test test-arm64 native image lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
@@ -19,6 +20,12 @@ test: lint
 
 test-arm64: $(INSTALLED)
 	$(BIN)/python -m pytest tests/arm64
+
+native: $(INSTALLED)
+	$(BIN)/python -m ghostdepth_export.native build/native-aarch64
+
+image: $(INSTALLED)
+	$(BIN)/python -m ghostdepth_export.image build/bench-depth-arm64.tar
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -31,7 +38,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .cache runs
+	rm -rf .venv .cache build runs
 
 # torch comes first and alone: a plain `torch` requirement would pull gigabytes of GPU libraries.
 $(INSTALLED): pyproject.toml device/pyproject.toml constraints.txt

@@ -10,6 +10,7 @@ from bench_depth.errors import UserError
 
 # Debian's (and Ubuntu's) package of each program.
 PACKAGES = {
+    "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
     "mmdebstrap": "mmdebstrap debian-archive-keyring",
     "qemu-aarch64-static": "qemu-user-static",
     "qemu-aarch64": "qemu-user",

@@ -1,0 +1,19 @@
+// The model contract: what goes into a depth model and what comes out, carried in its own file.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "files.h"
+
+namespace bench {
+
+using Json = nlohmann::ordered_json;
+
+// The contract inside a .tflite file, checked: every field of bench_depth.contract.ModelContract
+// is there and of its type, and nothing else is. Nothing where the file carries none.
+// FormatError where the file is damaged, UserError (3) where its contract is not one that this
+// version understands; `path` is for the message.
+std::optional<Json> read_contract(const std::string& path, const Bytes& model);
+
+}  // namespace bench
