@@ -123,6 +123,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help="write all results with every single time, after each model; - is standard output",
     )
     add("--csv", type=Path, metavar="FILE", help="one line a model, for a spreadsheet")
+    add("--html", type=Path, metavar="FILE", help="a page with charts, to open from disk")
     add("--markdown", type=Path, metavar="FILE", help="the comparison as a table")
 
 

@@ -132,6 +132,7 @@ class _Output:
         self.screen = Screen(sys.stderr, sys.stderr.isatty())
         self._json: Optional[str] = options.json
         self._files = {"csv": options.csv, "markdown": options.markdown}
+        self._page: Optional[Path] = options.html
 
     def keep(self, results: Results) -> None:
         from bench_depth.results import save
@@ -164,6 +165,10 @@ class _Output:
         for kind, path in self._files.items():
             if path is not None:
                 write_bytes(path, writers[kind](results).encode())
+        if self._page is not None:
+            from bench_depth.report import write_page
+
+            write_page(results, {}, self._page)
 
 
 def _write_stdout(text: str) -> None:

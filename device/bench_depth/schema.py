@@ -52,7 +52,10 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
             definitions[name] = {}  # Holds the place, should it refer to itself.
             definitions[name] = _of_dataclass(hint, definitions)
         return {"$ref": f"#/$defs/{name}"}
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    return _of_generic(typing.get_origin(hint), typing.get_args(hint), definitions)
+
+
+def _of_generic(origin: Any, parts: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is Union:  # Optional[X]: the only union in use.
         return {"anyOf": [_of(parts[0], definitions), {"type": "null"}]}
     if origin is dict:

@@ -207,7 +207,7 @@ def _notes(results: Results, paint: Paint) -> list[str]:
         how = "taking turns" if results.context.interleaved else "one after the other"
         notes.append(f"ratio: time over that of {labels(results)[0]}, measured {how}")
     for record in records:
-        if record.accuracy is not None and (note := _accuracy_note(record.accuracy)) not in notes:
+        if record.accuracy is not None and (note := accuracy_note(record.accuracy)) not in notes:
             notes.append(note)
     for note in notes:
         lines += ["", *_wrap(note, "")]
@@ -220,7 +220,8 @@ def _notes(results: Results, paint: Paint) -> list[str]:
     return lines
 
 
-def _accuracy_note(accuracy: Accuracy) -> str:
+def accuracy_note(accuracy: Accuracy) -> str:
+    """How accuracy was measured, in one sentence."""
     align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
     note = (
         f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
