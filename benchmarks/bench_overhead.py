@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bench_depth.bench import default_threads
 from bench_depth.measure import Plan, measure
+from bench_depth.options import default_threads
 from bench_depth.runtimes import choose
 from harness import ROOT, interleave, median, run, write_result
 

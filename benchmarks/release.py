@@ -18,9 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_depth.bench import BenchOptions, bench
+from bench_depth.bench import Hooks, bench
 from bench_depth.errors import UserError
 from bench_depth.measure import Plan
+from bench_depth.options import BenchOptions
 from ghostdepth_export.export import export
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.data import read_split
@@ -75,7 +76,7 @@ def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:
     """Accuracy and size of every file; one run a file, as the times are of no interest here."""
     options = BenchOptions(data=val, plan=Plan(warmup=0, min_runs=1, min_time=0.0))
     rows = {}
-    for record in bench(files, options, _say).models:
+    for record in bench(files, options, Hooks(_say)).models:
         assert record.accuracy is not None
         rows[record.file] = {"bytes": record.bytes} | record.accuracy.mean.to_dict()
     return rows

@@ -1,246 +1,326 @@
-"""Measures model files one after the other: what the command and the demo call."""
+"""Measures model files: what the command and the demo call."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench_depth import __version__, memory
+from bench_depth import __version__, comparison, conditions, memory
 from bench_depth.accuracy import evaluate
 from bench_depth.advice import warnings_for
-from bench_depth.board import Board, read_board, read_health
-from bench_depth.contract import read_contract, read_model_bytes
-from bench_depth.dataset import Pair, list_pairs, read_rgb
+from bench_depth.board import Health, read_board, read_health
+from bench_depth.contract import read_contract
+from bench_depth.dataset import Pair, list_pairs
 from bench_depth.errors import UserError
-from bench_depth.measure import Plan, Timing, measure, time_once
-from bench_depth.metrics import ALIGNMENTS
-from bench_depth.postprocess import to_metres
-from bench_depth.preprocess import to_input
-from bench_depth.results import Context, ModelRecord, Results, RuntimeRecord
-from bench_depth.runtimes import LoadedModel, Runtime, choose
-from bench_depth.signature import Signature, check_signature
+from bench_depth.guard import HANG, Doing
+from bench_depth.measure import Interrupted, Plan, Timing, measure, measure_in_turn
+from bench_depth.options import BenchOptions, check_options, default_threads
+from bench_depth.results import Accuracy, Context, ModelRecord, Results, RuntimeRecord
+from bench_depth.runtimes import choose
+from bench_depth.session import Job, Session, open_session, time_frames
+from bench_depth.sustained import Sustained, sustain
 
-MOST_DEFAULT_THREADS = 4
+Tick = Callable[[str, Callable[[], float], Sequence[int]], None]
 
 
 @dataclass(frozen=True)
-class BenchOptions:
-    """How to measure.
+class Hooks:
+    """What a caller is told while measuring goes on.
 
     Attributes:
-        data: A dataset folder for accuracy; None for latency alone.
-        runtime: One of `runtimes.RUNTIMES` by name; None for the first that is installed.
-        threads: Of each model; None for one per core, at most 4.
-        plan: How long to measure.
-        align: One of `metrics.ALIGNMENTS`.
-        save_predictions: Where predicted depth maps are written, as NAME.png or, of several
-            models, MODEL/NAME.png; None for nowhere.
+        say: Takes one line whenever something begins.
+        keep: Takes what there is: once before the first model, and again after each, so that
+            nothing is lost when a later one fails.
+        tick: Called after each counted run, outside the clock, with what is measured, a function
+            that tells how much of it is done (0 to 1), and its times so far.
+        doing: Called before what may crash or hang inside a runtime, with what it is and the
+            seconds that it may take (None for any): see `guard.guarded`.
     """
 
-    data: Optional[Path] = None
-    runtime: Optional[str] = None
-    threads: Optional[int] = None
-    plan: Plan = field(default_factory=Plan)
-    align: str = "none"
-    save_predictions: Optional[Path] = None
+    say: Callable[[str], None]
+    keep: Callable[[Results], None] = lambda results: None
+    tick: Tick = lambda label, fraction, times_ns: None
+    doing: Doing = lambda what, limit: None
 
 
-def bench(
-    models: Sequence[Path],
-    options: BenchOptions,
-    progress: Callable[[str], None],
-    keep: Callable[[Results], None] = lambda results: None,
-) -> Results:
-    """Measures model files, one after the other.
+def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Results:
+    """Measures model files, in turns or one after the other.
 
     Args:
         models: .tflite and .onnx files.
         options: How.
-        progress: Takes one line whenever something begins.
-        keep: Takes what there is, once before the first and again after each model, so that
-            nothing is lost when a later one fails.
+        hooks: Who is told.
 
     Returns:
-        One record per model, in their order.
+        One record per model and number of threads, in their order.
 
     Raises:
         UserError: An option or a file is wrong. Everything that can be checked is checked before
-            the first model is run.
+            the first model is run; where a model cannot be loaded, the others are measured first.
+        KeyboardInterrupt: Ctrl-C; what was measured until then has been handed to `keep`.
     """
     models = [Path(path) for path in models]
-    _check_options(models, options)
+    check_options(models, options)
+    jobs = _jobs(models, options)
     pairs = list_pairs(options.data) if options.data is not None else []
-    jobs = [(path, choose(path, options.runtime)) for path in models]
     for path in models:
         read_contract(path)
-    context = _context(options)
-    results = Results(context)
-    keep(results)
-    for path, runtime in jobs:
-        predictions = options.save_predictions
-        if predictions is not None and len(models) > 1:
-            predictions = predictions / path.name
-        record = _bench_one(
-            path,
-            runtime,
-            context=context,
-            options=options,
-            pairs=pairs,
-            predictions=predictions,
-            progress=progress,
+    if options.affinity is not None:
+        conditions.bind(options.affinity)
+    return _Bench(jobs, options, pairs, hooks).run()
+
+
+class _Bench:
+    """The state of one call of `bench`."""
+
+    def __init__(
+        self, jobs: Sequence[Job], options: BenchOptions, pairs: Sequence[Pair], hooks: Hooks
+    ) -> None:
+        self._jobs, self._options, self._pairs, self._hooks = jobs, options, pairs, hooks
+        wanted = options.interleave
+        self._interleaved = len(jobs) > 1 and (wanted is None or wanted)
+        self._idle = read_health()
+        self._failed: Optional[UserError] = None
+        self._results = Results(_context(options, jobs, self._interleaved))
+
+    def run(self) -> Results:
+        self._hooks.keep(self._results)
+        if self._interleaved:
+            self._take_turns()
+        else:
+            for job in self._jobs:
+                self._alone(job)
+        if self._failed is not None:
+            raise self._failed
+        return self._results
+
+    def _alone(self, job: Job) -> None:
+        # In a method of its own, so that the model is gone before the next is loaded.
+        self._announce(job)
+        session = self._open(job)
+        if session is None:
+            return
+        before = self._ready()
+        self._time([session], before, lambda: [self._measure(session)])
+
+    def _take_turns(self) -> None:
+        sessions: list[Session] = []
+        at_rest = memory.rss_bytes()
+        for job in self._jobs:
+            self._announce(job)
+            session = self._open(job, memory.rss_bytes() - at_rest)
+            if session is not None:
+                sessions.append(session)
+        if not sessions:
+            return
+        before = self._ready()
+        self._hooks.say(f"{len(sessions)} models take turns")
+        self._time(sessions, before, lambda: self._in_turn(sessions))
+
+    def _time(
+        self,
+        sessions: Sequence[Session],
+        before: Health,
+        measured: Callable[[], list[Timing]],
+    ) -> None:
+        """Times loaded models, adds their records, then their accuracy."""
+        try:
+            timings = measured()
+        except Interrupted as stop:
+            after = read_health()
+            for session, timing in zip(sessions, stop.timings):
+                record = self._record(session, timing, before, after)
+                codes = [*record.warnings, "interrupted"]
+                self._add(dataclasses.replace(record, warnings=codes))
+            raise
+        after = read_health()
+        first = len(self._results.models)
+        for session, timing in zip(sessions, timings):
+            self._add(self._record(session, timing, before, after))
+        for place, session in enumerate(sessions, first):
+            self._finish(place, session)
+
+    def _finish(self, place: int, session: Session) -> None:
+        """Adds what is measured after the latency: whole frames, a long run, accuracy."""
+        frames = time_frames(session, self._options.plan)
+        self._replace(place, **frames)
+        if self._options.sustain_minutes:
+            self._replace(place, sustained=self._sustain(session))
+        if self._options.data is not None:
+            median_ms = self._results.models[place].invoke.statistics.median
+            self._replace(place, accuracy=self._accuracy(session, median_ms))
+
+    def _measure(self, session: Session) -> Timing:
+        plan, label = self._options.plan, session.job.label
+
+        def watch(times: Sequence[int]) -> None:
+            self._hooks.tick(label, lambda: _done(times, plan), times)
+
+        return measure(session.model.invoke, plan, watch=watch)
+
+    def _in_turn(self, sessions: Sequence[Session]) -> list[Timing]:
+        plan = self._options.plan
+        latest: dict[int, Sequence[int]] = {}
+
+        def fraction() -> float:
+            return sum(_done(times, plan) for times in latest.values()) / len(sessions)
+
+        def watch(which: int, times: Sequence[int]) -> None:
+            latest[which] = times
+            self._hooks.tick(sessions[which].job.label, fraction, times)
+
+        return measure_in_turn([s.model.invoke for s in sessions], plan, watch=watch)
+
+    def _open(self, job: Job, others_bytes: int = 0) -> Optional[Session]:
+        """Loads a model; None where that fails: the others are measured, then it is told."""
+        self._hooks.doing(str(job.path), HANG)
+        try:
+            return open_session(job, others_bytes)
+        except UserError as error:
+            if len(self._jobs) > 1:
+                self._hooks.say(f"{error}; the other models are measured")
+            self._failed = self._failed or error
+            return None
+        finally:
+            self._hooks.doing(str(job.path), None)
+
+    def _announce(self, job: Job) -> None:
+        plan = self._options.plan
+        self._hooks.say(
+            f"{job.path.name}: {job.runtime.name}, {job.threads} "
+            f"thread{'s' if job.threads > 1 else ''}, at least {plan.min_runs} runs and "
+            f"{plan.min_time:g} s"
         )
-        results = dataclasses.replace(results, models=[*results.models, record])
-        keep(results)
-    return results
 
+    def _ready(self) -> Health:
+        if self._options.cooldown_to is not None:
+            conditions.cool_down(self._options.cooldown_to, self._hooks.say)
+        return read_health()
 
-def default_threads() -> int:
-    """One per core, at most 4: small networks do not gain from more."""
-    return min(os.cpu_count() or 1, MOST_DEFAULT_THREADS)
+    def _sustain(self, session: Session) -> Sustained:
+        minutes = self._options.sustain_minutes
+        self._hooks.say(f"{session.job.label}: {minutes:g} minutes without a pause")
 
+        def watch(seconds: float, median_ms: float) -> None:
+            label = f"{session.job.label}, sustained"
+            self._hooks.tick(label, lambda: seconds / 60 / minutes, [round(median_ms * 1e6)])
 
-def sample_photo() -> NDArray[np.uint8]:
-    """The photo that models are timed on: 480x640x3 uint8 RGB."""
-    with resources.as_file(resources.files("bench_depth") / "data" / "sample.jpg") as path:
-        return read_rgb(path)
+        return sustain(session.model.invoke, minutes, watch=watch)
 
+    def _record(
+        self,
+        session: Session,
+        invoke: Timing,
+        before: Health,
+        after: Health,
+    ) -> ModelRecord:
+        codes = warnings_for(
+            session.contract,
+            self._results.context.board,
+            idle=self._idle,
+            before=before,
+            after=after,
+            first_ms=session.first_ms,
+            invoke=invoke,
+        )
+        model = session.model
+        return ModelRecord(
+            file=session.job.path.name,
+            bytes=len(session.data),
+            sha256=hashlib.sha256(session.data).hexdigest(),
+            contract=session.contract,
+            runtime=RuntimeRecord(model.name, model.version, model.xnnpack),
+            input=str(model.inputs[0]),
+            output=str(model.outputs[0]),
+            load_ms=session.load_ms,
+            first_ms=session.first_ms,
+            preprocess=None,
+            invoke=invoke,
+            postprocess=None,
+            peak_rss_bytes=session.peak_rss_bytes,
+            before=before,
+            after=after,
+            accuracy=None,
+            warnings=codes,
+            threads=session.job.threads,
+            comparison=self._compared(invoke),
+        )
 
-def _bench_one(
-    path: Path,
-    runtime: Runtime,
-    *,
-    context: Context,
-    options: BenchOptions,
-    pairs: Sequence[Pair],
-    predictions: Optional[Path],
-    progress: Callable[[str], None],
-) -> ModelRecord:
-    progress(
-        f"{path.name}: {runtime.name}, {context.threads} threads, at least "
-        f"{context.min_runs} runs and {context.min_time:g} s"
-    )
-    data = read_model_bytes(path)
-    contract = read_contract(path)
-    memory.reset_peak()
-    loaded: list[LoadedModel] = []
-    load_ms = time_once(lambda: loaded.append(runtime.load(path, context.threads)))
-    model = loaded[0]
-    signature = check_signature(path, model, contract)
-    before = read_health()
-    first_ms, stages = _time_stages(model, signature, options.plan)
-    after = read_health()
-    peak = memory.peak_rss_bytes()
-    accuracy = None
-    if options.data is not None:
-        progress(f"{path.name}: accuracy on {len(pairs)} photos of {options.data}")
-        accuracy = evaluate(
-            model,
-            signature,
-            pairs,
+    def _compared(self, invoke: Timing) -> Optional[comparison.Comparison]:
+        if not self._results.models:
+            return None
+        reference = self._results.models[0]
+        compare = comparison.in_turn if self._interleaved else comparison.apart
+        return compare(invoke, reference.invoke, reference.file)
+
+    def _add(self, record: ModelRecord) -> None:
+        self._keep([*self._results.models, record])
+
+    def _accuracy(self, session: Session, median_ms: float) -> Accuracy:
+        options, job = self._options, session.job
+        predictions = options.save_predictions
+        if predictions is not None and len(self._jobs) > 1:
+            predictions = predictions / job.path.name
+        self._hooks.say(f"{job.label}: accuracy on {len(self._pairs)} photos of {options.data}")
+        return evaluate(
+            session.model,
+            session.signature,
+            self._pairs,
             data=str(options.data),
-            median_ms=stages["invoke"].statistics.median,
+            median_ms=median_ms,
             align=options.align,
             predictions=predictions,
         )
-    return ModelRecord(
-        file=path.name,
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        contract=contract,
-        runtime=RuntimeRecord(model.name, model.version, model.xnnpack),
-        input=str(model.inputs[0]),
-        output=str(model.outputs[0]),
-        load_ms=load_ms,
-        first_ms=first_ms,
-        **stages,
-        peak_rss_bytes=peak,
-        before=before,
-        after=after,
-        accuracy=accuracy,
-        warnings=warnings_for(
-            contract,
-            context.board,
-            before=before,
-            after=after,
-            first_ms=first_ms,
-            invoke=stages["invoke"].statistics,
-        ),
-    )
+
+    def _replace(self, place: int, **changes: Any) -> None:
+        records = list(self._results.models)
+        records[place] = dataclasses.replace(records[place], **changes)
+        self._keep(records)
+
+    def _keep(self, records: list[ModelRecord]) -> None:
+        self._results = dataclasses.replace(self._results, models=records)
+        self._hooks.keep(self._results)
 
 
-def _time_stages(
-    model: LoadedModel, signature: Signature, plan: Plan
-) -> tuple[float, dict[str, Timing]]:
-    """The first run in milliseconds, and the stages of a frame, each timed apart."""
-    photo = sample_photo()
-
-    def preprocess() -> None:
-        model.set_input(to_input(photo, signature))
-
-    def postprocess() -> None:
-        to_metres(model.output(), signature)
-
-    preprocess()
-    first_ms = time_once(model.invoke)
-    # The small stages cost microseconds: as many runs, but no need to fill the time with them.
-    brief = dataclasses.replace(plan, min_time=0)
-    stages = {
-        "invoke": measure(model.invoke, plan),
-        "preprocess": measure(preprocess, brief),
-        "postprocess": measure(postprocess, brief),
-    }
-    return first_ms, stages
+def _done(times_ns: Sequence[int], plan: Plan) -> float:
+    runs = len(times_ns) / max(plan.min_runs, 1)
+    seconds = sum(times_ns) / 1e9 / plan.min_time if plan.min_time else 1.0
+    return min(runs, seconds, 1.0)
 
 
-def _check_options(models: Sequence[Path], options: BenchOptions) -> None:
-    if not models:
-        raise UserError("no model given; name at least one .tflite or .onnx file")
-    plan = options.plan
-    if plan.warmup < 0 or plan.min_runs < 1 or not 0 <= plan.min_time < float("inf"):
-        raise UserError(
-            f"warmup {plan.warmup}, min-runs {plan.min_runs}, min-time {plan.min_time:g}: at least "
-            "0 runs, 1 run and 0 s are needed"
-        )
-    if options.threads is not None and options.threads < 1:
-        raise UserError(f"{options.threads} threads cannot run anything; give at least 1")
-    if options.align not in ALIGNMENTS:
-        raise UserError(f"unknown alignment {options.align!r}; choose from {', '.join(ALIGNMENTS)}")
-    if options.save_predictions is not None:
-        if options.data is None:
-            raise UserError("predictions are made of a dataset's photos: give --data as well")
-        names = [path.name for path in models]
-        if len(set(names)) < len(names):
-            raise UserError(
-                "two models have the same file name, so that their predictions would mix; "
-                "measure them one at a time"
-            )
+def _jobs(models: Sequence[Path], options: BenchOptions) -> list[Job]:
+    counts = list(options.threads) or [default_threads()]
+    jobs = []
+    for path in models:
+        runtime = choose(path, options.runtime)
+        for threads in counts:
+            several = len(counts) > 1
+            label = f"{path.name}, {threads} thread{'s' if threads > 1 else ''}"
+            jobs.append(Job(path, runtime, threads, label if several else path.name))
+    return jobs
 
 
-def _context(options: BenchOptions) -> Context:
-    board: Board = read_board()
+def _context(options: BenchOptions, jobs: Sequence[Job], interleaved: bool) -> Context:
     return Context(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         program=f"bench-depth {__version__}",
         commit=_commit(),
         python=platform.python_version(),
-        board=board,
-        threads=options.threads or default_threads(),
+        board=read_board(),
+        threads=jobs[0].threads,
         warmup=options.plan.warmup,
         min_runs=options.plan.min_runs,
         min_time=options.plan.min_time,
+        affinity=options.affinity,
+        interleaved=interleaved,
     )
 
 

@@ -14,8 +14,10 @@ from typing import Optional
 ROOT = Path("/")
 # Main ID parts of ARM cores (Arm's technical reference manuals): 64-bit kernels give no name.
 _ARM_CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
-# vcgencmd get_throttled: the low half says what is so now, the high half what has been so.
-_NOW_BITS = 0xF
+# vcgencmd get_throttled: the low half says what is so now, the high half what has been so. Bit 0
+# is low voltage; 1 to 3 are a capped clock, throttling and the soft temperature limit.
+UNDERVOLTAGE = 0x1
+SLOWED = 0xE
 _SINCE_BOOT_SHIFT = 16
 
 
@@ -52,11 +54,15 @@ class Health:
         clock_mhz: Of core 0.
         temperature_c: Degrees Celsius.
         throttled: The firmware's flags (`vcgencmd get_throttled`), 0 when all is well.
+        load: Processes that ran or waited to run, mean of the last minute.
+        swapped_in: Pages read back from swap since boot, by any process.
     """
 
     clock_mhz: Optional[float]
     temperature_c: Optional[float]
     throttled: Optional[int]
+    load: Optional[float] = None
+    swapped_in: Optional[int] = None
 
 
 def read_board(root: Path = ROOT, architecture: Optional[str] = None) -> Board:
@@ -101,18 +107,31 @@ def read_health(root: Path = ROOT, firmware: Callable[[], Optional[str]] = ask_f
     """Reads how the machine is doing now."""
     return Health(
         clock_mhz=_scaled(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", 1e-3),
-        temperature_c=_scaled(root / "sys/class/thermal/thermal_zone0/temp", 1e-3),
+        temperature_c=read_temperature(root),
         throttled=_flags(firmware()),
+        load=_first_number(root / "proc/loadavg"),
+        swapped_in=_counter(root / "proc/vmstat", "pswpin"),
     )
 
 
-def was_throttled(before: Health, after: Health) -> bool:
-    """Whether the board was slowed (heat, low voltage) at either reading or between them."""
+def read_temperature(root: Path = ROOT) -> Optional[float]:
+    """Degrees Celsius; None where there is no sensor."""
+    return _scaled(root / "sys/class/thermal/thermal_zone0/temp", 1e-3)
+
+
+def flagged(before: Health, after: Health, bits: int) -> bool:
+    """Whether any of the firmware's bits held at either reading or came up between them.
+
+    Args:
+        before: The first reading.
+        after: The second.
+        bits: `UNDERVOLTAGE`, `SLOWED`, or both.
+    """
     if after.throttled is None:
         return False
     earlier = before.throttled or 0
     new = (after.throttled & ~earlier) >> _SINCE_BOOT_SHIFT
-    return bool((earlier | after.throttled) & _NOW_BITS or new)
+    return bool((earlier | after.throttled | new) & bits)
 
 
 def _read(path: Path) -> Optional[str]:
@@ -138,6 +157,21 @@ def _fields(cpuinfo: str) -> dict[str, str]:
         if colon:
             values.setdefault(key.strip(), value.strip())
     return values
+
+
+def _first_number(path: Path) -> Optional[float]:
+    try:
+        return float((_read(path) or "").split()[0])
+    except (IndexError, ValueError):
+        return None
+
+
+def _counter(path: Path, name: str) -> Optional[int]:
+    for line in (_read(path) or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return None
 
 
 def _cpu_name(fields: dict[str, str]) -> Optional[str]:

@@ -1,4 +1,4 @@
-"""The `bench-depth` command: its options, its output, its exit codes."""
+"""The `bench-depth` command: what it is asked for, what it prints, its exit codes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from bench_depth import __version__
-from bench_depth.errors import INTERRUPTED, UserError
+from bench_depth.arguments import parser
+from bench_depth.errors import GATE_FAILED, INTERRUPTED, WARNED, UserError
 
 if TYPE_CHECKING:
+    from bench_depth.gates import Gate
+    from bench_depth.guard import Doing
     from bench_depth.results import Results
 
-# As in bench_depth.runtimes and bench_depth.metrics, which are too slow to import for --help.
-_RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
-_ALIGNMENTS = ("none", "median", "log-affine")
-_EPILOG = """\
-With no --data a bundled photo is used: nothing but a model file is needed.
-
-exit codes: 0 ok, 2 wrong options or input, 3 a model cannot be loaded or run, 130 interrupted
-"""
+# Other verbs, and the module of each with a `main` like this one.
+_VERBS = {"compare": "bench_depth.compare"}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -34,26 +31,47 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     Returns:
         The exit code; argparse itself leaves with 0 or 2.
     """
-    options = _parser().parse_args(arguments)
-    output = _Output(options.json)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        try:
-            _bench(options, output)
-        finally:
-            # What was measured before an error or Ctrl-C is shown all the same.
-            output.finish()
+        if words and words[0] in _VERBS:
+            return int(import_module(_VERBS[words[0]]).main(words[1:]))
+        from bench_depth.guard import guarded
+
+        options = parser().parse_args(words)
+        return guarded(lambda doing: _measure(options, doing))
     except KeyboardInterrupt:
-        print("bench-depth: interrupted; finished models were kept", file=sys.stderr)
+        print("bench-depth: interrupted", file=sys.stderr)
         return INTERRUPTED
     except UserError as error:
         print(f"bench-depth: {error}", file=sys.stderr)
         return error.exit_code
-    return 0
 
 
-def _bench(options: argparse.Namespace, output: _Output) -> None:
-    from bench_depth.bench import BenchOptions, bench
+def _measure(options: argparse.Namespace, doing: Doing) -> int:
+    """What the child process does; errors are told here, so that the parent need not know."""
+    output = _Output(options)
+    try:
+        try:
+            gates, baseline = _gates(options)
+            _bench(options, output, doing)
+        finally:
+            # What was measured before an error or Ctrl-C is shown all the same.
+            doing("writing the results", None)
+            output.finish()
+        return _verdict(options, output.results, gates, baseline)
+    except KeyboardInterrupt:
+        print("bench-depth: interrupted; what was measured was kept", file=sys.stderr)
+        return INTERRUPTED
+    except UserError as error:
+        print(f"bench-depth: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
+    from bench_depth.bench import Hooks, bench
+    from bench_depth.conditions import parse_cores
     from bench_depth.measure import Plan
+    from bench_depth.options import BenchOptions
 
     bench(
         options.model,
@@ -64,42 +82,93 @@ def _bench(options: argparse.Namespace, output: _Output) -> None:
             plan=Plan(options.warmup, options.min_runs, options.min_time),
             align=options.align,
             save_predictions=options.save_predictions,
+            interleave=options.interleave,
+            affinity=parse_cores(options.affinity) if options.affinity else None,
+            cooldown_to=options.cooldown_to,
+            sustain_minutes=options.sustain,
         ),
-        lambda line: print(line, file=sys.stderr, flush=True),
-        output.keep,
+        Hooks(output.screen.say, output.keep, output.screen.tick, doing),
     )
 
 
+def _gates(options: argparse.Namespace) -> tuple[list[Gate], Optional[Results]]:
+    """Reads the conditions and the baseline before anything is measured."""
+    from bench_depth.gates import parse
+    from bench_depth.results import load
+
+    baseline = load(options.baseline) if options.baseline is not None else None
+    return [parse(text) for text in options.fail_if], baseline
+
+
+def _verdict(
+    options: argparse.Namespace,
+    results: Optional[Results],
+    gates: Sequence[Gate],
+    baseline: Optional[Results],
+) -> int:
+    from bench_depth.gates import failures
+
+    if results is None:
+        return 0
+    failed = failures(results, gates, baseline)
+    for line in failed:
+        print(f"bench-depth: {line}", file=sys.stderr)
+    if failed:
+        return GATE_FAILED
+    codes = sorted({code for record in results.models for code in record.warnings})
+    if options.strict and codes:
+        print(f"bench-depth: --strict: there are warnings: {', '.join(codes)}", file=sys.stderr)
+        return WARNED
+    return 0
+
+
 class _Output:
-    """Where results go: the file after each model, the screen at the end.
+    """Where results go: files after each model, the screen at the end."""
 
-    Args:
-        json: The results file; `-` for standard output, with the table on standard error; None for
-            the table alone.
-    """
+    def __init__(self, options: argparse.Namespace) -> None:
+        from bench_depth.screen import Screen
 
-    def __init__(self, json: Optional[str]) -> None:
-        self._json = json
-        self._results: Optional[Results] = None
+        self.results: Optional[Results] = None
+        self.screen = Screen(sys.stderr, sys.stderr.isatty())
+        self._json: Optional[str] = options.json
+        self._files = {"csv": options.csv, "markdown": options.markdown}
+        self._page: Optional[Path] = options.html
 
     def keep(self, results: Results) -> None:
         from bench_depth.results import save
 
-        self._results = results
+        self.results = results
         if self._json is not None and self._json != "-" and results.models:
             save(results, Path(self._json))
 
     def finish(self) -> None:
-        if self._results is None or not self._results.models:
+        self.screen.clear()
+        if self.results is None or not self.results.models:
             return
         from bench_depth.results import to_json
         from bench_depth.table import render
 
+        stream = sys.stderr if self._json == "-" else sys.stdout
+        text = render(self.results, stream.isatty() and not os.environ.get("NO_COLOR"))
         if self._json == "-":
-            sys.stderr.write(render(self._results, sys.stderr.isatty()))
-            _write_stdout(to_json(self._results))
+            sys.stderr.write(text)
+            _write_stdout(to_json(self.results))
         else:
-            _write_stdout(render(self._results, sys.stdout.isatty()))
+            _write_stdout(text)
+        self._write_files(self.results)
+
+    def _write_files(self, results: Results) -> None:
+        from bench_depth import exchange
+        from bench_depth.files import write_bytes
+
+        writers = {"csv": exchange.to_csv, "markdown": exchange.to_markdown}
+        for kind, path in self._files.items():
+            if path is not None:
+                write_bytes(path, writers[kind](results).encode())
+        if self._page is not None:
+            from bench_depth.report import write_page
+
+            write_page(results, {}, self._page)
 
 
 def _write_stdout(text: str) -> None:
@@ -110,59 +179,3 @@ def _write_stdout(text: str) -> None:
         # Python flushes again when it ends, and would print a traceback of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise UserError(f"cannot write to standard output: {error.strerror}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bench-depth",
-        description="How fast and how good a monocular depth model is on this machine.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--version", action="version", version=f"bench-depth {__version__}")
-    add(
-        "--model",
-        action="append",
-        required=True,
-        type=Path,
-        metavar="FILE",
-        help="a .tflite or .onnx file; may be given several times",
-    )
-    add(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="measure accuracy too, on a dataset folder: rgb/NAME.jpg + depth/NAME.png "
-        "(16-bit, millimetres, 0 = unknown)",
-    )
-    add("--runtime", choices=_RUNTIMES, help="default: the first of these that is installed")
-    add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
-    add("--warmup", type=int, default=5, metavar="N", help="runs not counted (default: 5)")
-    add("--min-runs", type=int, default=50, metavar="N", help="count at least N (default: 50)")
-    add(
-        "--min-time",
-        type=float,
-        default=5.0,
-        metavar="S",
-        help="and measure at least S seconds (default: 5)",
-    )
-    add(
-        "--align",
-        choices=_ALIGNMENTS,
-        default="none",
-        help="fit predictions to the truth before comparing (default: none)",
-    )
-    add(
-        "--json",
-        metavar="FILE|-",
-        help="write all results with every single time, after each model; - is standard output",
-    )
-    add(
-        "--save-predictions",
-        type=Path,
-        metavar="DIR",
-        help="write predicted depth as 16-bit PNG in millimetres, DIR/NAME.png; of several "
-        "models DIR/MODEL/NAME.png",
-    )
-    return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 GATE_FAILED = 1
 BAD_INPUT = 2
 MODEL_FAILED = 3
+WARNED = 4
 INTERRUPTED = 130
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Optional
 
 from bench_depth.board import Board, Health
+from bench_depth.comparison import Comparison
 from bench_depth.contract import ModelContract
 from bench_depth.errors import UserError
 from bench_depth.files import read_json, write_json
 from bench_depth.jsonable import build
 from bench_depth.measure import Timing
 from bench_depth.metrics import DepthMetrics
+from bench_depth.sustained import Sustained
 
 SCHEMA = "bench-depth-results/1"
 
@@ -32,6 +34,8 @@ class Context:
         warmup: Runs before the counted ones.
         min_runs: See `measure.Plan`.
         min_time: See `measure.Plan`.
+        affinity: The cores that the process was kept on; None for all.
+        interleaved: Whether the models took turns.
     """
 
     created: str
@@ -43,6 +47,8 @@ class Context:
     warmup: int
     min_runs: int
     min_time: float
+    affinity: Optional[list[int]] = None
+    interleaved: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,14 +103,18 @@ class ModelRecord:
         output: Like `1x480x640x1 float32`.
         load_ms: From the file to a model that can run.
         first_ms: The first run, which is not among the counted ones.
-        preprocess: Photo to the runtime's input.
+        preprocess: Photo to the runtime's input; None where measuring was interrupted.
         invoke: The run itself; what is meant by the latency.
-        postprocess: The runtime's output to metres.
+        postprocess: The runtime's output to metres; None as above.
         peak_rss_bytes: The most memory the process held while the model was loaded and ran.
         before: The board before the first run.
         after: The board after the last counted run.
         accuracy: None without a dataset.
         warnings: Codes, see `bench_depth.advice`.
+        threads: That it was run with; None where the context's hold.
+        total: A whole frame, photo to metres.
+        comparison: With the first model of the file; None for that one.
+        sustained: A long run, where one was asked for.
     """
 
     file: str
@@ -116,14 +126,18 @@ class ModelRecord:
     output: str
     load_ms: float
     first_ms: float
-    preprocess: Timing
+    preprocess: Optional[Timing]
     invoke: Timing
-    postprocess: Timing
+    postprocess: Optional[Timing]
     peak_rss_bytes: int
     before: Health
     after: Health
     accuracy: Optional[Accuracy]
     warnings: list[str]
+    threads: Optional[int] = None
+    total: Optional[Timing] = None
+    comparison: Optional[Comparison] = None
+    sustained: Optional[Sustained] = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +147,17 @@ class Results:
     context: Context
     models: list[ModelRecord] = field(default_factory=list)
     schema: str = SCHEMA
+
+
+def labels(results: Results) -> list[str]:
+    """What each record is called: its file, with the threads where they differ."""
+    several = len({record.threads for record in results.models}) > 1
+    return [
+        f"{record.file}, {record.threads} thread{'s' if record.threads != 1 else ''}"
+        if several
+        else record.file
+        for record in results.models
+    ]
 
 
 def to_json(results: Results) -> str:

@@ -1,15 +1,21 @@
-"""The printed table: at most 80 columns, plain text unless it goes to a terminal."""
+"""The printed report: at most 80 columns, plain text unless it goes to a terminal."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Optional
 
 from bench_depth.advice import ADVICE
-from bench_depth.results import Accuracy, Context, ModelRecord, Results
+from bench_depth.comparison import Comparison
+from bench_depth.measure import Timing
+from bench_depth.results import Accuracy, Context, ModelRecord, Results, labels
 
 WIDTH = 80
-_BOLD, _PLAIN = "\033[1m", "\033[0m"
+_BOLD, _YELLOW, _PLAIN = "\033[1m", "\033[33m", "\033[0m"
+_STAGES = ("preprocess", "invoke", "postprocess", "total")
+_LABEL = 9
+Paint = Callable[[str, str], str]
 
 
 def render(results: Results, terminal: bool = False) -> str:
@@ -17,118 +23,205 @@ def render(results: Results, terminal: bool = False) -> str:
 
     Args:
         results: What was measured.
-        terminal: Whether the text may hold terminal codes (a bold heading).
+        terminal: Whether the text may hold terminal codes (bold headings, coloured warnings).
 
     Returns:
         Lines of at most 80 columns (terminal codes not counted), each ended.
     """
-    lines = _context_lines(results.context)
+    paint: Paint = _paint if terminal else _plain
+    lines = _context_lines(results)
     for record in results.models:
-        lines += ["", *_model_lines(record, results.context)]
-    if results.models:
-        header, *rows = _table(results.models)
-        lines += ["", f"{_BOLD}{header}{_PLAIN}" if terminal else header, *rows]
-        lines += _footnotes(results.models)
+        lines += ["", *_model_lines(record, results, paint)]
+    if len(results.models) > 1 or any(record.accuracy for record in results.models):
+        header, *rows = _layout(*summary(results))
+        lines += ["", paint(header, _BOLD), *rows]
+    lines += _notes(results, paint)
     return "\n".join(lines) + "\n"
 
 
-def _context_lines(context: Context) -> list[str]:
+def summary(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The comparison of the models: the headings, and one row each.
+
+    The first column is the file; the rest are figures.
+    """
+    records = results.models
+    heads = ["model", "MB", "median ms", "p95", "FPS"]
+    columns = [[label] for label in labels(results)]
+    for row, record in zip(columns, records):
+        timed = record.invoke.statistics
+        row += [f"{record.bytes / 1e6:.1f}", figure(timed.median), figure(timed.p95)]
+        row.append(figure(1000 / max(timed.median, 1e-6)))
+    if any(record.comparison for record in records):
+        heads += ["ratio", "95 % interval"]
+        for row, record in zip(columns, records):
+            row.extend(_ratio(record.comparison))
+    if any(record.accuracy for record in records):
+        heads += ["RMSE", "si-RMSE", "delta_1", "score"]
+        for row, record in zip(columns, records):
+            row.extend(_quality(record.accuracy))
+    return heads, columns
+
+
+def figure(value: float) -> str:
+    """About three figures, never in scientific notation."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def threads_text(record: ModelRecord, context: Context) -> str:
+    """Like `4 threads`."""
+    threads = record.threads or context.threads
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def runtime_text(record: ModelRecord) -> str:
+    """Like `tflite_runtime 2.5.0.post1, XNNPACK off`."""
+    xnnpack = {True: ", XNNPACK on", False: ", XNNPACK off", None: ""}[record.runtime.xnnpack]
+    return f"{record.runtime.name} {record.runtime.version}{xnnpack}"
+
+
+def _context_lines(results: Results) -> list[str]:
+    context = results.context
     board = context.board
     parts = [board.model or "unknown board", f"{board.cores}x {board.cpu or 'unknown CPU'}"]
     if board.max_clock_mhz is not None:
         parts.append(f"up to {board.max_clock_mhz:.0f} MHz")
     if board.governor is not None:
         parts.append(f"governor {board.governor}")
-    return [
-        *_wrap(f"{context.program}, Python {context.python}", ""),
-        *_wrap(", ".join([*parts, board.architecture, board.system]), ""),
-    ]
+    if context.affinity is not None:
+        parts.append(f"on cores {','.join(map(str, context.affinity))}")
+    if results.models:
+        parts += _health(results)
+    system = f"{context.program}, Python {context.python}, {board.architecture}, {board.system}"
+    return [*_labelled("system", system), *_labelled("board", ", ".join(parts))]
 
 
-def _model_lines(record: ModelRecord, context: Context) -> list[str]:
-    runtime = record.runtime
-    xnnpack = {True: ", XNNPACK on", False: ", XNNPACK off", None: ""}[runtime.xnnpack]
-    threads = f"{context.threads} thread{'s' if context.threads > 1 else ''}"
+def _health(results: Results) -> list[str]:
+    """How the board was before the first model and after the last."""
+    before, after = results.models[0].before, results.models[-1].after
+    parts = []
+    for unit, first, last in (
+        ("MHz", before.clock_mhz, after.clock_mhz),
+        ("C", before.temperature_c, after.temperature_c),
+    ):
+        if first is not None and last is not None:
+            parts.append(f"{first:.0f} -> {last:.0f} {unit}")
+    if after.throttled is not None:
+        parts.append(f"throttled={after.throttled:#x}")
+    return parts
+
+
+def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[str]:
+    size = f"{record.bytes / 1e6:.2f} MB, sha256 {record.sha256[:12]}"
+    runtime = f"{runtime_text(record)}, {threads_text(record, results.context)}"
     timed = record.invoke.statistics
-    facts = [
-        f"{runtime.name} {runtime.version}{xnnpack}, {threads}",
-        f"{record.bytes / 1e6:.2f} MB, {record.input} -> {record.output}",
-        f"{timed.runs} runs, {timed.mean:.2f} +- {timed.sd:.2f} ms, "
-        f"{timed.minimum:.2f} to {timed.maximum:.2f} ms, p95 {timed.p95:.2f} ms",
-        f"load {record.load_ms:.1f} ms, first run {record.first_ms:.1f} ms, peak memory "
-        f"{record.peak_rss_bytes / 1e6:.0f} MB",
-        f"preprocess {record.preprocess.statistics.median:.2f} ms, "
-        f"postprocess {record.postprocess.statistics.median:.2f} ms",
-        *_health(record),
-    ]
-    lines = _wrap(record.file, "")
-    for fact in facts:
-        lines += _wrap(fact, "  ")
+    memory = (
+        f"{timed.runs} runs; load {figure(record.load_ms)} ms, first run "
+        f"{figure(record.first_ms)} ms; peak memory {record.peak_rss_bytes / 1e6:.0f} MB"
+    )
+    name, *more = _labelled("model", record.file)
+    lines = [paint(name, _BOLD), *(paint(line, _BOLD) for line in more)]
+    lines += _labelled("", f"{size}, {record.input} -> {record.output}")
+    lines += _labelled("runtime", runtime)
+    lines += [*_stages(record, paint), *_wrap(memory, "")]
+    if record.sustained is not None:
+        lines += _wrap(_sustained(record), "")
     return lines
 
 
-def _health(record: ModelRecord) -> list[str]:
-    changes = []
-    for name, before, after in (
-        ("MHz", record.before.clock_mhz, record.after.clock_mhz),
-        ("C", record.before.temperature_c, record.after.temperature_c),
-    ):
-        if before is not None and after is not None:
-            changes.append(f"{before:.0f} -> {after:.0f} {name}")
-    if record.after.throttled is not None:
-        changes.append(f"throttled={record.after.throttled:#x}")
-    return [", ".join(changes)] if changes else []
+def _stages(record: ModelRecord, paint: Paint) -> list[str]:
+    heads = ["ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max", "FPS"]
+    rows = [
+        [stage, *_times(timing), _rate(stage, timing)]
+        for stage in _STAGES
+        if (timing := getattr(record, stage)) is not None
+    ]
+    header, *rest = _layout(heads, rows, rule=False)
+    return [paint(header, _BOLD), *rest]
 
 
-def _table(records: Sequence[ModelRecord]) -> list[str]:
-    """The heading, a rule and one row per model."""
-    heads = ["MB", "median ms", "p90", "p99", "FPS"]
-    with_accuracy = any(record.accuracy for record in records)
-    if with_accuracy:
-        heads += ["RMSE", "si-RMSE", "delta_1", "score"]
-    cells = [_cells(record, with_accuracy) for record in records]
-    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
-    left = min(
-        max(len("model"), *(len(record.file) for record in records)),
-        WIDTH - sum(widths) - len(widths),
+def _times(timing: Timing) -> list[str]:
+    s = timing.statistics
+    values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
+    return [figure(value) for value in values]
+
+
+def _rate(stage: str, timing: Timing) -> str:
+    # Only a run and a whole frame make frames.
+    frames = stage in ("invoke", "total")
+    return figure(1000 / max(timing.statistics.median, 1e-6)) if frames else ""
+
+
+def _sustained(record: ModelRecord) -> str:
+    long = record.sustained
+    assert long is not None
+    text = (
+        f"sustained {long.minutes:g} min: {figure(long.first_ms)} ms in the first minute, "
+        f"{figure(long.last_ms)} ms in the last ({100 * (long.slowdown - 1):+.1f} %)"
     )
-
-    def line(name: str, row: Sequence[str]) -> str:
-        columns = [value.rjust(width) for value, width in zip(row, widths)]
-        return " ".join([_shorten(name, left).ljust(left), *columns])
-
-    header = line("model", heads)
-    rows = [line(record.file, row) for record, row in zip(records, cells)]
-    return [header, "-" * len(header), *rows]
+    heat = [point.temperature_c for point in long.curve if point.temperature_c is not None]
+    return f"{text}, {heat[0]:.0f} -> {heat[-1]:.0f} C, at most {max(heat):.0f}" if heat else text
 
 
-def _cells(record: ModelRecord, with_accuracy: bool) -> list[str]:
-    timed = record.invoke.statistics
-    times = [_figure(value) for value in (timed.median, timed.p90, timed.p99)]
-    cells = [f"{record.bytes / 1e6:.1f}", *times, _figure(1000 / max(timed.median, 1e-6))]
-    if with_accuracy and record.accuracy is not None:
-        mean = record.accuracy.mean
-        cells += [f"{mean.rmse:.3f}", f"{mean.si_rmse:.4f}", f"{mean.delta_1:.4f}"]
-        cells.append(_figure(record.accuracy.score))
-    elif with_accuracy:
-        cells += ["-"] * 4
-    return cells
+def _ratio(comparison: Optional[Comparison]) -> list[str]:
+    if comparison is None:
+        return ["1", "reference"]
+    if comparison.low is None or comparison.high is None:
+        return [f"{comparison.ratio:.3f}", "-"]
+    return [f"{comparison.ratio:.3f}", f"{comparison.low:.3f} .. {comparison.high:.3f}"]
 
 
-def _footnotes(records: Sequence[ModelRecord]) -> list[str]:
-    notes: list[str] = []
+def _quality(accuracy: Optional[Accuracy]) -> list[str]:
+    if accuracy is None:
+        return ["-"] * 4
+    mean = accuracy.mean
+    quality = [f"{mean.rmse:.3f}", f"{mean.si_rmse:.4f}", f"{mean.delta_1:.4f}"]
+    return [*quality, figure(accuracy.score)]
+
+
+def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = True) -> list[str]:
+    """A table; the first column is shortened so that a line fits, or two tables are made of it."""
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    room = WIDTH - sum(widths[1:]) - len(widths[1:])
+    least = min(widths[0], 24)
+    if room < least:
+        # Accuracy, the last four columns, goes under the times.
+        cut = len(heads) - 4
+        tops = _layout(heads[:cut], [row[:cut] for row in rows], rule)
+        rest = [[row[0], *row[cut:]] for row in rows]
+        return [*tops, "", *_layout([heads[0], *heads[cut:]], rest, rule)]
+    left = min(widths[0], room)
+
+    def line(row: Sequence[str]) -> str:
+        columns = [value.rjust(width) for value, width in zip(row[1:], widths[1:])]
+        return " ".join([_shorten(row[0], left).ljust(left), *columns]).rstrip()
+
+    lines = [line(row) for row in [heads, *rows]]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]] if rule else lines
+
+
+def _notes(results: Results, paint: Paint) -> list[str]:
+    lines: list[str] = []
+    records = results.models
+    notes = []
+    if any(record.comparison for record in records):
+        how = "taking turns" if results.context.interleaved else "one after the other"
+        notes.append(f"ratio: time over that of {labels(results)[0]}, measured {how}")
     for record in records:
-        if record.accuracy is not None and (note := _accuracy_note(record.accuracy)) not in notes:
+        if record.accuracy is not None and (note := accuracy_note(record.accuracy)) not in notes:
             notes.append(note)
+    for note in notes:
+        lines += ["", *_wrap(note, "")]
     for code, advice in ADVICE.items():
-        names = [record.file for record in records if code in record.warnings]
+        names = [name for name, r in zip(labels(results), records) if code in r.warnings]
         if names:
-            which = "all models" if len(names) == len(records) > 1 else ", ".join(names)
-            notes.append(f"{code}: {advice} ({which})")
-    return [line for note in notes for line in ["", *_wrap(note, "")]]
+            which = "" if len(names) == len(records) else f" ({', '.join(names)})"
+            first, *more = _wrap(f"{code}: {advice}{which}", "")
+            lines += ["", paint(first, _YELLOW), *(paint(line, _YELLOW) for line in more)]
+    return lines
 
 
-def _accuracy_note(accuracy: Accuracy) -> str:
+def accuracy_note(accuracy: Accuracy) -> str:
+    """How accuracy was measured, in one sentence."""
     align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
     note = (
         f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
@@ -139,9 +232,12 @@ def _accuracy_note(accuracy: Accuracy) -> str:
     return note
 
 
-def _figure(value: float) -> str:
-    """About three figures, never in scientific notation."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+def _plain(text: str, code: str) -> str:
+    return text
+
+
+def _paint(text: str, code: str) -> str:
+    return f"{code}{text}{_PLAIN}"
 
 
 def _shorten(text: str, width: int) -> str:
@@ -150,6 +246,11 @@ def _shorten(text: str, width: int) -> str:
         return text
     tail = (width - 2) * 2 // 3
     return f"{text[: width - 2 - tail]}..{text[-tail:]}"
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    lines = textwrap.wrap(text, WIDTH - _LABEL, break_long_words=True) or [""]
+    return [f"{(label if i == 0 else ''):{_LABEL}}{line}" for i, line in enumerate(lines)]
 
 
 def _wrap(text: str, indent: str) -> list[str]:

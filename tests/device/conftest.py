@@ -12,7 +12,20 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import pytest
+from bench_depth.advice import ADVICE
+from bench_depth.board import Board, Health
+from bench_depth.comparison import Comparison
 from bench_depth.contract import METADATA_NAME, ModelContract
+from bench_depth.measure import Timing, summarize
+from bench_depth.metrics import DepthMetrics
+from bench_depth.results import (
+    Accuracy,
+    Context,
+    ImageAccuracy,
+    ModelRecord,
+    Results,
+    RuntimeRecord,
+)
 
 HEIGHT, WIDTH = 48, 64
 # TensorFlow's own imports and its converter.
@@ -221,3 +234,46 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture
 def onnx_with_contract(make_onnx: OnnxMaker, contract: ModelContract, tmp_path: Path) -> Path:
     return make_onnx(tmp_path / "tiny.onnx", dataclasses.replace(contract, minimum_runtime="1.12"))
+
+
+@pytest.fixture
+def measured(contract: ModelContract) -> Results:
+    board = Board(
+        "Raspberry Pi 4 Model B Rev 1.4",
+        "Cortex-A72",
+        4,
+        "aarch64",
+        "Debian GNU/Linux 11 (bullseye), kernel 5.10.103-v8+",
+        1500,
+        "ondemand",
+        emulated=False,
+    )
+    context = Context(
+        "2026-01-02T03:04:05+00:00", "bench-depth 0.1.0", None, "3.9.2", board, 4, 5, 50, 5.0
+    )
+    metrics = DepthMetrics(0.51234, 0.21987, 0.08, 0.19, 0.71234, 0.9, 0.97)
+    accuracy = Accuracy("samples", "none", metrics, 345.6, [ImageAccuracy("a", metrics)], ["b"])
+    times = Timing([46_000_000, 47_000_000, 60_000_000], summarize([46_000_000] * 3))
+    record = ModelRecord(
+        file="ghostdepth-s-with-a-very-long-name-indeed-int8.tflite",
+        bytes=1_234_567,
+        sha256="0" * 64,
+        contract=contract,
+        runtime=RuntimeRecord("tflite_runtime", "2.5.0.post1", xnnpack=False),
+        input="1x480x640x3 uint8",
+        output="1x480x640x1 float32",
+        load_ms=12.3,
+        first_ms=80.0,
+        preprocess=times,
+        invoke=times,
+        postprocess=times,
+        peak_rss_bytes=80_000_000,
+        before=Health(1500, 48.2, 0),
+        after=Health(1500, 61.0, 0x40000),
+        accuracy=accuracy,
+        warnings=list(ADVICE),
+        threads=4,
+        total=times,
+    )
+    compared = Comparison("the first", 0.5, 0.45, 0.55, 20)
+    return Results(context, [record, dataclasses.replace(record, comparison=compared)])

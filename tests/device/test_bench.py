@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth import bench as bench_module
-from bench_depth.bench import BenchOptions, bench, sample_photo
+from bench_depth.bench import Hooks, bench
 from bench_depth.dataset import list_pairs, read_depth, read_rgb
 from bench_depth.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.measure import Plan
 from bench_depth.metrics import depth_metrics, mean_metrics, score
+from bench_depth.options import BenchOptions
 from bench_depth.results import Results
+from bench_depth.session import sample_photo
 
 from .conftest import tiny_depth
 
@@ -33,7 +35,9 @@ def test_one_record_per_model_in_their_order(
     make_tflite, onnx_with_contract: Path, contract, tmp_path: Path
 ) -> None:
     tflite = make_tflite(tmp_path / "tiny.tflite", contract)
-    measured = bench([onnx_with_contract, tflite], BenchOptions(plan=QUICK, threads=1), quiet)
+    measured = bench(
+        [onnx_with_contract, tflite], BenchOptions(plan=QUICK, threads=[1]), Hooks(quiet)
+    )
     assert [record.file for record in measured.models] == ["tiny.onnx", "tiny.tflite"]
     for record in measured.models:
         assert record.contract is not None
@@ -44,7 +48,7 @@ def test_one_record_per_model_in_their_order(
 
 
 def test_a_model_without_a_contract_is_measured_with_a_warning(tiny_tflite: Path) -> None:
-    measured = bench([tiny_tflite], BenchOptions(plan=QUICK), quiet)
+    measured = bench([tiny_tflite], BenchOptions(plan=QUICK), Hooks(quiet))
     assert "no-contract" in measured.models[0].warnings
 
 
@@ -57,7 +61,7 @@ def test_accuracy_agrees_with_the_metrics_of_a_numpy_prediction(
         depth = cv2.resize(tiny_depth(photo[np.newaxis]), (128, 96))
         rows.append(depth_metrics(depth * 1000.0, read_depth(pair.depth), "median"))
     options = BenchOptions(data=dataset, plan=QUICK, align="median")
-    record = bench([tiny_tflite], options, quiet).models[0]
+    record = bench([tiny_tflite], options, Hooks(quiet)).models[0]
     assert record.accuracy is not None
     assert record.accuracy.align == "median"
     assert [image.name for image in record.accuracy.images] == ["a", "b", "c", "d"]
@@ -73,7 +77,9 @@ def test_an_image_without_a_valid_pixel_is_reported_and_left_out(
 ) -> None:
     cv2.imwrite(str(dataset / "depth" / "b.png"), np.zeros((96, 128), np.uint16))
     accuracy = (
-        bench([tiny_tflite], BenchOptions(data=dataset, plan=QUICK), quiet).models[0].accuracy
+        bench([tiny_tflite], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
+        .models[0]
+        .accuracy
     )
     assert accuracy is not None
     assert accuracy.left_out == ["b"]
@@ -84,7 +90,7 @@ def test_a_dataset_without_any_valid_pixel_is_refused(tiny_tflite: Path, dataset
     for path in (dataset / "depth").iterdir():
         cv2.imwrite(str(path), np.zeros((96, 128), np.uint16))
     with pytest.raises(UserError, match="no depth map in"):
-        bench([tiny_tflite], BenchOptions(data=dataset, plan=QUICK), quiet)
+        bench([tiny_tflite], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
 
 
 def test_predictions_are_saved_as_the_datasets_depth_is(
@@ -92,7 +98,7 @@ def test_predictions_are_saved_as_the_datasets_depth_is(
 ) -> None:
     out = tmp_path / "predictions"
     options = BenchOptions(data=dataset, plan=QUICK, save_predictions=out)
-    bench([tiny_tflite], options, quiet)
+    bench([tiny_tflite], options, Hooks(quiet))
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
     photo = cv2.resize(read_rgb(dataset / "rgb" / "a.png"), (64, 48))
     expected = 1000 * cv2.resize(tiny_depth(photo[np.newaxis]), (128, 96))
@@ -104,7 +110,7 @@ def test_predictions_of_several_models_are_kept_apart(
 ) -> None:
     out = tmp_path / "predictions"
     options = BenchOptions(data=dataset, plan=QUICK, save_predictions=out)
-    bench([tiny_tflite, onnx_with_contract], options, quiet)
+    bench([tiny_tflite, onnx_with_contract], options, Hooks(quiet))
     for name in ("tiny.tflite", "tiny.onnx"):
         assert len(list((out / name).glob("*.png"))) == 4
 
@@ -112,7 +118,7 @@ def test_predictions_of_several_models_are_kept_apart(
 def test_nan_depth_is_refused(make_onnx, dataset: Path, tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "nan.onnx", factor=float("nan"))
     with pytest.raises(UserError, match=r"NaN or infinity for .*a\.png") as caught:
-        bench([path], BenchOptions(data=dataset, plan=QUICK), quiet)
+        bench([path], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
     assert caught.value.exit_code == MODEL_FAILED
 
 
@@ -122,7 +128,7 @@ def test_what_was_measured_before_an_error_is_kept(
     other = make_onnx(tmp_path / "nchw.onnx", shape=(1, 3, 48, 64))
     kept: list[Results] = []
     with pytest.raises(UserError, match="takes 1x3x48x64"):
-        bench([tiny_tflite, other], BenchOptions(plan=QUICK), quiet, kept.append)
+        bench([tiny_tflite, other], BenchOptions(plan=QUICK), Hooks(quiet, kept.append))
     assert [record.file for record in kept[-1].models] == ["tiny.tflite"]
 
 
@@ -131,14 +137,18 @@ def test_all_files_are_checked_before_the_first_is_measured(
 ) -> None:
     lines: list[str] = []
     with pytest.raises(UserError, match=r"missing\.tflite"):
-        bench([tiny_tflite, tmp_path / "missing.tflite"], BenchOptions(plan=QUICK), lines.append)
+        bench(
+            [tiny_tflite, tmp_path / "missing.tflite"],
+            BenchOptions(plan=QUICK),
+            Hooks(lines.append),
+        )
     assert lines == []
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threads": 0}, "0 threads"),
+        ({"threads": [0]}, "0 threads"),
         ({"plan": Plan(-1, 1, 0)}, "warmup -1"),
         ({"plan": Plan(0, 0, 0)}, "min-runs 0"),
         ({"plan": Plan(0, 1, float("nan"))}, "min-time nan"),
@@ -149,7 +159,7 @@ def test_all_files_are_checked_before_the_first_is_measured(
 )
 def test_wrong_options_are_usage_errors(tiny_tflite: Path, options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        bench([tiny_tflite], BenchOptions(**options), quiet)
+        bench([tiny_tflite], BenchOptions(**options), Hooks(quiet))
     assert caught.value.exit_code == BAD_INPUT
 
 
@@ -158,4 +168,4 @@ def test_models_of_the_same_name_cannot_save_predictions(
 ) -> None:
     options = BenchOptions(data=dataset, plan=QUICK, save_predictions=tmp_path / "out")
     with pytest.raises(UserError, match="same file name"):
-        bench([tiny_tflite, tiny_tflite], options, quiet)
+        bench([tiny_tflite, tiny_tflite], options, Hooks(quiet))

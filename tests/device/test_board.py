@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_depth.board import Health, read_board, read_health, was_throttled
+from bench_depth.board import SLOWED, UNDERVOLTAGE, Health, flagged, read_board, read_health
 
 PI4_CPUINFO = """\
 processor\t: 0
@@ -80,10 +80,27 @@ def test_a_temperature_that_is_no_number_is_unknown(pi4: Path) -> None:
 def test_throttling_while_measuring_is_told_from_throttling_long_ago(
     before: int | None, after: int | None, slowed: bool
 ) -> None:
-    assert was_throttled(Health(None, None, before), Health(None, None, after)) is slowed
+    readings = Health(None, None, before), Health(None, None, after)
+    assert flagged(*readings, SLOWED) is slowed
 
 
 def test_an_arm_process_on_an_x86_cpu_is_emulated(pi4: Path) -> None:
     (pi4 / "proc/cpuinfo").write_text("vendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\n")
     assert read_board(pi4, "aarch64").emulated
     assert not read_board(pi4, "x86_64").emulated
+
+
+@pytest.mark.parametrize(("flags", "low", "slow"), [(0x1, True, False), (0x8, False, True)])
+def test_low_voltage_is_told_from_heat(flags: int, low: bool, slow: bool) -> None:
+    readings = Health(None, None, 0), Health(None, None, flags)
+    assert flagged(*readings, UNDERVOLTAGE) is low
+    assert flagged(*readings, SLOWED) is slow
+
+
+def test_load_and_swap_are_read_where_they_are_told(pi4: Path) -> None:
+    assert read_health(pi4, lambda: None).load is None
+    (pi4 / "proc/loadavg").write_text("1.25 0.80 0.40 2/345 6789\n")
+    (pi4 / "proc/vmstat").write_text("pswpout 9\npswpin 42\n")
+    health = read_health(pi4, lambda: None)
+    assert health.load == 1.25
+    assert health.swapped_in == 42

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -9,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from bench_depth import __version__, cli, metrics, results, runtimes
+from bench_depth import __version__, arguments, metrics, results, runtimes
 
 QUICK = ["--warmup", "1", "--min-runs", "3", "--min-time", "0"]
 
 
-def run(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+def run(*words: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "bench_depth", *map(str, arguments)],
+        [sys.executable, "-m", "bench_depth", *map(str, words)],
         check=False,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -54,8 +55,8 @@ def test_no_module_imports_what_the_host_or_a_runtime_needs() -> None:
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert [runtime.name for runtime in runtimes.RUNTIMES] == list(cli._RUNTIMES)
-    assert metrics.ALIGNMENTS == cli._ALIGNMENTS
+    assert [runtime.name for runtime in runtimes.RUNTIMES] == list(arguments._RUNTIMES)
+    assert metrics.ALIGNMENTS == arguments._ALIGNMENTS
 
 
 def test_version() -> None:
@@ -66,7 +67,7 @@ def test_a_model_alone_is_enough(tiny_tflite: Path) -> None:
     done = run("--model", tiny_tflite, *QUICK)
     assert done.returncode == 0, done.stderr
     assert "tiny.tflite" in done.stdout
-    assert "median ms" in done.stdout
+    assert "median" in done.stdout
     assert "at least 3 runs and 0 s" in done.stderr
 
 
@@ -80,7 +81,7 @@ def test_data_adds_accuracy_to_the_table(tiny_tflite: Path, dataset: Path) -> No
 def test_json_on_standard_output_is_all_there_is_on_it(tiny_tflite: Path) -> None:
     done = run("--model", tiny_tflite, "--json", "-", *QUICK)
     assert json.loads(done.stdout)["models"][0]["file"] == "tiny.tflite"
-    assert "median ms" in done.stderr
+    assert "median" in done.stderr
 
 
 def test_json_into_a_file(tiny_tflite: Path, tmp_path: Path) -> None:
@@ -91,26 +92,33 @@ def test_json_into_a_file(tiny_tflite: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("words", "code", "message"),
     [
         (["--model", "missing.tflite"], 2, "cannot read missing.tflite: No such file"),
         (["--model", "MODEL", "--data", "missing"], 2, "missing/rgb is not a folder"),
         (["--model", "MODEL", "--data", "EMPTY"], 2, "is empty"),
         (["--model", "MODEL", "--runtime", "onnxruntime"], 2, "onnxruntime cannot run"),
         (["--model", "MODEL", "--threads", "0"], 2, "0 threads"),
+        (["--model", "MODEL", "--affinity", "999"], 2, "no core 999"),
+        (["--model", "MODEL", "--affinity", "a"], 2, "write it as 0-2"),
+        (["--model", "MODEL", "--sustain", "-1"], 2, "--sustain"),
+        (["--model", "MODEL", "--fail-if", "p95=3"], 2, "is no condition"),
+        (["--model", "MODEL", "--fail-if", "p95>3%"], 2, "--baseline"),
+        (["--model", "MODEL", "--fail-if", "rmse>1"], 2, "give --data"),
+        (["--model", "MODEL", "--baseline", "none.json"], 2, "cannot read none.json"),
         (["--model", "CUT"], 3, "damaged or truncated"),
         (["--model", "MODEL", "--json", "/dev/full"], 2, "cannot write /dev/full: No space"),
     ],
 )
 def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
-    tiny_tflite: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+    tiny_tflite: Path, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     for folder in ("rgb", "depth"):
         (tmp_path / "empty" / folder).mkdir(parents=True)
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tiny_tflite.read_bytes()[:500])
     names = {"MODEL": str(tiny_tflite), "EMPTY": str(tmp_path / "empty"), "CUT": str(cut)}
-    done = run(*[names.get(argument, argument) for argument in arguments], *QUICK)
+    done = run(*[names.get(word, word) for word in words], *QUICK)
     assert message in only_line(done.stderr)
     assert done.returncode == code
 
@@ -134,11 +142,16 @@ def test_a_full_disk_behind_standard_output_is_one_line(
     assert done.returncode == 2
 
 
-def test_ctrl_c_keeps_the_finished_models(tiny_tflite: Path, make_onnx, tmp_path: Path) -> None:
-    onnx, target = make_onnx(tmp_path / "second.onnx"), tmp_path / "results.json"
-    command = ["--model", tiny_tflite, "--model", onnx, "--min-time", "3", "--json", target]
+@pytest.mark.parametrize("turns", ["--interleave", "--no-interleave"])
+def test_ctrl_c_keeps_what_was_measured(
+    turns: str, tiny_tflite: Path, make_tflite, tmp_path: Path
+) -> None:
+    second, target = make_tflite(tmp_path / "second.tflite"), tmp_path / "results.json"
+    command = ["--model", tiny_tflite, "--model", second, "--min-time", "30", "--json", target]
+    if turns == "--no-interleave":
+        command[4:6] = ["--min-time", "3"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench_depth", *map(str, command)],
+        [sys.executable, "-m", "bench_depth", turns, *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -147,12 +160,104 @@ def test_ctrl_c_keeps_the_finished_models(tiny_tflite: Path, make_onnx, tmp_path
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("second.onnx"):
+        if line.startswith("second.tflite" if turns == "--no-interleave" else "2 models"):
             break
-    time.sleep(0.5)  # Into the measuring of the second.
+    time.sleep(2.5)  # Into the measuring of the second.
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in only_line(err)
     assert "tiny.tflite" in out
+    first, second = results.load(target).models
+    assert (first.file, second.file) == ("tiny.tflite", "second.tflite")
+    assert "interrupted" in second.warnings
+    assert second.invoke.statistics.runs > 0
+
+
+def test_a_crash_inside_a_runtime_is_one_line(tiny_tflite: Path, tmp_path: Path) -> None:
+    fake = tmp_path / "tflite_runtime"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("__version__ = '2.5.0'\n")
+    (fake / "interpreter.py").write_text(
+        "import os, signal\n"
+        "class Interpreter:\n"
+        "    def __init__(self, **_): os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_depth", "--model", tiny_tflite],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    line = only_line(done.stderr)
+    assert "crashed (segmentation fault) while it worked on" in line
+    assert str(tiny_tflite) in line
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("turns", ["--interleave", "--no-interleave"])
+def test_a_model_that_cannot_be_run_does_not_keep_the_others_from_it(
+    turns: str, tiny_tflite: Path, make_tflite, tmp_path: Path
+) -> None:
+    other, target = make_tflite(tmp_path / "two.tflite", outputs=2), tmp_path / "results.json"
+    done = run(turns, "--model", other, "--model", tiny_tflite, "--json", target, *QUICK)
+    assert done.returncode == 3
+    assert "gives 2 outputs" in only_line(done.stderr)
     assert [record.file for record in results.load(target).models] == ["tiny.tflite"]
+
+
+def test_each_number_of_threads_is_measured(tiny_tflite: Path, tmp_path: Path) -> None:
+    target = tmp_path / "results.json"
+    done = run("--model", tiny_tflite, "--threads", "1,2", "--json", target, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert [record.threads for record in results.load(target).models] == [1, 2]
+    assert "tiny.tflite, 1 thread" in done.stdout and "tiny.tflite, 2 threads" in done.stdout
+
+
+def test_affinity_keeps_the_process_on_the_core(tiny_tflite: Path, tmp_path: Path) -> None:
+    core, target = max(os.sched_getaffinity(0)), tmp_path / "results.json"
+    done = run("--model", tiny_tflite, "--affinity", str(core), "--json", target, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert results.load(target).context.affinity == [core]
+    assert f"on cores {core}" in " ".join(done.stdout.split())
+
+
+def test_strict_ends_with_4_when_there_are_warnings(tiny_tflite: Path) -> None:
+    done = run("--model", tiny_tflite, "--strict", *QUICK)
+    assert done.returncode == 4
+    assert "no-contract" in only_line(done.stderr)
+
+
+def test_a_condition_that_holds_ends_with_1_and_names_the_figure(
+    tiny_tflite: Path, tmp_path: Path
+) -> None:
+    baseline = tmp_path / "old.json"
+    assert run("--model", tiny_tflite, "--json", baseline, *QUICK).returncode == 0
+    done = run("--model", tiny_tflite, "--fail-if", "median>0.0001us", *QUICK)
+    assert done.returncode == 1
+    assert "invoke.median is" in only_line(done.stderr)
+    relative = ["--baseline", baseline, "--fail-if", "size>+1%", "--fail-if", "size<-1%"]
+    assert run("--model", tiny_tflite, *relative, *QUICK).returncode == 0
+
+
+def test_csv_and_markdown_hold_the_models(tiny_tflite: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "out.csv", tmp_path / "out.md"]
+    options = ["--csv", files[0], "--markdown", files[1]]
+    assert run("--model", tiny_tflite, *options, *QUICK).returncode == 0
+    (row,) = csv.DictReader(files[0].read_text().splitlines())
+    assert row["file"] == "tiny.tflite"
+    assert float(row["invoke_median_ms"]) > 0
+    assert files[1].read_text().startswith("| model |")
+
+
+def test_compare_tells_the_ratio_of_two_files(tiny_tflite: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file in files:
+        assert run("--model", tiny_tflite, "--json", file, *QUICK).returncode == 0
+    done = run("compare", *files)
+    assert done.returncode == 0, done.stderr
+    assert "tiny.tflite" in done.stdout and "ratio" in done.stdout
+    missing = run("compare", files[0], tmp_path / "none.json")
+    assert missing.returncode == 2
+    assert "cannot read" in only_line(missing.stderr)

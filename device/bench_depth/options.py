@@ -1,0 +1,82 @@
+"""What can be chosen when measuring."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from bench_depth.errors import UserError
+from bench_depth.measure import Plan
+from bench_depth.metrics import ALIGNMENTS
+
+MOST_DEFAULT_THREADS = 4
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How to measure.
+
+    Attributes:
+        data: A dataset folder for accuracy; None for latency alone.
+        runtime: One of `runtimes.RUNTIMES` by name; None for the first that is installed.
+        threads: Of each model, every one of them in turn; empty for one per core, at most 4.
+        plan: How long to measure.
+        align: One of `metrics.ALIGNMENTS`.
+        save_predictions: Where predicted depth maps are written, as NAME.png or, of several
+            models, MODEL/NAME.png; None for nowhere.
+        interleave: Whether models take turns; None for yes when there are several.
+        affinity: Cores that the process is kept on; None for all.
+        cooldown_to: Degrees Celsius that the board must have before each timing.
+        sustain_minutes: How long each model is run without a pause besides; 0 for not.
+    """
+
+    data: Optional[Path] = None
+    runtime: Optional[str] = None
+    threads: Sequence[int] = ()
+    plan: Plan = field(default_factory=Plan)
+    align: str = "none"
+    save_predictions: Optional[Path] = None
+    interleave: Optional[bool] = None
+    affinity: Optional[list[int]] = None
+    cooldown_to: Optional[float] = None
+    sustain_minutes: float = 0.0
+
+
+def default_threads() -> int:
+    """One per core, at most 4: small networks do not gain from more."""
+    return min(os.cpu_count() or 1, MOST_DEFAULT_THREADS)
+
+
+def check_options(models: Sequence[Path], options: BenchOptions) -> None:
+    """Refuses what cannot be measured.
+
+    Raises:
+        UserError: An option is out of range, or two do not go together.
+    """
+    if not models:
+        raise UserError("no model given; name at least one .tflite or .onnx file")
+    plan = options.plan
+    if plan.warmup < 0 or plan.min_runs < 1 or not 0 <= plan.min_time < float("inf"):
+        raise UserError(
+            f"warmup {plan.warmup}, min-runs {plan.min_runs}, min-time {plan.min_time:g}: at least "
+            "0 runs, 1 run and 0 s are needed"
+        )
+    for threads in options.threads:
+        if threads < 1:
+            raise UserError(f"{threads} threads cannot run anything; give at least 1")
+    if not 0 <= options.sustain_minutes < float("inf"):
+        raise UserError(f"--sustain {options.sustain_minutes:g}: minutes, more than 0, are needed")
+    if options.align not in ALIGNMENTS:
+        raise UserError(f"unknown alignment {options.align!r}; choose from {', '.join(ALIGNMENTS)}")
+    if options.save_predictions is not None:
+        if options.data is None:
+            raise UserError("predictions are made of a dataset's photos: give --data as well")
+        names = [path.name for path in models]
+        if len(set(names)) < len(names):
+            raise UserError(
+                "two models have the same file name, so that their predictions would mix; "
+                "measure them one at a time"
+            )

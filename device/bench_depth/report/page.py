@@ -1,0 +1,164 @@
+"""The page's text. Everything that comes from outside is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from bench_depth.advice import ADVICE
+from bench_depth.files import write_bytes
+from bench_depth.report import charts
+from bench_depth.report.pictures import Picture
+from bench_depth.results import ModelRecord, Results, labels
+from bench_depth.table import accuracy_note, figure, runtime_text, summary, threads_text
+
+_STAGES = ("preprocess", "invoke", "postprocess", "total")
+
+
+def write_page(results: Results, pictures: Mapping[int, Sequence[Picture]], target: Path) -> None:
+    """Writes the page.
+
+    Args:
+        results: What was measured.
+        pictures: Of some of its models, by their place in it.
+        target: The file.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    write_bytes(target, render(results, pictures).encode())
+
+
+def render(results: Results, pictures: Mapping[int, Sequence[Picture]]) -> str:
+    """The whole page as HTML; see `write_page`."""
+    names = labels(results)
+    title = names[0] if len(names) == 1 else f"{len(names)} models compared"
+    sections = [_head(results, title), _notices(results, names), _comparison(results, names)]
+    for place, (name, record) in enumerate(zip(names, results.models)):
+        sections.append(_model(name, record, results, pictures.get(place, ())))
+    style = (resources.files("bench_depth") / "report" / "style.css").read_text()
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}: bench-depth</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(results: Results, title: str) -> str:
+    context = results.context
+    board = context.board
+    cpu = f"{board.cores}x {board.cpu or 'unknown CPU'}"
+    if board.max_clock_mhz is not None:
+        cpu += f", up to {board.max_clock_mhz:.0f} MHz"
+    if board.governor is not None:
+        cpu += f", governor {board.governor}"
+    before, after = results.models[0].before, results.models[-1].after
+    heat = ""
+    if before.temperature_c is not None and after.temperature_c is not None:
+        heat = f"{before.temperature_c:.0f} -> {after.temperature_c:.0f} C"
+    facts = {
+        "board": board.model or "unknown board",
+        "CPU": cpu,
+        "system": f"{board.system}, {board.architecture}",
+        "temperature": heat,
+        "measured": f"{context.created} with {context.program}, Python {context.python}",
+    }
+    return f"<h1>{escape(title)}</h1>\n{_facts(facts)}"
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = [f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v]
+    return f"<dl>{''.join(rows)}</dl>\n"
+
+
+def _notices(results: Results, names: Sequence[str]) -> str:
+    parts = []
+    for code, advice in ADVICE.items():
+        whose = [n for n, record in zip(names, results.models) if code in record.warnings]
+        if whose:
+            which = "" if len(whose) == len(names) else f" ({', '.join(whose)})"
+            parts.append(
+                f'<p class="notice"><strong>{code}</strong>: {escape(advice + which)}</p>\n'
+            )
+    return "".join(parts)
+
+
+def _comparison(results: Results, names: Sequence[str]) -> str:
+    accuracies = [record.accuracy for record in results.models if record.accuracy is not None]
+    parts = ["<h2>Models</h2>\n", _table(*summary(results))]
+    for note in dict.fromkeys(map(accuracy_note, accuracies)):
+        parts.append(f'<p class="soft">{escape(note)}</p>\n')
+    if any(record.comparison for record in results.models):
+        chart = charts.intervals(names, [record.comparison for record in results.models])
+        how = "taking turns" if results.context.interleaved else "one after the other"
+        parts.append(
+            f"<h3>Time over that of {escape(names[0])}, measured {how}</h3>\n{_box(chart, 'chart')}"
+        )
+    return "".join(parts)
+
+
+def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[Picture]) -> str:
+    facts = {
+        "runtime": f"{runtime_text(record)}, {threads_text(record, results.context)}",
+        "file": f"{record.bytes / 1e6:.2f} MB, sha256 {record.sha256}",
+        "takes, gives": f"{record.input} -> {record.output}",
+        "load": f"{figure(record.load_ms)} ms, first run {figure(record.first_ms)} ms",
+        "peak memory": f"{record.peak_rss_bytes / 1e6:.0f} MB",
+    }
+    parts = [f"<h2>{escape(name)}</h2>\n", _facts(facts), _stages(record)]
+    parts.append(f"<h3>Every run</h3>\n{_box(charts.timeline(record.invoke), 'chart')}")
+    if record.sustained is not None:
+        long = record.sustained
+        text = f"Sustained: {100 * (long.slowdown - 1):+.1f} % from the first minute to the last"
+        parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
+    parts.append(_worst(pictures))
+    return "".join(parts)
+
+
+def _stages(record: ModelRecord) -> str:
+    heads = ["ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max"]
+    rows = []
+    for stage in _STAGES:
+        timing = getattr(record, stage)
+        if timing is not None:
+            s = timing.statistics
+            values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
+            rows.append([stage, *map(figure, values)])
+    return _table(heads, rows)
+
+
+def _worst(pictures: Sequence[Picture]) -> str:
+    if not pictures:
+        return ""
+    figures = [
+        f'<figure><img src="{picture.jpeg}" alt="photo, truth, prediction and error of '
+        f'{escape(picture.name)}"><figcaption>{escape(picture.name)}: si-RMSE '
+        f"{picture.metrics.si_rmse:.3f}, RMSE {picture.metrics.rmse:.2f} m, delta_1 "
+        f"{picture.metrics.delta_1:.2f}</figcaption></figure>\n"
+        for picture in pictures
+    ]
+    return (
+        f"<h3>The {len(pictures)} images with the highest si-RMSE</h3>\n"
+        '<p class="soft">Photo, truth, prediction (bright is near), error (blue: too near, red: '
+        "too far, full colour from a factor of two; grey: unknown).</p>\n"
+        f'<div class="worst">\n{"".join(figures)}</div>\n'
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>\n"
+        for first, *rest in rows
+    )
+    return _box(f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>")
+
+
+def _box(content: str, kind: str = "") -> str:
+    """A frame that scrolls by itself where the screen is narrow."""
+    classes = f"box {kind}".strip()
+    return f'<div class="{classes}" tabindex="0">{content}</div>\n'

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from bench_depth.advice import ADVICE, drift, warnings_for
+from bench_depth.board import Board, Health
+from bench_depth.contract import ModelContract
+from bench_depth.measure import Timing, summarize
+
+BOARD = Board("Pi", "Cortex-A72", 4, "aarch64", "Linux", 1500, "performance", emulated=False)
+COOL = Health(1500, 50, 0, load=0.1, swapped_in=7)
+STEADY = [10_000_000] * 90
+
+
+def codes(contract: ModelContract | None, **changes: object) -> list[str]:
+    times = list(changes.pop("times", STEADY))  # type: ignore[call-overload]
+    given = {"idle": COOL, "before": COOL, "after": COOL, "first_ms": 11.0, **changes}
+    board = given.pop("board", BOARD)
+    return warnings_for(contract, board, invoke=Timing(times, summarize(times)), **given)
+
+
+def test_a_good_measurement_has_no_warning(contract: ModelContract) -> None:
+    assert codes(contract) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("throttled", {"after": dataclasses.replace(COOL, throttled=0x4)}),
+        ("undervoltage", {"after": dataclasses.replace(COOL, throttled=0x10000)}),
+        ("governor", {"board": dataclasses.replace(BOARD, governor="ondemand")}),
+        ("emulated", {"board": dataclasses.replace(BOARD, emulated=True)}),
+        ("load", {"idle": dataclasses.replace(COOL, load=1.0)}),
+        ("swap", {"after": dataclasses.replace(COOL, swapped_in=8)}),
+        ("noisy", {"times": [10_000_000] * 80 + [20_000_000] * 10}),
+        ("drift", {"times": [10_000_000] * 45 + [10_600_000] * 45}),
+        ("first-slow", {"first_ms": 31.0}),
+    ],
+)
+def test_each_state_has_its_code(
+    code: str, changes: dict[str, object], contract: ModelContract
+) -> None:
+    found = codes(contract, **changes)
+    # Ten slow runs at the end are a drift as well.
+    assert code in found and set(found) <= {code, "drift"}
+
+
+def test_a_missing_contract_has_its_code() -> None:
+    assert codes(None) == ["no-contract"]
+
+
+def test_what_the_board_does_not_tell_is_no_warning(contract: ModelContract) -> None:
+    unknown = Health(None, None, None)
+    board = dataclasses.replace(BOARD, governor=None)
+    assert codes(contract, idle=unknown, before=unknown, after=unknown, board=board) == []
+
+
+def test_drift_is_the_change_from_the_first_third_to_the_last() -> None:
+    assert drift([100] * 30 + [500] * 30 + [110] * 30) == pytest.approx(0.1)
+    assert drift([100] * 10 + [200] * 10) == 0
+
+
+def test_every_code_says_what_to_do() -> None:
+    assert all("; " in advice or ";" in advice for advice in ADVICE.values())

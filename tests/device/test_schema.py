@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import pytest
+from bench_depth import results
+from bench_depth.results import Results
+from bench_depth.schema import json_schema
+
+FILE = resources.files("bench_depth") / "data" / "results.schema.json"
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_packages_schema_is_that_of_its_dataclasses() -> None:
+    assert json.loads(FILE.read_text()) == json_schema(), (
+        "run: python -m bench_depth.schema > device/bench_depth/data/results.schema.json"
+    )
+
+
+def test_a_results_file_is_valid(validator: Any, measured: Results) -> None:
+    validator.validate(json.loads(results.to_json(measured)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["schema"], "bench-depth-results/9"),
+        (["models", 0, "invoke", "times_ns", 1], "46"),
+        (["models", 0, "warnings"], None),
+        (["context", "board", "cores"], 4.5),
+        (["models", 0, "accuracy", "mean", "rmse"], "0.5"),
+    ],
+)
+def test_a_wrong_value_is_not_valid(
+    validator: Any, measured: Results, path: list[Any], value: object
+) -> None:
+    content = json.loads(results.to_json(measured))
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert not validator.is_valid(content)
+
+
+def test_a_missing_field_is_not_valid_but_a_new_one_is(validator: Any, measured: Results) -> None:
+    content = json.loads(results.to_json(measured))
+    content["models"][0]["colour"] = "blue"
+    assert validator.is_valid(content)
+    del content["models"][0]["sha256"]
+    assert not validator.is_valid(content)
