@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.dataset import Pair, read_pair, write_depth
 from bench_depth.errors import MODEL_FAILED, UserError
-from bench_depth.metrics import depth_metrics, mean_metrics, score
-from bench_depth.postprocess import resize_depth, to_metres
+from bench_depth.metrics import (
+    MIN_MM,
+    depth_metrics,
+    depth_of_relative_inverse,
+    mean_metrics,
+    score,
+)
+from bench_depth.postprocess import to_depth, to_photo_size
 from bench_depth.preprocess import to_input
 from bench_depth.results import Accuracy, ImageAccuracy
 from bench_depth.runtimes import LoadedModel
@@ -30,11 +36,37 @@ def predict(
         photo: HxWx3 uint8 RGB.
 
     Returns:
-        HxW float32 metres, of the photo's size.
+        HxW float32 of the photo's size, in the unit of `postprocess.to_depth`: metres, unless the
+        model is relative.
     """
     model.set_input(to_input(photo, signature))
     model.invoke()
-    return resize_depth(to_metres(model.output(), signature), *photo.shape[:2])
+    return to_photo_size(to_depth(model.output(), signature), signature, *photo.shape[:2])
+
+
+def alignment(signature: Signature, asked: str) -> str:
+    """How a model's depth is aligned to the truth: as asked, where that can be.
+
+    Relative inverse depth has neither a scale nor a shift: only `inverse-affine` compares it.
+    Other relative depth has no scale: in place of no alignment it gets `median`.
+
+    Args:
+        signature: The model's.
+        asked: One of `metrics.ALIGNMENTS`; `none` is the default and counts as nothing asked.
+
+    Raises:
+        UserError: Another alignment was asked for relative inverse depth (exit code 2).
+    """
+    if not signature.relative:
+        return asked
+    if signature.quantity == "inverse-depth":
+        if asked not in ("none", "inverse-affine"):
+            raise UserError(
+                f"relative inverse depth has an unknown scale and shift, which {asked} alignment "
+                "does not find; leave --align out for inverse-affine"
+            )
+        return "inverse-affine"
+    return "median" if asked == "none" else asked
 
 
 def evaluate(
@@ -55,26 +87,31 @@ def evaluate(
         pairs: The dataset.
         data: What the dataset is called in the results.
         median_ms: Of one run, for the score.
-        align: One of `metrics.ALIGNMENTS`.
+        align: One of `metrics.ALIGNMENTS`; see `alignment`.
         predictions: Where each predicted map is written, as the dataset's depth is; None for
-            nowhere. What is written is never aligned.
+            nowhere. What is written is aligned only for relative models, which have no
+            millimetres otherwise.
 
     Raises:
-        UserError: A file cannot be read or written, no image has a valid pixel, or the model gives
-            NaN or infinity (exit code 3).
+        UserError: A file cannot be read or written, no image has a valid pixel, the alignment
+            cannot be (exit code 2), or the model gives NaN or infinity (3).
     """
     images, left_out = [], []
+    align = alignment(signature, align)
     for pair in pairs:
         photo, truth = read_pair(pair)
-        depth_mm = predict(model, signature, photo) * 1000.0
-        if not np.isfinite(depth_mm).all():
+        depth = predict(model, signature, photo)
+        if not np.isfinite(depth).all():
             raise UserError(
                 f"the model gives NaN or infinity for {pair.rgb}; train or export it again",
                 MODEL_FAILED,
             )
-        if predictions is not None:
+        depth_mm = _millimetres(depth, truth, signature)
+        if predictions is not None and depth_mm is not None:
             write_depth(predictions / f"{pair.name}.png", depth_mm)
-        metrics = depth_metrics(depth_mm, truth, align)
+        # Relative inverse depth has been aligned to become millimetres at all.
+        left = "none" if signature.relative and signature.quantity == "inverse-depth" else align
+        metrics = depth_metrics(depth_mm, truth, left) if depth_mm is not None else None
         if metrics is None:
             left_out.append(pair.name)
         else:
@@ -83,3 +120,20 @@ def evaluate(
         raise UserError(f"no depth map in {data} has a valid pixel; all are 0 (unknown)")
     mean = mean_metrics([image.metrics for image in images])
     return Accuracy(data, align, mean, score(mean.si_rmse, median_ms), images, left_out)
+
+
+def _millimetres(
+    depth: NDArray[np.float32], truth_mm: NDArray[np.generic], signature: Signature
+) -> Optional[NDArray[Any]]:
+    """Depth in millimetres; of a relative model by the truth, so None where there is no truth."""
+    if not signature.relative:
+        return depth * 1000.0
+    if signature.quantity == "inverse-depth":
+        return depth_of_relative_inverse(depth, truth_mm)
+    # Relative depth may be tiny or huge: it must not be cut off before its scale is known.
+    truth = np.asarray(truth_mm, np.float64)
+    mask = truth > MIN_MM
+    if not mask.any():
+        return None
+    middle = float(np.median(depth[mask]))
+    return np.asarray(depth, np.float64) * (np.median(truth[mask]) / middle if middle > 0 else 1.0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
 
 from bench_depth.board import SLOWED, UNDERVOLTAGE, Board, Health, flagged
-from bench_depth.contract import ModelContract
 from bench_depth.measure import Timing, percentile
+from bench_depth.signature import Signature
 
 ADVICE = {
     "no-contract": "the file does not say what it takes and gives; "
     "raw RGB 0..255 in and metres out were assumed",
+    "unknown-output": "no output could be told to be a depth map, so the model was only timed; "
+    "name it with --output",
+    "relative-depth": "the model's depth has no unit; it is aligned to the truth of each image, "
+    "and its numbers do not compare with unaligned ones",
     "emulated": "this is an emulator; its times say nothing about a real board",
     "interrupted": "Ctrl-C ended the measuring early; there are fewer runs than asked for",
     "throttled": "the board lowered its clock (heat or power); cool it, or wait with --cooldown-to",
@@ -35,9 +38,10 @@ _LOAD = 0.7
 
 
 def warnings_for(
-    contract: Optional[ModelContract],
+    described: bool,
     board: Board,
     *,
+    signature: Signature,
     idle: Health,
     before: Health,
     after: Health,
@@ -47,8 +51,9 @@ def warnings_for(
     """The codes (keys of `ADVICE`) that hold for one model's measurement.
 
     Args:
-        contract: What the file says of itself.
+        described: Whether the file says what it takes and gives, or somebody did.
         board: The machine.
+        signature: What the model takes and gives.
         idle: Before anything was run.
         before: Before this model was timed.
         after: After it.
@@ -57,7 +62,9 @@ def warnings_for(
     """
     statistics = invoke.statistics
     holds = {
-        "no-contract": contract is None,
+        "no-contract": not described,
+        "unknown-output": signature.output is None,
+        "relative-depth": signature.relative,
         "emulated": board.emulated,
         "throttled": flagged(before, after, SLOWED),
         "undervoltage": flagged(before, after, UNDERVOLTAGE),

@@ -6,15 +6,17 @@ import argparse
 from pathlib import Path
 
 from bench_depth import __version__
+from bench_depth.flags import add_arguments as add_description
 
 # As in bench_depth.runtimes and bench_depth.metrics, which are too slow to import for --help.
 _RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
-_ALIGNMENTS = ("none", "median", "log-affine")
+_ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
 _EPILOG = """\
 With no --data a bundled photo is used: nothing but a model file is needed.
 
 other verbs (each has --help):
   bench-depth compare OLD.json NEW.json   ratio, interval and verdict of two results files
+  bench-depth live --model FILE           a camera's photo and depth on a page, or into files
 
 exit codes: 0 ok, 1 a --fail-if holds, 2 wrong options or input, 3 a model cannot be loaded or run,
 4 warnings under --strict, 130 interrupted
@@ -39,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         help="a .tflite or .onnx file; of several the first is the reference of the ratios",
     )
     _add_running(parser.add_argument_group("running"))
+    add_description(parser)
     _add_conditions(parser.add_argument_group("conditions"))
     _add_accuracy(parser.add_argument_group("accuracy"))
     _add_output(parser.add_argument_group("output"))

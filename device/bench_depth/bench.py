@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth import __version__, comparison, conditions, memory
-from bench_depth.accuracy import evaluate
+from bench_depth.accuracy import alignment, evaluate
 from bench_depth.advice import warnings_for
 from bench_depth.board import Health, read_board, read_health
 from bench_depth.contract import read_contract
 from bench_depth.dataset import Pair, list_pairs
+from bench_depth.description import describe
 from bench_depth.errors import UserError
 from bench_depth.guard import HANG, Doing
 from bench_depth.measure import Interrupted, Plan, Timing, measure, measure_in_turn
@@ -183,7 +184,8 @@ class _Bench:
         """Loads a model; None where that fails: the others are measured, then it is told."""
         self._hooks.doing(str(job.path), HANG)
         try:
-            return open_session(job, others_bytes)
+            session = open_session(job, others_bytes)
+            alignment(session.signature, self._options.align)
         except UserError as error:
             if len(self._jobs) > 1:
                 self._hooks.say(f"{error}; the other models are measured")
@@ -191,6 +193,7 @@ class _Bench:
             return None
         finally:
             self._hooks.doing(str(job.path), None)
+        return session
 
     def _announce(self, job: Job) -> None:
         plan = self._options.plan
@@ -223,8 +226,9 @@ class _Bench:
         after: Health,
     ) -> ModelRecord:
         codes = warnings_for(
-            session.contract,
+            session.contract is not None or session.job.description is not None,
             self._results.context.board,
+            signature=session.signature,
             idle=self._idle,
             before=before,
             after=after,
@@ -239,7 +243,7 @@ class _Bench:
             contract=session.contract,
             runtime=RuntimeRecord(model.name, model.version, model.xnnpack),
             input=str(model.inputs[0]),
-            output=str(model.outputs[0]),
+            output=str(model.outputs[session.signature.output or 0]),
             load_ms=session.load_ms,
             first_ms=session.first_ms,
             preprocess=None,
@@ -251,6 +255,7 @@ class _Bench:
             accuracy=None,
             warnings=codes,
             threads=session.job.threads,
+            description=session.job.description,
             comparison=self._compared(invoke),
         )
 
@@ -301,10 +306,13 @@ def _jobs(models: Sequence[Path], options: BenchOptions) -> list[Job]:
     jobs = []
     for path in models:
         runtime = choose(path, options.runtime)
+        said = describe(path, options.description)
         for threads in counts:
             several = len(counts) > 1
             label = f"{path.name}, {threads} thread{'s' if threads > 1 else ''}"
-            jobs.append(Job(path, runtime, threads, label if several else path.name))
+            label = label if several else path.name
+            need_depth = options.data is not None
+            jobs.append(Job(path, runtime, said, need_depth, threads, label))
     return jobs
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench_depth.results import Results
 
 # Other verbs, and the module of each with a `main` like this one.
-_VERBS = {"compare": "bench_depth.compare"}
+_VERBS = {"compare": "bench_depth.compare", "live": "bench_depth.live"}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -70,6 +70,7 @@ def _measure(options: argparse.Namespace, doing: Doing) -> int:
 def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
     from bench_depth.bench import Hooks, bench
     from bench_depth.conditions import parse_cores
+    from bench_depth.flags import from_arguments
     from bench_depth.measure import Plan
     from bench_depth.options import BenchOptions
 
@@ -85,6 +86,7 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
             interleave=options.interleave,
             affinity=parse_cores(options.affinity) if options.affinity else None,
             cooldown_to=options.cooldown_to,
+            description=from_arguments(options),
             sustain_minutes=options.sustain,
         ),
         Hooks(output.screen.say, output.keep, output.screen.tick, doing),

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-ALIGNMENTS = ("none", "median", "log-affine")
+ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
 MIN_MM = 1.0
 # Reproduces the challenge's published rows: si-RMSE 0.2836 at 97 ms -> 129.
 SCORE_CONSTANT = 1.5625e-6
@@ -54,8 +54,9 @@ def depth_metrics(
     Args:
         prediction_mm: HxW, any float dtype, millimetres; already of the truth's size.
         truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
-        align: `none`, `median` (prediction scaled so that the medians agree) or `log-affine`
-            (log prediction fitted to log truth by least squares: scale and exponent).
+        align: `none`, `median` (prediction scaled so that the medians agree), `log-affine`
+            (log prediction fitted to log truth by least squares: scale and exponent) or
+            `inverse-affine` (see `depth_of_relative_inverse`).
 
     Returns:
         The metrics, or None when no pixel of the truth is valid.
@@ -92,6 +93,37 @@ def depth_metrics(
     )
 
 
+def depth_of_relative_inverse(
+    inverse: NDArray[np.floating], truth_mm: NDArray[np.generic]
+) -> NDArray[np.float64] | None:
+    """Turns relative inverse depth (disparity) into depth by fitting it to the truth.
+
+    Scale s and shift t minimise the sum of (s * inverse + t - 1 / truth)^2 over the valid pixels,
+    as in Ranftl et al., "Towards Robust Monocular Depth Estimation", TPAMI 2022. What comes out
+    beyond the farthest valid truth of the image, or behind the camera, counts as that far: the
+    authors' own evaluation caps at their datasets' greatest depth.
+
+    Args:
+        inverse: HxW, any float dtype, no unit; already of the truth's size.
+        truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+
+    Returns:
+        HxW millimetres, or None when no pixel of the truth is valid.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if inverse.shape != truth_mm.shape:
+        raise ValueError(f"prediction is {inverse.shape}, truth is {truth_mm.shape}")
+    truth = np.asarray(truth_mm, np.float64)
+    mask = truth > MIN_MM
+    if not mask.any():
+        return None
+    x = np.asarray(inverse, np.float64)
+    slope, shift = _least_squares(x[mask], 1.0 / truth[mask])
+    return np.asarray(1.0 / np.maximum(slope * x + shift, 1.0 / truth[mask].max()), np.float64)
+
+
 def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:
     """The mean over images.
 
@@ -126,8 +158,23 @@ def _align(p: NDArray[np.float64], t: NDArray[np.float64], align: str) -> NDArra
     if align == "median":
         return p * (np.median(t) / np.median(p))
     if align == "log-affine":
-        x, y = np.log(p), np.log(t)
-        spread = float(np.var(x))
-        slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / spread if spread > 1e-12 else 1.0
-        return np.asarray(np.exp(slope * (x - x.mean()) + y.mean()))
+        x = np.log(p)
+        slope, shift = _least_squares(x, np.log(t), flat_slope=1.0)
+        return np.asarray(np.exp(slope * x + shift))
+    if align == "inverse-affine":
+        slope, shift = _least_squares(1.0 / p, 1.0 / t)
+        return np.asarray(1.0 / np.maximum(slope / p + shift, 1.0 / t.max()))
     raise ValueError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
+
+
+def _least_squares(
+    x: NDArray[np.float64], y: NDArray[np.float64], flat_slope: float = 0.0
+) -> tuple[float, float]:
+    """Slope and shift of the line through (x, y); where all x are equal, the slope is given."""
+    spread = float(np.var(x))
+    # Relative to the size of x, which of relative depth can be anything.
+    if spread > 1e-12 * float(np.mean(x**2)):
+        slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / spread
+    else:
+        slope = flat_slope
+    return slope, float(y.mean() - slope * x.mean())

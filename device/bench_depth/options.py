@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from bench_depth.description import Description
 from bench_depth.errors import UserError
 from bench_depth.measure import Plan
 from bench_depth.metrics import ALIGNMENTS
@@ -30,6 +31,7 @@ class BenchOptions:
         interleave: Whether models take turns; None for yes when there are several.
         affinity: Cores that the process is kept on; None for all.
         cooldown_to: Degrees Celsius that the board must have before each timing.
+        description: What is said of every model besides its file; None for nothing.
         sustain_minutes: How long each model is run without a pause besides; 0 for not.
     """
 
@@ -42,6 +44,7 @@ class BenchOptions:
     interleave: Optional[bool] = None
     affinity: Optional[list[int]] = None
     cooldown_to: Optional[float] = None
+    description: Optional[Description] = None
     sustain_minutes: float = 0.0
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 from bench_depth.board import Board, Health
 from bench_depth.comparison import Comparison
 from bench_depth.contract import ModelContract
+from bench_depth.description import Description
 from bench_depth.errors import UserError
 from bench_depth.files import read_json, write_json
 from bench_depth.jsonable import build
@@ -113,6 +114,7 @@ class ModelRecord:
         warnings: Codes, see `bench_depth.advice`.
         threads: That it was run with; None where the context's hold.
         total: A whole frame, photo to metres.
+        description: What was said of the model besides the file.
         comparison: With the first model of the file; None for that one.
         sustained: A long run, where one was asked for.
     """
@@ -136,6 +138,7 @@ class ModelRecord:
     warnings: list[str]
     threads: Optional[int] = None
     total: Optional[Timing] = None
+    description: Optional[Description] = None
     comparison: Optional[Comparison] = None
     sustained: Optional[Sustained] = None
 

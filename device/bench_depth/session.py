@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from bench_depth import memory
 from bench_depth.contract import ModelContract, read_contract, read_model_bytes
 from bench_depth.dataset import read_rgb
+from bench_depth.description import Description
 from bench_depth.measure import Plan, Timing, summarize, time_once
-from bench_depth.postprocess import to_metres
+from bench_depth.postprocess import to_depth
 from bench_depth.preprocess import to_input
 from bench_depth.runtimes import LoadedModel, Runtime
 from bench_depth.signature import Signature, check_signature
@@ -33,12 +34,16 @@ class Job:
     Attributes:
         path: The model file.
         runtime: What runs it.
+        description: What was said of the model besides the file; None for nothing.
+        need_depth: Whether the model must give a depth map; else it may be timed alone.
         threads: Of the runtime.
         label: How it is called on the screen: the file's name, with the threads where they differ.
     """
 
     path: Path
     runtime: Runtime
+    description: Optional[Description]
+    need_depth: bool
     threads: int
     label: str
 
@@ -85,7 +90,9 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
     loaded: list[LoadedModel] = []
     load_ms = time_once(lambda: loaded.append(job.runtime.load(job.path, job.threads)))
     model = loaded[0]
-    signature = check_signature(job.path, model, contract)
+    signature = check_signature(
+        job.path, model, contract, job.description, need_depth=job.need_depth
+    )
     model.set_input(to_input(sample_photo(), signature))
     first_ms = time_once(model.invoke)
     peak = memory.peak_rss_bytes() - others_bytes
@@ -101,7 +108,7 @@ def sample_photo() -> NDArray[np.uint8]:
 def time_frames(
     session: Session, plan: Plan, clock: Callable[[], int] = time.perf_counter_ns
 ) -> dict[str, Timing]:
-    """Times whole frames: from a photo of the camera's size to metres, and what is around the run.
+    """Times whole frames: from a photo of the camera's size to depth, and what is around the run.
 
     Args:
         session: The model.
@@ -120,7 +127,7 @@ def time_frames(
         ready = clock()
         model.invoke()
         done = clock()
-        to_metres(model.output(), signature)
+        to_depth(model.output(), signature)
         end = clock()
         times["preprocess"].append(ready - begin)
         times["postprocess"].append(end - done)

@@ -5,28 +5,41 @@ import dataclasses
 import pytest
 from bench_depth.advice import ADVICE, drift, warnings_for
 from bench_depth.board import Board, Health
-from bench_depth.contract import ModelContract
 from bench_depth.measure import Timing, summarize
+from bench_depth.signature import Signature
 
 BOARD = Board("Pi", "Cortex-A72", 4, "aarch64", "Linux", 1500, "performance", emulated=False)
 COOL = Health(1500, 50, 0, load=0.1, swapped_in=7)
 STEADY = [10_000_000] * 90
 
 
-def codes(contract: ModelContract | None, **changes: object) -> list[str]:
+SIGNATURE = Signature(480, 640, "uint8")
+
+
+def codes(**changes: object) -> list[str]:
     times = list(changes.pop("times", STEADY))  # type: ignore[call-overload]
-    given = {"idle": COOL, "before": COOL, "after": COOL, "first_ms": 11.0, **changes}
-    board = given.pop("board", BOARD)
-    return warnings_for(contract, board, invoke=Timing(times, summarize(times)), **given)
+    given = {
+        "signature": SIGNATURE,
+        "idle": COOL,
+        "before": COOL,
+        "after": COOL,
+        "first_ms": 11.0,
+        **changes,
+    }
+    described, board = given.pop("described", True), given.pop("board", BOARD)
+    return warnings_for(described, board, invoke=Timing(times, summarize(times)), **given)
 
 
-def test_a_good_measurement_has_no_warning(contract: ModelContract) -> None:
-    assert codes(contract) == []
+def test_a_good_measurement_has_no_warning() -> None:
+    assert codes() == []
 
 
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
+        ("no-contract", {"described": False}),
+        ("unknown-output", {"signature": dataclasses.replace(SIGNATURE, output=None)}),
+        ("relative-depth", {"signature": dataclasses.replace(SIGNATURE, unit="relative")}),
         ("throttled", {"after": dataclasses.replace(COOL, throttled=0x4)}),
         ("undervoltage", {"after": dataclasses.replace(COOL, throttled=0x10000)}),
         ("governor", {"board": dataclasses.replace(BOARD, governor="ondemand")}),
@@ -38,22 +51,16 @@ def test_a_good_measurement_has_no_warning(contract: ModelContract) -> None:
         ("first-slow", {"first_ms": 31.0}),
     ],
 )
-def test_each_state_has_its_code(
-    code: str, changes: dict[str, object], contract: ModelContract
-) -> None:
-    found = codes(contract, **changes)
+def test_each_state_has_its_code(code: str, changes: dict[str, object]) -> None:
+    found = codes(**changes)
     # Ten slow runs at the end are a drift as well.
     assert code in found and set(found) <= {code, "drift"}
 
 
-def test_a_missing_contract_has_its_code() -> None:
-    assert codes(None) == ["no-contract"]
-
-
-def test_what_the_board_does_not_tell_is_no_warning(contract: ModelContract) -> None:
+def test_what_the_board_does_not_tell_is_no_warning() -> None:
     unknown = Health(None, None, None)
     board = dataclasses.replace(BOARD, governor=None)
-    assert codes(contract, idle=unknown, before=unknown, after=unknown, board=board) == []
+    assert codes(idle=unknown, before=unknown, after=unknown, board=board) == []
 
 
 def test_drift_is_the_change_from_the_first_third_to_the_last() -> None:

@@ -125,9 +125,9 @@ def test_nan_depth_is_refused(make_onnx, dataset: Path, tmp_path: Path) -> None:
 def test_what_was_measured_before_an_error_is_kept(
     tiny_tflite: Path, make_onnx, tmp_path: Path
 ) -> None:
-    other = make_onnx(tmp_path / "nchw.onnx", shape=(1, 3, 48, 64))
+    other = make_onnx(tmp_path / "four.onnx", shape=(1, 4, 48, 64))
     kept: list[Results] = []
-    with pytest.raises(UserError, match="takes 1x3x48x64"):
+    with pytest.raises(UserError, match="takes 1x4x48x64"):
         bench([tiny_tflite, other], BenchOptions(plan=QUICK), Hooks(quiet, kept.append))
     assert [record.file for record in kept[-1].models] == ["tiny.tflite"]
 

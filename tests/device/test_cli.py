@@ -200,10 +200,11 @@ def test_a_crash_inside_a_runtime_is_one_line(tiny_tflite: Path, tmp_path: Path)
 def test_a_model_that_cannot_be_run_does_not_keep_the_others_from_it(
     turns: str, tiny_tflite: Path, make_tflite, tmp_path: Path
 ) -> None:
-    other, target = make_tflite(tmp_path / "two.tflite", outputs=2), tmp_path / "results.json"
+    inputs, target = ((1, 48, 64, 3),) * 2, tmp_path / "results.json"
+    other = make_tflite(tmp_path / "two.tflite", shapes=inputs)
     done = run(turns, "--model", other, "--model", tiny_tflite, "--json", target, *QUICK)
     assert done.returncode == 3
-    assert "gives 2 outputs" in only_line(done.stderr)
+    assert "takes 2 inputs" in only_line(done.stderr)
     assert [record.file for record in results.load(target).models] == ["tiny.tflite"]
 
 

@@ -6,7 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from bench_depth.metrics import DepthMetrics, depth_metrics, mean_metrics, score
+from bench_depth.metrics import (
+    DepthMetrics,
+    depth_metrics,
+    depth_of_relative_inverse,
+    mean_metrics,
+    score,
+)
 
 
 def by_hand(p: np.ndarray, t: np.ndarray) -> dict[str, float]:
@@ -65,6 +71,46 @@ def test_log_affine_alignment_undoes_a_power() -> None:
     aligned = depth_metrics(prediction, truth, "log-affine")
     assert aligned is not None
     assert aligned.rel == pytest.approx(0, abs=1e-9)
+
+
+def test_inverse_affine_alignment_undoes_scale_and_shift_of_inverse_depth() -> None:
+    _, truth = random_maps()
+    inverse = 70 / np.maximum(truth.astype(float), 2) - 12
+    aligned = depth_of_relative_inverse(inverse, truth)
+    assert aligned is not None
+    np.testing.assert_allclose(aligned[truth > 1], truth[truth > 1])
+    # A metric model can be aligned so too: 1 / (a + b / depth).
+    prediction = 1 / (1e-5 + 0.3 / np.maximum(truth.astype(float), 2))
+    metrics = depth_metrics(prediction, truth, "inverse-affine")
+    assert metrics is not None
+    assert metrics.rel == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_relative_inverse_depth_is_fitted_by_least_squares(seed: int) -> None:
+    _, truth = random_maps(seed)
+    inverse = np.random.default_rng(seed).normal(5, 3, truth.shape)
+    valid = truth > 1
+    columns = np.stack([inverse[valid], np.ones(valid.sum())], 1)
+    slope, shift = np.linalg.lstsq(columns, 1 / truth[valid].astype(float), rcond=None)[0]
+    # Beyond the farthest truth, or behind the camera, is as far as the farthest truth.
+    expected = 1 / np.maximum(slope * inverse + shift, 1 / truth.max())
+    found = depth_of_relative_inverse(inverse, truth)
+    assert found is not None
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert found.max() <= truth.max()
+
+
+def test_flat_inverse_depth_becomes_the_mean_inverse_depth() -> None:
+    truth = np.array([[1000, 4000]], np.uint16)
+    found = depth_of_relative_inverse(np.full((1, 2), 7.0), truth)
+    np.testing.assert_allclose(found, 1600)
+
+
+def test_relative_inverse_depth_needs_truth_of_its_own_shape() -> None:
+    assert depth_of_relative_inverse(np.ones((2, 2)), np.zeros((2, 2), np.uint16)) is None
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3, 2\)"):
+        depth_of_relative_inverse(np.ones((2, 3)), np.ones((3, 2)))
 
 
 def test_an_image_without_truth_has_no_metrics() -> None:

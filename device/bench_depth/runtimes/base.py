@@ -15,11 +15,18 @@ class TensorSpec:
 
     Attributes:
         shape: The size of each axis; None where the file leaves it open.
-        dtype: As numpy names it, like `float32`.
+        dtype: As numpy names it, like `float32`; another word for what numpy has not.
+        name: As the file names it.
+        scales: Of integers that stand for real numbers, real = scale * (integer - zero point);
+            empty where they stand for themselves, several where the channels differ.
+        zero_points: As many as `scales`.
     """
 
     shape: tuple[Optional[int], ...]
     dtype: str
+    name: str = ""
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         """Like `1x480x640x3 uint8`."""
@@ -44,6 +51,18 @@ class LoadedModel(Protocol):
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
 
+    def resize_input(self, shape: tuple[int, ...]) -> None:
+        """Fixes the first input's shape where the file leaves it open.
+
+        Raises:
+            UserError: The graph does not work at that size (exit code 3).
+        """
+        ...
+
+    def use_output(self, index: int) -> None:
+        """Chooses which of `outputs` it is that `output` gives; the first without this."""
+        ...
+
     def set_input(self, array: NDArray[Any]) -> None:
         """Hands over the first input: its exact shape and dtype."""
         ...
@@ -53,7 +72,7 @@ class LoadedModel(Protocol):
         ...
 
     def output(self) -> NDArray[Any]:
-        """The first output of the last run, as the file gives it."""
+        """The chosen output of the last run, as the file gives it."""
         ...
 
 
@@ -77,6 +96,7 @@ class Runtime(Protocol):
         """Loads a file.
 
         Raises:
-            UserError: The file is damaged, or the runtime lacks an op of it (exit code 3).
+            UserError: The file is damaged, the runtime lacks an op of it, or an input or output is
+                too large (exit code 3).
         """
         ...

@@ -65,6 +65,13 @@ class _OnnxModel:
         self._output_names = [value.name for value in session.get_outputs()]
         self._feed: dict[str, NDArray[Any]] = {}
         self._results: list[Any] = []
+        self._output = 0
+
+    def resize_input(self, shape: tuple[int, ...]) -> None:
+        """Nothing has to be fixed: ONNX Runtime takes what it is given."""
+
+    def use_output(self, index: int) -> None:
+        self._output = index
 
     def set_input(self, array: NDArray[Any]) -> None:
         self._feed = {self._input_names[0]: array}
@@ -79,14 +86,14 @@ class _OnnxModel:
             ) from error
 
     def output(self) -> NDArray[Any]:
-        return np.asarray(self._results[0])
+        return np.asarray(self._results[self._output])
 
 
 def _spec(value: Any) -> TensorSpec:
     kind: str = value.type[len("tensor(") : -1] if value.type.startswith("tensor(") else value.type
     # An open axis has a name in place of a number.
     shape = tuple(n if isinstance(n, int) else None for n in value.shape)
-    return TensorSpec(shape, _DTYPES.get(kind, kind))
+    return TensorSpec(shape, _DTYPES.get(kind, kind), value.name)
 
 
 def _one_line(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench_depth.contract import read_model_bytes
 from bench_depth.errors import MODEL_FAILED, UserError
 from bench_depth.runtimes.base import TensorSpec
+from bench_depth.tensors import check_axes, check_tensors
 from bench_depth.tflite_file import check
 
 
@@ -47,6 +48,10 @@ class TfliteRuntime:
             interpreter = importlib.import_module(self.module).Interpreter(
                 model_path=str(path), num_threads=threads
             )
+            # Before anything of their size is allocated.
+            check_axes(path, _specs(interpreter.get_input_details()))
+            check_tensors(path, _specs(interpreter.get_input_details()))
+            check_tensors(path, _specs(interpreter.get_output_details()))
             interpreter.allocate_tensors()
         except (ImportError, ValueError, RuntimeError) as error:
             raise UserError(
@@ -73,14 +78,30 @@ class _TfliteModel:
     def __init__(self, name: str, version: str, interpreter: Any, path: Path) -> None:
         self.name = name
         self.version = version
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        self.inputs = [_spec(details) for details in inputs]
-        self.outputs = [_spec(details) for details in outputs]
+        self.inputs = _specs(interpreter.get_input_details())
+        self.outputs = _specs(interpreter.get_output_details())
         self.xnnpack = _uses_delegate(interpreter)
         self._interpreter = interpreter
         self._path = path
-        self._first_input = inputs[0]["index"] if inputs else -1
-        self._first_output = outputs[0]["index"] if outputs else -1
+        self._first_input = _index(interpreter.get_input_details(), 0)
+        self._output = _index(interpreter.get_output_details(), 0)
+
+    def resize_input(self, shape: tuple[int, ...]) -> None:
+        details = self._interpreter.get_input_details()[0]
+        if tuple(details["shape"]) == shape:
+            return
+        try:
+            self._interpreter.resize_tensor_input(self._first_input, shape)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self._path} does not work at {'x'.join(map(str, shape))}: "
+                f"{_first_line(error)}; try another --input-size",
+                MODEL_FAILED,
+            ) from error
+
+    def use_output(self, index: int) -> None:
+        self._output = _index(self._interpreter.get_output_details(), index)
 
     def set_input(self, array: NDArray[Any]) -> None:
         self._interpreter.set_tensor(self._first_input, array)
@@ -95,7 +116,11 @@ class _TfliteModel:
             ) from error
 
     def output(self) -> NDArray[Any]:
-        return np.asarray(self._interpreter.get_tensor(self._first_output))
+        return np.asarray(self._interpreter.get_tensor(self._output))
+
+
+def _specs(every: list[dict[str, Any]]) -> list[TensorSpec]:
+    return [_spec(details) for details in every]
 
 
 def _spec(details: dict[str, Any]) -> TensorSpec:
@@ -103,8 +128,19 @@ def _spec(details: dict[str, Any]) -> TensorSpec:
     signature = details.get("shape_signature", details["shape"])
     if len(signature) != len(details["shape"]):
         signature = details["shape"]
-    shape = tuple(None if n < 0 else int(n) for n in signature)
-    return TensorSpec(shape, np.dtype(details["dtype"]).name)
+    shape = tuple(None if n == -1 else int(n) for n in signature)
+    found = details.get("quantization_parameters", {})
+    return TensorSpec(
+        shape,
+        np.dtype(details["dtype"]).name,
+        details["name"],
+        tuple(float(scale) for scale in found.get("scales", ())),
+        tuple(int(point) for point in found.get("zero_points", ())),
+    )
+
+
+def _index(every: list[dict[str, Any]], number: int) -> int:
+    return int(every[number]["index"]) if every else -1
 
 
 def _uses_delegate(interpreter: Any) -> Optional[bool]:

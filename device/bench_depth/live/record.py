@@ -1,0 +1,209 @@
+"""Frames into files: a dataset folder, or a video with photo and depth side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Optional, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.errors import UserError
+from bench_depth.files import atomic_path
+from bench_depth.live import colours
+from bench_depth.live.message import to_millimetres
+from bench_depth.live.scale import Scale
+from bench_depth.postprocess import resize_depth
+
+VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+# Of a camera, whose photos come as they come.
+CAMERA_FPS = 15.0
+_SIDE_WIDTH = 640
+_JPEG_QUALITY = 95
+
+
+class Recorder(Protocol):
+    """Takes frames one after the other."""
+
+    def write(self, name: str, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+        """Takes a frame: its name, HxWx3 uint8 RGB, HxW metres of any size.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Completes the files.
+
+        Raises:
+            UserError: What was written is not complete.
+        """
+        ...
+
+
+def check_target(target: Path, scale: Scale) -> None:
+    """Refuses to record over something, and what has no unit as millimetres.
+
+    Raises:
+        UserError: The video is there already, the folder holds a recording, or cannot hold depth
+            of that scale.
+    """
+    if _is_video(target):
+        if target.exists():
+            raise UserError(f"{target} is there already; name another file for the recording")
+        return
+    if scale.relative:
+        raise UserError(
+            "the model gives relative depth, a recorded dataset has millimetres; record a video "
+            "(FILE.mp4), or describe the model with --unit"
+        )
+    for part in ("rgb", "depth"):
+        if (target / part).is_dir() and any((target / part).iterdir()):
+            raise UserError(f"{target / part} is not empty; name another folder for the recording")
+
+
+def make_recorder(target: Path, scale: Scale, interval: Optional[float], every: bool) -> Recorder:
+    """A recorder for a folder, or for a video if the name ends in .mp4 or .avi.
+
+    Args:
+        target: Where to; nothing is touched before the first frame.
+        scale: Of the depth; a folder takes metres only.
+        interval: Seconds between two photos of the source; None for a camera.
+        every: Whether every photo of the source will be written, so that a video has its rate;
+            otherwise it repeats or leaves out frames to last as long as what it shows.
+    """
+    if not _is_video(target):
+        return DatasetRecorder(target)
+    fps = 1 / interval if interval is not None else CAMERA_FPS
+    return VideoRecorder(target, scale, fps, None if every else time.monotonic)
+
+
+class DatasetRecorder:
+    """Writes `rgb/NAME.jpg` and `depth/NAME.png`, which `bench_depth.dataset` reads.
+
+    Args:
+        folder: Made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, name: str, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+        """See `Recorder.write`."""
+        resized = resize_depth(depth, *photo.shape[:2])
+        image = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+        jpeg = _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        png = _encoded(".png", to_millimetres(resized), [])
+        # Both get their names at the same moment: neither may stand alone.
+        depth_target = self._folder / "depth" / f"{name}.png"
+        rgb_target = self._folder / "rgb" / f"{name}.jpg"
+        with atomic_path(depth_target) as depth_path, atomic_path(rgb_target) as rgb_path:
+            depth_path.write_bytes(png)
+            rgb_path.write_bytes(jpeg)
+
+    def close(self) -> None:
+        """See `Recorder.close`: every frame is complete already."""
+
+
+class VideoRecorder:
+    """Writes photo and coloured depth side by side; the file gets its name when it is complete.
+
+    Args:
+        target: Its suffix is one of `VIDEO_CODECS`.
+        scale: Of the depth.
+        fps: Of the video.
+        clock: Monotonic, seconds, to keep the video's time by; None to write each frame once.
+    """
+
+    def __init__(
+        self, target: Path, scale: Scale, fps: float, clock: Optional[Callable[[], float]]
+    ) -> None:
+        self._target = target
+        self._scale = scale
+        self._fps = fps
+        self._clock = clock
+        self._start: Optional[float] = None
+        self._written = 0
+        self._range: Optional[tuple[float, float]] = None
+        self._files = contextlib.ExitStack()
+        self._path: Optional[Path] = None
+        self._writer: Any = None
+        self._size = (0, 0)
+
+    def write(self, name: str, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+        """See `Recorder.write`."""
+        if self._path is None:
+            self._open(photo)
+        times = self._times_due()
+        if times:
+            image = cv2.cvtColor(self._side_by_side(photo, depth), cv2.COLOR_RGB2BGR)
+            for _ in range(times):
+                self._writer.write(image)
+            self._written += times
+
+    def close(self) -> None:
+        """See `Recorder.close`."""
+        if self._path is None:
+            return
+        self._writer.release()
+        # OpenCV does not tell when the disk is full.
+        check = cv2.VideoCapture(str(self._path))
+        complete = check.isOpened() and check.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
+        check.release()
+        if not complete:
+            raise UserError(f"{self._target} could not be written whole; check free space")
+        self._path = None
+        self._files.close()
+
+    def _open(self, photo: NDArray[np.uint8]) -> None:
+        height, width = photo.shape[:2]
+        shrink = max(1.0, width / _SIDE_WIDTH)
+        # Codecs want even sides.
+        self._size = (round(width / shrink) // 2 * 2, round(height / shrink) // 2 * 2)
+        self._path = self._files.enter_context(atomic_path(self._target))
+        codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._target.suffix.lower()])
+        size = (2 * self._size[0], self._size[1])
+        self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, size)
+        if not self._writer.isOpened():
+            raise UserError(f"OpenCV cannot write {self._target} of {size[0]}x{size[1]} pixels")
+
+    def _times_due(self) -> int:
+        if self._clock is None:
+            return 1
+        now = self._clock()
+        if self._start is None:
+            self._start = now
+        return int((now - self._start) * self._fps) + 1 - self._written
+
+    def _side_by_side(
+        self, photo: NDArray[np.uint8], depth: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        near, far = self._range = self._scale.ends(depth, self._range, 1 / self._fps)
+        sides = [
+            np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+            for image in (photo, colours.paint(depth, self._scale.known(depth), near, far))
+        ]
+        text = "relative depth: near is light, far is dark"
+        if not self._scale.relative:
+            text = f"{near:.1f} m (light) to {far:.1f} m (dark)"
+        for width, colour in ((3, (0, 0, 0)), (1, (255, 255, 255))):
+            cv2.putText(
+                sides[1], text, (8, self._size[1] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour,
+                width, cv2.LINE_AA,
+            )  # fmt: skip
+        return np.hstack(sides)
+
+
+def _is_video(target: Path) -> bool:
+    return target.suffix.lower() in VIDEO_CODECS
+
+
+def _encoded(suffix: str, image: Any, options: list[int]) -> bytes:
+    ok, data = cv2.imencode(suffix, image, options)
+    assert ok, f"an array of pixels can be made a {suffix}"
+    return data.tobytes()

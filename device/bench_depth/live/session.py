@@ -1,0 +1,147 @@
+"""One run of `bench-depth live`: source, model, viewers and files put together."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.description import Description
+from bench_depth.errors import UserError
+from bench_depth.live.capture import Shot, in_order, newest
+from bench_depth.live.meter import Meter
+from bench_depth.live.model import DepthModel
+from bench_depth.live.record import check_target, make_recorder
+from bench_depth.live.scale import Scale
+from bench_depth.live.server import ViewServer
+from bench_depth.live.sources import open_source
+from bench_depth.live.view import HealthWatch, View, ViewFrame
+
+Sink = Callable[[Shot, NDArray[np.float32]], None]
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What to run.
+
+    Attributes:
+        model: A .tflite or .onnx file.
+        source: See `bench_depth.live.sources.open_source`.
+        description: What the user says of the model, if anything.
+        runtime: One of `bench_depth.runtimes.RUNTIMES` by name; None for the first installed.
+        threads: Of the model; None for one per core, at most 4.
+        size: Width and height a camera is asked for.
+        loop: Whether a recording starts anew at its end.
+        record: A folder or video file to write; None for none.
+        frames: End after so many; None for no end.
+        host: Where the page is served; None for no page.
+        port: As above; 0 for any free one.
+    """
+
+    model: Path
+    source: str
+    description: Optional[Description]
+    runtime: Optional[str]
+    threads: Optional[int]
+    size: Optional[tuple[int, int]]
+    loop: bool
+    record: Optional[Path]
+    frames: Optional[int]
+    host: Optional[str]
+    port: int
+
+
+def run(
+    options: LiveOptions,
+    stop: threading.Event,
+    progress: Callable[[str], None],
+    opened: Callable[[str], None],
+) -> None:
+    """Runs until `stop` is set, the frames are done or the source ends.
+
+    Args:
+        options: What to run.
+        stop: Another thread or a signal handler may set it.
+        progress: Takes lines for people.
+        opened: Takes the page's address once it can be opened.
+
+    Raises:
+        UserError: An option, the model, the source or a file is wrong. Whatever had begun is
+            ended properly before.
+    """
+    meter = Meter()
+    with contextlib.ExitStack() as stack:
+        server = None
+        if options.host is not None:
+            server = ViewServer(options.host, options.port, View())
+            stack.callback(server.stop)
+        model = DepthModel(options.model, options.runtime, options.threads, options.description)
+        if options.record is not None:
+            check_target(options.record, model.scale)
+        source = open_source(options.source, options.size, options.loop)
+        # A recording that nobody watches has time: nothing is dropped.
+        every = server is None and source.interval is not None
+        shots = stack.enter_context(
+            contextlib.closing(in_order(source, stop) if every else newest(source, stop))
+        )
+        info = {**model.describe(), "source": source.name}
+        progress(_headline(info))
+        sinks: list[Sink] = []
+        if options.record is not None:
+            recorder = make_recorder(options.record, model.scale, source.interval, every)
+            stack.callback(recorder.close)
+            sinks.append(lambda shot, depth: recorder.write(shot.name, shot.photo, depth))
+        if server is not None:
+            sinks.append(_shown(server.view, info, model.scale, meter, stack))
+            server.start()
+            opened(server.url)
+        try:
+            _loop(shots, model, meter, sinks, options.frames)
+        except UserError as error:
+            if server is not None:
+                server.view.frames.close(error)
+            raise
+    progress(meter.summary())
+
+
+def _loop(
+    shots: Iterable[Shot],
+    model: DepthModel,
+    meter: Meter,
+    sinks: Iterable[Sink],
+    most: Optional[int],
+) -> None:
+    for shot in shots:
+        prediction = model.predict(shot.photo)
+        latency_ns = time.perf_counter_ns() - shot.there_ns
+        times_ns = [shot.take_ns, *prediction.times_ns]
+        meter.add([t / 1e6 for t in times_ns], latency_ns / 1e6, shot.missed)
+        for sink in sinks:
+            sink(shot, prediction.depth)
+        if meter.frames == most:
+            return
+
+
+def _shown(
+    view: View, info: dict[str, Any], scale: Scale, meter: Meter, stack: contextlib.ExitStack
+) -> Sink:
+    view.describe(info)
+    health = HealthWatch()
+    stack.callback(health.close)
+
+    def show(shot: Shot, depth: NDArray[np.float32]) -> None:
+        figures = {"name": shot.name, "health": health.now, **meter.now()}
+        view.frames.put(ViewFrame(shot.photo, depth, scale, figures))
+
+    return show
+
+
+def _headline(info: dict[str, Any]) -> str:
+    return f"{info['file']} on {info['source']}: {info['runtime']}, {info['threads']} threads"
