@@ -26,10 +26,12 @@ XNNPACK = {"tflite_runtime": False, "onnxruntime": None}
 
 @pytest.mark.parametrize("name", HERE)
 def test_every_runtime_gives_the_depth_that_numpy_gives(
-    name: str, tiny_tflite: Path, make_onnx, tmp_path: Path
+    name: str, tiny_tflite: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip(name)
-    path = tiny_tflite if HERE[name] == ".tflite" else make_onnx(tmp_path / "m.onnx")
+    path = tiny_tflite
+    if HERE[name] == ".onnx":
+        path = request.getfixturevalue("make_onnx")(tmp_path / "m.onnx")
     model = choose(path, name).load(path, 1)
     signature = check_signature(path, model, None)
     model.set_input(to_input(PHOTO, signature))
@@ -41,10 +43,12 @@ def test_every_runtime_gives_the_depth_that_numpy_gives(
 
 @pytest.mark.parametrize("name", HERE)
 def test_every_runtime_tells_its_name_version_and_shapes(
-    name: str, tiny_tflite: Path, make_onnx, tmp_path: Path
+    name: str, tiny_tflite: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip(name)
-    path = tiny_tflite if HERE[name] == ".tflite" else make_onnx(tmp_path / "m.onnx")
+    path = tiny_tflite
+    if HERE[name] == ".onnx":
+        path = request.getfixturevalue("make_onnx")(tmp_path / "m.onnx")
     model = choose(path, name).load(path, 1)
     assert model.name == name
     assert model.version[0].isdigit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from bench_depth.errors import MODEL_FAILED, UserError
 from bench_depth.results import load
 from bench_depth.table import render
+from ghostdepth_export import cli
 from ghostdepth_export.bundle.targets import TARGETS
 from ghostdepth_export.deploy import (
     DeployOptions,
@@ -211,3 +213,14 @@ def test_on_a_terminal_each_host_has_a_line() -> None:
         reporter.say("pi@[two]", "results are in [here]")
     assert "pi@[two]: results are in [here]\n" in screen.getvalue()
     assert "copying [x]" in screen.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rollback", "--models", "a.tflite"]])
+def test_either_models_or_rollback(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ghostdepth", "deploy", "pi@one", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "ghostdepth: give either --models FILE or --rollback\n"

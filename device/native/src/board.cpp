@@ -22,7 +22,6 @@ using Text = std::optional<std::string>;
 
 constexpr char kFrequency[] = "/sys/devices/system/cpu/cpu0/cpufreq/";
 // vcgencmd get_throttled: the low half says what is so now, the high half what has been so.
-constexpr int kNowBits = 0xF;
 constexpr int kSinceBootShift = 16;
 constexpr int kFirmwareTimeoutMs = 5000;
 
@@ -134,6 +133,23 @@ std::optional<int> read_throttled() {
   return static_cast<int>(value);
 }
 
+// The first number of /proc/loadavg.
+std::optional<double> read_load() {
+  const std::string text = read("/proc/loadavg").value_or("");
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return end == text.c_str() ? std::nullopt : std::optional(value);
+}
+
+std::optional<std::int64_t> read_swapped_in() {
+  std::ifstream lines("/proc/vmstat");
+  std::string key;
+  for (std::int64_t value = 0; lines >> key >> value;) {
+    if (key == "pswpin") return value;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Board read_board() {
@@ -158,14 +174,15 @@ Board read_board() {
 
 Health read_health() {
   return {read_thousandth(std::string(kFrequency) + "scaling_cur_freq"),
-          read_thousandth("/sys/class/thermal/thermal_zone0/temp"), read_throttled()};
+          read_thousandth("/sys/class/thermal/thermal_zone0/temp"), read_throttled(), read_load(),
+          read_swapped_in()};
 }
 
-bool was_throttled(const Health& before, const Health& after) {
+bool flagged(const Health& before, const Health& after, int bits) {
   if (!after.throttled) return false;
   const int earlier = before.throttled.value_or(0);
   const int fresh = (*after.throttled & ~earlier) >> kSinceBootShift;
-  return ((earlier | *after.throttled) & kNowBits) != 0 || fresh != 0;
+  return ((earlier | *after.throttled | fresh) & bits) != 0;
 }
 
 void reset_peak_memory() {

@@ -24,13 +24,19 @@ struct Health {
   std::optional<double> clock_mhz;      // Of core 0.
   std::optional<double> temperature_c;  // Degrees Celsius.
   std::optional<int> throttled;         // The firmware's flags, 0 when all is well.
+  std::optional<double> load;           // Processes that ran or waited to, mean of a minute.
+  std::optional<std::int64_t> swapped_in;  // Pages read back from swap since boot.
 };
 
 Board read_board();
 Health read_health();
 
-// Whether the board was slowed (heat, low voltage) at either reading or between them.
-bool was_throttled(const Health& before, const Health& after);
+// Bits of the firmware's flags: low voltage; a capped clock, throttling or the soft temperature limit.
+constexpr int kUndervoltage = 0x1;
+constexpr int kSlowed = 0xE;
+
+// Whether any of the bits held at either reading or came up between them.
+bool flagged(const Health& before, const Health& after, int bits);
 
 // Starts a new peak of the process's memory, where the system can.
 void reset_peak_memory();

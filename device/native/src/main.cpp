@@ -85,6 +85,7 @@ Results run(const Options& options) {
   Results results;
   results.created = utc_now();
   results.board = read_board();
+  results.idle = read_health();
   results.threads = options.threads;
   results.plan = options.plan;
   results.file = file_name(options.model);

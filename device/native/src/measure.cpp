@@ -21,6 +21,9 @@ double percentile(const std::vector<double>& ordered, double percent) {
   return ordered[below] + (ordered[above] - ordered[below]) * (place - static_cast<double>(below));
 }
 
+// The first and last third of fewer runs than this differ by chance.
+constexpr std::size_t kDriftRuns = 30;
+
 }  // namespace
 
 Timing measure(const std::function<void()>& run, const Plan& plan) {
@@ -44,6 +47,16 @@ double time_once(const std::function<void()>& run) {
   const std::int64_t start = now_ns();
   run();
   return static_cast<double>(now_ns() - start) / 1e6;
+}
+
+double drift(const std::vector<std::int64_t>& times_ns) {
+  if (times_ns.size() < kDriftRuns) return 0;
+  const auto third = static_cast<std::ptrdiff_t>(times_ns.size() / 3);
+  std::vector<double> first(times_ns.begin(), times_ns.begin() + third);
+  std::vector<double> last(times_ns.end() - third, times_ns.end());
+  std::sort(first.begin(), first.end());
+  std::sort(last.begin(), last.end());
+  return percentile(last, 50) / std::max(percentile(first, 50), 1.0) - 1;
 }
 
 Statistics summarize(const std::vector<std::int64_t>& times_ns) {

@@ -33,6 +33,9 @@ Timing measure(const std::function<void()>& run, const Plan& plan);
 // Times a single run, in milliseconds.
 double time_once(const std::function<void()>& run);
 
+// How much slower the last third of the runs is than the first, by medians; 0 for few runs.
+double drift(const std::vector<std::int64_t>& times_ns);
+
 // The statistics of at least one time.
 Statistics summarize(const std::vector<std::int64_t>& times_ns);
 

@@ -1,6 +1,8 @@
 #include "results.h"
 
+#include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "model.h"
@@ -11,17 +13,34 @@ namespace {
 constexpr double kNoisy = 1.5;
 constexpr double kFirstSlow = 3.0;
 
+// A machine at rest has next to nothing; one busy program makes 1.
+constexpr double kLoad = 0.7;
+constexpr double kDrift = 0.05;
+
 const std::pair<const char*, const char*> kAdvice[] = {
     {"no-contract",
      "the file does not say what it takes and gives;\n"
      "  raw RGB 0..255 in and metres out were assumed"},
+    {"emulated", "this is an emulator; its times say nothing about a real board"},
+    {"throttled",
+     "the board lowered its clock (heat or power);\n"
+     "  cool it"},
+    {"undervoltage",
+     "the supply's voltage is too low;\n"
+     "  use a stronger supply and a short cable"},
+    {"governor",
+     "the governor changes the clock; run: echo performance |\n"
+     "  sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"},
+    {"load", "other programs were busy before measuring began; end them"},
+    {"swap",
+     "memory was read back from swap meanwhile;\n"
+     "  end other programs, or use a smaller model"},
     {"noisy",
      "the slowest runs took over 1.5 times the median;\n"
      "  end other programs, measure longer"},
-    {"throttled",
-     "the board was slowed by heat or low voltage;\n"
-     "  cool it, or use a stronger supply"},
-    {"emulated", "this is an emulator; its times say nothing about a real board"},
+    {"drift",
+     "the last runs took over 5 % more or less than the first ones;\n"
+     "  measure longer"},
     {"first-slow",
      "the first run took over 3 times the median;\n"
      "  warm up before the first frame"},
@@ -52,7 +71,9 @@ Json to_value(const Timing& timing) {
 Json to_value(const Health& health) {
   return {{"clock_mhz", or_null(health.clock_mhz)},
           {"temperature_c", or_null(health.temperature_c)},
-          {"throttled", or_null(health.throttled)}};
+          {"throttled", or_null(health.throttled)},
+          {"load", or_null(health.load)},
+          {"swapped_in", or_null(health.swapped_in)}};
 }
 
 Json to_value(const Board& board) {
@@ -109,13 +130,21 @@ std::string health_line(const Health& before, const Health& after) {
 
 std::vector<std::string> warnings(const Results& results) {
   const Statistics& invoke = results.invoke.statistics;
+  const Health &before = results.before, &after = results.after;
+  const std::optional<std::string>& governor = results.board.governor;
   const bool holds[] = {
       !results.contract,
-      invoke.p99 > kNoisy * invoke.median,
-      was_throttled(results.before, results.after),
       results.board.emulated,
+      flagged(before, after, kSlowed),
+      flagged(before, after, kUndervoltage),
+      governor && *governor != "performance",
+      results.idle.load && *results.idle.load > kLoad,
+      after.swapped_in.value_or(0) > before.swapped_in.value_or(0),
+      invoke.p99 > kNoisy * invoke.median,
+      std::abs(drift(results.invoke.times_ns)) > kDrift,
       results.first_ms > kFirstSlow * invoke.median,
   };
+  static_assert(std::size(holds) == std::size(kAdvice));
   std::vector<std::string> codes;
   for (std::size_t i = 0; i < std::size(kAdvice); ++i) {
     if (holds[i]) codes.emplace_back(kAdvice[i].first);

@@ -27,7 +27,7 @@ struct Results {
   double load_ms, first_ms;
   Timing preprocess, invoke, postprocess;
   std::int64_t peak_rss_bytes;
-  Health before, after;
+  Health idle, before, after;  // Before anything ran, before the timing, after it.
 };
 
 // The codes of bench_depth.advice that hold.

@@ -18,7 +18,7 @@ HOST = "pi4"
 _LAUNCH = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from ghostdepth_export.cli import deploy, main
+from ghostdepth_export.cli import main
 main()
 """
 _QUICK = ("--no-samples", "--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "2")
