@@ -15,6 +15,20 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # at Python 3.9, and it was built against numpy 1. OpenCV asks for numpy 2 from 4.12 on.
 TFLITE25_PACKAGES = ("tflrt==2.5.0.post1", "numpy<2", "opencv-python-headless<4.12")
 
+# TensorFlow's own imports and its converter, where these folders' tests make model files.
+THIRD_PARTY = [
+    "ignore::DeprecationWarning",
+    "ignore:.*tf.lite.Interpreter is deprecated:UserWarning",
+]
+CONVERTING = [REPOSITORY / "tests" / name for name in ("arm64", "device")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(folder in item.path.parents for folder in CONVERTING):
+            for entry in THIRD_PARTY:
+                item.add_marker(pytest.mark.filterwarnings(entry))
+
 
 @pytest.fixture(scope="session")
 def tflite25_python() -> Path:

@@ -9,7 +9,7 @@ from bench_depth import __version__
 from bench_depth.flags import add_arguments as add_description
 
 # As in bench_depth.runtimes and bench_depth.metrics, which are too slow to import for --help.
-_RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
+RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
 _ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
 _EPILOG = """\
 With no --data a bundled photo is used: nothing but a model file is needed.
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--runtime", choices=_RUNTIMES, help="default: the first of these that is installed")
+    add("--runtime", choices=RUNTIMES, help="default: the first of these that is installed")
     add(
         "--threads",
         type=_counts,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from bench_depth.arguments import parser
-from bench_depth.errors import GATE_FAILED, INTERRUPTED, WARNED, UserError
+from bench_depth.errors import GATE_FAILED, WARNED, UserError, exit_code
 
 if TYPE_CHECKING:
     from bench_depth.gates import Gate
@@ -32,39 +32,31 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         The exit code; argparse itself leaves with 0 or 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if words and words[0] in _VERBS:
-            return int(import_module(_VERBS[words[0]]).main(words[1:]))
-        from bench_depth.guard import guarded
+    return exit_code("bench-depth", lambda: _run(words))
 
-        options = parser().parse_args(words)
-        return guarded(lambda doing: _measure(options, doing))
-    except KeyboardInterrupt:
-        print("bench-depth: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except UserError as error:
-        print(f"bench-depth: {error}", file=sys.stderr)
-        return error.exit_code
+
+def _run(words: Sequence[str]) -> int:
+    if words and words[0] in _VERBS:
+        return int(import_module(_VERBS[words[0]]).main(words[1:]))
+    from bench_depth.guard import guarded
+
+    options = parser().parse_args(words)
+    kept = "interrupted; what was measured was kept"
+    # The child tells its errors itself, so that the parent need not know them.
+    return guarded(lambda doing: exit_code("bench-depth", lambda: _measure(options, doing), kept))
 
 
 def _measure(options: argparse.Namespace, doing: Doing) -> int:
-    """What the child process does; errors are told here, so that the parent need not know."""
+    """What the child process does."""
     output = _Output(options)
     try:
-        try:
-            gates, baseline = _gates(options)
-            _bench(options, output, doing)
-        finally:
-            # What was measured before an error or Ctrl-C is shown all the same.
-            doing("writing the results", None)
-            output.finish()
-        return _verdict(options, output.results, gates, baseline)
-    except KeyboardInterrupt:
-        print("bench-depth: interrupted; what was measured was kept", file=sys.stderr)
-        return INTERRUPTED
-    except UserError as error:
-        print(f"bench-depth: {error}", file=sys.stderr)
-        return error.exit_code
+        gates, baseline = _gates(options)
+        _bench(options, output, doing)
+    finally:
+        # What was measured before an error or Ctrl-C is shown all the same.
+        doing("writing the results", None)
+        output.finish()
+    return _verdict(options, output.results, gates, baseline)
 
 
 def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench_depth.comparison import apart
 from bench_depth.errors import UserError
 from bench_depth.results import ModelRecord, Results, load
-from bench_depth.table import figure
+from bench_depth.wording import figure, runtimes_text
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -101,15 +101,11 @@ def _caveats(old: Results, new: Results) -> list[str]:
         ("CPU", old.context.board.cpu, new.context.board.cpu),
         ("governor", old.context.board.governor, new.context.board.governor),
         ("cores", old.context.affinity, new.context.affinity),
-        ("runtime", _runtimes(old), _runtimes(new)),
+        ("runtime", runtimes_text(old), runtimes_text(new)),
     ):
         if before != after:
             lines.append(f"note: {what} differs: {before} -> {after}")
     return ["", *lines] if lines else []
-
-
-def _runtimes(results: Results) -> str:
-    return ", ".join(sorted({f"{r.runtime.name} {r.runtime.version}" for r in results.models}))
 
 
 def _names(results: Results) -> str:

@@ -7,10 +7,9 @@ import io
 from collections.abc import Sequence
 
 from bench_depth.advice import ADVICE
-from bench_depth.results import ModelRecord, Results
-from bench_depth.table import summary
+from bench_depth.results import STAGES, ModelRecord, Results
+from bench_depth.wording import board_name, cpu_text, runtimes_text, summary
 
-_STAGES = ("preprocess", "invoke", "postprocess", "total")
 _STATISTICS = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
 _ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
 
@@ -45,9 +44,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _measured_on(results: Results) -> str:
     board = results.context.board
-    runtimes = sorted({f"{r.runtime.name} {r.runtime.version}" for r in results.models})
-    name = board.model or "unknown board"
-    return f"{name}, {board.cores}x {board.cpu or 'unknown CPU'}; {', '.join(runtimes)}.\n"
+    return f"{board_name(board)}, {cpu_text(board)}; {runtimes_text(results)}.\n"
 
 
 def _row(record: ModelRecord, results: Results) -> dict[str, object]:
@@ -64,7 +61,7 @@ def _row(record: ModelRecord, results: Results) -> dict[str, object]:
         "first_ms": record.first_ms,
         "peak_rss_bytes": record.peak_rss_bytes,
     }
-    for stage in _STAGES:
+    for stage in STAGES:
         timing = getattr(record, stage)
         for name in _STATISTICS:
             value = None if timing is None else getattr(timing.statistics, name)

@@ -9,9 +9,8 @@ from typing import Optional
 
 from bench_depth.errors import UserError
 from bench_depth.measure import Timing
-from bench_depth.results import ModelRecord, Results, labels
+from bench_depth.results import STAGES, ModelRecord, Results, labels
 
-_STAGES = ("invoke", "preprocess", "postprocess", "total")
 _STATISTICS = {"min": "minimum", "max": "maximum"}
 _TIMES = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
 _ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
@@ -123,7 +122,7 @@ def _normal(figure: str) -> Optional[str]:
     if not dot:
         stage, statistic = "invoke", figure
     statistic = _STATISTICS.get(statistic, statistic)
-    return f"{stage}.{statistic}" if stage in _STAGES and statistic in _TIMES else None
+    return f"{stage}.{statistic}" if stage in STAGES and statistic in _TIMES else None
 
 
 def _value(record: ModelRecord, gate: Gate) -> float:

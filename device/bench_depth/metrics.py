@@ -69,10 +69,7 @@ def depth_metrics(
         >>> depth_metrics(np.full((2, 2), 2200.0), truth).rel
         0.1
     """
-    if prediction_mm.shape != truth_mm.shape:
-        raise ValueError(f"prediction is {prediction_mm.shape}, truth is {truth_mm.shape}")
-    truth = np.asarray(truth_mm, np.float64)
-    mask = truth > MIN_MM
+    truth, mask = _valid(prediction_mm, truth_mm)
     if not mask.any():
         return None
     t = truth[mask]
@@ -113,15 +110,22 @@ def depth_of_relative_inverse(
     Raises:
         ValueError: The shapes differ.
     """
-    if inverse.shape != truth_mm.shape:
-        raise ValueError(f"prediction is {inverse.shape}, truth is {truth_mm.shape}")
-    truth = np.asarray(truth_mm, np.float64)
-    mask = truth > MIN_MM
+    truth, mask = _valid(inverse, truth_mm)
     if not mask.any():
         return None
     x = np.asarray(inverse, np.float64)
     slope, shift = _least_squares(x[mask], 1.0 / truth[mask])
     return np.asarray(1.0 / np.maximum(slope * x + shift, 1.0 / truth[mask].max()), np.float64)
+
+
+def _valid(
+    prediction: NDArray[np.generic], truth_mm: NDArray[np.generic]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The truth in double precision, and which of its pixels are known."""
+    if prediction.shape != truth_mm.shape:
+        raise ValueError(f"prediction is {prediction.shape}, truth is {truth_mm.shape}")
+    truth = np.asarray(truth_mm, np.float64)
+    return truth, truth > MIN_MM
 
 
 def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:

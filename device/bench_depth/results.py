@@ -19,6 +19,8 @@ from bench_depth.metrics import DepthMetrics
 from bench_depth.sustained import Sustained
 
 SCHEMA = "bench-depth-results/1"
+# The timings of a record, in the order in which a frame goes through them.
+STAGES = ("preprocess", "invoke", "postprocess", "total")
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Optional
 
-from bench_depth.advice import ADVICE
-from bench_depth.comparison import Comparison
 from bench_depth.measure import Timing
-from bench_depth.results import Accuracy, Context, ModelRecord, Results, labels
+from bench_depth.results import ModelRecord, Results, labels
+from bench_depth.wording import (
+    STAGE_HEADS,
+    accuracy_notes,
+    board_name,
+    cpu_facts,
+    figure,
+    notices,
+    runtime_text,
+    stage_rows,
+    summary,
+    threads_text,
+    turns_text,
+)
 
 WIDTH = 80
 _BOLD, _YELLOW, _PLAIN = "\033[1m", "\033[33m", "\033[0m"
-_STAGES = ("preprocess", "invoke", "postprocess", "total")
 _LABEL = 9
 Paint = Callable[[str, str], str]
 
@@ -39,54 +48,10 @@ def render(results: Results, terminal: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(results: Results) -> tuple[list[str], list[list[str]]]:
-    """The comparison of the models: the headings, and one row each.
-
-    The first column is the file; the rest are figures.
-    """
-    records = results.models
-    heads = ["model", "MB", "median ms", "p95", "FPS"]
-    columns = [[label] for label in labels(results)]
-    for row, record in zip(columns, records):
-        timed = record.invoke.statistics
-        row += [f"{record.bytes / 1e6:.1f}", figure(timed.median), figure(timed.p95)]
-        row.append(figure(1000 / max(timed.median, 1e-6)))
-    if any(record.comparison for record in records):
-        heads += ["ratio", "95 % interval"]
-        for row, record in zip(columns, records):
-            row.extend(_ratio(record.comparison))
-    if any(record.accuracy for record in records):
-        heads += ["RMSE", "si-RMSE", "delta_1", "score"]
-        for row, record in zip(columns, records):
-            row.extend(_quality(record.accuracy))
-    return heads, columns
-
-
-def figure(value: float) -> str:
-    """About three figures, never in scientific notation."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
-
-
-def threads_text(record: ModelRecord, context: Context) -> str:
-    """Like `4 threads`."""
-    threads = record.threads or context.threads
-    return f"{threads} thread{'s' if threads > 1 else ''}"
-
-
-def runtime_text(record: ModelRecord) -> str:
-    """Like `tflite_runtime 2.5.0.post1, XNNPACK off`."""
-    xnnpack = {True: ", XNNPACK on", False: ", XNNPACK off", None: ""}[record.runtime.xnnpack]
-    return f"{record.runtime.name} {record.runtime.version}{xnnpack}"
-
-
 def _context_lines(results: Results) -> list[str]:
     context = results.context
     board = context.board
-    parts = [board.model or "unknown board", f"{board.cores}x {board.cpu or 'unknown CPU'}"]
-    if board.max_clock_mhz is not None:
-        parts.append(f"up to {board.max_clock_mhz:.0f} MHz")
-    if board.governor is not None:
-        parts.append(f"governor {board.governor}")
+    parts = [board_name(board), *cpu_facts(board)]
     if context.affinity is not None:
         parts.append(f"on cores {','.join(map(str, context.affinity))}")
     if results.models:
@@ -129,26 +94,17 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
 
 
 def _stages(record: ModelRecord, paint: Paint) -> list[str]:
-    heads = ["ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max", "FPS"]
-    rows = [
-        [stage, *_times(timing), _rate(stage, timing)]
-        for stage in _STAGES
-        if (timing := getattr(record, stage)) is not None
-    ]
-    header, *rest = _layout(heads, rows, rule=False)
+    rows = [[*row, _rate(record, row[0])] for row in stage_rows(record)]
+    header, *rest = _layout([*STAGE_HEADS, "FPS"], rows, rule=False)
     return [paint(header, _BOLD), *rest]
 
 
-def _times(timing: Timing) -> list[str]:
-    s = timing.statistics
-    values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
-    return [figure(value) for value in values]
-
-
-def _rate(stage: str, timing: Timing) -> str:
+def _rate(record: ModelRecord, stage: str) -> str:
     # Only a run and a whole frame make frames.
-    frames = stage in ("invoke", "total")
-    return figure(1000 / max(timing.statistics.median, 1e-6)) if frames else ""
+    if stage not in ("invoke", "total"):
+        return ""
+    timing: Timing = getattr(record, stage)
+    return figure(1000 / max(timing.statistics.median, 1e-6))
 
 
 def _sustained(record: ModelRecord) -> str:
@@ -160,22 +116,6 @@ def _sustained(record: ModelRecord) -> str:
     )
     heat = [point.temperature_c for point in long.curve if point.temperature_c is not None]
     return f"{text}, {heat[0]:.0f} -> {heat[-1]:.0f} C, at most {max(heat):.0f}" if heat else text
-
-
-def _ratio(comparison: Optional[Comparison]) -> list[str]:
-    if comparison is None:
-        return ["1", "reference"]
-    if comparison.low is None or comparison.high is None:
-        return [f"{comparison.ratio:.3f}", "-"]
-    return [f"{comparison.ratio:.3f}", f"{comparison.low:.3f} .. {comparison.high:.3f}"]
-
-
-def _quality(accuracy: Optional[Accuracy]) -> list[str]:
-    if accuracy is None:
-        return ["-"] * 4
-    mean = accuracy.mean
-    quality = [f"{mean.rmse:.3f}", f"{mean.si_rmse:.4f}", f"{mean.delta_1:.4f}"]
-    return [*quality, figure(accuracy.score)]
 
 
 def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = True) -> list[str]:
@@ -200,36 +140,14 @@ def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = Tr
 
 
 def _notes(results: Results, paint: Paint) -> list[str]:
-    lines: list[str] = []
-    records = results.models
-    notes = []
-    if any(record.comparison for record in records):
-        how = "taking turns" if results.context.interleaved else "one after the other"
-        notes.append(f"ratio: time over that of {labels(results)[0]}, measured {how}")
-    for record in records:
-        if record.accuracy is not None and (note := accuracy_note(record.accuracy)) not in notes:
-            notes.append(note)
-    for note in notes:
-        lines += ["", *_wrap(note, "")]
-    for code, advice in ADVICE.items():
-        names = [name for name, r in zip(labels(results), records) if code in r.warnings]
-        if names:
-            which = "" if len(names) == len(records) else f" ({', '.join(names)})"
-            first, *more = _wrap(f"{code}: {advice}{which}", "")
-            lines += ["", paint(first, _YELLOW), *(paint(line, _YELLOW) for line in more)]
+    notes = accuracy_notes(results)
+    if any(record.comparison for record in results.models):
+        how = turns_text(results.context)
+        notes.insert(0, f"ratio: time over that of {labels(results)[0]}, measured {how}")
+    lines = [line for note in notes for line in ("", *_wrap(note, ""))]
+    for code, advice in notices(results):
+        lines += ["", *(paint(line, _YELLOW) for line in _wrap(f"{code}: {advice}", ""))]
     return lines
-
-
-def accuracy_note(accuracy: Accuracy) -> str:
-    """How accuracy was measured, in one sentence."""
-    align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
-    note = (
-        f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
-    )
-    if accuracy.left_out:
-        names = ", ".join(accuracy.left_out)
-        note += f"; left out, as no pixel of their depth is known: {names}"
-    return note
 
 
 def _plain(text: str, code: str) -> str:

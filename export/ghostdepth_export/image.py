@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 
 from bench_depth import __version__
-from bench_depth.errors import UserError
+from bench_depth.errors import UserError, exit_code
 from bench_depth.files import atomic_path
 from ghostdepth_export.cache import cache_folder
 from ghostdepth_export.emulator import debian
@@ -145,13 +145,9 @@ def _run_emulated(command: Sequence[str], qemu: str) -> None:
 
 
 def _main() -> int:
-    try:
-        build_image(Path(sys.argv[1]), progress=lambda line: print(line, file=sys.stderr))
-    except UserError as error:
-        print(f"ghostdepth: {error}", file=sys.stderr)
-        return error.exit_code
+    build_image(Path(sys.argv[1]), progress=lambda line: print(line, file=sys.stderr))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(exit_code("ghostdepth", _main))

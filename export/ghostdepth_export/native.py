@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench_depth.errors import UserError
+from bench_depth.errors import exit_code
 from ghostdepth_export.cache import cache_folder, locked
 from ghostdepth_export.emulator import debian
 from ghostdepth_export.programs import need, run
@@ -63,13 +63,9 @@ def _sysroot(progress: Callable[[str], None]) -> Path:
 
 
 def _main() -> int:
-    try:
-        print(build_native(Path(sys.argv[1]), lambda line: print(line, file=sys.stderr)))
-    except UserError as error:
-        print(f"ghostdepth: {error}", file=sys.stderr)
-        return error.exit_code
+    print(build_native(Path(sys.argv[1]), lambda line: print(line, file=sys.stderr)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(exit_code("ghostdepth", _main))

@@ -15,6 +15,8 @@ PACKAGES = {
     "qemu-aarch64-static": "qemu-user-static",
     "qemu-aarch64": "qemu-user",
     "setarch": "util-linux",
+    "sftp": "openssh-client",
+    "ssh": "openssh-client",
     "unshare": "util-linux",
 }
 

@@ -15,19 +15,6 @@ from ghostdepth_export.emulator import Machine, bench_layer, build_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHECKPOINT = REPOSITORY / "models" / "ghostdepth-s"
-# The converter's own.
-THIRD_PARTY = [
-    "ignore::DeprecationWarning",
-    "ignore:.*tf.lite.Interpreter is deprecated:UserWarning",
-]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            for entry in THIRD_PARTY:
-                item.add_marker(pytest.mark.filterwarnings(entry))
 
 
 def missing(reason: str) -> None:

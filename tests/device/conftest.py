@@ -28,19 +28,6 @@ from bench_depth.results import (
 )
 
 HEIGHT, WIDTH = 48, 64
-# TensorFlow's own imports and its converter.
-THIRD_PARTY = [
-    "ignore::DeprecationWarning",
-    "ignore:.*tf.lite.Interpreter is deprecated:UserWarning",
-]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            for entry in THIRD_PARTY:
-                item.add_marker(pytest.mark.filterwarnings(entry))
 
 
 def remembered(key: object, make: Callable[[], bytes]) -> bytes:

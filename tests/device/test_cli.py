@@ -55,7 +55,7 @@ def test_no_module_imports_what_the_host_or_a_runtime_needs() -> None:
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert [runtime.name for runtime in runtimes.RUNTIMES] == list(arguments._RUNTIMES)
+    assert [runtime.name for runtime in runtimes.RUNTIMES] == list(arguments.RUNTIMES)
     assert metrics.ALIGNMENTS == arguments._ALIGNMENTS
 
 

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_depth.errors import INTERRUPTED, UserError
+from bench_depth.arguments import RUNTIMES
+from bench_depth.errors import UserError, exit_code
 from bench_depth.flags import add_arguments, from_arguments
 
-# As in bench_depth.runtimes, which is too slow to import for --help.
-_RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
 _LOOPBACK = "127.0.0.1"
 _PORT = 8080
 _EPILOG = """\
@@ -49,18 +48,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     for name, value in _OPENCV.items():
         os.environ.setdefault(name, value)
-    try:
-        _live(options)
-    except KeyboardInterrupt:
-        print("bench-depth: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except UserError as error:
-        print(f"bench-depth: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code("bench-depth", lambda: _live(options))
 
 
-def _live(options: argparse.Namespace) -> None:
+def _live(options: argparse.Namespace) -> int:
     _check(options)
     with stopped_by_signals() as stop:
         from bench_depth.live.session import LiveOptions, run
@@ -83,6 +74,7 @@ def _live(options: argparse.Namespace) -> None:
             lambda line: print(line, file=sys.stderr, flush=True),
             lambda url: print(f"open {url}", flush=True),
         )
+    return 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -141,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--size", type=_size, metavar="WxH", help="what a camera is asked for (default: 640x480)")
     add("--loop", action="store_true", help="start a video or folder anew at its end")
-    add("--runtime", choices=_RUNTIMES, help="default: the first of these that is installed")
+    add("--runtime", choices=RUNTIMES, help="default: the first of these that is installed")
     add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
     add("--host", metavar="ADDRESS", help=f"where the page is served (default: {_LOOPBACK})")
     add("--port", type=int, metavar="N", help=f"default: {_PORT}; 0 takes any free one")

@@ -11,7 +11,7 @@ from typing import Optional
 from bench_depth.comparison import Comparison
 from bench_depth.measure import Timing, percentile
 from bench_depth.sustained import Sustained
-from bench_depth.table import figure
+from bench_depth.wording import figure
 
 _WIDTH, _HEIGHT = 640, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 10, 26

@@ -7,14 +7,23 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from bench_depth.advice import ADVICE
 from bench_depth.files import write_bytes
 from bench_depth.report import charts
 from bench_depth.report.pictures import Picture
 from bench_depth.results import ModelRecord, Results, labels
-from bench_depth.table import accuracy_note, figure, runtime_text, summary, threads_text
-
-_STAGES = ("preprocess", "invoke", "postprocess", "total")
+from bench_depth.wording import (
+    STAGE_HEADS,
+    accuracy_notes,
+    board_name,
+    cpu_facts,
+    figure,
+    notices,
+    runtime_text,
+    stage_rows,
+    summary,
+    threads_text,
+    turns_text,
+)
 
 
 def write_page(results: Results, pictures: Mapping[int, Sequence[Picture]], target: Path) -> None:
@@ -35,7 +44,7 @@ def render(results: Results, pictures: Mapping[int, Sequence[Picture]]) -> str:
     """The whole page as HTML; see `write_page`."""
     names = labels(results)
     title = names[0] if len(names) == 1 else f"{len(names)} models compared"
-    sections = [_head(results, title), _notices(results, names), _comparison(results, names)]
+    sections = [_head(results, title), _notices(results), _comparison(results, names)]
     for place, (name, record) in enumerate(zip(names, results.models)):
         sections.append(_model(name, record, results, pictures.get(place, ())))
     style = (resources.files("bench_depth") / "report" / "style.css").read_text()
@@ -50,18 +59,13 @@ def render(results: Results, pictures: Mapping[int, Sequence[Picture]]) -> str:
 def _head(results: Results, title: str) -> str:
     context = results.context
     board = context.board
-    cpu = f"{board.cores}x {board.cpu or 'unknown CPU'}"
-    if board.max_clock_mhz is not None:
-        cpu += f", up to {board.max_clock_mhz:.0f} MHz"
-    if board.governor is not None:
-        cpu += f", governor {board.governor}"
     before, after = results.models[0].before, results.models[-1].after
     heat = ""
     if before.temperature_c is not None and after.temperature_c is not None:
         heat = f"{before.temperature_c:.0f} -> {after.temperature_c:.0f} C"
     facts = {
-        "board": board.model or "unknown board",
-        "CPU": cpu,
+        "board": board_name(board),
+        "CPU": ", ".join(cpu_facts(board)),
         "system": f"{board.system}, {board.architecture}",
         "temperature": heat,
         "measured": f"{context.created} with {context.program}, Python {context.python}",
@@ -74,26 +78,20 @@ def _facts(facts: Mapping[str, str]) -> str:
     return f"<dl>{''.join(rows)}</dl>\n"
 
 
-def _notices(results: Results, names: Sequence[str]) -> str:
-    parts = []
-    for code, advice in ADVICE.items():
-        whose = [n for n, record in zip(names, results.models) if code in record.warnings]
-        if whose:
-            which = "" if len(whose) == len(names) else f" ({', '.join(whose)})"
-            parts.append(
-                f'<p class="notice"><strong>{code}</strong>: {escape(advice + which)}</p>\n'
-            )
-    return "".join(parts)
+def _notices(results: Results) -> str:
+    return "".join(
+        f'<p class="notice"><strong>{code}</strong>: {escape(advice)}</p>\n'
+        for code, advice in notices(results)
+    )
 
 
 def _comparison(results: Results, names: Sequence[str]) -> str:
-    accuracies = [record.accuracy for record in results.models if record.accuracy is not None]
     parts = ["<h2>Models</h2>\n", _table(*summary(results))]
-    for note in dict.fromkeys(map(accuracy_note, accuracies)):
+    for note in accuracy_notes(results):
         parts.append(f'<p class="soft">{escape(note)}</p>\n')
     if any(record.comparison for record in results.models):
         chart = charts.intervals(names, [record.comparison for record in results.models])
-        how = "taking turns" if results.context.interleaved else "one after the other"
+        how = turns_text(results.context)
         parts.append(
             f"<h3>Time over that of {escape(names[0])}, measured {how}</h3>\n{_box(chart, 'chart')}"
         )
@@ -108,7 +106,7 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         "load": f"{figure(record.load_ms)} ms, first run {figure(record.first_ms)} ms",
         "peak memory": f"{record.peak_rss_bytes / 1e6:.0f} MB",
     }
-    parts = [f"<h2>{escape(name)}</h2>\n", _facts(facts), _stages(record)]
+    parts = [f"<h2>{escape(name)}</h2>\n", _facts(facts), _table(STAGE_HEADS, stage_rows(record))]
     parts.append(f"<h3>Every run</h3>\n{_box(charts.timeline(record.invoke), 'chart')}")
     if record.sustained is not None:
         long = record.sustained
@@ -116,18 +114,6 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
     parts.append(_worst(pictures))
     return "".join(parts)
-
-
-def _stages(record: ModelRecord) -> str:
-    heads = ["ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max"]
-    rows = []
-    for stage in _STAGES:
-        timing = getattr(record, stage)
-        if timing is not None:
-            s = timing.statistics
-            values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
-            rows.append([stage, *map(figure, values)])
-    return _table(heads, rows)
 
 
 def _worst(pictures: Sequence[Picture]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bench_depth.errors import UserError
+from bench_depth.errors import exit_code
 from bench_depth.files import write_bytes
 from ghostdepth_export.bundle.targets import TARGETS, Target, find_target, lock_file
 from ghostdepth_export.wheels import resolve
@@ -16,14 +16,14 @@ from ghostdepth_export.wheels import resolve
 
 def main(names: Sequence[str]) -> int:
     """Writes the lists of the named targets anew; of all where none is named."""
-    try:
+
+    def write() -> int:
         for name in names or TARGETS:
             for suffix, text in lists(find_target(name)).items():
                 write_bytes(lock_file(name, suffix), text.encode())
-    except UserError as error:
-        print(f"lock: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        return 0
+
+    return exit_code("lock", write)
 
 
 def lists(target: Target) -> dict[str, str]:

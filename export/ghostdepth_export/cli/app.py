@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from bench_depth import __version__
-from bench_depth.errors import INTERRUPTED, UserError
+from bench_depth.errors import exit_code
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,14 +25,12 @@ CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder, e.g. RU
 
 def main() -> None:
     """Runs the command; a user's error is one line on stderr and a non-zero exit."""
-    try:
+
+    def work() -> int:
         app()
-    except UserError as error:
-        print(f"ghostdepth: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("ghostdepth: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        return 0
+
+    sys.exit(exit_code("ghostdepth", work))
 
 
 def _version(show: bool) -> None:

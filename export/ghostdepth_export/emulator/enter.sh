@@ -9,6 +9,7 @@
 #   CWD    where in the guest the command starts
 #   HOST GUEST  a folder of the host, and where in the guest it is seen
 set -e
+. "$(dirname "$0")/handler.sh"
 # chroot and mount are where only administrators look.
 PATH=$PATH:/usr/sbin:/sbin
 lower=$1 mount=$2 qemu=$3 cwd=$4
@@ -36,19 +37,10 @@ while [ "$1" != -- ]; do
 done
 shift
 
-# Since Linux 6.7 a user namespace has handlers of its own; before, the host's must do.
-handlers=$guest/proc/sys/fs/binfmt_misc
-if mount -t binfmt_misc none "$handlers" 2>/dev/null; then
-    # F: the interpreter is opened now, so that it is found after chroot. Magic and mask: 64-bit
-    # little-endian ELF, an executable or shared object, machine 183 (AArch64).
-    magic='\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
-    mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
-    printf '%s\n' ":ghostdepth:M::$magic:$mask:$qemu:F" > "$handlers/register"
-elif ! grep -q '^flags:.*F' /proc/sys/fs/binfmt_misc/qemu-aarch64 2>/dev/null; then
-    echo "ghostdepth: this kernel lets no user namespace emulate (Linux 6.7 does);" \
-        "register qemu-aarch64 for the whole machine: apt install binfmt-support" >&2
+emulate "$qemu" "$guest/proc/sys/fs/binfmt_misc" || {
+    echo "ghostdepth: $cannot_emulate" >&2
     exit 2
-fi
+}
 cd "$guest$cwd"
 # Not exec: the first process of a pid namespace ignores the signals it does not handle.
 chroot "$guest" /bin/sh -c 'cd "$0" && exec "$@"' "$cwd" "$@"

@@ -1,0 +1,138 @@
+"""The words and figures that the printed table, the page and the other files share."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from bench_depth.advice import ADVICE
+from bench_depth.board import Board
+from bench_depth.comparison import Comparison
+from bench_depth.results import STAGES, Accuracy, Context, ModelRecord, Results, labels
+
+STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
+
+
+def summary(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The comparison of the models: the headings, and one row each.
+
+    The first column is the file; the rest are figures.
+    """
+    records = results.models
+    heads = ["model", "MB", "median ms", "p95", "FPS"]
+    columns = [[label] for label in labels(results)]
+    for row, record in zip(columns, records):
+        timed = record.invoke.statistics
+        row += [f"{record.bytes / 1e6:.1f}", figure(timed.median), figure(timed.p95)]
+        row.append(figure(1000 / max(timed.median, 1e-6)))
+    if any(record.comparison for record in records):
+        heads += ["ratio", "95 % interval"]
+        for row, record in zip(columns, records):
+            row.extend(_ratio(record.comparison))
+    if any(record.accuracy for record in records):
+        heads += ["RMSE", "si-RMSE", "delta_1", "score"]
+        for row, record in zip(columns, records):
+            row.extend(_quality(record.accuracy))
+    return heads, columns
+
+
+def figure(value: float) -> str:
+    """About three figures, never in scientific notation."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def threads_text(record: ModelRecord, context: Context) -> str:
+    """Like `4 threads`."""
+    threads = record.threads or context.threads
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def runtime_text(record: ModelRecord) -> str:
+    """Like `tflite_runtime 2.5.0.post1, XNNPACK off`."""
+    xnnpack = {True: ", XNNPACK on", False: ", XNNPACK off", None: ""}[record.runtime.xnnpack]
+    return f"{record.runtime.name} {record.runtime.version}{xnnpack}"
+
+
+def board_name(board: Board) -> str:
+    """Like `Raspberry Pi 4 Model B Rev 1.4`."""
+    return board.model or "unknown board"
+
+
+def cpu_text(board: Board) -> str:
+    """Like `4x Cortex-A72`."""
+    return f"{board.cores}x {board.cpu or 'unknown CPU'}"
+
+
+def cpu_facts(board: Board) -> list[str]:
+    """`cpu_text`, then the clock and the governor where they are known."""
+    facts = [cpu_text(board)]
+    if board.max_clock_mhz is not None:
+        facts.append(f"up to {board.max_clock_mhz:.0f} MHz")
+    if board.governor is not None:
+        facts.append(f"governor {board.governor}")
+    return facts
+
+
+def runtimes_text(results: Results) -> str:
+    """All runtimes of a file, each once."""
+    return ", ".join(sorted({f"{r.runtime.name} {r.runtime.version}" for r in results.models}))
+
+
+def stage_rows(record: ModelRecord) -> list[list[str]]:
+    """One row under `STAGE_HEADS` for each stage that was measured."""
+    rows = []
+    for stage in STAGES:
+        timing = getattr(record, stage)
+        if timing is not None:
+            s = timing.statistics
+            values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
+            rows.append([stage, *map(figure, values)])
+    return rows
+
+
+def turns_text(context: Context) -> str:
+    """How the models that are compared were measured."""
+    return "taking turns" if context.interleaved else "one after the other"
+
+
+def notices(results: Results) -> list[tuple[str, str]]:
+    """The codes of all warnings, each with its advice and, unless it holds for all, for which."""
+    found = []
+    for code, advice in ADVICE.items():
+        names = [name for name, r in zip(labels(results), results.models) if code in r.warnings]
+        if names:
+            which = "" if len(names) == len(results.models) else f" ({', '.join(names)})"
+            found.append((code, advice + which))
+    return found
+
+
+def accuracy_notes(results: Results) -> list[str]:
+    """How accuracy was measured, in one sentence; once where it is the same for several models."""
+    accuracies = [record.accuracy for record in results.models if record.accuracy is not None]
+    return list(dict.fromkeys(map(_accuracy_note, accuracies)))
+
+
+def _ratio(comparison: Optional[Comparison]) -> list[str]:
+    if comparison is None:
+        return ["1", "reference"]
+    if comparison.low is None or comparison.high is None:
+        return [f"{comparison.ratio:.3f}", "-"]
+    return [f"{comparison.ratio:.3f}", f"{comparison.low:.3f} .. {comparison.high:.3f}"]
+
+
+def _quality(accuracy: Optional[Accuracy]) -> list[str]:
+    if accuracy is None:
+        return ["-"] * 4
+    mean = accuracy.mean
+    quality = [f"{mean.rmse:.3f}", f"{mean.si_rmse:.4f}", f"{mean.delta_1:.4f}"]
+    return [*quality, figure(accuracy.score)]
+
+
+def _accuracy_note(accuracy: Accuracy) -> str:
+    align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
+    note = (
+        f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
+    )
+    if accuracy.left_out:
+        names = ", ".join(accuracy.left_out)
+        note += f"; left out, as no pixel of their depth is known: {names}"
+    return note
