@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +42,6 @@ distributed.stop()
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.slow
 def test_two_processes_give_the_gradients_of_one_with_the_double_batch(
     data: Path, config: TrainConfig, tmp_path: Path
@@ -56,13 +49,16 @@ def test_two_processes_give_the_gradients_of_one_with_the_double_batch(
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    where = ["--master-addr=127.0.0.1", f"--master-port={free_port()}"]
-    subprocess.run(
+    # Port 0: the launcher takes a free one itself, so that nobody else can take it before.
+    where = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+    done = subprocess.run(
         [*launcher, *where, str(script), str(data), str(tmp_path)],
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
+    assert done.returncode == 0, done.stderr
     both, _ = read_tensors(tmp_path / "gradients.safetensors")
 
     single = Trainer(config, read_split(data), RunOptions(tmp_path / "one", "t", "", workers=0))
