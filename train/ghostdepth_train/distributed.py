@@ -28,8 +28,12 @@ def start() -> tuple[int, int, torch.device]:
 
 
 def stop() -> None:
-    """Leaves the group."""
+    """Leaves the group, once everybody has come so far.
+
+    Whoever leaves while another still talks to it dies of a C++ thread that nobody joined.
+    """
     if dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
 
 
