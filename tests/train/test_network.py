@@ -123,5 +123,5 @@ def test_a_wrong_field_is_named(change: dict[str, object], field: str) -> None:
 
 
 def test_unknown_config_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"unknown config .xl.*s, s-finish, tiny"):
+    with pytest.raises(UserError, match=r"unknown config .xl.*s, s-finish, teacher, tiny"):
         load_train_config("xl")

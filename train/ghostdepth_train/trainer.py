@@ -98,6 +98,12 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
 class Trainer:
     """One run: built, then `run()` once.
 
+    A method that trains in another way overrides `prepare`, `step` or `loss`.
+
+    Attributes:
+        network: What is trained, averaged, evaluated and saved.
+        beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
+
     Raises:
         UserError: The run's folder holds another run, or its state cannot be read.
     """
@@ -111,10 +117,13 @@ class Trainer:
             load_imagenet(self.network, options.imagenet)
         if options.init is not None:
             start_from(self.network, options.init)
+        self.beside = nn.ModuleDict()
+        self.prepare()
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.beside.to(self.device)
         if self.world > 1:
             distributed.synchronise_batch_norm(self.network)
-        self.optimizer = make_optimizer(self.network, config)
+        self.optimizer = make_optimizer(self._trained(), config)
         self.ema = Ema(self.network, config.ema_decay)
         size = (config.network.input_height, config.network.input_width)
         self.sampler = EpochSampler(
@@ -126,6 +135,12 @@ class Trainer:
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self._open()
+
+    def prepare(self) -> None:
+        """Called once, when the network has its first weights and nothing else is there yet."""
+
+    def _trained(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"network": self.network, "beside": self.beside})
 
     def _open(self) -> None:
         state = self.options.out / "last" / STATE
@@ -200,8 +215,9 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(model, rgb, depth)
         loss.backward()  # type: ignore[no-untyped-call]
+        distributed.average_gradients(self.beside)
         if self.config.clip_norm:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+            nn.utils.clip_grad_norm_(self._trained().parameters(), self.config.clip_norm)
         self.optimizer.step()
         return loss.detach()
 
@@ -248,7 +264,9 @@ class Trainer:
     def _write_state(self) -> None:
         tensors = {f"model.{k}": v.cpu().contiguous() for k, v in self.network.state_dict().items()}
         tensors |= {f"ema.{k}": v.cpu().contiguous() for k, v in self.ema.shadow.items()}
-        for name, parameter in self.network.named_parameters():
+        beside = self.beside.state_dict()
+        tensors |= {f"beside.{k}": v.cpu().contiguous() for k, v in beside.items()}
+        for name, parameter in self._trained().named_parameters():
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value.cpu().contiguous()
         note = {"epoch": self.epoch + 1, "history": self.history, "config": self._identity()}
@@ -267,16 +285,24 @@ class Trainer:
                     f"{path} was written with another {key}; "
                     "resume with the same config, data and number of processes"
                 )
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
+        groups: dict[str, dict[str, Tensor]] = {
+            "model": {},
+            "ema": {},
+            "beside": {},
+            "optimizer": {},
+        }
         for key, value in tensors.items():
             kind, _, rest = key.partition(".")
             groups[kind][rest] = value
         self.network.load_state_dict(groups["model"])
         self.ema.load(groups["ema"])
-        for name, parameter in self.network.named_parameters():
+        self.beside.load_state_dict(groups["beside"])
+        for name, parameter in self._trained().named_parameters():
             state = self.optimizer.state[parameter]
             for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = groups["optimizer"][f"{key}.{name}"]
+                value = groups["optimizer"].get(f"{key}.{name}")
+                if value is None:  # a frozen parameter has none
+                    continue
                 if key != "step":
                     like = torch.empty_like(parameter, memory_format=torch.preserve_format)
                     value = like.copy_(value)

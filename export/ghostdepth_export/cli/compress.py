@@ -1,0 +1,55 @@
+"""The verb that makes a network smaller and faster: compress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ghostdepth_export.cli.app import CheckpointFolder, app, progress
+from ghostdepth_export.cli.network import Data, Val
+
+
+@app.command()
+def compress(
+    checkpoint: CheckpointFolder,
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file: a list of steps.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    val: Val = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Photos without depth, for distillation: DIR/rgb.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of every step's own.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+) -> None:
+    """Prune, distil and quantise a checkpoint by a recipe. Killed, it goes on with --resume."""
+    from ghostdepth_train.compress import Work, load_recipe, run_recipe
+    from ghostdepth_train.data import read_split
+
+    steps = load_recipe(recipe, seed)
+    split = read_split(data, val)
+    with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
+        task = bar.add_task("compressing", total=None, loss=float("nan"), speed=0.0)
+
+        def step(done: int, total: int, loss: float, images_per_second: float) -> None:
+            bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
+
+        def epoch(row: dict[str, float]) -> None:
+            if "si_rmse" in row:
+                bar.console.print(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
+
+        work = Work(
+            out=out,
+            split=split,
+            training_data=f"{len(split.train)} pairs of {data.name}",
+            photos=photos,
+            workers=workers,
+            resume=resume,
+            progress=step,
+            report=epoch,
+            say=bar.console.print,
+        )
+        result = run_recipe(checkpoint, steps, work)
+    print(result)

@@ -1,0 +1,29 @@
+"""Plain further training, e.g. after a step that removed something."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ghostdepth_train.checkpoint import Checkpoint
+from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.config import TrainingConfig
+
+
+class FinetuneConfig(Method):
+    """Further training.
+
+    Attributes:
+        training: How.
+    """
+
+    method: Literal["finetune"] = "finetune"
+    training: TrainingConfig = TrainingConfig(epochs=30, learning_rate=1e-3, warmup_epochs=1)
+
+
+CONFIG = FinetuneConfig
+
+
+def apply(checkpoint: Checkpoint, config: FinetuneConfig, work: Work) -> Compressed:
+    """Trains the network on."""
+    training = config.training.model_copy(update={"seed": config.seed})
+    return Compressed(work.train(checkpoint.network, training))

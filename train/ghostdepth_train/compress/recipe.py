@@ -1,0 +1,167 @@
+"""Recipes: methods one after the other, each step a folder, resumed after the last complete one.
+
+`OUT/recipe.json` holds the resolved recipe, `OUT/1-prune/result` is the checkpoint after the first
+step, and so on; `OUT/result` is the last one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from bench_depth.errors import UserError
+from bench_depth.files import read_json, write_json
+
+from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
+from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.summary import layer_costs
+
+Recipe = tuple[Method, ...]
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with the package."""
+    folder = resources.files("ghostdepth_train") / "compress" / "recipes"
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(name: str, seed: int | None = None) -> Recipe:
+    """Reads a recipe by its name or its path.
+
+    Args:
+        name: One of `recipe_names()`, or the path of a YAML file: a list of steps.
+        seed: Instead of every step's own.
+
+    Raises:
+        UserError: No such recipe, not YAML, an unknown method, or a field that is wrong.
+    """
+    if name in recipe_names():
+        folder = resources.files("ghostdepth_train") / "compress" / "recipes"
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        known = ", ".join(recipe_names())
+        raise UserError(f"unknown recipe {name!r}: neither a file nor one of: {known}")
+    try:
+        steps = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {name} is not valid YAML: {error}") from error
+    if not isinstance(steps, list) or not steps:
+        raise UserError(f"recipe {name} is not a list of steps, each with its method")
+    if seed is not None:
+        steps = [{**step, "seed": seed} if isinstance(step, dict) else step for step in steps]
+    return tuple(
+        method_config(step, f"recipe {name}, step {index}") for index, step in enumerate(steps, 1)
+    )
+
+
+def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) -> Path:
+    """Runs the steps that are not complete yet.
+
+    Args:
+        checkpoint_folder: Where it starts.
+        recipe: The steps.
+        work: `work.out` is the folder of the whole run.
+
+    Returns:
+        The last step's checkpoint folder.
+
+    Raises:
+        UserError: A step fails, or the folder holds another run.
+    """
+    start = load_checkpoint(checkpoint_folder)
+    _open(start, recipe, work)
+    current, steps = start, list[dict[str, Any]]()
+    for index, config in enumerate(recipe, 1):
+        folder = work.out / f"{index}-{config.method}"
+        result = folder / "result"
+        if not (result / METRICS).is_file():
+            work.say(f"step {index} of {len(recipe)}: {config.method}")
+            own = dataclasses.replace(work, out=folder)
+            began = time.monotonic()
+            compressed = compress(current, config, own)
+            _save(result, current, compressed, own, time.monotonic() - began, steps)
+        current = load_checkpoint(result)
+        steps.append(current.metrics["steps"][-1])
+        work.say(_line(config.method, steps[-1]))
+    final = work.out / "result"
+    save_checkpoint(
+        final,
+        current.network,
+        name=f"{start.name}-{'-'.join(config.method for config in recipe)}",
+        training_data=current.training_data,
+        metrics=current.metrics,
+        ranges=current.ranges,
+    )
+    return final
+
+
+def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
+    """Writes what is about to be done, or checks that it is what was being done."""
+    path = work.out / "recipe.json"
+    resolved = {
+        "checkpoint_sha256": start.sha256,
+        "train_pairs": len(work.split.train),
+        "steps": [config.model_dump(mode="json") for config in recipe],
+    }
+    if path.is_file():
+        if not work.resume:
+            raise UserError(
+                f"{work.out} already holds a run; add --resume to go on with it, "
+                "or choose another --out"
+            )
+        if read_json(path) != resolved:
+            raise UserError(
+                f"{path} is of another recipe, checkpoint or dataset; choose another --out"
+            )
+    write_json(path, resolved)
+
+
+def _save(
+    folder: Path,
+    before: Checkpoint,
+    compressed: Compressed,
+    work: Work,
+    seconds: float,
+    earlier: list[dict[str, Any]],
+) -> None:
+    network = compressed.network
+    accuracy = evaluate(network, work.split.val).to_dict()
+    costs = layer_costs(network)
+    step = {
+        "method": work.out.name.partition("-")[2],
+        "parameters": sum(row.parameters for row in costs),
+        "nonzero": sum(int(p.count_nonzero()) for p in network.parameters()),
+        "macs": sum(row.macs for row in costs),
+        "seconds": round(seconds, 1),
+        "validation": accuracy,
+        "notes": dict(compressed.notes),
+    }
+    save_checkpoint(
+        folder,
+        network,
+        name=before.name,
+        training_data=before.training_data,
+        metrics={
+            "validation": accuracy,
+            "validation_images": len(work.split.val),
+            "steps": [*earlier, step],
+        },
+        ranges=compressed.ranges,
+    )
+
+
+def _line(method: str, step: dict[str, Any]) -> str:
+    accuracy = step["validation"]
+    return (
+        f"{method}: {step['parameters'] / 1e6:.2f} M parameters, {step['macs'] / 1e6:.1f} MMACs, "
+        f"si-RMSE {accuracy['si_rmse']:.4f}, RMSE {accuracy['rmse']:.3f} m, "
+        f"delta_1 {accuracy['delta_1']:.3f}"
+    )
