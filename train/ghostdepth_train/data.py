@@ -103,14 +103,31 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
     All processes together see the global batch that one process with `world` times the batch size
     would see. The last, incomplete global batch is dropped; a set smaller than one global batch
     is repeated to fill it.
+
+    Args:
+        count: Of the set.
+        batch: Items a step and process.
+        seed: Of the order.
+        rank: Of this process.
+        world: Number of processes.
+        steps: Batches an epoch, where another set sets the pace; the set is cut or repeated.
     """
 
-    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        steps: int | None = None,
+    ) -> None:
         self.count, self.batch, self.seed, self.rank, self.world = count, batch, seed, rank, world
         self.epoch = 0
+        self._steps = max(1, count // (batch * world)) if steps is None else steps
 
     def __len__(self) -> int:
-        return max(1, self.count // (self.batch * self.world))
+        return self._steps
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)

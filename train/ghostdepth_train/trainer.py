@@ -223,16 +223,19 @@ class Trainer:
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres."""
-        rgb = rgb.to(self.device, non_blocking=True)
         depth = depth.to(self.device, non_blocking=True)
+        prediction = resize(self.predict(model, rgb), *depth.shape[-2:])
+        return depth_loss(prediction, depth, self.config.loss)
+
+    def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
+        """Nx3xHxW uint8 -> Nx1xhxw float32 ln(metres), at the network's output stride."""
+        rgb = rgb.to(self.device, non_blocking=True)
         x = self.normalise(rgb).contiguous(memory_format=torch.channels_last)
         mixed = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             encoded = model(x)
         # bfloat16 has three digits: enough for the network, not for the logarithm of its errors.
-        encoded = encoded.float() if mixed else encoded
-        prediction = log_depth(encoded, self.config.network)
-        return depth_loss(resize(prediction, *depth.shape[-2:]), depth, self.config.loss)
+        return log_depth(encoded.float() if mixed else encoded, self.config.network)
 
     def _finish(self, row: dict[str, float], board: Any) -> None:
         """Evaluates when due and writes everything; the resumable state comes last."""

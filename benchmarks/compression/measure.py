@@ -1,0 +1,151 @@
+"""Measures compressed networks against the dense one and keeps the figures in `results.csv`.
+
+    python benchmarks/compression/measure.py --data DATA [--run RUN]...
+
+Each RUN is a folder of `ghostdepth compress`; its name is that of the row. For every run and for
+the dense network (`--reference`) an fp32 and an int8 .tflite are exported. All of them take turns
+in one run of bench-depth on one thread, so that the ratios mean something on any machine, and are
+compared with the truth of DATA/val. A row stands for (name, seed, file) and replaces an older one.
+Without --run, and always at the end, the table is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench_depth.bench import Hooks, bench
+from bench_depth.errors import UserError
+from bench_depth.files import write_bytes
+from bench_depth.measure import Plan
+from bench_depth.options import BenchOptions
+from bench_depth.results import ModelRecord
+from ghostdepth_export.export import export
+from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.summary import layer_costs
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).with_name("results.csv")
+FORMATS = ("fp32.tflite", "int8.tflite")
+KEY = ("name", "seed", "file")
+Row = dict[str, Any]
+
+
+def measure(runs: Sequence[Path], reference: Path, data: Path, rounds_s: float) -> list[Row]:
+    """One row per run (and the reference) and format."""
+    with tempfile.TemporaryDirectory() as temporary:
+        facts, files = {}, []
+        for index, folder in enumerate([reference, *runs]):
+            checkpoint = folder if folder == reference else folder / "result"
+            out = Path(temporary) / str(index)
+            for path, kind in zip(
+                export(checkpoint, out, formats=FORMATS, progress=_say), FORMATS, strict=True
+            ):
+                # Names must differ within one run of bench-depth.
+                target = path.rename(out / f"{index}-{kind}")
+                facts[target.name] = _facts(folder, checkpoint) | {"file": kind}
+                files.append(target)
+        plan = Plan(min_time=rounds_s)
+        options = BenchOptions(data=data / "val", threads=(1,), plan=plan)
+        records = bench(files, options, Hooks(_say)).models
+    return [facts[record.file] | _figures(record) for record in records]
+
+
+def _facts(folder: Path, checkpoint: Path) -> Row:
+    loaded = load_checkpoint(checkpoint)
+    network, costs = loaded.network, layer_costs(loaded.network)
+    recipe = folder / "recipe.json"
+    steps = json.loads(recipe.read_text())["steps"] if recipe.is_file() else []
+    seconds = sum(step["seconds"] for step in loaded.metrics.get("steps", []))
+    return {
+        "name": folder.name,
+        "seed": steps[0]["seed"] if steps else "",
+        "steps": " + ".join(step["method"] for step in steps) or "dense",
+        "input": f"{network.config.input_width}x{network.config.input_height}",
+        "parameters": sum(row.parameters for row in costs),
+        "nonzero": sum(int(p.count_nonzero()) for p in network.parameters()),
+        "macs": sum(row.macs for row in costs),
+        "seconds": round(seconds) or "",
+    }
+
+
+def _figures(record: ModelRecord) -> Row:
+    assert record.accuracy is not None
+    mean, ratio = record.accuracy.mean, record.comparison
+    return {
+        "bytes": record.bytes,
+        "latency_ratio": round(ratio.ratio, 4) if ratio else 1,
+        "latency_low": round(ratio.low, 4) if ratio and ratio.low else "",
+        "latency_high": round(ratio.high, 4) if ratio and ratio.high else "",
+        "si_rmse": round(mean.si_rmse, 5),
+        "rmse": round(mean.rmse, 4),
+        "delta_1": round(mean.delta_1, 4),
+        "runtime": f"{record.runtime.name} {record.runtime.version}",
+    }
+
+
+def read_rows() -> list[Row]:
+    """What is known so far."""
+    if not RESULTS.is_file():
+        return []
+    return list(csv.DictReader(RESULTS.read_text().splitlines()))
+
+
+def write_rows(rows: Sequence[Row]) -> None:
+    """Adds rows; one with the same key is replaced."""
+    kept = {tuple(str(row[k]) for k in KEY): row for row in [*read_rows(), *rows]}
+    text = io.StringIO()
+    fields = list(dict.fromkeys(field for row in kept.values() for field in row))
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(kept.values())
+    write_bytes(RESULTS, text.getvalue().encode())
+
+
+def table() -> str:
+    """The rows as Markdown; latency and size are shares of the dense fp32 file's."""
+    rows = read_rows()
+    head = (
+        "| network | seed | file | M parameters | MMACs | MB | latency | "
+        "si-RMSE | RMSE m | delta_1 | training min |"
+    )
+    lines = [head, "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    for row in rows:
+        minutes = f"{float(row['seconds']) / 60:.0f}" if row["seconds"] else ""
+        lines.append(
+            f"| {row['name']} | {row['seed']} | {row['file'].removesuffix('.tflite')} "
+            f"| {int(row['parameters']) / 1e6:.2f} | {int(row['macs']) / 1e6:.1f} "
+            f"| {int(row['bytes']) / 1e6:.2f} | {float(row['latency_ratio']):.2f} "
+            f"| {float(row['si_rmse']):.4f} | {float(row['rmse']):.3f} "
+            f"| {float(row['delta_1']):.3f} | {minutes} |"
+        )
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, action="append", default=[])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--reference", type=Path, default=ROOT / "models" / "ghostdepth-s")
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each file")
+    arguments = parser.parse_args()
+    try:
+        if arguments.run:
+            if arguments.data is None:
+                parser.error("--run needs --data")
+            own = (arguments.run, arguments.reference, arguments.data, arguments.seconds)
+            write_rows(measure(*own))
+        print(table())
+    except UserError as error:
+        sys.exit(f"measure: {error}")
