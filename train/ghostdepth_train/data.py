@@ -89,12 +89,15 @@ class DepthDataset(Dataset[tuple[Tensor, Tensor]]):
     def _pair(self, index: int) -> tuple[Photo, NDArray[np.uint16]]:
         if index in self._decoded:
             return self._decoded[index]
-        pair = read_pair(self.pairs[index])
+        pair = self._read(self.pairs[index])
         size = sum(array.nbytes for array in pair)
         if size <= self._room:
             self._room -= size
             self._decoded[index] = pair
         return pair
+
+    def _read(self, pair: Pair) -> tuple[Photo, NDArray[np.uint16]]:
+        return read_pair(pair)
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):

@@ -8,7 +8,7 @@ measured is what is shipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -79,10 +79,13 @@ class DepthNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Nx3xHxW normalised RGB -> Nx1xH/sxW/s: ln(metres) or 1/metres, not clamped."""
-        features = self.encoder(x)
-        x = features.pop()
+        return self.decode(self.encoder(x))
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """The encoder's features, finest first -> Nx1xH/sxW/s, as `forward`."""
+        *skips, x = features
         for level in self.decoder:
-            x = level(x, features.pop())
+            x = level(x, skips.pop())
         return torch.as_tensor(self.head(x))
 
 

@@ -1,0 +1,43 @@
+"""From a name to a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from bench_depth.errors import UserError
+
+from ghostdepth_train.teachers.teacher import Teacher
+
+HUB = "transformers:"
+
+
+def load_teacher(spec: str | Sequence[str], device: torch.device | str = "cpu") -> Teacher:
+    """Loads a teacher, or several as one.
+
+    Args:
+        spec: A checkpoint folder of ours; a .onnx or .tflite file, with whatever describes it
+            (see docs/any-model.md); `transformers:NAME_OR_FOLDER`, a depth model of that library;
+            or a list of these, which become an ensemble.
+        device: Where torch networks run; files run on the CPU.
+
+    Raises:
+        UserError: There is no such teacher, it cannot be loaded, or it does not give depth.
+    """
+    specs = [spec] if isinstance(spec, str) else list(spec)
+    if not specs:
+        raise UserError("no teacher was named; give a checkpoint folder")
+    teachers = [_load_one(one, torch.device(device)) for one in specs]
+    return teachers[0]
+
+
+def _load_one(spec: str, device: torch.device) -> Teacher:
+    from ghostdepth_train.teachers.own import OwnTeacher
+
+    if Path(spec).is_dir():
+        return OwnTeacher(Path(spec), device)
+    raise UserError(
+        f"unknown teacher {spec!r}: neither a checkpoint folder, nor a .onnx or .tflite file, "
+        f"nor {HUB}NAME_OR_FOLDER"
+    )
