@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Literal
 
 import pydantic
-import torch
 from bench_depth.errors import UserError
 from torch import Tensor, nn
 
@@ -34,8 +33,9 @@ from ghostdepth_train.compress.distil_losses import (
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
 from ghostdepth_train.data import EpochSampler, Split, batches, training_loader
-from ghostdepth_train.photos import PhotoDataset, list_photos
-from ghostdepth_train.teachers import Labels, Teacher, align_to, load_teacher
+from ghostdepth_train.photos import LABELS, PhotoDataset, list_photos
+from ghostdepth_train.teachers import Teacher, align_to, load_teacher, ssi_loss
+from ghostdepth_train.teachers.labels import metric_labels
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 
@@ -106,7 +106,7 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
         UserError: A teacher cannot be loaded or has no such features, or photos are missing.
     """
     teacher = load_teacher(config.teachers) if config.teachers else None
-    if (config.feature or config.affinity) and not (teacher and teacher.has_features):
+    if (config.feature or config.affinity) and not (teacher and teacher.channels):
         raise UserError(
             "feature and affinity distillation need a teacher that shows its features: "
             "a checkpoint of this project"
@@ -120,7 +120,7 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     training = config.training.model_copy(update={"seed": config.seed})
     return Compressed(
         work.train(checkpoint.network, training, trainer=make),
-        {"teachers": list(config.teachers)},
+        {"teacher": teacher.identity} if teacher else {},
     )
 
 
@@ -138,10 +138,7 @@ class Distiller(Trainer):
         photos: Path | None,
     ) -> None:
         self.distil, self.teacher = distil, teacher
-        self._photos = photos
         super().__init__(config, split, options)
-        if teacher is not None:
-            teacher.to(self.device)
         self._maps: list[Tensor] = []
         self.network.encoder.register_forward_hook(self._keep_maps)
         if distil.photos is not None and photos is not None:
@@ -160,7 +157,14 @@ class Distiller(Trainer):
 
     def _open_photos(self, folder: Path, settings: PhotosConfig) -> None:
         network, seed = self.config.network, self.config.seed + 1
-        photos = list_photos(folder, labelled=settings.labels == "stored")
+        photos = list_photos(folder)
+        if settings.labels == "stored":
+            photos = [photo for photo in photos if photo.depth.is_file()]
+            if not photos:
+                raise UserError(
+                    f"no photo of {folder} has a label in {folder / LABELS}; "
+                    "make them with `ghostdepth label`"
+                )
         self._photo_sampler = EpochSampler(
             len(photos), settings.batch_size, seed, self.rank, self.world, len(self.sampler)
         )
@@ -194,22 +198,22 @@ class Distiller(Trainer):
     def _taught(self, rgb: Tensor, depth: Tensor, prediction: Tensor) -> Tensor:
         assert self.teacher is not None
         settings, total = self.distil, prediction.new_zeros(())
-        labels = align_to(self.teacher(rgb), depth)
+        labels = self.teacher(rgb)
         if settings.response:
-            weight = trusted(labels.log_depth, depth, settings.trust) * _confidence(labels)
-            loss = response_loss(prediction, labels.log_depth, weight)
+            metric = align_to(labels, depth)
+            weight = trusted(metric.log_depth, depth, settings.trust) * metric.weight
+            loss = response_loss(prediction, metric.log_depth, weight)
             total = total + settings.response * loss
-        if settings.feature or settings.affinity:
-            for stride in settings.strides:
-                index = stride.bit_length() - 2
-                mine, its = self._maps[index], self.teacher.features[index]
-                if settings.feature:
-                    adapters = self.beside["adapters"]
-                    assert isinstance(adapters, nn.ModuleDict)
-                    loss = feature_loss(adapters[str(stride)](mine), its)
-                    total = total + settings.feature * loss
-                if settings.affinity:
-                    total = total + settings.affinity * affinity_loss(mine, its)
+        for stride in settings.strides if labels.features else ():
+            index = stride.bit_length() - 2
+            mine, its = self._maps[index], labels.features[index]
+            if settings.feature:
+                adapters = self.beside["adapters"]
+                assert isinstance(adapters, nn.ModuleDict)
+                loss = feature_loss(adapters[str(stride)](mine), its)
+                total = total + settings.feature * loss
+            if settings.affinity:
+                total = total + settings.affinity * affinity_loss(mine, its)
         return total
 
     def _photo_loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
@@ -218,21 +222,17 @@ class Distiller(Trainer):
         rgb = rgb.to(self.device)
         prediction = super().predict(model, rgb)
         if photos.labels == "stored":
-            depth = depth.to(self.device)
-            labels = Labels(depth.clamp_min(1e-3).log(), (depth > 0).float(), "metric")
+            labels = metric_labels(depth.to(self.device))
         else:
             assert self.teacher is not None
             labels = self.teacher(rgb)
-        return response_loss(
-            prediction, labels.log_depth, _confidence(labels), free_scale=photos.scale == "free"
-        )
+        if labels.quantity == "relative-inverse":
+            return ssi_loss(prediction, labels)
+        free = photos.scale == "free"
+        return response_loss(prediction, labels.log_depth, labels.weight, free_scale=free)
 
     def _next_photos(self) -> tuple[Tensor, Tensor]:
         if self._photo_epoch != self.epoch:
             self._photo_epoch = self._photo_sampler.epoch = self.epoch
             self._photo_batches = batches(self._photo_loader)
         return next(self._photo_batches)
-
-
-def _confidence(labels: Labels) -> Tensor:
-    return torch.ones_like(labels.log_depth) if labels.confidence is None else labels.confidence

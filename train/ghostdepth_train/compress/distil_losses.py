@@ -92,4 +92,5 @@ def _few_places(x: Tensor) -> Tensor:
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(x, like.shape[-2:]) if x.shape[-2:] != like.shape[-2:] else x
+    size = (like.shape[-2], like.shape[-1])
+    return x if x.shape[-2:] == size else F.adaptive_avg_pool2d(x, size)
