@@ -17,7 +17,7 @@ from bench_depth.errors import MODEL_FAILED, UserError
 HANG = 300.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 Doing = Callable[[str, Optional[float]], None]
-CRASHES = {
+CRASHES: dict[int, str] = {
     signal.SIGSEGV: "crashed (segmentation fault)",
     signal.SIGBUS: "crashed (bus error)",
     signal.SIGABRT: "aborted",

@@ -26,7 +26,7 @@ class OnnxRuntime:
     suffix: str = ".onnx"
     package: str = "onnxruntime"
 
-    def load(self, path: Path, threads: int, trace: Optional[Path] = None) -> OnnxModel:
+    def load(self, path: Path, threads: int, trace: Optional[Path] = None) -> _OnnxModel:
         """See `Runtime.load`; with `trace`, the session profiles itself into files so called."""
         read_model_bytes(path)  # A missing file is the user's mistake, not the model's.
         try:
@@ -49,10 +49,10 @@ class OnnxRuntime:
                 "copy or export the file again, or update onnxruntime",
                 MODEL_FAILED,
             ) from error
-        return OnnxModel(self.name, runtime.__version__, session, path)
+        return _OnnxModel(self.name, runtime.__version__, session, path)
 
 
-class OnnxModel:
+class _OnnxModel:
     """See `bench_depth.runtimes.base.LoadedModel`; `session` is ONNX Runtime's own object."""
 
     xnnpack: Optional[bool] = None

@@ -37,8 +37,8 @@ class TfliteRuntime:
     package: str
     suffix: str = ".tflite"
 
-    def load(self, path: Path, threads: int, delegates: bool = True) -> TfliteModel:
-        """See `Runtime.load`; without `delegates`, none is used that the runtime applies unasked."""
+    def load(self, path: Path, threads: int, delegates: bool = True) -> _TfliteModel:
+        """See `Runtime.load`; `delegates`: whether the runtime may apply some unasked."""
         try:
             check(read_model_bytes(path))
         except ValueError as error:
@@ -65,7 +65,7 @@ class TfliteRuntime:
                 "try another --runtime, or export the file for this one",
                 MODEL_FAILED,
             ) from error
-        return TfliteModel(self.name, self._version(), interpreter, path)
+        return _TfliteModel(self.name, self._version(), interpreter, path)
 
     def _version(self) -> str:
         # The package may be there under several distribution names, or as a bare folder.
@@ -78,7 +78,7 @@ class TfliteRuntime:
         return str(version)
 
 
-class TfliteModel:
+class _TfliteModel:
     """See `bench_depth.runtimes.base.LoadedModel`; `interpreter` is TFLite's own object."""
 
     def __init__(self, name: str, version: str, interpreter: Any, path: Path) -> None:
