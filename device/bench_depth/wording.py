@@ -126,7 +126,7 @@ def op_rows(profile: Profile, count: int) -> list[list[str]]:
 
 def _sum_text(what: str, profile: Profile) -> str:
     return (
-        f"{what}: {figure(profile.sum_ms)} ms, mean of {profile.runs} runs; a run without timing "
+        f"{what}: {figure(profile.sum_ms)} ms, {profile.runs} runs; a run without timing "
         f"ops {figure(profile.untimed_ms)} ms"
     )
 

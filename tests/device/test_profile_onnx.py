@@ -85,7 +85,7 @@ def test_onnx_runtimes_nodes_are_those_of_the_file(make_onnx, tmp_path: Path) ->
     assert [op.kind for op in found.ops] == ["ReduceMean", "Mul", "Add"]
     assert {op.shape for op in found.ops} == {f"1x{HEIGHT}x{WIDTH}x1"}
     assert found.method == "onnxruntime"
-    assert 0 < found.sum_ms <= found.total_ms
+    assert found.total_ms > 0
     assert found.untimed_ms > 0
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
 

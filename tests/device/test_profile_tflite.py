@@ -152,7 +152,7 @@ def profiled(path: Path, name: str) -> Profile:
     assert isinstance(runtime, TfliteRuntime)
     found = profile_tflite(runtime, path, 1, PICTURE, 0)
     for view in filter(None, (found, found.plain)):
-        assert 0 < view.sum_ms <= view.total_ms
+        assert view.sum_ms > 0
         assert view.untimed_ms > 0
         assert sum(op.share for op in view.ops) == pytest.approx(1)
     if found.plain is not None:
@@ -196,18 +196,16 @@ def test_a_branch_is_one_op(name: str, tmp_path: Path) -> None:
 def test_timing_the_ops_does_not_change_what_they_compute(name: str, tiny_tflite: Path) -> None:
     pytest.importorskip(name)
     runtime = choose(tiny_tflite, name)
-    outputs = []
-    for timing in (True, False):
-        model = runtime.load(tiny_tflite, 1)
-        model.set_input(PICTURE)
-        calls = Calls(model.interpreter) if timing else None  # type: ignore[attr-defined]
-        if calls is not None:
-            calls.time_ops(True)
-            model.set_input(PICTURE)
-        model.invoke()
-        assert calls is None or min(calls.spent_ns) > 0
-        outputs.append(model.output().copy())
-    np.testing.assert_array_equal(*outputs)
+    assert isinstance(runtime, TfliteRuntime)
+    bare, model = runtime.load(tiny_tflite, 1), runtime.load(tiny_tflite, 1)
+    calls = Calls(model.interpreter)
+    for each in (bare, model):
+        each.set_input(PICTURE)
+    bare.invoke()
+    times, totals, _ = run_in_turn(calls, model.invoke, 0)
+    np.testing.assert_array_equal(model.output(), bare.output())
+    assert times.min() > 0
+    assert (times.sum(1) <= totals).all()
 
 
 def test_a_runtime_whose_ops_cannot_be_reached_is_told_with_its_version(

@@ -10,6 +10,9 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
+# The quartiles of a normal distribution, in standard deviations.
+_QUARTILES_APART = 1.349
+
 
 @dataclass(frozen=True)
 class Op:
@@ -33,8 +36,8 @@ class OpTime(Op):
     """An op and its time.
 
     Attributes:
-        ms: The mean over the runs that count, milliseconds.
-        error_ms: The standard error of that mean.
+        ms: The mean of the middle half of its times, milliseconds.
+        error_ms: The standard error of that.
         share: Of the sum over all ops, 0 to 1.
     """
 
@@ -50,9 +53,9 @@ class Profile:
     Attributes:
         method: `calls`: the runtime's calls of its ops were timed; `onnxruntime`: by its own
             profiler.
-        runs: Those that count: the half whose whole time was nearest to the median.
-        total_ms: Their whole time, the timing of ops included.
-        untimed_ms: A run without it; of as many runs, chosen likewise.
+        runs: How often each op was timed.
+        total_ms: A whole run, the timing of ops included; again the mean of the middle half.
+        untimed_ms: A whole run without it.
         ops: In the order in which they are executed.
         delegated: How many ops of the file XNNPACK runs; they are one or a few of `ops`.
         plain: The same file without XNNPACK, where `delegated` is not 0: there each op has a time.
@@ -107,10 +110,6 @@ def average(
 ) -> Profile:
     """Makes a profile of the times of many runs.
 
-    Of the runs that half counts whose whole time is nearest to the median. So a run that another
-    program broke into does not count, and the ops' means still add up to the mean run, which their
-    medians would not.
-
     Args:
         method: See `Profile`.
         ops: What was timed.
@@ -118,16 +117,13 @@ def average(
         totals_ns: The same runs as a whole.
         untimed_ns: Other runs, whose ops were not timed.
     """
-    chosen = _middle(totals_ns)
-    counted = np.asarray(times_ns, float)[chosen] / 1e6
-    means = counted.mean(0)
-    errors = counted.std(0, ddof=1 if len(chosen) > 1 else 0) / math.sqrt(len(chosen))
+    means, errors = _middle(np.asarray(times_ns, float) / 1e6)
     whole = float(means.sum()) or 1.0
     return Profile(
         method,
-        len(chosen),
-        _mean_ms(totals_ns, chosen),
-        _mean_ms(untimed_ns, _middle(untimed_ns)),
+        len(times_ns),
+        float(_middle(np.asarray(totals_ns, float) / 1e6)[0]),
+        float(_middle(np.asarray(untimed_ns, float) / 1e6)[0]),
         [
             OpTime(op.index, op.kind, op.name, op.shape, float(ms), float(error), float(ms) / whole)
             for op, ms, error in zip(ops, means, errors)
@@ -135,11 +131,15 @@ def average(
     )
 
 
-def _middle(totals_ns: Sequence[float]) -> NDArray[np.intp]:
-    """The numbers of the runs that count, at least one."""
-    distance = np.abs(np.asarray(totals_ns, float) - np.median(totals_ns))
-    return np.argsort(distance, kind="stable")[: (len(totals_ns) + 1) // 2]
+def _middle(times: NDArray[np.float64]) -> tuple[Any, Any]:
+    """The interquartile mean over the first axis and its standard error.
 
-
-def _mean_ms(totals_ns: Sequence[float], chosen: NDArray[np.intp]) -> float:
-    return float(np.asarray(totals_ns, float)[chosen].mean() / 1e6)
+    As little disturbed by other programs as the median, and finer than a clock of microseconds.
+    The error is the median's, for a normal distribution as wide as the quartiles say.
+    """
+    ordered = np.sort(times, 0)
+    count = len(ordered)
+    left_out = count // 4
+    low, high = np.percentile(ordered, (25, 75), axis=0)
+    error = math.sqrt(math.pi / 2) * (high - low) / _QUARTILES_APART / math.sqrt(count)
+    return ordered[left_out : count - left_out].mean(0), error
