@@ -174,6 +174,7 @@ class _Bench:
         seconds = self._options.profile_seconds
         self._hooks.say(f"{job.label}: its ops, {seconds:g} s")
         try:
+            self._ready()
             self._replace(place, profile=profile(job, signature, seconds))
         except UserError as error:
             self._hooks.say(f"{job.label}: {error}; there is no profile of it")

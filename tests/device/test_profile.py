@@ -140,6 +140,14 @@ def test_a_process_of_its_own_profiles_a_model(
     assert len((found.plain or found).ops) == 3
 
 
+def test_a_model_that_leaves_its_size_open_is_profiled_at_the_one_it_is_given(
+    make_tflite, tmp_path: Path
+) -> None:
+    path = make_tflite(tmp_path / "m.tflite", shapes=((1, None, None, 3),))
+    found = run_module.profile(job(path), SIGNATURE, 0.01)
+    assert (found.plain or found).ops[-1].shape == f"1x{HEIGHT}x{PIXELS}x1"
+
+
 def test_an_error_of_that_process_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\0\0\0\0TFL3 and no more")
