@@ -40,7 +40,7 @@ def main() -> None:
     picture = np.random.default_rng(0).integers(0, 256, [n or 1 for n in spec.shape])
     model.set_input(picture.astype(spec.dtype))
     # The very interpreter inside, so that both run in the same memory.
-    bare = model._interpreter.invoke  # type: ignore[attr-defined]
+    bare = model.interpreter.invoke  # type: ignore[attr-defined]
     contenders = {"bare": _plain(bare), "measured": _measured(model.invoke)}
     interleave(3, contenders)
     times = interleave(ROUNDS, contenders)

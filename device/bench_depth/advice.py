@@ -26,6 +26,7 @@ ADVICE = {
     "noisy": "the slowest runs took over 1.5 times the median; end other programs, measure longer",
     "drift": "the last runs took over 5 % more or less than the first ones; measure longer, "
     "or see where it settles with --sustain",
+    "no-profile": "the ops could not be timed; the reason was told while measuring",
     "first-slow": "the first run took over 3 times the median; warm up before the first frame",
 }
 _NOISY = 1.5

@@ -92,6 +92,15 @@ def _add_conditions(group: argparse._ArgumentGroup) -> None:
         metavar="MIN",
         help="run each model for minutes besides: the first minute against the last",
     )
+    add(
+        "--profile",
+        nargs="?",
+        type=float,
+        const=5.0,
+        default=0.0,
+        metavar="S",
+        help="at the end time each model's ops, for S seconds (5 where none are given)",
+    )
 
 
 def _add_accuracy(group: argparse._ArgumentGroup) -> None:

@@ -24,9 +24,11 @@ from bench_depth.errors import UserError
 from bench_depth.guard import HANG, Doing
 from bench_depth.measure import Interrupted, Plan, Timing, measure, measure_in_turn
 from bench_depth.options import BenchOptions, check_options, default_threads
+from bench_depth.profiling.run import profile
 from bench_depth.results import Accuracy, Context, ModelRecord, Results, RuntimeRecord
 from bench_depth.runtimes import choose
 from bench_depth.session import Job, Session, open_session, time_frames
+from bench_depth.signature import Signature
 from bench_depth.sustained import Sustained, sustain
 
 Tick = Callable[[str, Callable[[], float], Sequence[int]], None]
@@ -91,6 +93,8 @@ class _Bench:
         self._idle = read_health()
         self._failed: Optional[UserError] = None
         self._results = Results(_context(options, jobs, self._interleaved))
+        # What each record was made from.
+        self._measured: list[tuple[Job, Signature]] = []
 
     def run(self) -> Results:
         self._hooks.keep(self._results)
@@ -99,6 +103,11 @@ class _Bench:
         else:
             for job in self._jobs:
                 self._alone(job)
+        if self._options.profile_seconds:
+            # After everything else, when no model is loaded any more: it must not heat the board
+            # before another model's latency is measured.
+            for place, (job, signature) in enumerate(self._measured):
+                self._profile(place, job, signature)
         if self._failed is not None:
             raise self._failed
         return self._results
@@ -146,6 +155,7 @@ class _Bench:
         first = len(self._results.models)
         for session, timing in zip(sessions, timings):
             self._add(self._record(session, timing, before, after))
+            self._measured.append((session.job, session.signature))
         for place, session in enumerate(sessions, first):
             self._finish(place, session)
 
@@ -158,6 +168,18 @@ class _Bench:
         if self._options.data is not None:
             median_ms = self._results.models[place].invoke.statistics.median
             self._replace(place, accuracy=self._accuracy(session, median_ms))
+
+    def _profile(self, place: int, job: Job, signature: Signature) -> None:
+        """Adds the times of a model's ops; where that fails, a warning."""
+        seconds = self._options.profile_seconds
+        self._hooks.say(f"{job.label}: its ops, {seconds:g} s")
+        try:
+            self._ready()
+            self._replace(place, profile=profile(job, signature, seconds))
+        except UserError as error:
+            self._hooks.say(f"{job.label}: {error}; there is no profile of it")
+            codes = [*self._results.models[place].warnings, "no-profile"]
+            self._replace(place, warnings=codes)
 
     def _measure(self, session: Session) -> Timing:
         plan, label = self._options.plan, session.job.label

@@ -80,6 +80,7 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
             cooldown_to=options.cooldown_to,
             description=from_arguments(options),
             sustain_minutes=options.sustain,
+            profile_seconds=options.profile,
         ),
         Hooks(output.screen.say, output.keep, output.screen.tick, doing),
     )

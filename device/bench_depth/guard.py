@@ -17,7 +17,7 @@ from bench_depth.errors import MODEL_FAILED, UserError
 HANG = 300.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 Doing = Callable[[str, Optional[float]], None]
-_CRASHES = {
+CRASHES: dict[int, str] = {
     signal.SIGSEGV: "crashed (segmentation fault)",
     signal.SIGBUS: "crashed (bus error)",
     signal.SIGABRT: "aborted",
@@ -68,10 +68,10 @@ def guarded(work: Callable[[Doing], int]) -> int:
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     number = signal.Signals(os.WTERMSIG(status))
-    if number in _CRASHES:
+    if number in CRASHES:
         where = f"while it worked on {doing}" if doing else "before a model was loaded"
         raise UserError(
-            f"the runtime {_CRASHES[number]} {where}; export the file again, or try another "
+            f"the runtime {CRASHES[number]} {where}; export the file again, or try another "
             "--runtime",
             MODEL_FAILED,
         )
@@ -83,7 +83,7 @@ def _leave(work: Callable[[Doing], int], writer: int) -> None:
     """The child: ends the process, whatever `work` does."""
     # Ctrl-C on a terminal goes to a whole group: here to the parent alone, which passes it on once.
     os.setpgid(0, 0)
-    _end_with_parent()
+    end_with_parent()
     code = 1
     try:
         code = work(lambda doing, limit: _tell(writer, doing, limit))
@@ -99,7 +99,7 @@ def _leave(work: Callable[[Doing], int], writer: int) -> None:
         os._exit(code)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Asks Linux to kill this process when its parent is killed; others have no such thing."""
     if sys.platform == "linux":
         import ctypes

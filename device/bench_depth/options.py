@@ -33,6 +33,7 @@ class BenchOptions:
         cooldown_to: Degrees Celsius that the board must have before each timing.
         description: What is said of every model besides its file; None for nothing.
         sustain_minutes: How long each model is run without a pause besides; 0 for not.
+        profile_seconds: How long the ops of each model are timed at the end; 0 for not.
     """
 
     data: Optional[Path] = None
@@ -46,6 +47,7 @@ class BenchOptions:
     cooldown_to: Optional[float] = None
     description: Optional[Description] = None
     sustain_minutes: float = 0.0
+    profile_seconds: float = 0.0
 
 
 def default_threads() -> int:
@@ -72,6 +74,8 @@ def check_options(models: Sequence[Path], options: BenchOptions) -> None:
             raise UserError(f"{threads} threads cannot run anything; give at least 1")
     if not 0 <= options.sustain_minutes < float("inf"):
         raise UserError(f"--sustain {options.sustain_minutes:g}: minutes, more than 0, are needed")
+    if not 0 <= options.profile_seconds < float("inf"):
+        raise UserError(f"--profile {options.profile_seconds:g}: seconds, more than 0, are needed")
     if options.align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {options.align!r}; choose from {', '.join(ALIGNMENTS)}")
     if options.save_predictions is not None:

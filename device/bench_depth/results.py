@@ -16,6 +16,7 @@ from bench_depth.files import read_json, write_json
 from bench_depth.jsonable import build
 from bench_depth.measure import Timing
 from bench_depth.metrics import DepthMetrics
+from bench_depth.profiling import Profile
 from bench_depth.sustained import Sustained
 
 SCHEMA = "bench-depth-results/1"
@@ -119,6 +120,7 @@ class ModelRecord:
         description: What was said of the model besides the file.
         comparison: With the first model of the file; None for that one.
         sustained: A long run, where one was asked for.
+        profile: The time of each op, where it was asked for and could be had.
     """
 
     file: str
@@ -143,6 +145,7 @@ class ModelRecord:
     description: Optional[Description] = None
     comparison: Optional[Comparison] = None
     sustained: Optional[Sustained] = None
+    profile: Optional[Profile] = None
 
 
 @dataclass(frozen=True)

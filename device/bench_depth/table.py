@@ -6,14 +6,20 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from bench_depth.measure import Timing
+from bench_depth.profiling import Profile
 from bench_depth.results import ModelRecord, Results, labels
 from bench_depth.wording import (
+    KIND_HEADS,
+    OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
     board_name,
     cpu_facts,
     figure,
+    kind_rows,
     notices,
+    op_rows,
+    profile_views,
     runtime_text,
     stage_rows,
     summary,
@@ -24,6 +30,7 @@ from bench_depth.wording import (
 WIDTH = 80
 _BOLD, _YELLOW, _PLAIN = "\033[1m", "\033[33m", "\033[0m"
 _LABEL = 9
+_MOST_KINDS, _MOST_OPS = 8, 10
 Paint = Callable[[str, str], str]
 
 
@@ -90,7 +97,21 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
     lines += [*_stages(record, paint), *_wrap(memory, "")]
     if record.sustained is not None:
         lines += _wrap(_sustained(record), "")
+    if record.profile is not None:
+        lines += _profile(record.profile, paint)
     return lines
+
+
+def _profile(profile: Profile, paint: Paint) -> list[str]:
+    lines, views = [], profile_views(profile)
+    for text, view in views:
+        header, *rows = _layout(KIND_HEADS, kind_rows(view), rule=False)
+        lines += [*_labelled("ops", text), paint(header, _BOLD), *rows[:_MOST_KINDS]]
+        if len(rows) > _MOST_KINDS:
+            lines.append(f"and {len(rows) - _MOST_KINDS} more kinds")
+    # What XNNPACK runs is only in the last view told apart.
+    header, *rows = _layout(OP_HEADS, op_rows(views[-1][1], _MOST_OPS), rule=False)
+    return [*lines, paint(header, _BOLD), *rows]
 
 
 def _stages(record: ModelRecord, paint: Paint) -> list[str]:

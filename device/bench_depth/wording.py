@@ -7,8 +7,11 @@ from typing import Optional
 from bench_depth.advice import ADVICE
 from bench_depth.board import Board
 from bench_depth.comparison import Comparison
+from bench_depth.profiling import Profile, by_kind, costliest
 from bench_depth.results import STAGES, Accuracy, Context, ModelRecord, Results, labels
 
+KIND_HEADS = ("kind", "ops", "ms", "share")
+OP_HEADS = ("longest ops", "output", "ms", "+-", "share")
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
 
 
@@ -87,6 +90,49 @@ def stage_rows(record: ModelRecord) -> list[list[str]]:
             values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
             rows.append([stage, *map(figure, values)])
     return rows
+
+
+def profile_views(profile: Profile) -> list[tuple[str, Profile]]:
+    """The profile as run and, where XNNPACK took part, without it; each with what it is."""
+    how = f"{len(profile.ops)} ops"
+    if profile.method == "onnxruntime":
+        how += " by ONNX Runtime's profiler, which slows them"
+    if profile.plain is None:
+        return [(_sum_text(how, profile), profile)]
+    plain = profile.plain
+    run = f"XNNPACK runs {profile.delegated} of {len(plain.ops)} ops"
+    without = f"{len(plain.ops)} ops without XNNPACK"
+    return [(_sum_text(run, profile), profile), (_sum_text(without, plain), plain)]
+
+
+def kind_rows(profile: Profile) -> list[list[str]]:
+    """One row under `KIND_HEADS` for each kind of op, the longest first."""
+    return [
+        [group.kind, str(group.count), f"{group.ms:.3f}", _percent(group.share)]
+        for group in by_kind(profile)
+    ]
+
+
+def op_rows(profile: Profile, count: int) -> list[list[str]]:
+    """One row under `OP_HEADS` for each of the ops that take longest."""
+    return [
+        [
+            f"{op.index} {op.kind} {op.name}".rstrip(),
+            *(op.shape, f"{op.ms:.3f}", f"{op.error_ms:.3f}", _percent(op.share)),
+        ]
+        for op in costliest(profile, count)
+    ]
+
+
+def _sum_text(what: str, profile: Profile) -> str:
+    return (
+        f"{what}: {figure(profile.sum_ms)} ms, {profile.runs} runs; a run without timing "
+        f"ops {figure(profile.untimed_ms)} ms"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def turns_text(context: Context) -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from importlib import resources
 from typing import Any
 
 import pytest
 from bench_depth import results
+from bench_depth.profiling import OpTime, Profile
 from bench_depth.results import Results
 from bench_depth.schema import json_schema
 
@@ -28,6 +30,14 @@ def test_the_packages_schema_is_that_of_its_dataclasses() -> None:
 
 def test_a_results_file_is_valid(validator: Any, measured: Results) -> None:
     validator.validate(json.loads(results.to_json(measured)))
+
+
+def test_a_results_file_with_a_profile_is_valid(validator: Any, measured: Results) -> None:
+    plain = Profile("calls", 9, 2.5, 2.4, [OpTime(0, "ADD", "sum", "1x2", 2.0, 0.1, 1.0)])
+    run = dataclasses.replace(plain, delegated=1, plain=plain)
+    records = [dataclasses.replace(measured.models[0], profile=run)]
+    text = results.to_json(dataclasses.replace(measured, models=records))
+    validator.validate(json.loads(text))
 
 
 @pytest.mark.parametrize(

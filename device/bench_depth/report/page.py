@@ -8,22 +8,30 @@ from importlib import resources
 from pathlib import Path
 
 from bench_depth.files import write_bytes
+from bench_depth.profiling import Profile, by_kind
 from bench_depth.report import charts
 from bench_depth.report.pictures import Picture
 from bench_depth.results import ModelRecord, Results, labels
 from bench_depth.wording import (
+    KIND_HEADS,
+    OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
     board_name,
     cpu_facts,
     figure,
+    kind_rows,
     notices,
+    op_rows,
+    profile_views,
     runtime_text,
     stage_rows,
     summary,
     threads_text,
     turns_text,
 )
+
+_MOST_OPS = 20
 
 
 def write_page(results: Results, pictures: Mapping[int, Sequence[Picture]], target: Path) -> None:
@@ -112,8 +120,30 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         long = record.sustained
         text = f"Sustained: {100 * (long.slowdown - 1):+.1f} % from the first minute to the last"
         parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
+    if record.profile is not None:
+        parts.append(_profile(record.profile))
     parts.append(_worst(pictures))
     return "".join(parts)
+
+
+def _profile(profile: Profile) -> str:
+    parts, views = ["<h3>Where the time goes</h3>\n"], profile_views(profile)
+    for text, view in views:
+        parts.append(f'<p class="soft">{escape(text)}</p>\n{_kinds(view)}')
+    # What XNNPACK runs is only in the last view told apart.
+    return "".join([*parts, _table(OP_HEADS, op_rows(views[-1][1], _MOST_OPS))])
+
+
+def _kinds(profile: Profile) -> str:
+    longest = max(group.share for group in by_kind(profile)) or 1.0
+    bars = [f"{100 * group.share / longest:.1f}" for group in by_kind(profile)]
+    rows = "".join(
+        f'<tr><th scope="row">{escape(kind)}</th><td>{count}</td><td>{ms}</td><td>{share}</td>'
+        f'<td class="bar"><i style="width:{bar}%"></i></td></tr>\n'
+        for bar, (kind, count, ms, share) in zip(bars, kind_rows(profile))
+    )
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in [*KIND_HEADS, ""])
+    return _box(f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>")
 
 
 def _worst(pictures: Sequence[Picture]) -> str:

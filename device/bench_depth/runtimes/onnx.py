@@ -26,8 +26,8 @@ class OnnxRuntime:
     suffix: str = ".onnx"
     package: str = "onnxruntime"
 
-    def load(self, path: Path, threads: int) -> _OnnxModel:
-        """See `Runtime.load`."""
+    def load(self, path: Path, threads: int, trace: Optional[Path] = None) -> _OnnxModel:
+        """See `Runtime.load`; with `trace`, the session profiles itself into files so called."""
         read_model_bytes(path)  # A missing file is the user's mistake, not the model's.
         try:
             runtime = importlib.import_module(self.name)
@@ -36,6 +36,9 @@ class OnnxRuntime:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        if trace is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(trace)
         try:
             session = runtime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
@@ -50,7 +53,7 @@ class OnnxRuntime:
 
 
 class _OnnxModel:
-    """See `bench_depth.runtimes.base.LoadedModel`."""
+    """See `bench_depth.runtimes.base.LoadedModel`; `session` is ONNX Runtime's own object."""
 
     xnnpack: Optional[bool] = None
 
@@ -59,6 +62,7 @@ class _OnnxModel:
         self.version = version
         self.inputs = [_spec(value) for value in session.get_inputs()]
         self.outputs = [_spec(value) for value in session.get_outputs()]
+        self.session = session
         self._run = session.run
         self._path = path
         self._input_names = [value.name for value in session.get_inputs()]

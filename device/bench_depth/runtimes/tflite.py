@@ -18,6 +18,9 @@ from bench_depth.runtimes.base import TensorSpec
 from bench_depth.tensors import check_axes, check_tensors
 from bench_depth.tflite_file import check
 
+# What `_get_ops_details` calls the nodes of a delegate.
+DELEGATE = "DELEGATE"
+
 
 @dataclass(frozen=True)
 class TfliteRuntime:
@@ -34,8 +37,8 @@ class TfliteRuntime:
     package: str
     suffix: str = ".tflite"
 
-    def load(self, path: Path, threads: int) -> _TfliteModel:
-        """See `Runtime.load`."""
+    def load(self, path: Path, threads: int, delegates: bool = True) -> _TfliteModel:
+        """See `Runtime.load`; `delegates`: whether the runtime may apply some unasked."""
         try:
             check(read_model_bytes(path))
         except ValueError as error:
@@ -45,9 +48,12 @@ class TfliteRuntime:
         if self.name == "tensorflow":
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            interpreter = importlib.import_module(self.module).Interpreter(
-                model_path=str(path), num_threads=threads
-            )
+            module, options = importlib.import_module(self.module), {}
+            # Versions that have no such choice apply no delegate.
+            if not delegates and hasattr(module, "OpResolverType"):
+                plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                options["experimental_op_resolver_type"] = plain
+            interpreter = module.Interpreter(model_path=str(path), num_threads=threads, **options)
             # Before anything of their size is allocated.
             check_axes(path, _specs(interpreter.get_input_details()))
             check_tensors(path, _specs(interpreter.get_input_details()))
@@ -73,7 +79,7 @@ class TfliteRuntime:
 
 
 class _TfliteModel:
-    """See `bench_depth.runtimes.base.LoadedModel`."""
+    """See `bench_depth.runtimes.base.LoadedModel`; `interpreter` is TFLite's own object."""
 
     def __init__(self, name: str, version: str, interpreter: Any, path: Path) -> None:
         self.name = name
@@ -81,18 +87,18 @@ class _TfliteModel:
         self.inputs = _specs(interpreter.get_input_details())
         self.outputs = _specs(interpreter.get_output_details())
         self.xnnpack = _uses_delegate(interpreter)
-        self._interpreter = interpreter
+        self.interpreter = interpreter
         self._path = path
         self._first_input = _index(interpreter.get_input_details(), 0)
         self._output = _index(interpreter.get_output_details(), 0)
 
     def resize_input(self, shape: tuple[int, ...]) -> None:
-        details = self._interpreter.get_input_details()[0]
+        details = self.interpreter.get_input_details()[0]
         if tuple(details["shape"]) == shape:
             return
         try:
-            self._interpreter.resize_tensor_input(self._first_input, shape)
-            self._interpreter.allocate_tensors()
+            self.interpreter.resize_tensor_input(self._first_input, shape)
+            self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UserError(
                 f"{self._path} does not work at {'x'.join(map(str, shape))}: "
@@ -101,14 +107,14 @@ class _TfliteModel:
             ) from error
 
     def use_output(self, index: int) -> None:
-        self._output = _index(self._interpreter.get_output_details(), index)
+        self._output = _index(self.interpreter.get_output_details(), index)
 
     def set_input(self, array: NDArray[Any]) -> None:
-        self._interpreter.set_tensor(self._first_input, array)
+        self.interpreter.set_tensor(self._first_input, array)
 
     def invoke(self) -> None:
         try:
-            self._interpreter.invoke()
+            self.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise UserError(
                 f"{self.name} {self.version} cannot run {self._path}: {_first_line(error)}",
@@ -116,7 +122,7 @@ class _TfliteModel:
             ) from error
 
     def output(self) -> NDArray[Any]:
-        return np.asarray(self._interpreter.get_tensor(self._output))
+        return np.asarray(self.interpreter.get_tensor(self._output))
 
 
 def _specs(every: list[dict[str, Any]]) -> list[TensorSpec]:
@@ -147,7 +153,7 @@ def _uses_delegate(interpreter: Any) -> Optional[bool]:
     # XNNPACK is the one delegate that a runtime applies unasked; what it took over is a node of its
     # own. The list of nodes is not public in any version, but in all since 2.4.
     try:
-        return any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
+        return any(op["op_name"] == DELEGATE for op in interpreter._get_ops_details())
     except (AttributeError, KeyError, ValueError):
         return None
 

@@ -160,8 +160,9 @@ def test_every_field_of_the_contract_is_checked() -> None:
 def test_it_measures_as_long_and_warns_of_the_same_as_bench_depth() -> None:
     defaults = re.findall(r"  (?:int|double) (\w+) = ([\d.]+);", source("measure.h"))
     assert {name: float(value) for name, value in defaults} == dataclasses.asdict(Plan())
-    # It takes no flags that describe a model, and what Ctrl-C ends is not kept.
-    pythons = [c for c in ADVICE if c not in ("unknown-output", "relative-depth", "interrupted")]
+    # It takes no flags that describe a model, what Ctrl-C ends is not kept, and no op is timed.
+    others = ("unknown-output", "relative-depth", "interrupted", "no-profile")
+    pythons = [c for c in ADVICE if c not in others]
     assert re.findall(r'^    \{"([a-z-]+)",', source("results.cpp"), re.M) == pythons
 
 
