@@ -1,4 +1,4 @@
-"""Runs a loaded model over a dataset folder and compares its depth with the truth."""
+"""Runs a loaded model over a dataset and compares its depth with the truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.dataset import Pair, read_pair, write_depth
+from bench_depth.bands import band_errors, mean_bands
+from bench_depth.dataset import Frame, write_depth
 from bench_depth.errors import MODEL_FAILED, UserError
 from bench_depth.metrics import (
     MIN_MM,
@@ -72,7 +73,7 @@ def alignment(signature: Signature, asked: str) -> str:
 def evaluate(
     model: LoadedModel,
     signature: Signature,
-    pairs: Sequence[Pair],
+    pairs: Sequence[Frame],
     *,
     data: str,
     median_ms: float,
@@ -96,14 +97,15 @@ def evaluate(
         UserError: A file cannot be read or written, no image has a valid pixel, the alignment
             cannot be (exit code 2), or the model gives NaN or infinity (3).
     """
-    images, left_out = [], []
+    images, bands, left_out = [], [], []
     align = alignment(signature, align)
     for pair in pairs:
-        photo, truth = read_pair(pair)
+        photo, truth = pair.read()
         depth = predict(model, signature, photo)
         if not np.isfinite(depth).all():
             raise UserError(
-                f"the model gives NaN or infinity for {pair.rgb}; train or export it again",
+                f"the model gives NaN or infinity for the photo {pair.name} of {data}; "
+                "train or export it again",
                 MODEL_FAILED,
             )
         depth_mm = _millimetres(depth, truth, signature)
@@ -112,14 +114,16 @@ def evaluate(
         # Relative inverse depth has been aligned to become millimetres at all.
         left = "none" if signature.relative and signature.quantity == "inverse-depth" else align
         metrics = depth_metrics(depth_mm, truth, left) if depth_mm is not None else None
-        if metrics is None:
+        if depth_mm is None or metrics is None:
             left_out.append(pair.name)
         else:
             images.append(ImageAccuracy(pair.name, metrics))
+            bands.append(band_errors(depth_mm, truth, left))
     if not images:
         raise UserError(f"no depth map in {data} has a valid pixel; all are 0 (unknown)")
     mean = mean_metrics([image.metrics for image in images])
-    return Accuracy(data, align, mean, score(mean.si_rmse, median_ms), images, left_out)
+    points = score(mean.si_rmse, median_ms)
+    return Accuracy(data, align, mean, points, images, left_out, mean_bands(bands))
 
 
 def _millimetres(

@@ -18,12 +18,12 @@ from bench_depth.accuracy import alignment, evaluate
 from bench_depth.advice import warnings_for
 from bench_depth.board import Health, read_board, read_health
 from bench_depth.contract import read_contract
-from bench_depth.dataset import Pair, list_pairs
 from bench_depth.description import describe
 from bench_depth.errors import UserError
 from bench_depth.guard import HANG, Doing
 from bench_depth.measure import Interrupted, Plan, Timing, measure, measure_in_turn
 from bench_depth.options import BenchOptions, check_options, default_threads
+from bench_depth.readers import Dataset, open_dataset
 from bench_depth.results import Accuracy, Context, ModelRecord, Results, RuntimeRecord
 from bench_depth.runtimes import choose
 from bench_depth.session import Job, Session, open_session, time_frames
@@ -71,21 +71,25 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
     models = [Path(path) for path in models]
     check_options(models, options)
     jobs = _jobs(models, options)
-    pairs = list_pairs(options.data) if options.data is not None else []
+    dataset = _dataset(options)
     for path in models:
         read_contract(path)
     if options.affinity is not None:
         conditions.bind(options.affinity)
-    return _Bench(jobs, options, pairs, hooks).run()
+    return _Bench(jobs, options, dataset, hooks).run()
 
 
 class _Bench:
     """The state of one call of `bench`."""
 
     def __init__(
-        self, jobs: Sequence[Job], options: BenchOptions, pairs: Sequence[Pair], hooks: Hooks
+        self,
+        jobs: Sequence[Job],
+        options: BenchOptions,
+        dataset: Optional[Dataset],
+        hooks: Hooks,
     ) -> None:
-        self._jobs, self._options, self._pairs, self._hooks = jobs, options, pairs, hooks
+        self._jobs, self._options, self._dataset, self._hooks = jobs, options, dataset, hooks
         wanted = options.interleave
         self._interleaved = len(jobs) > 1 and (wanted is None or wanted)
         self._idle = read_health()
@@ -155,9 +159,10 @@ class _Bench:
         self._replace(place, **frames)
         if self._options.sustain_minutes:
             self._replace(place, sustained=self._sustain(session))
-        if self._options.data is not None:
+        if self._dataset is not None:
             median_ms = self._results.models[place].invoke.statistics.median
-            self._replace(place, accuracy=self._accuracy(session, median_ms))
+            accuracy = self._accuracy(session, self._dataset, median_ms)
+            self._replace(place, accuracy=accuracy)
 
     def _measure(self, session: Session) -> Timing:
         plan, label = self._options.plan, session.job.label
@@ -269,17 +274,20 @@ class _Bench:
     def _add(self, record: ModelRecord) -> None:
         self._keep([*self._results.models, record])
 
-    def _accuracy(self, session: Session, median_ms: float) -> Accuracy:
+    def _accuracy(self, session: Session, dataset: Dataset, median_ms: float) -> Accuracy:
         options, job = self._options, session.job
         predictions = options.save_predictions
         if predictions is not None and len(self._jobs) > 1:
             predictions = predictions / job.path.name
-        self._hooks.say(f"{job.label}: accuracy on {len(self._pairs)} photos of {options.data}")
+        note = f"; {dataset.note}" if dataset.note else ""
+        self._hooks.say(
+            f"{job.label}: accuracy on {len(dataset.frames)} photos of {dataset.label}{note}"
+        )
         return evaluate(
             session.model,
             session.signature,
-            self._pairs,
-            data=str(options.data),
+            dataset.frames,
+            data=dataset.label,
             median_ms=median_ms,
             align=options.align,
             predictions=predictions,
@@ -299,6 +307,12 @@ def _done(times_ns: Sequence[int], plan: Plan) -> float:
     runs = len(times_ns) / max(plan.min_runs, 1)
     seconds = sum(times_ns) / 1e9 / plan.min_time if plan.min_time else 1.0
     return min(runs, seconds, 1.0)
+
+
+def _dataset(options: BenchOptions) -> Optional[Dataset]:
+    if options.data is None:
+        return None
+    return open_dataset(options.data, options.data_format, options.data_split, options.data_limit)
 
 
 def _jobs(models: Sequence[Path], options: BenchOptions) -> list[Job]:

@@ -66,10 +66,15 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
     from bench_depth.measure import Plan
     from bench_depth.options import BenchOptions
 
+    if options.per_image is not None and options.data is None:
+        raise UserError("--per-image lists a dataset's photos: give --data as well")
     bench(
         options.model,
         BenchOptions(
             data=options.data,
+            data_format=options.data_format,
+            data_split=options.data_split,
+            data_limit=options.data_limit,
             runtime=options.runtime,
             threads=options.threads,
             plan=Plan(options.warmup, options.min_runs, options.min_time),
@@ -125,7 +130,11 @@ class _Output:
         self.results: Optional[Results] = None
         self.screen = Screen(sys.stderr, sys.stderr.isatty())
         self._json: Optional[str] = options.json
-        self._files = {"csv": options.csv, "markdown": options.markdown}
+        self._files = {
+            "csv": options.csv,
+            "markdown": options.markdown,
+            "per-image": options.per_image,
+        }
         self._page: Optional[Path] = options.html
 
     def keep(self, results: Results) -> None:
@@ -152,10 +161,14 @@ class _Output:
         self._write_files(self.results)
 
     def _write_files(self, results: Results) -> None:
-        from bench_depth import exchange
+        from bench_depth import exchange, per_image
         from bench_depth.files import write_bytes
 
-        writers = {"csv": exchange.to_csv, "markdown": exchange.to_markdown}
+        writers = {
+            "csv": exchange.to_csv,
+            "markdown": exchange.to_markdown,
+            "per-image": per_image.to_csv,
+        }
         for kind, path in self._files.items():
             if path is not None:
                 write_bytes(path, writers[kind](results).encode())

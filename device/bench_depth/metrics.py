@@ -69,12 +69,10 @@ def depth_metrics(
         >>> depth_metrics(np.full((2, 2), 2200.0), truth).rel
         0.1
     """
-    truth, mask = _valid(prediction_mm, truth_mm)
-    if not mask.any():
+    pixels = valid_pixels(prediction_mm, truth_mm, align)
+    if pixels is None:
         return None
-    t = truth[mask]
-    p = np.maximum(np.asarray(prediction_mm, np.float64)[mask], MIN_MM)
-    p = _align(p, t, align)
+    p, t = pixels
     d = np.log(p) - np.log(t)
     ratio = np.maximum(p / t, t / p)
     variance = float(np.mean(d**2) - np.mean(d) ** 2)
@@ -88,6 +86,31 @@ def depth_metrics(
         delta_2=float(np.mean(ratio < 1.25**2)),
         delta_3=float(np.mean(ratio < 1.25**3)),
     )
+
+
+def valid_pixels(
+    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str = "none"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The pixels that are compared, as `depth_metrics` compares them.
+
+    Args:
+        prediction_mm: As for `depth_metrics`.
+        truth_mm: As for `depth_metrics`.
+        align: As for `depth_metrics`.
+
+    Returns:
+        N predicted and N true depths in millimetres, the predicted ones aligned; None when no pixel
+        of the truth is valid.
+
+    Raises:
+        ValueError: The shapes differ, or `align` is unknown.
+    """
+    truth, mask = _valid(prediction_mm, truth_mm)
+    if not mask.any():
+        return None
+    t = truth[mask]
+    p = np.maximum(np.asarray(prediction_mm, np.float64)[mask], MIN_MM)
+    return _align(p, t, align), t
 
 
 def depth_of_relative_inverse(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Optional
 
 from bench_depth.advice import ADVICE
+from bench_depth.bands import Band
 from bench_depth.board import Board
 from bench_depth.comparison import Comparison
 from bench_depth.results import STAGES, Accuracy, Context, ModelRecord, Results, labels
 
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
+BAND_HEADS = ("true m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
+BAND_NOTE = "by true distance: bias is the mean of ln(predicted / true), above 0 too far"
 
 
 def summary(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -87,6 +91,27 @@ def stage_rows(record: ModelRecord) -> list[list[str]]:
             values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
             rows.append([stage, *map(figure, values)])
     return rows
+
+
+def band_text(band: Band) -> str:
+    """Like `1-2`, or `10+`: metres."""
+    return f"{band.near_m:g}+" if band.far_m is None else f"{band.near_m:g}-{band.far_m:g}"
+
+
+def band_rows(bands: Sequence[Band]) -> list[list[str]]:
+    """One row under `BAND_HEADS` for each band that has pixels."""
+    return [
+        [
+            band_text(band),
+            f"{100 * band.share:.1f} %",
+            f"{band.rmse:.3f}",
+            f"{band.rel:.3f}",
+            f"{band.delta_1:.4f}",
+            f"{band.bias:+.3f}",
+            str(band.images),
+        ]
+        for band in bands
+    ]
 
 
 def turns_text(context: Context) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from bench_depth.dataset import list_pairs, read_depth, read_pair, read_rgb
 from bench_depth.errors import UserError
-from ghostdepth_train.adapters import SOURCES, convert
-from ghostdepth_train.adapters.tum import associate
+from bench_depth.readers import SOURCES
+from bench_depth.readers.tum import associate
+from ghostdepth_train.convert import convert
 from scipy.io import savemat
 
 HEIGHT, WIDTH = 24, 40
