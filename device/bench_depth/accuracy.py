@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -14,6 +15,7 @@ from bench_depth.dataset import Frame, write_depth
 from bench_depth.errors import MODEL_FAILED, UserError
 from bench_depth.metrics import (
     MIN_MM,
+    DepthMetrics,
     depth_metrics,
     depth_of_relative_inverse,
     mean_metrics,
@@ -24,6 +26,27 @@ from bench_depth.preprocess import to_input
 from bench_depth.results import Accuracy, ImageAccuracy
 from bench_depth.runtimes import LoadedModel
 from bench_depth.signature import Signature
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One photo, its truth and what a model made of it; too big to keep many of.
+
+    Attributes:
+        name: Of the photo in its dataset.
+        photo: HxWx3 uint8 RGB.
+        truth_mm: HxW uint16 millimetres, 0 = unknown; at least one pixel is known.
+        depth_mm: HxW millimetres, as predicted.
+        align: How they were aligned for `metrics`, one of `metrics.ALIGNMENTS`.
+        metrics: How good the depth is.
+    """
+
+    name: str
+    photo: NDArray[np.uint8]
+    truth_mm: NDArray[np.uint16]
+    depth_mm: NDArray[Any]
+    align: str
+    metrics: DepthMetrics
 
 
 def predict(
@@ -79,6 +102,7 @@ def evaluate(
     median_ms: float,
     align: str = "none",
     predictions: Optional[Path] = None,
+    judged: Callable[[Judged], None] = lambda image: None,
 ) -> Accuracy:
     """Compares a model's depth with the truth of every pair.
 
@@ -92,6 +116,7 @@ def evaluate(
         predictions: Where each predicted map is written, as the dataset's depth is; None for
             nowhere. What is written is aligned only for relative models, which have no
             millimetres otherwise.
+        judged: Called with each image that has metrics, in the dataset's order.
 
     Raises:
         UserError: A file cannot be read or written, no image has a valid pixel, the alignment
@@ -119,6 +144,7 @@ def evaluate(
         else:
             images.append(ImageAccuracy(pair.name, metrics))
             bands.append(band_errors(depth_mm, truth, left))
+            judged(Judged(pair.name, photo, truth, depth_mm, left, metrics))
     if not images:
         raise UserError(f"no depth map in {data} has a valid pixel; all are 0 (unknown)")
     mean = mean_metrics([image.metrics for image in images])

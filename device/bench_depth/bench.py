@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth import __version__, comparison, conditions, memory
-from bench_depth.accuracy import alignment, evaluate
+from bench_depth.accuracy import Judged, alignment, evaluate
 from bench_depth.advice import warnings_for
 from bench_depth.board import Health, read_board, read_health
 from bench_depth.contract import read_contract
@@ -44,12 +44,15 @@ class Hooks:
             that tells how much of it is done (0 to 1), and its times so far.
         doing: Called before what may crash or hang inside a runtime, with what it is and the
             seconds that it may take (None for any): see `guard.guarded`.
+        judged: Called with each photo of a dataset that a model's depth was compared on, and with
+            the model's place in the results.
     """
 
     say: Callable[[str], None]
     keep: Callable[[Results], None] = lambda results: None
     tick: Tick = lambda label, fraction, times_ns: None
     doing: Doing = lambda what, limit: None
+    judged: Callable[[int, Judged], None] = lambda place, image: None
 
 
 def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Results:
@@ -160,9 +163,7 @@ class _Bench:
         if self._options.sustain_minutes:
             self._replace(place, sustained=self._sustain(session))
         if self._dataset is not None:
-            median_ms = self._results.models[place].invoke.statistics.median
-            accuracy = self._accuracy(session, self._dataset, median_ms)
-            self._replace(place, accuracy=accuracy)
+            self._replace(place, accuracy=self._accuracy(place, session, self._dataset))
 
     def _measure(self, session: Session) -> Timing:
         plan, label = self._options.plan, session.job.label
@@ -274,7 +275,7 @@ class _Bench:
     def _add(self, record: ModelRecord) -> None:
         self._keep([*self._results.models, record])
 
-    def _accuracy(self, session: Session, dataset: Dataset, median_ms: float) -> Accuracy:
+    def _accuracy(self, place: int, session: Session, dataset: Dataset) -> Accuracy:
         options, job = self._options, session.job
         predictions = options.save_predictions
         if predictions is not None and len(self._jobs) > 1:
@@ -288,9 +289,10 @@ class _Bench:
             session.signature,
             dataset.frames,
             data=dataset.label,
-            median_ms=median_ms,
+            median_ms=self._results.models[place].invoke.statistics.median,
             align=options.align,
             predictions=predictions,
+            judged=lambda image: self._hooks.judged(place, image),
         )
 
     def _replace(self, place: int, **changes: Any) -> None:

@@ -14,8 +14,10 @@ from bench_depth.arguments import parser
 from bench_depth.errors import GATE_FAILED, WARNED, UserError, exit_code
 
 if TYPE_CHECKING:
+    from bench_depth.accuracy import Judged
     from bench_depth.gates import Gate
     from bench_depth.guard import Doing
+    from bench_depth.report import WorstPictures
     from bench_depth.results import Results
 
 # Other verbs, and the module of each with a `main` like this one.
@@ -86,7 +88,7 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
             description=from_arguments(options),
             sustain_minutes=options.sustain,
         ),
-        Hooks(output.screen.say, output.keep, output.screen.tick, doing),
+        Hooks(output.screen.say, output.keep, output.screen.tick, doing, output.judged),
     )
 
 
@@ -136,6 +138,7 @@ class _Output:
             "per-image": options.per_image,
         }
         self._page: Optional[Path] = options.html
+        self._worst: dict[int, WorstPictures] = {}
 
     def keep(self, results: Results) -> None:
         from bench_depth.results import save
@@ -143,6 +146,13 @@ class _Output:
         self.results = results
         if self._json is not None and self._json != "-" and results.models:
             save(results, Path(self._json))
+
+    def judged(self, place: int, image: Judged) -> None:
+        """Makes the page's pictures as the images go by: no model has to be run again for them."""
+        from bench_depth.report import WorstPictures
+
+        if self._page is not None:
+            self._worst.setdefault(place, WorstPictures()).add(image)
 
     def finish(self) -> None:
         self.screen.clear()
@@ -175,7 +185,8 @@ class _Output:
         if self._page is not None:
             from bench_depth.report import write_page
 
-            write_page(results, {}, self._page)
+            pictures = {place: worst.pictures() for place, worst in self._worst.items()}
+            write_page(results, pictures, self._page)
 
 
 def _write_stdout(text: str) -> None:

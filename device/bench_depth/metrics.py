@@ -7,7 +7,7 @@ depth_estimation/losses_python.py). Per image, then the mean over images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -109,8 +109,29 @@ def valid_pixels(
     if not mask.any():
         return None
     t = truth[mask]
-    p = np.maximum(np.asarray(prediction_mm, np.float64)[mask], MIN_MM)
-    return _align(p, t, align), t
+    p = _at_least_minimum(prediction_mm[mask])
+    return _fit(p, t, align)(p), t
+
+
+def aligned(
+    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str
+) -> NDArray[np.float64]:
+    """The whole map, aligned by its valid pixels: what `valid_pixels` takes its pixels from.
+
+    Args:
+        prediction_mm: As for `depth_metrics`.
+        truth_mm: As for `depth_metrics`; at least one pixel is valid.
+        align: As for `depth_metrics`.
+
+    Returns:
+        HxW millimetres.
+
+    Raises:
+        ValueError: As `valid_pixels`.
+    """
+    truth, mask = _valid(prediction_mm, truth_mm)
+    p = _at_least_minimum(prediction_mm)
+    return _fit(p[mask], truth[mask], align)(p)
 
 
 def depth_of_relative_inverse(
@@ -179,18 +200,26 @@ def score(si_rmse: float, runtime_ms: float) -> float:
     return 2.0 ** (-20.0 * si_rmse) / (SCORE_CONSTANT * runtime_ms)
 
 
-def _align(p: NDArray[np.float64], t: NDArray[np.float64], align: str) -> NDArray[np.float64]:
+def _at_least_minimum(prediction_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.maximum(np.asarray(prediction_mm, np.float64), MIN_MM)
+
+
+def _fit(
+    p: NDArray[np.float64], t: NDArray[np.float64], align: str
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """What aligns predictions `p` to the truth `t` of the same pixels, for any pixels."""
     if align == "none":
-        return p
+        return lambda depth: depth
     if align == "median":
-        return p * (np.median(t) / np.median(p))
+        factor = np.median(t) / np.median(p)
+        return lambda depth: depth * factor
     if align == "log-affine":
-        x = np.log(p)
-        slope, shift = _least_squares(x, np.log(t), flat_slope=1.0)
-        return np.asarray(np.exp(slope * x + shift))
+        slope, shift = _least_squares(np.log(p), np.log(t), flat_slope=1.0)
+        return lambda depth: np.asarray(np.exp(slope * np.log(depth) + shift))
     if align == "inverse-affine":
         slope, shift = _least_squares(1.0 / p, 1.0 / t)
-        return np.asarray(1.0 / np.maximum(slope / p + shift, 1.0 / t.max()))
+        floor = 1.0 / t.max()
+        return lambda depth: np.asarray(1.0 / np.maximum(slope / depth + shift, floor))
     raise ValueError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
 
 

@@ -13,7 +13,10 @@ from bench_depth.results import STAGES, Accuracy, Context, ModelRecord, Results,
 
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
 BAND_HEADS = ("true m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
-BAND_NOTE = "by true distance: bias is the mean of ln(predicted / true), above 0 too far"
+BAND_NOTE = (
+    "by true distance: means over the images with pixels in the band; bias is the mean of "
+    "ln(predicted / true), above 0 too far"
+)
 
 
 def summary(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -112,6 +115,22 @@ def band_rows(bands: Sequence[Band]) -> list[list[str]]:
         ]
         for band in bands
     ]
+
+
+def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The RMSE of every model by true distance: the headings, and one row each band.
+
+    Without rows where no accuracy was measured. All models saw the same images.
+    """
+    measured = [r.accuracy.bands if r.accuracy is not None else [] for r in results.models]
+    bands = max(measured, key=len, default=[])
+    heads = ["true m", "pixels", *(f"RMSE {label}" for label in labels(results))]
+    rows = [row[:2] for row in band_rows(bands)]
+    for row, band in zip(rows, bands):
+        for others in measured:
+            rmse = next((o.rmse for o in others if o.near_m == band.near_m), None)
+            row.append("-" if rmse is None else f"{rmse:.3f}")
+    return heads, rows
 
 
 def turns_text(context: Context) -> str:

@@ -46,9 +46,9 @@ def convert(
             source's format; pairs before it are written and stay.
     """
     path, out = Path(path), Path(out)
-    if path.exists() and out.resolve().is_relative_to(path.resolve()):
-        raise UserError(f"--out {out} lies inside the source {path}; choose another folder")
     frames = find(source, path, split)
+    if out.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"--out {out} lies inside the source {path}; choose another folder")
     for done, frame in enumerate(frames):
         if progress:
             progress(done, len(frames))

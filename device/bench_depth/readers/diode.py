@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def _masked_depth(depth_path: Path, mask_path: Path) -> NDArray[np.uint16]:
     return millimetres(np.where(mask > 0, depth[:, :, 0], 0).astype(np.float32))
 
 
-def _load(path: Path) -> NDArray[np.generic]:
+def _load(path: Path) -> NDArray[Any]:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:

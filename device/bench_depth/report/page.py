@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -12,8 +13,11 @@ from bench_depth.report import charts
 from bench_depth.report.pictures import Picture
 from bench_depth.results import ModelRecord, Results, labels
 from bench_depth.wording import (
+    BAND_HEADS,
+    BAND_NOTE,
     STAGE_HEADS,
     accuracy_notes,
+    band_rows,
     board_name,
     cpu_facts,
     figure,
@@ -112,8 +116,21 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         long = record.sustained
         text = f"Sustained: {100 * (long.slowdown - 1):+.1f} % from the first minute to the last"
         parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
-    parts.append(_worst(pictures))
+    parts += [_bands(record, results), _worst(pictures)]
     return "".join(parts)
+
+
+def _bands(record: ModelRecord, results: Results) -> str:
+    if record.accuracy is None or not record.accuracy.bands:
+        return ""
+    bands = record.accuracy.bands
+    all_bands = itertools.chain(*(r.accuracy.bands for r in results.models if r.accuracy))
+    chart = charts.distances(bands, max(band.rmse for band in all_bands))
+    return (
+        f"<h3>Error by true distance</h3>\n{_box(chart, 'chart')}"
+        f"{_table(BAND_HEADS, band_rows(bands))}"
+        f'<p class="soft">{escape(BAND_NOTE)}</p>\n'
+    )
 
 
 def _worst(pictures: Sequence[Picture]) -> str:
