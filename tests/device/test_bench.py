@@ -117,7 +117,7 @@ def test_predictions_of_several_models_are_kept_apart(
 
 def test_nan_depth_is_refused(make_onnx, dataset: Path, tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "nan.onnx", factor=float("nan"))
-    with pytest.raises(UserError, match=r"NaN or infinity for .*a\.png") as caught:
+    with pytest.raises(UserError, match=r"NaN or infinity for the photo a of .*data") as caught:
         bench([path], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
     assert caught.value.exit_code == MODEL_FAILED
 

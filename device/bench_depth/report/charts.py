@@ -125,12 +125,13 @@ def distances(bands: Sequence[Band], top: float) -> str:
     for place, band in enumerate(bands):
         middle, height = round(_LEFT + room * (place + 0.5), 1), y(band.rmse)
         left, width = round(middle - room * 0.3, 1), round(room * 0.6, 1)
+        share = f"{100 * band.share:.0f} % of pixels"
         parts.append(
             f'<rect class="bar" x="{left}" y="{height}" width="{width}" '
             f'height="{round(y(0) - height, 1)}" rx="3"/>'
             f'<text class="name mid" x="{middle}" y="{height - 5}">{band.rmse:.2f}</text>'
             f'<text class="name mid" x="{middle}" y="{y(0) + 16}">{band_text(band)} m</text>'
-            f'<text class="tick mid" x="{middle}" y="{y(0) + 31}">{100 * band.share:.0f} %</text>'
+            f'<text class="tick mid" x="{middle}" y="{y(0) + 31}">{share}</text>'
         )
     return _svg(parts, _HEIGHT, "RMSE at each true distance, with the share of pixels")
 

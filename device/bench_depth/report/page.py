@@ -145,8 +145,8 @@ def _worst(pictures: Sequence[Picture]) -> str:
     ]
     return (
         f"<h3>The {len(pictures)} images with the highest si-RMSE</h3>\n"
-        '<p class="soft">Photo, truth, prediction (bright is near), error (blue: too near, red: '
-        "too far, full colour from a factor of two; grey: unknown).</p>\n"
+        '<p class="soft">Photo and truth; below them prediction (bright is near) and error (blue: '
+        "too near, red: too far, full colour from a factor of two; grey: unknown).</p>\n"
         f'<div class="worst">\n{"".join(figures)}</div>\n'
     )
 

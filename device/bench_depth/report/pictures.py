@@ -15,7 +15,7 @@ from bench_depth.accuracy import Judged
 from bench_depth.metrics import DepthMetrics, aligned
 
 MOST = 10
-# Pixels; four stand side by side.
+# Pixels; two stand side by side.
 _WIDTH = 160
 _QUALITY = 80
 # Errors beyond this factor have the strongest colour.
@@ -30,7 +30,7 @@ class Picture:
     Attributes:
         name: Of the image.
         metrics: Of the image.
-        jpeg: Photo, truth, prediction and error side by side, as a data URL.
+        jpeg: Photo and truth above prediction and error, as a data URL.
     """
 
     name: str
@@ -53,8 +53,8 @@ class WorstPictures:
         if len(self._heap) == MOST and badness <= self._heap[0][0]:
             return
         depth_mm = aligned(image.depth_mm, image.truth_mm, image.align)
-        strip = _strip(image.photo, _metres(image.truth_mm), _metres(depth_mm))
-        picture = Picture(image.name, image.metrics, _data_url(strip))
+        four = _four(image.photo, _metres(image.truth_mm), _metres(depth_mm))
+        picture = Picture(image.name, image.metrics, _data_url(four))
         push = heapq.heappush if len(self._heap) < MOST else heapq.heapreplace
         push(self._heap, (badness, -self._seen, picture))
 
@@ -67,10 +67,10 @@ def _metres(millimetres: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(millimetres / 1000, np.float32)
 
 
-def _strip(
+def _four(
     photo: NDArray[np.uint8], truth: NDArray[np.float32], depth: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """The four pictures side by side, BGR. Both depth maps share one range: the truth's."""
+    """The four pictures of an image as one, BGR. Both depth maps share one range: the truth's."""
     size = (_WIDTH, max(round(_WIDTH * photo.shape[0] / photo.shape[1]), 1))
     photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
     truth, depth = (
@@ -81,7 +81,8 @@ def _strip(
     low, high = np.percentile(truth[known], (1, 99)) if known.any() else (0.0, 1.0)
     maps = [_colours(image, float(low), float(high)) for image in (truth, depth)]
     maps[0][~known] = _UNKNOWN
-    return np.concatenate([photo[:, :, ::-1], *maps, _errors(depth, truth, known)], axis=1)
+    above, below = [photo[:, :, ::-1], maps[0]], [maps[1], _errors(depth, truth, known)]
+    return np.concatenate([np.concatenate(row, axis=1) for row in (above, below)])
 
 
 def _colours(depth: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
