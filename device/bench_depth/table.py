@@ -46,8 +46,9 @@ def render(results: Results, terminal: bool = False) -> str:
     for record in results.models:
         lines += ["", *_model_lines(record, results, paint)]
     if len(results.models) > 1 or any(record.accuracy for record in results.models):
-        header, *rows = _layout(*summary(results))
-        lines += ["", paint(header, _BOLD), *rows]
+        table = _layout(*summary(results))
+        ruled = [following.startswith("---") for following in [*table[1:], ""]]
+        lines += ["", *(paint(row, _BOLD) if head else row for row, head in zip(table, ruled))]
     lines += _notes(results, paint)
     return "\n".join(lines) + "\n"
 

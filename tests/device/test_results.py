@@ -106,6 +106,14 @@ def test_every_warning_is_explained(measured: Results) -> None:
         assert f"{code}: {advice}" in text
 
 
+def test_every_heading_is_bold_on_a_terminal(measured: Results) -> None:
+    lines = table.render(measured, terminal=True).splitlines()
+    heads = [lines[i - 1] for i, line in enumerate(lines) if line.startswith("---")]
+    heads += [line for line in lines if "true m" in line]
+    assert len(heads) == 4
+    assert all(head.startswith("\033[1m") for head in heads)
+
+
 def test_only_a_terminal_gets_terminal_codes(measured: Results) -> None:
     assert "\033" not in table.render(measured)
     assert "\033" in table.render(measured, terminal=True)
