@@ -1,18 +1,21 @@
-"""Runs a loaded model over a dataset folder and compares its depth with the truth."""
+"""Runs a loaded model over a dataset and compares its depth with the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.dataset import Pair, read_pair, write_depth
+from bench_depth.bands import band_errors, mean_bands
+from bench_depth.dataset import Frame, write_depth
 from bench_depth.errors import MODEL_FAILED, UserError
 from bench_depth.metrics import (
     MIN_MM,
+    DepthMetrics,
     depth_metrics,
     depth_of_relative_inverse,
     mean_metrics,
@@ -23,6 +26,27 @@ from bench_depth.preprocess import to_input
 from bench_depth.results import Accuracy, ImageAccuracy
 from bench_depth.runtimes import LoadedModel
 from bench_depth.signature import Signature
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One photo, its truth and what a model made of it; too big to keep many of.
+
+    Attributes:
+        name: Of the photo in its dataset.
+        photo: HxWx3 uint8 RGB.
+        truth_mm: HxW uint16 millimetres, 0 = unknown; at least one pixel is known.
+        depth_mm: HxW millimetres, as predicted.
+        align: How they were aligned for `metrics`, one of `metrics.ALIGNMENTS`.
+        metrics: How good the depth is.
+    """
+
+    name: str
+    photo: NDArray[np.uint8]
+    truth_mm: NDArray[np.uint16]
+    depth_mm: NDArray[Any]
+    align: str
+    metrics: DepthMetrics
 
 
 def predict(
@@ -72,12 +96,13 @@ def alignment(signature: Signature, asked: str) -> str:
 def evaluate(
     model: LoadedModel,
     signature: Signature,
-    pairs: Sequence[Pair],
+    pairs: Sequence[Frame],
     *,
     data: str,
     median_ms: float,
     align: str = "none",
     predictions: Optional[Path] = None,
+    judged: Callable[[Judged], None] = lambda image: None,
 ) -> Accuracy:
     """Compares a model's depth with the truth of every pair.
 
@@ -91,19 +116,21 @@ def evaluate(
         predictions: Where each predicted map is written, as the dataset's depth is; None for
             nowhere. What is written is aligned only for relative models, which have no
             millimetres otherwise.
+        judged: Called with each image that has metrics, in the dataset's order.
 
     Raises:
         UserError: A file cannot be read or written, no image has a valid pixel, the alignment
             cannot be (exit code 2), or the model gives NaN or infinity (3).
     """
-    images, left_out = [], []
+    images, bands, left_out = [], [], []
     align = alignment(signature, align)
     for pair in pairs:
-        photo, truth = read_pair(pair)
+        photo, truth = pair.read()
         depth = predict(model, signature, photo)
         if not np.isfinite(depth).all():
             raise UserError(
-                f"the model gives NaN or infinity for {pair.rgb}; train or export it again",
+                f"the model gives NaN or infinity for the photo {pair.name} of {data}; "
+                "train or export it again",
                 MODEL_FAILED,
             )
         depth_mm = _millimetres(depth, truth, signature)
@@ -112,14 +139,17 @@ def evaluate(
         # Relative inverse depth has been aligned to become millimetres at all.
         left = "none" if signature.relative and signature.quantity == "inverse-depth" else align
         metrics = depth_metrics(depth_mm, truth, left) if depth_mm is not None else None
-        if metrics is None:
+        if depth_mm is None or metrics is None:
             left_out.append(pair.name)
         else:
             images.append(ImageAccuracy(pair.name, metrics))
+            bands.append(band_errors(depth_mm, truth, left))
+            judged(Judged(pair.name, photo, truth, depth_mm, left, metrics))
     if not images:
         raise UserError(f"no depth map in {data} has a valid pixel; all are 0 (unknown)")
     mean = mean_metrics([image.metrics for image in images])
-    return Accuracy(data, align, mean, score(mean.si_rmse, median_ms), images, left_out)
+    points = score(mean.si_rmse, median_ms)
+    return Accuracy(data, align, mean, points, images, left_out, mean_bands(bands))
 
 
 def _millimetres(

@@ -8,9 +8,10 @@ from pathlib import Path
 from bench_depth import __version__
 from bench_depth.flags import add_arguments as add_description
 
-# As in bench_depth.runtimes and bench_depth.metrics, which are too slow to import for --help.
+# As in bench_depth.runtimes, .metrics and .readers, which are too slow to import for --help.
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
 _ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
+_FORMATS = ("auto", "folder", "nyu", "tum", "kitti", "diode")
 _EPILOG = """\
 With no --data a bundled photo is used: nothing but a model file is needed.
 
@@ -108,10 +109,18 @@ def _add_accuracy(group: argparse._ArgumentGroup) -> None:
     add(
         "--data",
         type=Path,
-        metavar="DIR",
-        help="measure accuracy too, on a dataset folder: rgb/NAME.jpg + depth/NAME.png "
-        "(16-bit, millimetres, 0 = unknown)",
+        metavar="PATH",
+        help="measure accuracy too, on a dataset folder (rgb/NAME.jpg + depth/NAME.png, 16-bit, "
+        "millimetres, 0 = unknown) or on NYU Depth v2, TUM RGB-D, KITTI or DIODE as published",
     )
+    add(
+        "--data-format",
+        choices=_FORMATS,
+        default="auto",
+        help="what --data is (default: look)",
+    )
+    add("--data-split", metavar="NAME", help="a part: nyu has train, test; kitti train, val")
+    add("--data-limit", type=int, metavar="N", help="at most N photos, evenly spread")
     add(
         "--align",
         choices=_ALIGNMENTS,
@@ -135,6 +144,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help="write all results with every single time, after each model; - is standard output",
     )
     add("--csv", type=Path, metavar="FILE", help="one line a model, for a spreadsheet")
+    add("--per-image", type=Path, metavar="FILE", help="as CSV the accuracy of each photo")
     add("--html", type=Path, metavar="FILE", help="a page with charts, to open from disk")
     add("--markdown", type=Path, metavar="FILE", help="the comparison as a table")
 

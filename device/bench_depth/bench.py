@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth import __version__, comparison, conditions, memory
-from bench_depth.accuracy import alignment, evaluate
+from bench_depth.accuracy import Judged, alignment, evaluate
 from bench_depth.advice import warnings_for
 from bench_depth.board import Health, read_board, read_health
 from bench_depth.contract import read_contract
-from bench_depth.dataset import Pair, list_pairs
 from bench_depth.description import describe
 from bench_depth.errors import UserError
 from bench_depth.guard import HANG, Doing
 from bench_depth.measure import Interrupted, Plan, Timing, measure, measure_in_turn
 from bench_depth.options import BenchOptions, check_options, default_threads
 from bench_depth.profiling.run import profile
+from bench_depth.readers import Dataset, open_dataset
 from bench_depth.results import Accuracy, Context, ModelRecord, Results, RuntimeRecord
 from bench_depth.runtimes import choose
 from bench_depth.session import Job, Session, open_session, time_frames
@@ -46,12 +46,15 @@ class Hooks:
             that tells how much of it is done (0 to 1), and its times so far.
         doing: Called before what may crash or hang inside a runtime, with what it is and the
             seconds that it may take (None for any): see `guard.guarded`.
+        judged: Called with each photo of a dataset that a model's depth was compared on, and with
+            the model's place in the results.
     """
 
     say: Callable[[str], None]
     keep: Callable[[Results], None] = lambda results: None
     tick: Tick = lambda label, fraction, times_ns: None
     doing: Doing = lambda what, limit: None
+    judged: Callable[[int, Judged], None] = lambda place, image: None
 
 
 def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Results:
@@ -73,21 +76,25 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
     models = [Path(path) for path in models]
     check_options(models, options)
     jobs = _jobs(models, options)
-    pairs = list_pairs(options.data) if options.data is not None else []
+    dataset = _dataset(options)
     for path in models:
         read_contract(path)
     if options.affinity is not None:
         conditions.bind(options.affinity)
-    return _Bench(jobs, options, pairs, hooks).run()
+    return _Bench(jobs, options, dataset, hooks).run()
 
 
 class _Bench:
     """The state of one call of `bench`."""
 
     def __init__(
-        self, jobs: Sequence[Job], options: BenchOptions, pairs: Sequence[Pair], hooks: Hooks
+        self,
+        jobs: Sequence[Job],
+        options: BenchOptions,
+        dataset: Optional[Dataset],
+        hooks: Hooks,
     ) -> None:
-        self._jobs, self._options, self._pairs, self._hooks = jobs, options, pairs, hooks
+        self._jobs, self._options, self._dataset, self._hooks = jobs, options, dataset, hooks
         wanted = options.interleave
         self._interleaved = len(jobs) > 1 and (wanted is None or wanted)
         self._idle = read_health()
@@ -165,9 +172,8 @@ class _Bench:
         self._replace(place, **frames)
         if self._options.sustain_minutes:
             self._replace(place, sustained=self._sustain(session))
-        if self._options.data is not None:
-            median_ms = self._results.models[place].invoke.statistics.median
-            self._replace(place, accuracy=self._accuracy(session, median_ms))
+        if self._dataset is not None:
+            self._replace(place, accuracy=self._accuracy(place, session, self._dataset))
 
     def _profile(self, place: int, job: Job, signature: Signature) -> None:
         """Adds the times of a model's ops; where that fails, a warning."""
@@ -291,20 +297,24 @@ class _Bench:
     def _add(self, record: ModelRecord) -> None:
         self._keep([*self._results.models, record])
 
-    def _accuracy(self, session: Session, median_ms: float) -> Accuracy:
+    def _accuracy(self, place: int, session: Session, dataset: Dataset) -> Accuracy:
         options, job = self._options, session.job
         predictions = options.save_predictions
         if predictions is not None and len(self._jobs) > 1:
             predictions = predictions / job.path.name
-        self._hooks.say(f"{job.label}: accuracy on {len(self._pairs)} photos of {options.data}")
+        note = f"; {dataset.note}" if dataset.note else ""
+        self._hooks.say(
+            f"{job.label}: accuracy on {len(dataset.frames)} photos of {dataset.label}{note}"
+        )
         return evaluate(
             session.model,
             session.signature,
-            self._pairs,
-            data=str(options.data),
-            median_ms=median_ms,
+            dataset.frames,
+            data=dataset.label,
+            median_ms=self._results.models[place].invoke.statistics.median,
             align=options.align,
             predictions=predictions,
+            judged=lambda image: self._hooks.judged(place, image),
         )
 
     def _replace(self, place: int, **changes: Any) -> None:
@@ -321,6 +331,12 @@ def _done(times_ns: Sequence[int], plan: Plan) -> float:
     runs = len(times_ns) / max(plan.min_runs, 1)
     seconds = sum(times_ns) / 1e9 / plan.min_time if plan.min_time else 1.0
     return min(runs, seconds, 1.0)
+
+
+def _dataset(options: BenchOptions) -> Optional[Dataset]:
+    if options.data is None:
+        return None
+    return open_dataset(options.data, options.data_format, options.data_split, options.data_limit)
 
 
 def _jobs(models: Sequence[Path], options: BenchOptions) -> list[Job]:

@@ -14,8 +14,10 @@ from bench_depth.arguments import parser
 from bench_depth.errors import GATE_FAILED, WARNED, UserError, exit_code
 
 if TYPE_CHECKING:
+    from bench_depth.accuracy import Judged
     from bench_depth.gates import Gate
     from bench_depth.guard import Doing
+    from bench_depth.report import WorstPictures
     from bench_depth.results import Results
 
 # Other verbs, and the module of each with a `main` like this one.
@@ -66,10 +68,15 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
     from bench_depth.measure import Plan
     from bench_depth.options import BenchOptions
 
+    if options.per_image is not None and options.data is None:
+        raise UserError("--per-image lists a dataset's photos: give --data as well")
     bench(
         options.model,
         BenchOptions(
             data=options.data,
+            data_format=options.data_format,
+            data_split=options.data_split,
+            data_limit=options.data_limit,
             runtime=options.runtime,
             threads=options.threads,
             plan=Plan(options.warmup, options.min_runs, options.min_time),
@@ -82,7 +89,7 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
             sustain_minutes=options.sustain,
             profile_seconds=options.profile,
         ),
-        Hooks(output.screen.say, output.keep, output.screen.tick, doing),
+        Hooks(output.screen.say, output.keep, output.screen.tick, doing, output.judged),
     )
 
 
@@ -126,8 +133,13 @@ class _Output:
         self.results: Optional[Results] = None
         self.screen = Screen(sys.stderr, sys.stderr.isatty())
         self._json: Optional[str] = options.json
-        self._files = {"csv": options.csv, "markdown": options.markdown}
+        self._files = {
+            "csv": options.csv,
+            "markdown": options.markdown,
+            "per-image": options.per_image,
+        }
         self._page: Optional[Path] = options.html
+        self._worst: dict[int, WorstPictures] = {}
 
     def keep(self, results: Results) -> None:
         from bench_depth.results import save
@@ -135,6 +147,13 @@ class _Output:
         self.results = results
         if self._json is not None and self._json != "-" and results.models:
             save(results, Path(self._json))
+
+    def judged(self, place: int, image: Judged) -> None:
+        """Makes the page's pictures as the images go by: no model has to be run again for them."""
+        from bench_depth.report import WorstPictures
+
+        if self._page is not None:
+            self._worst.setdefault(place, WorstPictures()).add(image)
 
     def finish(self) -> None:
         self.screen.clear()
@@ -153,17 +172,22 @@ class _Output:
         self._write_files(self.results)
 
     def _write_files(self, results: Results) -> None:
-        from bench_depth import exchange
+        from bench_depth import exchange, per_image
         from bench_depth.files import write_bytes
 
-        writers = {"csv": exchange.to_csv, "markdown": exchange.to_markdown}
+        writers = {
+            "csv": exchange.to_csv,
+            "markdown": exchange.to_markdown,
+            "per-image": per_image.to_csv,
+        }
         for kind, path in self._files.items():
             if path is not None:
                 write_bytes(path, writers[kind](results).encode())
         if self._page is not None:
             from bench_depth.report import write_page
 
-            write_page(results, {}, self._page)
+            pictures = {place: worst.pictures() for place, worst in self._worst.items()}
+            write_page(results, pictures, self._page)
 
 
 def _write_stdout(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -19,13 +20,34 @@ from bench_depth.files import atomic_path
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
+class Frame(Protocol):
+    """One photo with its depth, from any kind of dataset; read when asked for, and not kept."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in its dataset; fit for a file name without suffix."""
+        ...
+
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """HxWx3 uint8 RGB and HxW uint16 millimetres, 0 = unknown.
+
+        Raises:
+            UserError: A file is missing or damaged, or photo and depth differ in size.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Pair:
-    """One photo and its depth map, as files."""
+    """One photo and its depth map, as files; a `Frame`."""
 
     name: str
     rgb: Path
     depth: Path
+
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """See `read_pair`."""
+        return read_pair(self)
 
 
 def list_pairs(folder: Path) -> list[Pair]:

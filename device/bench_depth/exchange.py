@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bench_depth.advice import ADVICE
 from bench_depth.results import STAGES, ModelRecord, Results
-from bench_depth.wording import board_name, cpu_text, runtimes_text, summary
+from bench_depth.wording import band_summary, board_name, cpu_text, runtimes_text, summary
 
 _STATISTICS = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
 _ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
@@ -29,17 +29,22 @@ def to_csv(results: Results) -> str:
 
 def to_markdown(results: Results) -> str:
     """The comparison as a table, with what it was measured on under it."""
-    heads, rows = summary(results)
-    lines = [_line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
-    lines += [_line([row[0].replace("|", "\\|"), *row[1:]]) for row in rows]
-    lines += ["", _measured_on(results)]
+    lines = [*_table(*summary(results)), "", _measured_on(results)]
+    heads, rows = band_summary(results)
+    if rows:
+        lines += [*_table(heads, rows), ""]
     codes = [c for c in ADVICE if any(c in record.warnings for record in results.models)]
     lines += [f"- **{code}**: {ADVICE[code]}" for code in codes]
     return "\n".join(lines) + "\n"
 
 
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(heads), _line(["---", *["--:"] * (len(heads) - 1)]), *map(_line, rows)]
+
+
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
 
 
 def _measured_on(results: Results) -> str:

@@ -7,7 +7,7 @@ depth_estimation/losses_python.py). Per image, then the mean over images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -69,12 +69,10 @@ def depth_metrics(
         >>> depth_metrics(np.full((2, 2), 2200.0), truth).rel
         0.1
     """
-    truth, mask = _valid(prediction_mm, truth_mm)
-    if not mask.any():
+    pixels = valid_pixels(prediction_mm, truth_mm, align)
+    if pixels is None:
         return None
-    t = truth[mask]
-    p = np.maximum(np.asarray(prediction_mm, np.float64)[mask], MIN_MM)
-    p = _align(p, t, align)
+    p, t = pixels
     d = np.log(p) - np.log(t)
     ratio = np.maximum(p / t, t / p)
     variance = float(np.mean(d**2) - np.mean(d) ** 2)
@@ -88,6 +86,52 @@ def depth_metrics(
         delta_2=float(np.mean(ratio < 1.25**2)),
         delta_3=float(np.mean(ratio < 1.25**3)),
     )
+
+
+def valid_pixels(
+    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str = "none"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The pixels that are compared, as `depth_metrics` compares them.
+
+    Args:
+        prediction_mm: As for `depth_metrics`.
+        truth_mm: As for `depth_metrics`.
+        align: As for `depth_metrics`.
+
+    Returns:
+        N predicted and N true depths in millimetres, the predicted ones aligned; None when no pixel
+        of the truth is valid.
+
+    Raises:
+        ValueError: The shapes differ, or `align` is unknown.
+    """
+    truth, mask = _valid(prediction_mm, truth_mm)
+    if not mask.any():
+        return None
+    t = truth[mask]
+    p = _at_least_minimum(prediction_mm[mask])
+    return _fit(p, t, align)(p), t
+
+
+def aligned(
+    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str
+) -> NDArray[np.float64]:
+    """The whole map, aligned by its valid pixels: what `valid_pixels` takes its pixels from.
+
+    Args:
+        prediction_mm: As for `depth_metrics`.
+        truth_mm: As for `depth_metrics`; at least one pixel is valid.
+        align: As for `depth_metrics`.
+
+    Returns:
+        HxW millimetres.
+
+    Raises:
+        ValueError: As `valid_pixels`.
+    """
+    truth, mask = _valid(prediction_mm, truth_mm)
+    p = _at_least_minimum(prediction_mm)
+    return _fit(p[mask], truth[mask], align)(p)
 
 
 def depth_of_relative_inverse(
@@ -156,18 +200,26 @@ def score(si_rmse: float, runtime_ms: float) -> float:
     return 2.0 ** (-20.0 * si_rmse) / (SCORE_CONSTANT * runtime_ms)
 
 
-def _align(p: NDArray[np.float64], t: NDArray[np.float64], align: str) -> NDArray[np.float64]:
+def _at_least_minimum(prediction_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.maximum(np.asarray(prediction_mm, np.float64), MIN_MM)
+
+
+def _fit(
+    p: NDArray[np.float64], t: NDArray[np.float64], align: str
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """What aligns predictions `p` to the truth `t` of the same pixels, for any pixels."""
     if align == "none":
-        return p
+        return lambda depth: depth
     if align == "median":
-        return p * (np.median(t) / np.median(p))
+        factor = np.median(t) / np.median(p)
+        return lambda depth: depth * factor
     if align == "log-affine":
-        x = np.log(p)
-        slope, shift = _least_squares(x, np.log(t), flat_slope=1.0)
-        return np.asarray(np.exp(slope * x + shift))
+        slope, shift = _least_squares(np.log(p), np.log(t), flat_slope=1.0)
+        return lambda depth: np.asarray(np.exp(slope * np.log(depth) + shift))
     if align == "inverse-affine":
         slope, shift = _least_squares(1.0 / p, 1.0 / t)
-        return np.asarray(1.0 / np.maximum(slope / p + shift, 1.0 / t.max()))
+        floor = 1.0 / t.max()
+        return lambda depth: np.asarray(1.0 / np.maximum(slope / depth + shift, floor))
     raise ValueError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
 
 

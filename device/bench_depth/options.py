@@ -21,7 +21,10 @@ class BenchOptions:
     """How to measure.
 
     Attributes:
-        data: A dataset folder for accuracy; None for latency alone.
+        data: A dataset for accuracy; None for latency alone.
+        data_format: One of `readers.FORMATS`.
+        data_split: A part of the dataset, where it has named parts; None for all.
+        data_limit: At most so many photos, evenly spread; None for all.
         runtime: One of `runtimes.RUNTIMES` by name; None for the first that is installed.
         threads: Of each model, every one of them in turn; empty for one per core, at most 4.
         plan: How long to measure.
@@ -37,6 +40,9 @@ class BenchOptions:
     """
 
     data: Optional[Path] = None
+    data_format: str = "auto"
+    data_split: Optional[str] = None
+    data_limit: Optional[int] = None
     runtime: Optional[str] = None
     threads: Sequence[int] = ()
     plan: Plan = field(default_factory=Plan)
@@ -78,12 +84,22 @@ def check_options(models: Sequence[Path], options: BenchOptions) -> None:
         raise UserError(f"--profile {options.profile_seconds:g}: seconds, more than 0, are needed")
     if options.align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {options.align!r}; choose from {', '.join(ALIGNMENTS)}")
+    _check_data(options)
     if options.save_predictions is not None:
-        if options.data is None:
-            raise UserError("predictions are made of a dataset's photos: give --data as well")
         names = [path.name for path in models]
         if len(set(names)) < len(names):
             raise UserError(
                 "two models have the same file name, so that their predictions would mix; "
                 "measure them one at a time"
             )
+
+
+def _check_data(options: BenchOptions) -> None:
+    if options.data_limit is not None and options.data_limit < 1:
+        raise UserError(f"--data-limit {options.data_limit}: at least 1 photo is needed")
+    if options.data is not None:
+        return
+    if options.save_predictions is not None:
+        raise UserError("predictions are made of a dataset's photos: give --data as well")
+    if (options.data_format, options.data_split, options.data_limit) != ("auto", None, None):
+        raise UserError("--data-format, --data-split and --data-limit say more of --data: give it")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from bench_depth.bands import Band
 from bench_depth.board import Board, Health
 from bench_depth.comparison import Comparison
 from bench_depth.contract import ModelContract
@@ -77,12 +78,13 @@ class Accuracy:
     """How good the depth is.
 
     Attributes:
-        data: The dataset folder, as it was named.
+        data: The dataset's path as it was named, and which part of it was taken.
         align: How predictions were aligned to the truth before they were compared.
         mean: Over `images`.
         score: The challenge's, from the mean si-RMSE and the median time of a run.
         images: One entry per image.
         left_out: Names of images without a valid pixel.
+        bands: The errors by how far away the truth is.
     """
 
     data: str
@@ -91,6 +93,7 @@ class Accuracy:
     score: float
     images: list[ImageAccuracy]
     left_out: list[str]
+    bands: list[Band] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

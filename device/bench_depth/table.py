@@ -5,14 +5,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
+from bench_depth.bands import Band
 from bench_depth.measure import Timing
 from bench_depth.profiling import Profile
 from bench_depth.results import ModelRecord, Results, labels
 from bench_depth.wording import (
+    BAND_HEADS,
+    BAND_NOTE,
     KIND_HEADS,
     OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
+    band_rows,
     board_name,
     cpu_facts,
     figure,
@@ -49,8 +53,9 @@ def render(results: Results, terminal: bool = False) -> str:
     for record in results.models:
         lines += ["", *_model_lines(record, results, paint)]
     if len(results.models) > 1 or any(record.accuracy for record in results.models):
-        header, *rows = _layout(*summary(results))
-        lines += ["", paint(header, _BOLD), *rows]
+        table = _layout(*summary(results))
+        ruled = [following.startswith("---") for following in [*table[1:], ""]]
+        lines += ["", *(paint(row, _BOLD) if head else row for row, head in zip(table, ruled))]
     lines += _notes(results, paint)
     return "\n".join(lines) + "\n"
 
@@ -99,6 +104,8 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
         lines += _wrap(_sustained(record), "")
     if record.profile is not None:
         lines += _profile(record.profile, paint)
+    if record.accuracy is not None and record.accuracy.bands:
+        lines += ["", *_bands(record.accuracy.bands, paint)]
     return lines
 
 
@@ -139,6 +146,11 @@ def _sustained(record: ModelRecord) -> str:
     return f"{text}, {heat[0]:.0f} -> {heat[-1]:.0f} C, at most {max(heat):.0f}" if heat else text
 
 
+def _bands(bands: Sequence[Band], paint: Paint) -> list[str]:
+    header, *rest = _layout(BAND_HEADS, band_rows(bands), rule=False)
+    return [paint(header, _BOLD), *rest]
+
+
 def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = True) -> list[str]:
     """A table; the first column is shortened so that a line fits, or two tables are made of it."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
@@ -165,6 +177,8 @@ def _notes(results: Results, paint: Paint) -> list[str]:
     if any(record.comparison for record in results.models):
         how = turns_text(results.context)
         notes.insert(0, f"ratio: time over that of {labels(results)[0]}, measured {how}")
+    if any(record.accuracy is not None and record.accuracy.bands for record in results.models):
+        notes.append(BAND_NOTE)
     lines = [line for note in notes for line in ("", *_wrap(note, ""))]
     for code, advice in notices(results):
         lines += ["", *(paint(line, _YELLOW) for line in _wrap(f"{code}: {advice}", ""))]

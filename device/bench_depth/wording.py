@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Optional
 
 from bench_depth.advice import ADVICE
+from bench_depth.bands import Band
 from bench_depth.board import Board
 from bench_depth.comparison import Comparison
 from bench_depth.profiling import Profile, by_kind, costliest
@@ -13,6 +15,11 @@ from bench_depth.results import STAGES, Accuracy, Context, ModelRecord, Results,
 KIND_HEADS = ("kind", "ops", "ms", "share")
 OP_HEADS = ("longest ops", "output", "ms", "+-", "share")
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
+BAND_HEADS = ("true m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
+BAND_NOTE = (
+    "by true distance: means over the images with pixels in the band; bias is the mean of "
+    "ln(predicted / true), above 0 too far"
+)
 
 
 def summary(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -133,6 +140,43 @@ def _sum_text(what: str, profile: Profile) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def band_text(band: Band) -> str:
+    """Like `1-2`, or `10+`: metres."""
+    return f"{band.near_m:g}+" if band.far_m is None else f"{band.near_m:g}-{band.far_m:g}"
+
+
+def band_rows(bands: Sequence[Band]) -> list[list[str]]:
+    """One row under `BAND_HEADS` for each band that has pixels."""
+    return [
+        [
+            band_text(band),
+            f"{100 * band.share:.1f} %",
+            f"{band.rmse:.3f}",
+            f"{band.rel:.3f}",
+            f"{band.delta_1:.4f}",
+            f"{band.bias:+.3f}",
+            str(band.images),
+        ]
+        for band in bands
+    ]
+
+
+def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The RMSE of every model by true distance: the headings, and one row each band.
+
+    Without rows where no accuracy was measured. All models saw the same images.
+    """
+    measured = [r.accuracy.bands if r.accuracy is not None else [] for r in results.models]
+    bands = max(measured, key=len, default=[])
+    heads = ["true m", "pixels", *(f"RMSE {label}" for label in labels(results))]
+    rows = [row[:2] for row in band_rows(bands)]
+    for row, band in zip(rows, bands):
+        for others in measured:
+            rmse = next((o.rmse for o in others if o.near_m == band.near_m), None)
+            row.append("-" if rmse is None else f"{rmse:.3f}")
+    return heads, rows
 
 
 def turns_text(context: Context) -> str:

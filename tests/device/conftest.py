@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.advice import ADVICE
+from bench_depth.bands import Band
 from bench_depth.board import Board, Health
 from bench_depth.comparison import Comparison
 from bench_depth.contract import METADATA_NAME, ModelContract
@@ -239,7 +240,12 @@ def measured(contract: ModelContract) -> Results:
         "2026-01-02T03:04:05+00:00", "bench-depth 0.1.0", None, "3.9.2", board, 4, 5, 50, 5.0
     )
     metrics = DepthMetrics(0.51234, 0.21987, 0.08, 0.19, 0.71234, 0.9, 0.97)
-    accuracy = Accuracy("samples", "none", metrics, 345.6, [ImageAccuracy("a", metrics)], ["b"])
+    images = [ImageAccuracy("a", metrics)]
+    bands = [
+        Band(1.0, 2.0, 1234, 0.25, 0.5, 0.2, 0.6, 0.1),
+        Band(10.0, None, 1, 0.75, 12.345, 0.3, 0.51234, -0.2),
+    ]
+    accuracy = Accuracy("samples", "none", metrics, 345.6, images, ["b"], bands)
     times = Timing([46_000_000, 47_000_000, 60_000_000], summarize([46_000_000] * 3))
     record = ModelRecord(
         file="ghostdepth-s-with-a-very-long-name-indeed-int8.tflite",

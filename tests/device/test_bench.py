@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth import bench as bench_module
+from bench_depth.accuracy import Judged
 from bench_depth.bench import Hooks, bench
 from bench_depth.dataset import list_pairs, read_depth, read_rgb
 from bench_depth.errors import BAD_INPUT, MODEL_FAILED, UserError
@@ -93,6 +94,22 @@ def test_a_dataset_without_any_valid_pixel_is_refused(tiny_tflite: Path, dataset
         bench([tiny_tflite], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
 
 
+def test_each_image_is_shown_to_who_asked_with_its_models_place(
+    tiny_tflite: Path, onnx_with_contract: Path, dataset: Path
+) -> None:
+    seen: list[tuple[int, Judged]] = []
+    hooks = Hooks(quiet, judged=lambda place, image: seen.append((place, image)))
+    options = BenchOptions(data=dataset, data_limit=2, plan=QUICK, align="median")
+    found = bench([tiny_tflite, onnx_with_contract], options, hooks)
+    assert [(place, image.name) for place, image in seen] == [(p, n) for p in (0, 1) for n in "bd"]
+    for place, image in seen:
+        accuracy = found.models[place].accuracy
+        assert accuracy is not None
+        assert image.metrics in [entry.metrics for entry in accuracy.images]
+        assert depth_metrics(image.depth_mm, image.truth_mm, image.align) == image.metrics
+        np.testing.assert_array_equal(image.photo, read_rgb(dataset / "rgb" / f"{image.name}.png"))
+
+
 def test_predictions_are_saved_as_the_datasets_depth_is(
     tiny_tflite: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -117,7 +134,7 @@ def test_predictions_of_several_models_are_kept_apart(
 
 def test_nan_depth_is_refused(make_onnx, dataset: Path, tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "nan.onnx", factor=float("nan"))
-    with pytest.raises(UserError, match=r"NaN or infinity for .*a\.png") as caught:
+    with pytest.raises(UserError, match=r"NaN or infinity for the photo a of .*data") as caught:
         bench([path], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
     assert caught.value.exit_code == MODEL_FAILED
 
@@ -155,6 +172,10 @@ def test_all_files_are_checked_before_the_first_is_measured(
         ({"plan": Plan(0, 1, float("inf"))}, "min-time inf"),
         ({"align": "mean"}, "unknown alignment 'mean'"),
         ({"save_predictions": Path("x")}, "give --data"),
+        ({"data_split": "val"}, "say more of --data"),
+        ({"data_format": "kitti"}, "say more of --data"),
+        ({"data": Path("x"), "data_limit": 0}, "at least 1 photo"),
+        ({"data": Path("x"), "data_format": "sun"}, "unknown data format 'sun'"),
     ],
 )
 def test_wrong_options_are_usage_errors(tiny_tflite: Path, options: dict, message: str) -> None:

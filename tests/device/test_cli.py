@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from bench_depth import __version__, arguments, metrics, results, runtimes
 
+from .conftest import TfliteMaker
+from .sources import VAL_DRIVE, write_kitti
+
 QUICK = ["--warmup", "1", "--min-runs", "3", "--min-time", "0"]
 
 
@@ -76,6 +79,37 @@ def test_data_adds_accuracy_to_the_table(tiny_tflite: Path, dataset: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "RMSE si-RMSE delta_1" in done.stdout
     assert "no alignment" in done.stdout
+    assert "true m" in done.stdout
+
+
+def test_a_published_dataset_is_measured_as_it_lies(tiny_tflite: Path, tmp_path: Path) -> None:
+    kitti = write_kitti(tmp_path / "kitti")
+    files = [tmp_path / "out.csv", tmp_path / "out.html", tmp_path / "out.json"]
+    outputs = ["--per-image", files[0], "--html", files[1], "--json", files[2]]
+    done = run("--model", tiny_tflite, "--data", kitti, "--data-split", "val", *outputs, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "depth beyond 65.535 m counts as unknown" in done.stderr
+    (row,) = csv.DictReader(files[0].read_text().splitlines())
+    accuracy = results.load(files[2]).models[0].accuracy
+    assert accuracy is not None
+    assert accuracy.data == f"{kitti} (kitti, val)"
+    assert row["image"] == accuracy.images[0].name == f"{VAL_DRIVE}_0000000005"
+    assert float(row["rmse"]) == accuracy.mean.rmse
+    assert sum(band.share for band in accuracy.bands) == pytest.approx(1)
+    assert files[1].read_text().count('<img src="data:image/jpeg;base64,') == 1
+
+
+def test_the_page_shows_the_worst_images_of_each_model(
+    tiny_tflite: Path, make_tflite: TfliteMaker, dataset: Path, tmp_path: Path
+) -> None:
+    other, page = make_tflite(tmp_path / "other.tflite"), tmp_path / "out.html"
+    models = ["--model", tiny_tflite, "--model", other]
+    done = run(*models, "--data", dataset, "--data-limit", 2, "--html", page, *QUICK)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert text.count("The 2 images with the highest si-RMSE") == 2
+    assert text.count('<img src="data:image/jpeg;base64,') == 4
+    assert f"accuracy on 2 photos of {dataset} (2 of 4)" in done.stderr
 
 
 def test_json_on_standard_output_is_all_there_is_on_it(tiny_tflite: Path) -> None:
@@ -95,8 +129,14 @@ def test_json_into_a_file(tiny_tflite: Path, tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (["--model", "missing.tflite"], 2, "cannot read missing.tflite: No such file"),
-        (["--model", "MODEL", "--data", "missing"], 2, "missing/rgb is not a folder"),
+        (["--model", "MODEL", "--data", "missing"], 2, "missing does not exist"),
         (["--model", "MODEL", "--data", "EMPTY"], 2, "is empty"),
+        (["--model", "MODEL", "--data", "BARE"], 2, "is no dataset; looked for"),
+        (["--model", "MODEL", "--data-limit", "3"], 2, "say more of --data"),
+        (["--model", "MODEL", "--data", "EMPTY", "--data-limit", "0"], 2, "at least 1 photo"),
+        (["--model", "MODEL", "--data", "EMPTY", "--data-format", "tum"], 2, "rgb.txt"),
+        (["--model", "MODEL", "--data", "EMPTY", "--data-split", "val"], 2, "has no splits"),
+        (["--model", "MODEL", "--per-image", "a.csv"], 2, "give --data"),
         (["--model", "MODEL", "--runtime", "onnxruntime"], 2, "onnxruntime cannot run"),
         (["--model", "MODEL", "--threads", "0"], 2, "0 threads"),
         (["--model", "MODEL", "--affinity", "999"], 2, "no core 999"),
@@ -115,9 +155,11 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
 ) -> None:
     for folder in ("rgb", "depth"):
         (tmp_path / "empty" / folder).mkdir(parents=True)
+    (tmp_path / "bare").mkdir()
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tiny_tflite.read_bytes()[:500])
-    names = {"MODEL": str(tiny_tflite), "EMPTY": str(tmp_path / "empty"), "CUT": str(cut)}
+    names = {"MODEL": str(tiny_tflite), "CUT": str(cut)}
+    names.update(EMPTY=str(tmp_path / "empty"), BARE=str(tmp_path / "bare"))
     done = run(*[names.get(word, word) for word in words], *QUICK)
     assert message in only_line(done.stderr)
     assert done.returncode == code

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 
+from bench_depth.bands import Band
 from bench_depth.exchange import to_csv, to_markdown
 from bench_depth.results import Results
 
@@ -26,11 +27,29 @@ def test_csv_leaves_empty_what_was_not_measured(measured: Results) -> None:
 
 def test_markdown_is_a_table_with_as_many_cells_in_every_row(measured: Results) -> None:
     lines = to_markdown(measured).splitlines()
-    table = [line for line in lines if line.startswith("|")]
+    table = lines[: lines.index("")]
     assert len(table) == 4
     assert len({line.count(" | ") for line in table}) == 1
     assert "Raspberry Pi 4 Model B Rev 1.4, 4x Cortex-A72; tflite_runtime 2.5.0.post1." in lines
     assert any(line.startswith("- **throttled**: ") for line in lines)
+
+
+def test_markdown_has_the_rmse_of_each_model_by_distance(measured: Results) -> None:
+    bands = [Band(0, 1, 2, 0.25, 0.123, 0.1, 0.9, 0.0), Band(10, None, 1, 0.75, 4.5, 0.3, 0.5, 0.1)]
+    first, second = measured.models
+    assert first.accuracy is not None
+    first = dataclasses.replace(
+        first, file="a|b", accuracy=dataclasses.replace(first.accuracy, bands=bands)
+    )
+    second = dataclasses.replace(second, file="c", accuracy=None)
+    text = to_markdown(dataclasses.replace(measured, models=[first, second]))
+    table = text[text.index("| true m") :].splitlines()[:4]
+    assert table == [
+        "| true m | pixels | RMSE a\\|b | RMSE c |",
+        "| --- | --: | --: | --: |",
+        "| 0-1 | 25.0 % | 0.123 | - |",
+        "| 10+ | 75.0 % | 4.500 | - |",
+    ]
 
 
 def test_a_bar_in_a_file_name_does_not_break_the_table(measured: Results) -> None:

@@ -115,7 +115,7 @@ def test_the_page_draws_kinds_as_bars_and_escapes_names(measured: Results) -> No
     found.ops[0] = dataclasses.replace(found.ops[0], name="<script>", kind="<b>")
     page = render_page(with_profile(measured, found), {})
     assert "Where the time goes" in page
-    assert page.count('class="bar"') == 3
+    assert page.count('<td class="bar">') == 3
     assert 'style="width:100.0%"' in page
     assert 'style="width:25.0%"' in page
     assert "<script>" not in page

@@ -8,15 +8,17 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from bench_depth.accuracy import Judged
+from bench_depth.bands import Band
 from bench_depth.board import Health
 from bench_depth.comparison import Comparison
 from bench_depth.measure import Timing, summarize
 from bench_depth.metrics import DepthMetrics, depth_metrics
-from bench_depth.report import charts, render, worst_pictures
-from bench_depth.results import Accuracy, ImageAccuracy, Results
+from bench_depth.report import Picture, WorstPictures, charts, pictures, render
+from bench_depth.results import Results
 from bench_depth.sustained import Point, Sustained
 
-VOID = {"meta", "br", "img", "line", "circle", "polyline"}
+VOID = {"meta", "br", "img", "line", "circle", "polyline", "rect"}
 
 
 class Page(HTMLParser):
@@ -111,38 +113,91 @@ def test_a_long_run_is_drawn_with_and_without_a_sensor(temperature: float | None
     Page(f"<p>{svg}</p>")
 
 
-def test_the_worst_images_come_first_and_are_at_most_ten() -> None:
-    rng = np.random.default_rng(0)
-    photos = {f"{i}": rng.integers(0, 256, (48, 64, 3), np.uint8) for i in range(12)}
+def judged(name: str, spread: float, align: str = "none") -> Judged:
+    """Too far by `spread` on the left half; 2 m, 4 m on the right, unknown at the top."""
     truth = np.full((48, 64), 2000, np.uint16)
     truth[:, 40:] = 4000
     truth[0] = 0
+    depth = np.where(np.arange(64) < 32, 1 + spread, 1) * np.where(truth == 0, 900, truth)
+    metrics = depth_metrics(depth, truth, align)
+    assert metrics is not None
+    photo = np.full((48, 64, 3), (200, 40, 20), np.uint8)
+    return Judged(name, photo, truth, depth, align, metrics)
 
-    def predict(photo: np.ndarray) -> np.ndarray:
-        spread = next(int(name) for name, other in photos.items() if other is photo) / 20
-        return (truth / 1000 * np.where(np.arange(64) < 32, 1 + spread, 1)).astype(np.float32)
 
-    images = []
-    for name, photo in photos.items():
-        metrics = depth_metrics(predict(photo) * 1000, truth)
-        assert metrics is not None
-        images.append(ImageAccuracy(name, metrics))
-    mean = DepthMetrics(*[0.0] * 7)
-    accuracy = Accuracy("data", "none", mean, 1.0, images, [])
-    pictures = worst_pictures(accuracy, lambda name: (photos[name], truth), predict)
-    assert [picture.name for picture in pictures] == [str(i) for i in range(11, 1, -1)]
-    data = base64.b64decode(pictures[0].jpeg.partition(",")[2])
-    strip = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert strip.shape == (120, 640, 3)
-    # Too far on the left half of the error picture: red; right on the right half: white.
-    blue, green, red = strip[60, 490].astype(int)
+def pixels(picture: Picture) -> np.ndarray:
+    data = base64.b64decode(picture.jpeg.partition("base64,")[2])
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert found is not None
+    return found[:, :, ::-1].astype(int)
+
+
+def test_the_worst_images_come_first_and_are_at_most_ten() -> None:
+    worst = WorstPictures()
+    for i in np.random.default_rng(0).permutation(30):
+        worst.add(judged(str(i), i / 20))
+    assert [picture.name for picture in worst.pictures()] == [str(i) for i in range(29, 19, -1)]
+
+
+def test_of_equally_bad_images_the_first_are_kept_in_their_order() -> None:
+    worst = WorstPictures()
+    for i in range(12):
+        worst.add(judged(str(i), 0.5))
+    assert [picture.name for picture in worst.pictures()] == [str(i) for i in range(10)]
+
+
+def test_a_picture_is_made_only_for_what_is_among_the_worst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[object] = []
+    real = pictures._data_url
+    monkeypatch.setattr(pictures, "_data_url", lambda image: made.append(0) or real(image))
+    worst = WorstPictures()
+    for i in range(40, 0, -1):
+        worst.add(judged(str(i), i / 20))
+    assert len(made) == 10
+
+
+def test_photo_truth_prediction_and_error_stand_in_their_places() -> None:
+    worst = WorstPictures()
+    worst.add(judged("a", 0.6))
+    image = pixels(worst.pictures()[0])
+    assert image.shape == (240, 320, 3)
+    assert np.abs(image[60, 80] - (200, 40, 20)).max() < 12
+    # Truth: near is brighter than far, the unknown row is grey.
+    assert image[60, 180].sum() > image[60, 300].sum() + 200
+    # Error: red on the left, where it is too far; white on the right, where it is right.
+    red, green, blue = image[180, 170]
     assert red > 180 and red > blue + 50 and red > green + 50
-    assert strip[60, 620].min() > 230
+    assert image[180, 300].min() > 230
+
+
+def test_an_aligned_prediction_is_shown_aligned() -> None:
+    image = judged("a", 0.0, "median")
+    worst = WorstPictures()
+    worst.add(dataclasses.replace(image, depth_mm=3 * image.depth_mm))
+    error = pixels(worst.pictures()[0])[130:, 160:]
+    assert error.min() > 230
+
+
+def test_bands_stand_in_the_page_as_bars_on_one_scale(measured: Results) -> None:
+    near = Band(1.0, 2.0, 3, 0.25, 0.5, 0.2, 0.6, 0.1)
+    far = Band(10.0, None, 1, 0.75, 2.0, 0.3, 0.5, -0.2)
+    records = []
+    for place, record in enumerate(measured.models):
+        bands = [near, far][: place + 1]
+        assert record.accuracy is not None
+        accuracy = dataclasses.replace(record.accuracy, bands=bands)
+        records.append(dataclasses.replace(record, accuracy=accuracy))
+    text = render(dataclasses.replace(measured, models=records), {})
+    page = Page(text)
+    for words in ("1-2 m 25 % of pixels", "10+ m 75 % of pixels", "+0.100", "-0.200"):
+        assert words in page.text
+    first, second, third = re.findall(r'class="bar"[^>]* height="([0-9.]+)"', text)
+    assert first == second and float(third) == pytest.approx(4 * float(first), abs=0.5)
 
 
 def test_pictures_stand_in_the_page_with_their_figures(measured: Results) -> None:
-    from bench_depth.report import Picture
-
     metrics = DepthMetrics(0.5, 0.321, 0.1, 0.2, 0.6, 0.8, 0.9)
     picture = Picture("a <b>", metrics, "data:image/jpeg;base64,AA==")
     page = Page(render(measured, {1: [picture]}))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Optional
 
+from bench_depth.bands import Band
 from bench_depth.comparison import Comparison
 from bench_depth.measure import Timing, percentile
 from bench_depth.sustained import Sustained
-from bench_depth.wording import figure
+from bench_depth.wording import band_text, figure
 
 _WIDTH, _HEIGHT = 640, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 10, 26
@@ -109,6 +110,30 @@ def intervals(labels: Sequence[str], comparisons: Sequence[Optional[Comparison]]
     for value in _ticks(x.low, x.high):
         parts.append(f'<text class="tick mid" x="{x(value)}" y="{height - 8}">{value:g}</text>')
     return _svg(parts, height, "time over that of the reference, with 95 % intervals")
+
+
+def distances(bands: Sequence[Band], top: float) -> str:
+    """RMSE at each true distance, one bar a band; under it which share of the pixels that is.
+
+    Args:
+        bands: Of one model.
+        top: The highest RMSE in metres that must fit, so that models can share a scale.
+    """
+    y = _Axis(0, max(top, 1e-3) * 1.15, _HEIGHT - _BOTTOM - _TEXT, _TOP)
+    room = (_WIDTH - _LEFT - _RIGHT) / len(bands)
+    parts = [_grid(y, _ticks(0, y.high), "RMSE, m")]
+    for place, band in enumerate(bands):
+        middle, height = round(_LEFT + room * (place + 0.5), 1), y(band.rmse)
+        left, width = round(middle - room * 0.3, 1), round(room * 0.6, 1)
+        share = f"{100 * band.share:.0f} % of pixels"
+        parts.append(
+            f'<rect class="bar" x="{left}" y="{height}" width="{width}" '
+            f'height="{round(y(0) - height, 1)}" rx="3"/>'
+            f'<text class="name mid" x="{middle}" y="{height - 5}">{band.rmse:.2f}</text>'
+            f'<text class="name mid" x="{middle}" y="{y(0) + 16}">{band_text(band)} m</text>'
+            f'<text class="tick mid" x="{middle}" y="{y(0) + 31}">{share}</text>'
+        )
+    return _svg(parts, _HEIGHT, "RMSE at each true distance, with the share of pixels")
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -13,10 +14,13 @@ from bench_depth.report import charts
 from bench_depth.report.pictures import Picture
 from bench_depth.results import ModelRecord, Results, labels
 from bench_depth.wording import (
+    BAND_HEADS,
+    BAND_NOTE,
     KIND_HEADS,
     OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
+    band_rows,
     board_name,
     cpu_facts,
     figure,
@@ -122,7 +126,7 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
     if record.profile is not None:
         parts.append(_profile(record.profile))
-    parts.append(_worst(pictures))
+    parts += [_bands(record, results), _worst(pictures)]
     return "".join(parts)
 
 
@@ -146,6 +150,19 @@ def _kinds(profile: Profile) -> str:
     return _box(f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>")
 
 
+def _bands(record: ModelRecord, results: Results) -> str:
+    if record.accuracy is None or not record.accuracy.bands:
+        return ""
+    bands = record.accuracy.bands
+    all_bands = itertools.chain(*(r.accuracy.bands for r in results.models if r.accuracy))
+    chart = charts.distances(bands, max(band.rmse for band in all_bands))
+    return (
+        f"<h3>Error by true distance</h3>\n{_box(chart, 'chart')}"
+        f"{_table(BAND_HEADS, band_rows(bands))}"
+        f'<p class="soft">{escape(BAND_NOTE)}</p>\n'
+    )
+
+
 def _worst(pictures: Sequence[Picture]) -> str:
     if not pictures:
         return ""
@@ -158,8 +175,8 @@ def _worst(pictures: Sequence[Picture]) -> str:
     ]
     return (
         f"<h3>The {len(pictures)} images with the highest si-RMSE</h3>\n"
-        '<p class="soft">Photo, truth, prediction (bright is near), error (blue: too near, red: '
-        "too far, full colour from a factor of two; grey: unknown).</p>\n"
+        '<p class="soft">Photo and truth; below them prediction (bright is near) and error (blue: '
+        "too near, red: too far, full colour from a factor of two; grey: unknown).</p>\n"
         f'<div class="worst">\n{"".join(figures)}</div>\n'
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import heapq
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.metrics import DepthMetrics
-from bench_depth.results import Accuracy
+from bench_depth.accuracy import Judged
+from bench_depth.metrics import DepthMetrics, aligned
 
 MOST = 10
-# Pixels; four stand side by side.
+# Pixels; two stand side by side.
 _WIDTH = 160
 _QUALITY = 80
 # Errors beyond this factor have the strongest colour.
@@ -30,7 +30,7 @@ class Picture:
     Attributes:
         name: Of the image.
         metrics: Of the image.
-        jpeg: Photo, truth, prediction and error side by side, as a data URL.
+        jpeg: Photo and truth above prediction and error, as a data URL.
     """
 
     name: str
@@ -38,32 +38,39 @@ class Picture:
     jpeg: str
 
 
-def worst_pictures(
-    accuracy: Accuracy,
-    read: Callable[[str], tuple[NDArray[np.uint8], NDArray[np.uint16]]],
-    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
-) -> list[Picture]:
-    """The images with the highest si-RMSE, the worst first.
+class WorstPictures:
+    """Keeps the pictures of the images with the highest si-RMSE, small, while a dataset goes by."""
 
-    Args:
-        accuracy: Of the model.
-        read: Name -> photo (HxWx3 uint8 RGB) and truth (HxW uint16 millimetres, 0 = unknown).
-        predict: Photo -> depth, HxW float32 metres.
-    """
-    order = sorted(accuracy.images, key=lambda image: image.metrics.si_rmse, reverse=True)
-    pictures = []
-    for image in order[:MOST]:
-        photo, truth = read(image.name)
-        metres = np.asarray(truth / 1000, np.float32)
-        strip = _strip(photo, metres, predict(photo))
-        pictures.append(Picture(image.name, image.metrics, _data_url(strip)))
-    return pictures
+    def __init__(self) -> None:
+        # The smallest, here the least bad, comes first. Of equal ones the earlier image stays.
+        self._heap: list[tuple[float, int, Picture]] = []
+        self._seen = 0
+
+    def add(self, image: Judged) -> None:
+        """Takes an image in if it is among the worst so far."""
+        self._seen += 1
+        badness = image.metrics.si_rmse
+        if len(self._heap) == MOST and badness <= self._heap[0][0]:
+            return
+        depth_mm = aligned(image.depth_mm, image.truth_mm, image.align)
+        four = _four(image.photo, _metres(image.truth_mm), _metres(depth_mm))
+        picture = Picture(image.name, image.metrics, _data_url(four))
+        push = heapq.heappush if len(self._heap) < MOST else heapq.heapreplace
+        push(self._heap, (badness, -self._seen, picture))
+
+    def pictures(self) -> list[Picture]:
+        """At most `MOST`, the worst first."""
+        return [picture for _, _, picture in sorted(self._heap, reverse=True)]
 
 
-def _strip(
+def _metres(millimetres: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(millimetres / 1000, np.float32)
+
+
+def _four(
     photo: NDArray[np.uint8], truth: NDArray[np.float32], depth: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """The four pictures side by side, BGR. Both depth maps share one range: the truth's."""
+    """The four pictures of an image as one, BGR. Both depth maps share one range: the truth's."""
     size = (_WIDTH, max(round(_WIDTH * photo.shape[0] / photo.shape[1]), 1))
     photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
     truth, depth = (
@@ -74,7 +81,8 @@ def _strip(
     low, high = np.percentile(truth[known], (1, 99)) if known.any() else (0.0, 1.0)
     maps = [_colours(image, float(low), float(high)) for image in (truth, depth)]
     maps[0][~known] = _UNKNOWN
-    return np.concatenate([photo[:, :, ::-1], *maps, _errors(depth, truth, known)], axis=1)
+    above, below = [photo[:, :, ::-1], maps[0]], [maps[1], _errors(depth, truth, known)]
+    return np.concatenate([np.concatenate(row, axis=1) for row in (above, below)])
 
 
 def _colours(depth: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:

@@ -132,7 +132,7 @@ def convert(
     split: Annotated[str | None, typer.Option(help="nyu: train, test; kitti: train, val.")] = None,
 ) -> None:
     """Turn a public dataset into a dataset folder (rgb/NAME + depth/NAME.png, millimetres)."""
-    from ghostdepth_train.adapters import convert as run
+    from ghostdepth_train.convert import convert as run
 
     with progress() as bar:
         task = bar.add_task("converting", total=None)

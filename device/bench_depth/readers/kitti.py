@@ -3,7 +3,7 @@
 Uhrig et al., Sparsity Invariant CNNs, 3DV 2017.
 
 Depth PNGs are uint16, 256 steps a metre, 0 = unknown (most pixels: the truth is accumulated laser
-scans). Lasers see farther than a dataset folder can hold: pixels above 65.535 m become unknown.
+scans). Lasers see farther than uint16 millimetres hold: pixels above 65.535 m become unknown.
 `path` is one of two layouts:
 
 - the benchmark: `{train,val}/DRIVE/proj_depth/groundtruth/image_02/NNNNNNNNNN.png`, with the photos
@@ -18,16 +18,27 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Optional
 
 from bench_depth.errors import UserError
-
-from ghostdepth_train.adapters.frame import Frame, read_png16, require_file
+from bench_depth.readers.frame import SourceFrame, read_png16, require_file
 
 STEPS_PER_METRE = 256.0
 SPLITS = ("train", "val")
+LOOKS_LIKE = (
+    "KITTI depth (train/ or val/DRIVE_sync/proj_depth, depth_selection/, or groundtruth_depth/)"
+)
+NOTE = "KITTI's depth beyond 65.535 m counts as unknown"
 
 
-def frames(path: Path, split: str | None = None) -> list[Frame]:
+def recognise(path: Path) -> bool:
+    """Whether `path` has a folder of one of the layouts."""
+    drives = (path.glob(f"{split}/*_sync/proj_depth") for split in SPLITS)
+    selections = ("groundtruth_depth", "depth_selection")
+    return any(map(any, drives)) or any((path / name).is_dir() for name in selections)
+
+
+def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
     """The pairs, by drive and frame.
 
     Raises:
@@ -47,7 +58,7 @@ def frames(path: Path, split: str | None = None) -> list[Frame]:
     return found
 
 
-def _benchmark(path: Path, splits: tuple[str, ...]) -> list[Frame]:
+def _benchmark(path: Path, splits: tuple[str, ...]) -> list[SourceFrame]:
     found = []
     for split in splits:
         for depth in sorted(path.glob(f"{split}/*_sync/proj_depth/groundtruth/image_02/*.png")):
@@ -58,7 +69,7 @@ def _benchmark(path: Path, splits: tuple[str, ...]) -> list[Frame]:
     return found
 
 
-def _selection(folder: Path) -> list[Frame]:
+def _selection(folder: Path) -> list[SourceFrame]:
     found = []
     for depth in sorted((folder / "groundtruth_depth").glob("*.png")):
         photo = folder / "image" / depth.name.replace("_groundtruth_depth_", "_image_")
@@ -66,6 +77,6 @@ def _selection(folder: Path) -> list[Frame]:
     return found
 
 
-def _frame(name: str, photo: Path, depth: Path) -> Frame:
+def _frame(name: str, photo: Path, depth: Path) -> SourceFrame:
     require_file(photo, f"{depth} is its depth map")
-    return Frame(name, photo, partial(read_png16, depth, STEPS_PER_METRE))
+    return SourceFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE))

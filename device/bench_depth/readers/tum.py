@@ -14,16 +14,22 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from functools import partial
 from pathlib import Path
+from typing import Optional
 
 from bench_depth.errors import UserError
-
-from ghostdepth_train.adapters.frame import Frame, read_png16, require_file
+from bench_depth.readers.frame import SourceFrame, read_png16, require_file
 
 STEPS_PER_METRE = 5000.0
 MAX_DIFFERENCE_S = 0.02
+LOOKS_LIKE = "a TUM RGB-D sequence (rgb.txt + depth.txt)"
 
 
-def frames(path: Path, split: str | None = None) -> list[Frame]:
+def recognise(path: Path) -> bool:
+    """Whether `path` holds one of the lists; where only one is, `frames` says which is missing."""
+    return (path / "rgb.txt").is_file() or (path / "depth.txt").is_file()
+
+
+def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
     """The associated pairs of one sequence, by time.
 
     Raises:
@@ -31,7 +37,7 @@ def frames(path: Path, split: str | None = None) -> list[Frame]:
             associated, or a split is asked for.
     """
     if split is not None:
-        raise UserError(f"tum has no splits, but {split!r} was asked for; leave --split out")
+        raise UserError(f"tum has no splits, but {split!r} was asked for; leave the split out")
     photos, depths = _read_list(path / "rgb.txt"), _read_list(path / "depth.txt")
     matches = associate(list(photos), list(depths))
     if not matches:
@@ -44,7 +50,7 @@ def frames(path: Path, split: str | None = None) -> list[Frame]:
         photo = require_file(path / photos[photo_time], f"{path / 'rgb.txt'} lists it")
         depth = require_file(path / depths[depth_time], f"{path / 'depth.txt'} lists it")
         name = photo.stem.replace(".", "_")
-        found.append(Frame(name, photo, partial(read_png16, depth, STEPS_PER_METRE)))
+        found.append(SourceFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE)))
     return found
 
 

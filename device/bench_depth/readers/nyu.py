@@ -4,7 +4,8 @@ Silberman et al., Indoor Segmentation and Support Inference from RGBD Images, EC
 
 `path` is `nyu_depth_v2_labeled.mat`, a MATLAB 7.3 file and so HDF5: 1449 photos in `images` and
 their filled-in depth maps, metres, in `depths`. HDF5 lists MATLAB's axes from last to first, so
-that H x W x 3 x N arrives as N x 3 x W x H.
+that H x W x 3 x N arrives as N x 3 x W x H. It is read with h5py, the only thing that does not come
+with bench-depth.
 
 The official split is a file of its own, `splits.mat` (MATLAB 5, indices from 1), which must lie
 beside `path` when split is "train" (795 pairs) or "test" (654). Pairs are called by their place in
@@ -13,49 +14,68 @@ the .mat file, from 0000.
 
 from __future__ import annotations
 
-import zlib
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-import h5py
 import numpy as np
-from bench_depth.errors import UserError
 from numpy.typing import NDArray
 
-from ghostdepth_train.adapters.frame import Frame
+from bench_depth.errors import UserError
+from bench_depth.readers.frame import SourceFrame, millimetres
+from bench_depth.readers.mat5 import read_numbers
 
 SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
+FILE = "nyu_depth_v2_labeled.mat"
+LOOKS_LIKE = f"NYU Depth v2 ({FILE}, a MATLAB 7.3 file)"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# MATLAB puts a header of this size before what is HDF5.
+_MATLAB_HEADER = 512
 
 
-def frames(path: Path, split: str | None = None) -> list[Frame]:
+def recognise(path: Path) -> bool:
+    """Whether `path` is an HDF5 file, or a folder with the published one, which `frames` names."""
+    if path.is_dir():
+        return (path / FILE).is_file()
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(_MATLAB_HEADER + len(_HDF5))
+    except OSError:
+        return False
+    return start.startswith(_HDF5) or start[_MATLAB_HEADER:] == _HDF5
+
+
+def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
     """The pairs of the .mat file, or those of the official "train" or "test" split.
 
     Raises:
-        UserError: The file or `splits.mat` is missing, truncated or laid out otherwise, or the
-            split is unknown.
+        UserError: The file or `splits.mat` is missing, truncated or laid out otherwise, the split
+            is unknown, or h5py is not installed.
     """
     if split is not None and split not in SPLITS:
         raise UserError(f"nyu has no split {split!r}; it has train and test")
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give the file nyu_depth_v2_labeled.mat itself")
+        raise UserError(f"{path} is a folder; give the file {FILE} itself")
     count = _count(path)
     indices = range(count) if split is None else _split_indices(path, split, count)
-    return [Frame(f"{i:04d}", partial(_photo, path, i), partial(_depth, path, i)) for i in indices]
+    return [
+        SourceFrame(f"{i:04d}", partial(_photo, path, i), partial(_depth, path, i)) for i in indices
+    ]
 
 
 def _photo(path: Path, index: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(_read(path, "images", index).transpose(2, 1, 0), np.uint8)
 
 
-def _depth(path: Path, index: int) -> NDArray[np.float32]:
-    return np.ascontiguousarray(_read(path, "depths", index).T, np.float32)
+def _depth(path: Path, index: int) -> NDArray[np.uint16]:
+    return millimetres(np.ascontiguousarray(_read(path, "depths", index).T, np.float32))
 
 
 def _read(path: Path, name: str, index: int) -> Any:
-    # Opened for each picture: that takes a millisecond, and no file stays open behind a `Frame`.
+    # Opened for each picture: that takes a millisecond, and no file stays open behind a frame.
     try:
-        with h5py.File(path, "r") as file:
+        with _h5py().File(path, "r") as file:
             return file[name][index]
     except (OSError, RuntimeError, KeyError) as error:
         raise _unreadable(path, f"{name} {index}", error) from error
@@ -64,7 +84,7 @@ def _read(path: Path, name: str, index: int) -> Any:
 def _count(path: Path) -> int:
     """Number of pairs; looks at the shapes only."""
     try:
-        with h5py.File(path, "r") as file:
+        with _h5py().File(path, "r") as file:
             missing = [name for name in ("images", "depths") if name not in file]
             if missing:
                 raise UserError(f"{path} has no array {missing[0]!r}; is it the labelled NYU set?")
@@ -84,10 +104,17 @@ def _count(path: Path) -> int:
     return int(image_shape[0])
 
 
-def _split_indices(path: Path, split: str, count: int) -> list[int]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+def _h5py() -> Any:
+    try:
+        return import_module("h5py")
+    except ImportError as error:
+        raise UserError(
+            f"NYU's .mat file is read with h5py, which cannot be loaded ({error}); "
+            "run: pip install h5py"
+        ) from error
 
+
+def _split_indices(path: Path, split: str, count: int) -> list[int]:
     splits = path.parent / "splits.mat"
     if not splits.is_file():
         raise UserError(
@@ -95,15 +122,15 @@ def _split_indices(path: Path, split: str, count: int) -> list[int]:
         )
     name = SPLITS[split]
     try:
-        variables = loadmat(splits, variable_names=[name])
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+        numbers = read_numbers(splits, name)
+    except (OSError, ValueError) as error:
         raise _unreadable(splits, "it", error) from error
-    if name not in variables:
+    if numbers is None:
         raise UserError(f"{splits} has no variable {name}; use the file as it was published")
-    indices = [int(i) - 1 for i in np.ravel(variables[name])]
-    if not indices or not all(0 <= i < count for i in indices):
+    # NaN, as every other number that is no place in the file, fails the comparison.
+    if not numbers.size or not all(1 <= number <= count for number in numbers):
         raise UserError(f"{splits}: {name} is empty or names pictures that {path.name} lacks")
-    return sorted(indices)
+    return sorted(int(number) - 1 for number in numbers)
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> UserError:

@@ -1,0 +1,96 @@
+"""Makes screen.svg, page.jpg and worst.jpg anew: what bench-depth prints, and two cuts of its page.
+
+From the root of the repository, with Chromium installed; the first model is the reference:
+
+    python -m docs.pictures.make models/ghostdepth-s/ghostdepth-s-int8.tflite OTHER.tflite
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench_depth.results import load
+from bench_depth.table import WIDTH, render
+from rich.console import Console
+from rich.text import Text
+
+from tests.device.browser import Browser, Page, chromium
+
+HERE = Path(__file__).parent
+PIXELS = 1000
+_QUALITY = 65
+# From the heading above an element to the element's end, with a margin.
+_CUT = """(() => {
+  const top = %s, end = %s, scroll = document.documentElement.scrollTop;
+  const from = top.getBoundingClientRect().top, to = end.getBoundingClientRect().bottom;
+  return [from + scroll - 12, to - from + 28];
+})()"""
+
+
+def main() -> None:
+    """Measures, then takes the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="+", type=Path)
+    models = parser.parse_args().models
+    program = shutil.which("chromium")
+    if program is None:
+        sys.exit("chromium is not installed: apt install chromium")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _measure(models, folder)
+        with chromium(Path(program), folder / "profile") as browser:
+            _page(browser, folder)
+        _screen(folder)
+
+
+def _measure(models: list[Path], folder: Path) -> None:
+    words = [word for model in models for word in ("--model", str(model))]
+    outputs = ["--json", str(folder / "results.json"), "--html", str(folder / "page.html")]
+    command = [sys.executable, "-m", "bench_depth", *words, "--data", "samples", *outputs]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _screen(folder: Path) -> None:
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    console.print(Text.from_ansi(render(load(folder / "results.json"), terminal=True)))
+    svg = console.export_svg(title="bench-depth", unique_id="screen")
+    # Rich names a font to be fetched from elsewhere; the viewer's own will do.
+    (HERE / "screen.svg").write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
+
+
+def _page(browser: Browser, folder: Path) -> None:
+    page = browser.open((folder / "page.html").as_uri(), PIXELS)
+    heading = "document.querySelector('%s')"
+    chart = "document.querySelectorAll('.chart')[%d]"
+    # Charts: the comparison; of the first model every run, then the bands.
+    for target, top, end in (
+        ("page.jpg", heading % "h1", chart % 0),
+        ("worst.jpg", f"({chart % 2}).previousElementSibling", heading % "figure:nth-child(3)"),
+    ):
+        y, height = page.evaluate(_CUT % (top, end))
+        _save(page, HERE / target, y, height)
+    page.close()
+
+
+def _save(page: Page, target: Path, y: float, height: float) -> None:
+    clip = {"x": 0, "y": max(y, 0), "width": PIXELS, "height": height, "scale": 1}
+    answer = page.call(
+        "Page.captureScreenshot",
+        format="jpeg",
+        quality=_QUALITY,
+        clip=clip,
+        captureBeyondViewport=True,
+    )
+    target.write_bytes(base64.b64decode(answer["data"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Public depth datasets -> the project's dataset folder (`rgb/NAME` + `depth/NAME.png`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from bench_depth.dataset import write_depth
+from bench_depth.errors import UserError
+from bench_depth.files import write_bytes
+from bench_depth.readers import find
+from bench_depth.readers.frame import SourceFrame
+from numpy.typing import NDArray
+
+JPEG_QUALITY = 95
+
+
+def convert(
+    source: str,
+    path: Path,
+    out: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    split: str | None = None,
+) -> int:
+    """Writes a source's pairs into a dataset folder.
+
+    Depth becomes uint16 millimetres: negative, NaN, infinite and above 65.535 m become 0 = unknown.
+    Pairs that `out` already holds whole are not read again, so that a conversion that was stopped
+    goes on where it was.
+
+    Args:
+        source: A key of `bench_depth.readers.SOURCES`.
+        path: The source's file or folder, as its reader describes it.
+        out: The dataset folder; made where missing. Not inside `path`.
+        progress: Called with (pairs done, pairs in all) before the first and after each pair.
+        split: A part of the source, where it has named parts; None takes all.
+
+    Returns:
+        How many pairs of this source `out` holds now.
+
+    Raises:
+        UserError: An unknown source or split, or a file that is missing, damaged or not in the
+            source's format; pairs before it are written and stay.
+    """
+    path, out = Path(path), Path(out)
+    frames = find(source, path, split)
+    if out.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"--out {out} lies inside the source {path}; choose another folder")
+    for done, frame in enumerate(frames):
+        if progress:
+            progress(done, len(frames))
+        _write(frame, out)
+    if progress:
+        progress(len(frames), len(frames))
+    return len(frames)
+
+
+def _write(frame: SourceFrame, out: Path) -> None:
+    """Writes one pair into the dataset folder `out`, unless it is there already."""
+    suffix = frame.photo.suffix.lower() if isinstance(frame.photo, Path) else ".jpg"
+    rgb_path = out / "rgb" / f"{frame.name}{suffix}"
+    depth_path = out / "depth" / f"{frame.name}.png"
+    if rgb_path.is_file() and depth_path.is_file():
+        return
+    rgb, depth = frame.read()
+    # A file is copied as it is: no second loss by JPEG.
+    photo = frame.photo.read_bytes() if isinstance(frame.photo, Path) else _jpeg(rgb)
+    write_bytes(rgb_path, photo)
+    write_depth(depth_path, depth)
+
+
+def _jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    ok, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    if not ok:
+        raise UserError(f"cannot encode a {rgb.shape[1]}x{rgb.shape[0]} photo as JPEG")
+    return data.tobytes()
