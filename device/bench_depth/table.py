@@ -10,7 +10,6 @@ from bench_depth.profiling import Profile
 from bench_depth.results import ModelRecord, Results, labels
 from bench_depth.wording import (
     KIND_HEADS,
-    OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
     board_name,
@@ -103,14 +102,13 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
 
 
 def _profile(profile: Profile, paint: Paint) -> list[str]:
-    lines, views = [], profile_views(profile)
-    for text, view in views:
+    lines = []
+    for text, view in profile_views(profile):
         header, *rows = _layout(KIND_HEADS, kind_rows(view), rule=False)
         lines += [*_labelled("ops", text), paint(header, _BOLD), *rows[:_MOST_KINDS]]
         if len(rows) > _MOST_KINDS:
             lines.append(f"and {len(rows) - _MOST_KINDS} more kinds")
-    # What XNNPACK runs is only in the last view told apart.
-    header, *rows = _layout(OP_HEADS, op_rows(views[-1][1], _MOST_OPS), rule=False)
+    header, *rows = _layout(*op_rows(profile, _MOST_OPS), rule=False)
     return [*lines, paint(header, _BOLD), *rows]
 
 
