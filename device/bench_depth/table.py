@@ -13,7 +13,6 @@ from bench_depth.wording import (
     BAND_HEADS,
     BAND_NOTE,
     KIND_HEADS,
-    OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
     band_rows,
@@ -110,14 +109,13 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
 
 
 def _profile(profile: Profile, paint: Paint) -> list[str]:
-    lines, views = [], profile_views(profile)
-    for text, view in views:
+    lines = []
+    for text, view in profile_views(profile):
         header, *rows = _layout(KIND_HEADS, kind_rows(view), rule=False)
         lines += [*_labelled("ops", text), paint(header, _BOLD), *rows[:_MOST_KINDS]]
         if len(rows) > _MOST_KINDS:
             lines.append(f"and {len(rows) - _MOST_KINDS} more kinds")
-    # What XNNPACK runs is only in the last view told apart.
-    header, *rows = _layout(OP_HEADS, op_rows(views[-1][1], _MOST_OPS), rule=False)
+    header, *rows = _layout(*op_rows(profile, _MOST_OPS), rule=False)
     return [*lines, paint(header, _BOLD), *rows]
 
 

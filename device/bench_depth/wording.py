@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Optional
 
@@ -12,8 +13,9 @@ from bench_depth.comparison import Comparison
 from bench_depth.profiling import Profile, by_kind, costliest
 from bench_depth.results import STAGES, Accuracy, Context, ModelRecord, Results, labels
 
+# Of the time, from which on what XNNPACK runs is worth telling apart without it.
+_MOST = 0.5
 KIND_HEADS = ("kind", "ops", "ms", "share")
-OP_HEADS = ("longest ops", "output", "ms", "+-", "share")
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
 BAND_HEADS = ("true m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
 BAND_NOTE = (
@@ -120,15 +122,23 @@ def kind_rows(profile: Profile) -> list[list[str]]:
     ]
 
 
-def op_rows(profile: Profile, count: int) -> list[list[str]]:
-    """One row under `OP_HEADS` for each of the ops that take longest."""
-    return [
+def op_rows(profile: Profile, count: int) -> tuple[list[str], list[list[str]]]:
+    """The ops that take longest: the headings, and one row each.
+
+    They are those of the file as run, unless XNNPACK runs most of it: then without that.
+    """
+    head = "longest ops"
+    spent = math.fsum(group.share for group in by_kind(profile) if group.kind == "XNNPACK")
+    if profile.plain is not None and spent > _MOST:
+        profile, head = profile.plain, "longest ops without XNNPACK"
+    rows = [
         [
             f"{op.index} {op.kind} {op.name}".rstrip(),
             *(op.shape, f"{op.ms:.3f}", f"{op.error_ms:.3f}", _percent(op.share)),
         ]
         for op in costliest(profile, count)
     ]
+    return [head, "output", "ms", "+-", "share"], rows
 
 
 def _sum_text(what: str, profile: Profile) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,17 @@ def test_json_into_a_file(tiny_tflite: Path, tmp_path: Path) -> None:
     assert run("--model", tiny_tflite, "--json", target, *QUICK).returncode == 0
     assert len(results.load(target).models) == 1
     assert [path.name for path in target.parent.iterdir()] == ["results.json"]
+
+
+def test_profile_adds_the_ops_to_the_table_and_the_file(tiny_tflite: Path, tmp_path: Path) -> None:
+    target = tmp_path / "results.json"
+    done = run("--model", tiny_tflite, "--profile", "0.1", "--json", target, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "tiny.tflite: its ops, 0.1 s" in done.stderr
+    assert re.search(r"^longest ops", done.stdout, re.MULTILINE)
+    profile = results.load(target).models[0].profile
+    assert profile is not None
+    assert len((profile.plain or profile).ops) == 3
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,17 @@ def test_with_xnnpack_the_table_tells_the_ops_without_it(measured: Results) -> N
     text = " ".join(render(with_profile(measured, found)).split())
     assert "XNNPACK runs 3 of 3 ops: 4.00 ms" in text
     assert "3 ops without XNNPACK: 8.00 ms" in text
-    assert "longest ops output ms +- share 1 ADD sum" in text
+    assert "longest ops without XNNPACK output ms +- share 1 ADD sum" in text
     page = render_page(with_profile(measured, found), {})
     assert page.index("XNNPACK runs 3 of 3 ops") < page.index("3 ops without XNNPACK")
+
+
+def test_where_xnnpack_takes_little_the_longest_ops_are_those_as_run(measured: Results) -> None:
+    ops = [*OPS, Op(3, "XNNPACK", "depth", "1x480x640x1")]
+    run = average("calls", ops, np.array([[1e6, 2e6, 3e6, 4e6]]), [1e7], [1e7])
+    found = dataclasses.replace(run, delegated=1, plain=profile_of([1.0, 5.0, 2.0]))
+    text = " ".join(render(with_profile(measured, found)).split())
+    assert "longest ops output ms +- share 3 XNNPACK depth" in text
 
 
 def test_the_page_draws_kinds_as_bars_and_escapes_names(measured: Results) -> None:

@@ -17,7 +17,6 @@ from bench_depth.wording import (
     BAND_HEADS,
     BAND_NOTE,
     KIND_HEADS,
-    OP_HEADS,
     STAGE_HEADS,
     accuracy_notes,
     band_rows,
@@ -131,11 +130,10 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
 
 
 def _profile(profile: Profile) -> str:
-    parts, views = ["<h3>Where the time goes</h3>\n"], profile_views(profile)
-    for text, view in views:
+    parts = ["<h3>Where the time goes</h3>\n"]
+    for text, view in profile_views(profile):
         parts.append(f'<p class="soft">{escape(text)}</p>\n{_kinds(view)}')
-    # What XNNPACK runs is only in the last view told apart.
-    return "".join([*parts, _table(OP_HEADS, op_rows(views[-1][1], _MOST_OPS))])
+    return "".join([*parts, _table(*op_rows(profile, _MOST_OPS))])
 
 
 def _kinds(profile: Profile) -> str:
