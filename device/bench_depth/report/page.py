@@ -8,6 +8,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from bench_depth.bands import Band
 from bench_depth.files import write_bytes
 from bench_depth.report import charts
 from bench_depth.report.pictures import Picture
@@ -116,14 +117,15 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         long = record.sustained
         text = f"Sustained: {100 * (long.slowdown - 1):+.1f} % from the first minute to the last"
         parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
-    parts += [_bands(record, results), _worst(pictures)]
+    # Where measuring was interrupted there may be pictures of a part of the images.
+    if record.accuracy is not None:
+        parts += [_bands(record.accuracy.bands, results), _worst(pictures)]
     return "".join(parts)
 
 
-def _bands(record: ModelRecord, results: Results) -> str:
-    if record.accuracy is None or not record.accuracy.bands:
+def _bands(bands: Sequence[Band], results: Results) -> str:
+    if not bands:
         return ""
-    bands = record.accuracy.bands
     all_bands = itertools.chain(*(r.accuracy.bands for r in results.models if r.accuracy))
     chart = charts.distances(bands, max(band.rmse for band in all_bands))
     return (
