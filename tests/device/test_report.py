@@ -88,6 +88,12 @@ def test_a_measurement_that_was_interrupted_has_a_page_too(measured: Results) ->
     assert "invoke" in Page(render(dataclasses.replace(measured, models=[bare]), {})).text
 
 
+def test_no_picture_is_shown_of_accuracy_that_was_interrupted(measured: Results) -> None:
+    picture = Picture("a", DepthMetrics(*[0.5] * 7), "data:image/jpeg;base64,AA==")
+    bare = dataclasses.replace(measured.models[0], accuracy=None)
+    assert Page(render(dataclasses.replace(measured, models=[bare]), {0: [picture]})).loads == []
+
+
 def test_the_slowest_run_is_among_the_dots_however_many_there_are() -> None:
     times = [10_000_000] * 50_000
     times[31_234] = 90_000_000

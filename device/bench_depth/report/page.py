@@ -8,6 +8,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from bench_depth.bands import Band
 from bench_depth.files import write_bytes
 from bench_depth.profiling import Profile, by_kind
 from bench_depth.report import charts
@@ -125,7 +126,9 @@ def _model(name: str, record: ModelRecord, results: Results, pictures: Sequence[
         parts.append(f"<h3>{escape(text)}</h3>\n{_box(charts.curve(long), 'chart')}")
     if record.profile is not None:
         parts.append(_profile(record.profile))
-    parts += [_bands(record, results), _worst(pictures)]
+    # Where measuring was interrupted there may be pictures of a part of the images.
+    if record.accuracy is not None:
+        parts += [_bands(record.accuracy.bands, results), _worst(pictures)]
     return "".join(parts)
 
 
@@ -148,10 +151,9 @@ def _kinds(profile: Profile) -> str:
     return _box(f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>")
 
 
-def _bands(record: ModelRecord, results: Results) -> str:
-    if record.accuracy is None or not record.accuracy.bands:
+def _bands(bands: Sequence[Band], results: Results) -> str:
+    if not bands:
         return ""
-    bands = record.accuracy.bands
     all_bands = itertools.chain(*(r.accuracy.bands for r in results.models if r.accuracy))
     chart = charts.distances(bands, max(band.rmse for band in all_bands))
     return (
