@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ghostdepth_train.losses import gradient_loss
-from ghostdepth_train.network import resize
 from ghostdepth_train.teachers.labels import Labels
 
 # The share of the largest residuals that the trimmed loss leaves out, the weight and the scales
@@ -38,9 +37,8 @@ def align_to(labels: Labels, depth: Tensor) -> Labels:
         return labels
     known = depth > 0
     truth = torch.where(known, 1 / torch.where(known, depth, 1.0), 0.0).double()
-    size = (depth.shape[-2], depth.shape[-1])
-    x = resize(labels.values, *size).double()
-    w = resize(labels.weight, *size).double() * known
+    shown = labels.resized(depth.shape[-2], depth.shape[-1])
+    x, w = shown.values.double(), shown.weight.double() * known
 
     def mean(value: Tensor) -> Tensor:
         return (w * value).sum((1, 2, 3), keepdim=True) / total
@@ -76,9 +74,10 @@ def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
     Returns:
         A scalar; an image without a confident pixel counts as 0.
     """
-    size = (log_prediction.shape[-2], log_prediction.shape[-1])
-    relative = labels.values if labels.quantity == "relative-inverse" else (-labels.values).exp()
-    target, mask = resize(relative, *size), resize(labels.weight, *size) > 0.5
+    labels = labels.resized(log_prediction.shape[-2], log_prediction.shape[-1])
+    relative = labels.quantity == "relative-inverse"
+    target = labels.values if relative else (-labels.values).exp()
+    mask = labels.weight > 0.5
     difference = _normalised((-log_prediction).exp(), mask) - _normalised(target, mask)
     residual = difference.abs().masked_fill(~mask, torch.inf).flatten(1).sort(1).values
     count = mask.flatten(1).sum(1, keepdim=True)
