@@ -70,7 +70,7 @@ def _open(teacher: Teacher, out: Path) -> None:
             raise UserError(
                 f"{out} holds labels of {whose}, not of {teacher.identity}; choose another --out"
             )
-    elif any(out.glob("*.png")):
+    elif any(out.glob("[!.]*.png")):
         raise UserError(f"{out} holds labels, and no {RECORD} says whose; choose another --out")
     write_json(record, {"teacher": teacher.identity})
 

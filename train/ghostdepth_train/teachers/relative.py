@@ -17,6 +17,8 @@ from ghostdepth_train.teachers.labels import Labels
 # The share of the largest residuals that the trimmed loss leaves out, the weight and the scales
 # of the gradient term: the paper's.
 TRIM, GRADIENT, SCALES = 0.2, 0.5, 4
+# 1/m: a prediction that varies less is not blown up, as its gradient would be; rooms vary by 0.1.
+FLAT = 1e-3
 
 
 def align_to(labels: Labels, depth: Tensor) -> Labels:
@@ -78,7 +80,8 @@ def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
     relative = labels.quantity == "relative-inverse"
     target = labels.values if relative else (-labels.values).exp()
     mask = labels.weight > 0.5
-    difference = _normalised((-log_prediction).exp(), mask) - _normalised(target, mask)
+    prediction = (-log_prediction).exp()
+    difference = _normalised(prediction, mask, FLAT) - _normalised(target, mask, 1e-12)
     residual = difference.abs().masked_fill(~mask, torch.inf).flatten(1).sort(1).values
     count = mask.flatten(1).sum(1, keepdim=True)
     kept = torch.arange(residual.shape[1], device=residual.device) < (1 - TRIM) * count
@@ -86,11 +89,11 @@ def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
     return trimmed.mean() + GRADIENT * gradient_loss(difference, mask, SCALES)
 
 
-def _normalised(inverse: Tensor, mask: Tensor) -> Tensor:
-    """Without its median, over its mean absolute deviation from it, per image."""
+def _normalised(inverse: Tensor, mask: Tensor, least: float) -> Tensor:
+    """Without its median, over its mean absolute deviation from it or `least`, per image."""
     values = inverse.flatten(1)
     inside = mask.flatten(1)
     median = values.masked_fill(~inside, torch.nan).nanmedian(1, keepdim=True).values
     moved = torch.where(inside, values - median.nan_to_num(), 0.0)
     deviation = moved.abs().sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp_min(1)
-    return (moved / deviation.clamp_min(1e-6)).view_as(inverse)
+    return (moved / deviation.clamp_min(least)).view_as(inverse)
