@@ -225,6 +225,12 @@ def test_what_gives_no_depth_is_refused_in_a_line(
     assert str(folder) in str(error.value)
 
 
+def test_a_folder_of_transformers_is_known_without_its_prefix(tmp_path: Path) -> None:
+    folder = depth_anything(tmp_path)
+    with pytest.raises(UserError, match=f"say transformers:{folder}"):
+        load_teacher(str(folder))
+
+
 def test_a_name_that_cannot_be_fetched_says_download_it_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -25,6 +25,7 @@ QUANTITIES: dict[str, Quantity] = {
     "tipsv2_dpt": "metric",
     "zoedepth": "metric",
 }
+PREPROCESSOR = "preprocessor_config.json"
 # A DPT's first fusion layer has no residual to refine: published files lack these weights.
 _NEVER_USED = "neck.fusion_stage.layers.0.residual_layer1."
 
@@ -152,7 +153,7 @@ def _processor(name: str) -> Callable[[Tensor], Tensor]:
             settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
         return lambda rgb: _plainly(rgb, settings, name)
     except OSError as error:
-        raise UserError(f"{name} has no preprocessor_config.json; fetch it whole") from error
+        raise UserError(f"{name} has no {PREPROCESSOR}; fetch it whole") from error
 
     def prepare(rgb: Tensor) -> Tensor:
         # ZoeDepth's padding would have to be cut off again; without it the map shows the photo.
@@ -170,7 +171,7 @@ def _processor(name: str) -> Callable[[Tensor], Tensor]:
 def _plainly(rgb: Tensor, settings: dict[str, Any], name: str) -> Tensor:
     size = settings.get("size")
     if not isinstance(size, dict) or not {"height", "width"} <= size.keys():
-        raise UserError(f"{name}: its preprocessor_config.json gives no size of height and width")
+        raise UserError(f"{name}: its {PREPROCESSOR} gives no size of height and width")
     x = F.interpolate(rgb.float(), (size["height"], size["width"]), mode="bilinear", antialias=True)
     x = x * float(settings.get("rescale_factor", 1 / 255))
     if settings.get("do_normalize", False):

@@ -10,7 +10,7 @@ from bench_depth.errors import UserError
 
 from ghostdepth_train.teachers.ensemble import Ensemble
 from ghostdepth_train.teachers.file import SUFFIXES, FileTeacher
-from ghostdepth_train.teachers.hub import HubTeacher
+from ghostdepth_train.teachers.hub import PREPROCESSOR, HubTeacher
 from ghostdepth_train.teachers.own import OwnTeacher
 from ghostdepth_train.teachers.teacher import Teacher
 
@@ -44,6 +44,8 @@ def _load_one(spec: str, device: torch.device) -> Teacher:
     if spec.startswith(HUB):
         return HubTeacher(spec.removeprefix(HUB), device)
     if Path(spec).is_dir():
+        if (Path(spec) / PREPROCESSOR).is_file():
+            raise UserError(f"{spec} is a folder of the transformers library; say {HUB}{spec}")
         return OwnTeacher(Path(spec), device)
     if Path(spec).suffix in SUFFIXES:
         return FileTeacher(Path(spec))
