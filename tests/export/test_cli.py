@@ -37,6 +37,8 @@ def empty_dataset(folder: Path) -> Path:
         (["export", "--checkpoint", "NONE", "--out", "OUT"], "is not a checkpoint folder"),
         (["export", "--checkpoint", "NONE", "--out", "OUT", "--camera", "big"], "not a size"),
         (["demo", "--checkpoint", "NONE", "--samples", "DATA"], "is empty"),
+        (["label", "--teacher", "NONE", "--photos", "DATA", "--out", "OUT"], "has no photo"),
+        (["label", "--teacher", "NONE", "--photos", "PHOTOS", "--out", "OUT"], "unknown teacher"),
         (["convert", "sun", "NONE", "--out", "OUT"], "sun"),
     ],
 )
@@ -47,7 +49,10 @@ def test_one_line_and_a_non_zero_exit(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    photos = empty_dataset(tmp_path / "photos")
+    (photos / "rgb" / "a.jpg").touch()
     places = {
+        "PHOTOS": photos,
         "DATA": empty_dataset(tmp_path / "data"),
         "NONE": tmp_path / "x",
         "OUT": tmp_path / "o",

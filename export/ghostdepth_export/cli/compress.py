@@ -53,3 +53,34 @@ def compress(
         )
         result = run_recipe(checkpoint, steps, work)
     print(result)
+
+
+@app.command()
+def label(
+    teacher: Annotated[
+        list[str],
+        typer.Option(
+            help="Checkpoint folder, .onnx or .tflite file, or transformers:NAME_OR_FOLDER. "
+            "Several give their mean."
+        ),
+    ],
+    photos: Annotated[Path, typer.Option(help="Photos without depth: DIR/rgb.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the labels go.", show_default="PHOTOS/pseudo_depth")
+    ] = None,
+) -> None:
+    """Label photos with a teacher's depth, to distil from. Killed, it goes on where it was."""
+    import torch
+    from ghostdepth_train.label import label_photos
+    from ghostdepth_train.photos import LABELS, list_photos
+    from ghostdepth_train.teachers import load_teacher
+
+    out = photos / LABELS if out is None else out
+    found = list_photos(photos, out)
+    loaded = load_teacher(teacher, "cuda" if torch.cuda.is_available() else "cpu")
+    with progress("{task.completed} of {task.total}") as bar:
+        task = bar.add_task("labelling", total=len(found))
+        written = label_photos(
+            loaded, found, out, lambda done, total: bar.update(task, completed=done)
+        )
+    print(f"{out}: {written} new labels, {len(found)} in all")

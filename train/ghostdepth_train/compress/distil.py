@@ -23,6 +23,7 @@ import pydantic
 from bench_depth.errors import UserError
 from torch import Tensor, nn
 
+from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.distil_losses import (
     affinity_loss,
@@ -105,7 +106,8 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     Raises:
         UserError: A teacher cannot be loaded or has no such features, or photos are missing.
     """
-    teacher = load_teacher(config.teachers) if config.teachers else None
+    device = distributed.start()[2]
+    teacher = load_teacher(config.teachers, device) if config.teachers else None
     if (config.feature or config.affinity) and not (teacher and teacher.channels):
         raise UserError(
             "feature and affinity distillation need a teacher that shows its features: "

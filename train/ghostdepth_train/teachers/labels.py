@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ghostdepth_train.network import resize
 
 Quantity = Literal["metric", "relative-inverse"]
 
@@ -39,6 +42,20 @@ class Labels:
     def weight(self) -> Tensor:
         """Nx1xhxw float32: the confidence, 1 where none was given."""
         return torch.ones_like(self.values) if self.confidence is None else self.confidence
+
+    def resized(self, height: int, width: int) -> Labels:
+        """The labels at another size, bilinear; pixels count by their confidence.
+
+        Args:
+            height: Of the result.
+            width: Of the result.
+        """
+        if self.confidence is None:
+            return dataclasses.replace(self, values=resize(self.values, height, width))
+        confidence = resize(self.confidence, height, width)
+        total = resize(self.values * self.confidence, height, width)
+        values = total / confidence.clamp_min(1e-6)
+        return dataclasses.replace(self, values=values, confidence=confidence)
 
 
 def metric_labels(metres: Tensor, features: tuple[Tensor, ...] = ()) -> Labels:

@@ -8,6 +8,10 @@ from pathlib import Path
 import torch
 from bench_depth.errors import UserError
 
+from ghostdepth_train.teachers.ensemble import Ensemble
+from ghostdepth_train.teachers.file import SUFFIXES, FileTeacher
+from ghostdepth_train.teachers.hub import PREPROCESSOR, HubTeacher
+from ghostdepth_train.teachers.own import OwnTeacher
 from ghostdepth_train.teachers.teacher import Teacher
 
 HUB = "transformers:"
@@ -28,15 +32,23 @@ def load_teacher(spec: str | Sequence[str], device: torch.device | str = "cpu") 
     specs = [spec] if isinstance(spec, str) else list(spec)
     if not specs:
         raise UserError("no teacher was named; give a checkpoint folder")
-    teachers = [_load_one(one, torch.device(device)) for one in specs]
-    return teachers[0]
+    # Building a network draws random numbers, which must not change what the caller draws.
+    with torch.random.fork_rng(devices=[]):
+        teachers = [_load_one(one, torch.device(device)) for one in specs]
+    if len(teachers) == 1:
+        return teachers[0]
+    return Ensemble(teachers)
 
 
 def _load_one(spec: str, device: torch.device) -> Teacher:
-    from ghostdepth_train.teachers.own import OwnTeacher
-
+    if spec.startswith(HUB):
+        return HubTeacher(spec.removeprefix(HUB), device)
     if Path(spec).is_dir():
+        if (Path(spec) / PREPROCESSOR).is_file():
+            raise UserError(f"{spec} is a folder of the transformers library; say {HUB}{spec}")
         return OwnTeacher(Path(spec), device)
+    if Path(spec).suffix in SUFFIXES:
+        return FileTeacher(Path(spec))
     raise UserError(
         f"unknown teacher {spec!r}: neither a checkpoint folder, nor a .onnx or .tflite file, "
         f"nor {HUB}NAME_OR_FOLDER"

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from ghostdepth_train.losses import gradient_loss
-from ghostdepth_train.network import resize
 from ghostdepth_train.teachers.labels import Labels
 
 # The share of the largest residuals that the trimmed loss leaves out, the weight and the scales
 # of the gradient term: the paper's.
 TRIM, GRADIENT, SCALES = 0.2, 0.5, 4
+# 1/m: a prediction that varies less is not blown up, as its gradient would be; rooms vary by 0.1.
+FLAT = 1e-3
 
 
 def align_to(labels: Labels, depth: Tensor) -> Labels:
@@ -38,9 +39,8 @@ def align_to(labels: Labels, depth: Tensor) -> Labels:
         return labels
     known = depth > 0
     truth = torch.where(known, 1 / torch.where(known, depth, 1.0), 0.0).double()
-    size = (depth.shape[-2], depth.shape[-1])
-    x = resize(labels.values, *size).double()
-    w = resize(labels.weight, *size).double() * known
+    shown = labels.resized(depth.shape[-2], depth.shape[-1])
+    x, w = shown.values.double(), shown.weight.double() * known
 
     def mean(value: Tensor) -> Tensor:
         return (w * value).sum((1, 2, 3), keepdim=True) / total
@@ -76,10 +76,12 @@ def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
     Returns:
         A scalar; an image without a confident pixel counts as 0.
     """
-    size = (log_prediction.shape[-2], log_prediction.shape[-1])
-    relative = labels.values if labels.quantity == "relative-inverse" else (-labels.values).exp()
-    target, mask = resize(relative, *size), resize(labels.weight, *size) > 0.5
-    difference = _normalised((-log_prediction).exp(), mask) - _normalised(target, mask)
+    labels = labels.resized(log_prediction.shape[-2], log_prediction.shape[-1])
+    relative = labels.quantity == "relative-inverse"
+    target = labels.values if relative else (-labels.values).exp()
+    mask = labels.weight > 0.5
+    prediction = (-log_prediction).exp()
+    difference = _normalised(prediction, mask, FLAT) - _normalised(target, mask, 1e-12)
     residual = difference.abs().masked_fill(~mask, torch.inf).flatten(1).sort(1).values
     count = mask.flatten(1).sum(1, keepdim=True)
     kept = torch.arange(residual.shape[1], device=residual.device) < (1 - TRIM) * count
@@ -87,11 +89,11 @@ def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
     return trimmed.mean() + GRADIENT * gradient_loss(difference, mask, SCALES)
 
 
-def _normalised(inverse: Tensor, mask: Tensor) -> Tensor:
-    """Without its median, over its mean absolute deviation from it, per image."""
+def _normalised(inverse: Tensor, mask: Tensor, least: float) -> Tensor:
+    """Without its median, over its mean absolute deviation from it or `least`, per image."""
     values = inverse.flatten(1)
     inside = mask.flatten(1)
     median = values.masked_fill(~inside, torch.nan).nanmedian(1, keepdim=True).values
     moved = torch.where(inside, values - median.nan_to_num(), 0.0)
     deviation = moved.abs().sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp_min(1)
-    return (moved / deviation.clamp_min(1e-6)).view_as(inverse)
+    return (moved / deviation.clamp_min(least)).view_as(inverse)
