@@ -93,7 +93,7 @@ def test_a_sparse_checkpoint_is_small_and_loads_the_same(
     size = (tmp_path / "model.safetensors").stat().st_size
     dense = (tmp_path / "dense" / "model.safetensors").stat().st_size
     saved = number * (2 if half else 4) - values - bitmap
-    assert dense - size == pytest.approx(saved, rel=0.05)  # the header grows a little
+    assert dense - size == pytest.approx(saved, rel=0.1)  # the header grows a little
 
 
 def test_stored_bytes_is_the_size_of_the_file(tmp_path: Path, pruned: DepthNet) -> None:
