@@ -1,5 +1,6 @@
 """The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json` (+ `ranges.json`).
 
+Weights that are mostly zero are packed (see `sparse.py`).
 What is needed to go on training lies beside them in `training.safetensors` (see `trainer.py`).
 """
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from ghostdepth_train.config import NetworkConfig, parse_config
 from ghostdepth_train.network import DepthNet
+from ghostdepth_train.sparse import pack, unpack
 
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 RANGES = "ranges.json"
@@ -81,7 +83,7 @@ def save_checkpoint(
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         weights = {k: v.half() if v.ndim > 1 else v for k, v in weights.items()}
-    write_tensors(folder / WEIGHTS, weights)
+    write_tensors(folder / WEIGHTS, *pack(weights))
     write_json(
         folder / CONFIG,
         {
@@ -112,7 +114,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise UserError(f"{folder / CONFIG} is not a {SCHEMA} file")
     config = parse_config(NetworkConfig, value.get("network"), str(folder / CONFIG))
-    weights, _ = read_tensors(folder / WEIGHTS)
+    weights = unpack(*read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     network = DepthNet(config)
     load_weights(network, weights, folder / WEIGHTS)
     metrics = read_json(folder / METRICS) if (folder / METRICS).is_file() else {}

@@ -12,7 +12,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,6 +103,7 @@ class Trainer:
     Attributes:
         network: What is trained, averaged, evaluated and saved.
         beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
+        first_step: Steps before it are left out, as if they had been taken already.
 
     Raises:
         UserError: The run's folder holds another run, or its state cannot be read.
@@ -133,6 +134,7 @@ class Trainer:
         self.loader = training_loader(dataset, self.sampler, options.workers)
         self.normalise = normaliser(config.network)
         self.epoch = 0
+        self.first_step = 0
         self.history: list[dict[str, float]] = []
         self._open()
 
@@ -189,6 +191,8 @@ class Trainer:
         started, losses = time.perf_counter(), []
         for index, (rgb, depth) in enumerate(batches(self.loader)):
             step = self.epoch * steps + index
+            if step < self.first_step:
+                continue
             rate = learning_rate(step, steps, self.config)
             loss = float(self.step(model, rgb, depth, rate))
             if not math.isfinite(loss):
@@ -247,7 +251,7 @@ class Trainer:
                 if row["si_rmse"] < best:
                     self._save(self.options.out / "best", row)
         self.history.append(row)
-        write_bytes(self.options.out / "log.csv", _csv(self.history))
+        write_bytes(self.options.out / "log.csv", csv_bytes(self.history))
         for key, value in row.items():
             board.add_scalar(key, value, self.epoch + 1)
         with self.ema.applied(self.network):
@@ -327,7 +331,8 @@ class Trainer:
             board.close()
 
 
-def _csv(rows: list[dict[str, float]]) -> bytes:
+def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as a CSV file whose columns are all their keys."""
     fields = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
