@@ -37,6 +37,8 @@ class BlockConfig(Config):
         out: Channels after the second (projecting) ghost module.
         stride: 1 or 2.
         se: Channels inside the squeeze-and-excite gate; 0 = no gate.
+        conv_shortcut: The shortcut is a convolution though nothing changes size: a pruned block
+            may come to that. Elsewhere the sizes decide.
     """
 
     kernel: Literal[3, 5]
@@ -44,6 +46,8 @@ class BlockConfig(Config):
     out: int = pydantic.Field(gt=0)
     stride: Literal[1, 2] = 1
     se: int = pydantic.Field(default=0, ge=0)
+    # Left out of files where it is false: a config that was never pruned reads as it always did.
+    conv_shortcut: bool = pydantic.Field(default=False, exclude_if=lambda value: not value)
 
 
 # GhostNet (Han et al. 2020), table 1: kernel, expansion, out, SE?, stride; one row a stage.

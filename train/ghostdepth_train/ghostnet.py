@@ -94,7 +94,7 @@ class GhostBottleneck(nn.Module):
         self.ghost2 = GhostModule(mid, out, relu=False)
         self.shortcut = (
             nn.Identity()
-            if inp == out and stride == 1
+            if inp == out and stride == 1 and not config.conv_shortcut
             else nn.Sequential(
                 conv(inp, inp, kernel, stride, inp, padding),
                 nn.BatchNorm2d(inp),
