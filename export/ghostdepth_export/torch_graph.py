@@ -89,6 +89,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
     _fold_batch_norms(result)
     _absorb_pads(result)
     _fold_input_scale(result)
+    _fold_input_shift(result)
     graph.eliminate_dead_code()
     return result
 
@@ -196,6 +197,61 @@ def _fold_input_scale(traced: TorchGraph) -> None:
         add.args = (mul.args[0], traced.add_constant(quotient, f"{conv.name}_shift"))
         folded = (kernel.double() * scale.double()).float()
         conv.args = (add, traced.add_constant(folded, f"{conv.name}_scaled"), *rest)
+
+
+def _fold_input_shift(traced: TorchGraph) -> None:
+    """conv(x + shift), padded with 0 -> conv(x, padded with -shift) + another bias.
+
+    The addition would touch the whole picture, and in int8 round it once more; the padding is a
+    row or a column at some of the edges.
+    """
+    for conv in traced.calls(aten.conv2d.default):
+        add = _node(conv.args[0])
+        if add.target != aten.add.Tensor or len(add.users) != 1:
+            continue
+        x, shift_node = add.args[:2]
+        shift = traced.constants.get(shift_node)  # type: ignore[arg-type]
+        _, weight, bias, stride, padding, *rest = _conv_args(conv)
+        kernel = traced.constants[_node(weight)]
+        if not isinstance(x, Node) or not _per_channel(shift, kernel):
+            continue
+        assert shift is not None
+        own = 0 if bias is None else traced.constants[_node(bias)].double()
+        moved = own + (kernel.double() * shift.double()).sum((1, 2, 3))
+        bias = traced.add_constant(moved.float(), f"{conv.name}_shifted_bias")
+        with traced.graph.inserting_before(conv):
+            for dim, sides in ((2, _sides(padding)[:2]), (3, _sides(padding)[2:])):
+                x = _edge(traced, x, dim, sides, -shift, conv.name)
+        conv.args = (x, weight, bias, stride, (0, 0), *rest)
+
+
+def _edge(
+    traced: TorchGraph, x: Node, dim: int, sides: tuple[int, int], value: Tensor, name: str
+) -> Node:
+    """Rows (2) or columns (3) of a value per channel before and behind `x`."""
+    if not any(sides):
+        return x
+    n, height, width, c = traced.input_shape
+    shape = [n, c, height, width] if x is traced.input else list(x.meta["val"].shape)
+
+    def edge(count: int, where: str) -> list[Node]:
+        size = [count if d == dim else shape[d] for d in (2, 3)]
+        constant = value.expand(1, -1, *size).contiguous()
+        return [traced.add_constant(constant, f"{name}_{where}")] if count else []
+
+    before, behind = ("top", "bottom") if dim == 2 else ("left", "right")
+    parts = [*edge(sides[0], before), x, *edge(sides[1], behind)]
+    joined = traced.graph.call_function(aten.cat.default, (parts, dim))
+    joined.meta["val"] = torch.empty([*shape[:dim], shape[dim] + sum(sides), *shape[dim + 1 :]])
+    return joined
+
+
+def _sides(padding: Any) -> tuple[int, int, int, int]:
+    """Zeros at the top, bottom, left and right."""
+    if len(padding) == 4:
+        return tuple(padding)
+    rows, columns = padding
+    return rows, rows, columns, columns
 
 
 def _per_channel(value: Tensor | None, kernel: Tensor) -> bool:
