@@ -16,8 +16,8 @@ from ghostdepth_export.lowering import lower
 from ghostdepth_export.quiet import native_quiet
 from ghostdepth_export.tensorflow_quietly import tf
 from ghostdepth_export.tflite import convert
-from ghostdepth_export.torch_graph import trace
 from ghostdepth_train.ghostnet import GhostModule, SameConv2d, SqueezeExcite
+from ghostdepth_train.torch_graph import trace
 from torch import nn
 from torch.nn import functional as F
 

@@ -1,13 +1,15 @@
 """A torch module as a flat graph of aten ops, simplified for a runtime that only infers.
 
 The passes change the graph's meaning in one way only: a convolution's `padding` may become four
-numbers (top, bottom, left, right) where torch knows two.
+numbers (top, bottom, left, right) where torch knows two. Export lowers this graph, and
+quantisation-aware training runs it, so that both quantise the same tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +17,9 @@ from torch import Tensor, nn
 from torch.fx import Graph, Node
 
 aten = torch.ops.aten
+
+# A weight as it is now: it follows the module's parameters, with their gradients.
+Constant = Callable[[], Tensor]
 
 TO_NCHW = [0, 3, 1, 2]
 TO_NHWC = [0, 2, 3, 1]
@@ -26,13 +31,13 @@ class TorchGraph:
 
     Attributes:
         graph: Call-function nodes with overloads of `torch.ops.aten` as targets; logically NCHW.
-        constants: The values of the placeholders that are weights, in torch's layouts.
+        constants: Gives the placeholders that are weights, in torch's layouts.
         input: The placeholder that is the picture (or the encoded depth).
         input_shape: NxHxWxC, as stored: every activation is stored channels last.
     """
 
     graph: Graph
-    constants: dict[Node, Tensor]
+    constants: dict[Node, Constant]
     input: Node
     input_shape: tuple[int, int, int, int]
 
@@ -47,7 +52,11 @@ class TorchGraph:
         """The calls of one aten op, in order; the graph may be changed meanwhile."""
         yield from list(self.graph.find_nodes(op="call_function", target=target))
 
-    def add_constant(self, value: Tensor, name: str) -> Node:
+    def value(self, node: Any) -> Tensor:
+        """What a constant is now, in float64."""
+        return self.constants[_node(node)]().double()
+
+    def add_constant(self, value: Constant, name: str) -> Node:
         """A new placeholder that holds `value`."""
         with self.graph.inserting_before(self.input):
             node = self.graph.placeholder(name)
@@ -69,24 +78,26 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
     graph = program.graph
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    names |= signature.inputs_to_lifted_tensor_constants
-    values = {**program.constants, **program.state_dict}
-    constants: dict[Node, Tensor] = {}
+    lifted = signature.inputs_to_lifted_tensor_constants
+    constants: dict[Node, Constant] = {}
     inputs = []
     for node in graph.find_nodes(op="placeholder"):
         if node.name in names:
-            value = values[names[node.name]]
-            assert isinstance(value, Tensor)
-            constants[node] = value.detach()
+            # Looked up anew each time: moving a module to a device replaces its buffers.
+            constants[node] = partial(_look_up, module, names[node.name])
+        elif node.name in lifted:
+            constants[node] = partial(program.constants.__getitem__, lifted[node.name])
         else:
             inputs.append(node)
     (picture,) = inputs
     n, *rest = input_shape
     result = TorchGraph(graph, constants, picture, (n, rest[1], rest[2], rest[0]))
     _drop_no_ops(result)
+    _name_by_module(result)
     if _strip_layout(result):
         result.input_shape = (n, rest[0], rest[1], rest[2])
     _fold_batch_norms(result)
+    _fold_bias_additions(result)
     _absorb_pads(result)
     _fold_input_scale(result)
     _fold_input_shift(result)
@@ -122,39 +133,84 @@ def _drop_no_ops(traced: TorchGraph) -> None:
             traced.graph.erase_node(node)
 
 
+def _look_up(module: nn.Module, name: str) -> Tensor:
+    path, _, leaf = name.rpartition(".")
+    value = getattr(module.get_submodule(path), leaf)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def _name_by_module(traced: TorchGraph) -> None:
+    """Gives each call a name that does not depend on what stands before it in the graph."""
+    seen: dict[str, int] = {}
+    for node in traced.graph.nodes:
+        if node.op != "call_function":
+            continue
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        path = str(stack[-1][0]) if stack else ""
+        base = f"{path}:{getattr(node.target, '__name__', node.target)}".partition(".default")[0]
+        seen[base] = seen.get(base, 0) + 1
+        node.meta["place"] = base if seen[base] == 1 else f"{base}:{seen[base]}"
+
+
 def _fold_batch_norms(traced: TorchGraph) -> None:
     """Folds each batch norm into the convolution before it, where that has no other user."""
     for norm in traced.calls(aten.batch_norm.default):
         conv = _node(norm.args[0])
         if conv.target != aten.conv2d.default or len(conv.users) != 1:
             continue
-        gain, shift = batch_norm_affine(traced, norm)
         _, weight, bias, *rest = _conv_args(conv)
-        kernel = traced.constants[_node(weight)].double() * gain.view(-1, 1, 1, 1)
-        if bias is not None:
-            shift = shift + gain * traced.constants[_node(bias)].double()
         conv.args = (
             conv.args[0],
-            traced.add_constant(kernel.float(), f"{conv.name}_weight"),
-            traced.add_constant(shift.float(), f"{conv.name}_bias"),
+            traced.add_constant(partial(_scaled, traced, weight, norm.args), f"{conv.name}_weight"),
+            traced.add_constant(partial(_shifted, traced, bias, norm.args), f"{conv.name}_bias"),
             *rest,
         )
         norm.replace_all_uses_with(conv)
         traced.graph.erase_node(norm)
 
 
-def batch_norm_affine(traced: TorchGraph, norm: Node) -> tuple[Tensor, Tensor]:
-    """A batch norm's gain and shift per channel, in eval mode, float64."""
-    parts = [None if a is None else traced.constants[_node(a)].double() for a in norm.args[1:5]]
-    weight, bias, mean, variance = parts
+def _scaled(traced: TorchGraph, weight: Node, norm: tuple[Any, ...]) -> Tensor:
+    gain, _ = batch_norm_affine(traced, norm)
+    return (traced.value(weight) * gain.view(-1, 1, 1, 1)).float()
+
+
+def _shifted(traced: TorchGraph, bias: Node | None, norm: tuple[Any, ...]) -> Tensor:
+    gain, shift = batch_norm_affine(traced, norm)
+    return (shift if bias is None else shift + gain * traced.value(bias)).float()
+
+
+def batch_norm_affine(traced: TorchGraph, norm: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    """A batch norm's gain and shift per channel, in eval mode, float64; `norm` is its arguments."""
+    weight, bias, mean, variance = (None if a is None else traced.value(a) for a in norm[1:5])
     assert mean is not None and variance is not None
-    epsilon = norm.args[7]
-    assert isinstance(epsilon, float)
+    epsilon = norm[7]
     gain = (variance + epsilon).rsqrt()
     if weight is not None:
         gain = gain * weight
     shift = -mean * gain
     return gain, shift if bias is None else shift + bias
+
+
+def _fold_bias_additions(traced: TorchGraph) -> None:
+    """conv(x) + number -> conv(x) with another bias, as the converters do."""
+    for add in traced.calls(aten.add.Tensor):
+        conv, number = add.args[:2]
+        if not isinstance(conv, Node) or not isinstance(number, (int, float)):
+            continue
+        if conv.target != aten.conv2d.default or len(conv.users) != 1:
+            continue
+        x, weight, bias, *rest = _conv_args(conv)
+        if bias is None:
+            continue
+        moved = partial(_plus, traced, bias, float(number))
+        conv.args = (x, weight, traced.add_constant(moved, f"{conv.name}_moved_bias"), *rest)
+        add.replace_all_uses_with(conv)
+        traced.graph.erase_node(add)
+
+
+def _plus(traced: TorchGraph, bias: Node, number: float) -> Tensor:
+    return (traced.value(bias) + number).float()
 
 
 def _absorb_pads(traced: TorchGraph) -> None:
@@ -186,17 +242,22 @@ def _fold_input_scale(traced: TorchGraph) -> None:
         mul, shift_node = add.args[:2]
         if not isinstance(mul, Node) or mul.target != aten.mul.Tensor or len(mul.users) != 1:
             continue
-        scale = traced.constants.get(mul.args[1])  # type: ignore[arg-type]
-        shift = traced.constants.get(shift_node)  # type: ignore[arg-type]
+        scale, shift = mul.args[1], shift_node
         _, weight, *rest = _conv_args(conv)
-        kernel = traced.constants[_node(weight)]
-        if not _per_channel(scale, kernel) or not _per_channel(shift, kernel):
+        if not _per_channel(traced, scale, weight) or not _per_channel(traced, shift, weight):
             continue
-        assert scale is not None and shift is not None
-        quotient = (shift.double() / scale.double()).float()
+        quotient = partial(_quotient, traced, shift, scale)
         add.args = (mul.args[0], traced.add_constant(quotient, f"{conv.name}_shift"))
-        folded = (kernel.double() * scale.double()).float()
+        folded = partial(_product, traced, weight, scale)
         conv.args = (add, traced.add_constant(folded, f"{conv.name}_scaled"), *rest)
+
+
+def _product(traced: TorchGraph, a: Any, b: Any) -> Tensor:
+    return (traced.value(a) * traced.value(b)).float()
+
+
+def _quotient(traced: TorchGraph, a: Any, b: Any) -> Tensor:
+    return (traced.value(a) / traced.value(b)).float()
 
 
 def _fold_input_shift(traced: TorchGraph) -> None:
@@ -210,19 +271,21 @@ def _fold_input_shift(traced: TorchGraph) -> None:
         if add.target != aten.add.Tensor or len(add.users) != 1:
             continue
         x, shift_node = add.args[:2]
-        shift = traced.constants.get(shift_node)  # type: ignore[arg-type]
         _, weight, bias, stride, padding, *rest = _conv_args(conv)
-        kernel = traced.constants[_node(weight)]
-        if not isinstance(x, Node) or not _per_channel(shift, kernel):
+        if not isinstance(x, Node) or not _per_channel(traced, shift_node, weight):
             continue
-        assert shift is not None
-        own = 0 if bias is None else traced.constants[_node(bias)].double()
-        moved = own + (kernel.double() * shift.double()).sum((1, 2, 3))
-        bias = traced.add_constant(moved.float(), f"{conv.name}_shifted_bias")
+        moved = partial(_moved_bias, traced, weight, bias, shift_node)
+        bias = traced.add_constant(moved, f"{conv.name}_shifted_bias")
+        outside = -traced.value(shift_node).float()
         with traced.graph.inserting_before(conv):
             for dim, sides in ((2, _sides(padding)[:2]), (3, _sides(padding)[2:])):
-                x = _edge(traced, x, dim, sides, -shift, conv.name)
+                x = _edge(traced, x, dim, sides, outside, conv.name)
         conv.args = (x, weight, bias, stride, (0, 0), *rest)
+
+
+def _moved_bias(traced: TorchGraph, weight: Node, bias: Node | None, shift: Any) -> Tensor:
+    moved = (traced.value(weight) * traced.value(shift)).sum((1, 2, 3))
+    return (moved if bias is None else traced.value(bias) + moved).float()
 
 
 def _edge(
@@ -237,11 +300,12 @@ def _edge(
     def edge(count: int, where: str) -> list[Node]:
         size = [count if d == dim else shape[d] for d in (2, 3)]
         constant = value.expand(1, -1, *size).contiguous()
-        return [traced.add_constant(constant, f"{name}_{where}")] if count else []
+        return [traced.add_constant(lambda: constant, f"{name}_{where}")] if count else []
 
     before, behind = ("top", "bottom") if dim == 2 else ("left", "right")
     parts = [*edge(sides[0], before), x, *edge(sides[1], behind)]
     joined = traced.graph.call_function(aten.cat.default, (parts, dim))
+    joined.meta["place"] = f"input:cat:{dim}"
     joined.meta["val"] = torch.empty([*shape[:dim], shape[dim] + sum(sides), *shape[dim + 1 :]])
     return joined
 
@@ -254,9 +318,12 @@ def _sides(padding: Any) -> tuple[int, int, int, int]:
     return rows, rows, columns, columns
 
 
-def _per_channel(value: Tensor | None, kernel: Tensor) -> bool:
+def _per_channel(traced: TorchGraph, value: Any, weight: Node) -> bool:
     """Whether `value` holds one number, not 0, for each input channel of an ungrouped kernel."""
-    return value is not None and value.shape == (1, kernel.shape[1], 1, 1) and bool(value.all())
+    if value not in traced.constants:
+        return False
+    numbers, kernel = traced.value(value), traced.constants[weight]()
+    return numbers.shape == (1, kernel.shape[1], 1, 1) and bool(numbers.all())
 
 
 def _conv_args(conv: Node) -> tuple[Any, ...]:
