@@ -113,12 +113,12 @@ def out_limits(activation: Any, out: Range) -> tuple[int, int]:
 def conv(x: Tensor, given: Range, constants: list[Any], out: Range) -> Tensor:
     """A convolution: 32-bit sums, scaled per channel in float32, halves to even."""
     weight, bias, *rest = constants
-    scale = weight_scale(weight.double()).float()
-    whole = (weight.double() / scale.double()).round()
+    exact = weight_scale(weight.double())
+    whole, scale = half_away(weight.double() / exact), exact.float().flatten()
     bias = torch.zeros(len(weight)) if bias is None else bias
-    step = scale.double().flatten() * given.scale
-    sums = convolve(x - given.zero_point, whole, half_away(bias.double() / step), *rest)
-    factor = _f32(given.scale) * scale.flatten() / _f32(out.scale)
+    step = _f32(given.scale) * scale
+    sums = convolve(x - given.zero_point, whole, half_away(bias.double() / step.double()), *rest)
+    factor = step / _f32(out.scale)
     return _scaled(sums, factor.view(1, -1, 1, 1), out)
 
 
