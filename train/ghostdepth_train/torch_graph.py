@@ -34,12 +34,14 @@ class TorchGraph:
         constants: Gives the placeholders that are weights, in torch's layouts.
         input: The placeholder that is the picture (or the encoded depth).
         input_shape: NxHxWxC, as stored: every activation is stored channels last.
+        names: What the module calls the parameters and buffers among the constants.
     """
 
     graph: Graph
     constants: dict[Node, Constant]
     input: Node
     input_shape: tuple[int, int, int, int]
+    names: dict[Node, str]
 
     @property
     def output(self) -> Node:
@@ -91,7 +93,10 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
             inputs.append(node)
     (picture,) = inputs
     n, *rest = input_shape
-    result = TorchGraph(graph, constants, picture, (n, rest[1], rest[2], rest[0]))
+    known = {node: names[node.name] for node in constants if node.name in names}
+    result = TorchGraph(graph, constants, picture, (n, rest[1], rest[2], rest[0]), known)
+    for conv in result.calls(aten.conv2d.default):
+        _note_parameters(result, conv, *conv.args[1:3])
     _drop_no_ops(result)
     _name_by_module(result)
     if _strip_layout(result):
@@ -133,6 +138,12 @@ def _drop_no_ops(traced: TorchGraph) -> None:
             traced.graph.erase_node(node)
 
 
+def _note_parameters(traced: TorchGraph, conv: Node, gain: Any, shift: Any = None) -> None:
+    """Notes which parameters scale and shift a convolution's channels, for methods that do so."""
+    conv.meta.setdefault("weight", traced.names.get(gain))
+    conv.meta["gain"], conv.meta["shift"] = traced.names.get(gain), traced.names.get(shift)
+
+
 def _look_up(module: nn.Module, name: str) -> Tensor:
     path, _, leaf = name.rpartition(".")
     value = getattr(module.get_submodule(path), leaf)
@@ -160,6 +171,7 @@ def _fold_batch_norms(traced: TorchGraph) -> None:
         if conv.target != aten.conv2d.default or len(conv.users) != 1:
             continue
         _, weight, bias, *rest = _conv_args(conv)
+        _note_parameters(traced, conv, *norm.args[1:3])
         conv.args = (
             conv.args[0],
             traced.add_constant(partial(_scaled, traced, weight, norm.args), f"{conv.name}_weight"),

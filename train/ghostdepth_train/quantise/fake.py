@@ -113,20 +113,24 @@ class SimulatedNet(nn.Module):
                 continue
             args = map_arg(node.args, values.__getitem__)
             kwargs = map_arg(node.kwargs, values.__getitem__)
-            values[node] = self._rounded(node, self._call(node.target, args, kwargs))
+            values[node] = self._rounded(node, self._call(node, args, kwargs))
         return cast(Tensor, values[self.traced.output])
 
-    def _call(self, target: Any, args: Any, kwargs: Any) -> Tensor:
-        if target == aten.conv2d.default:
+    def convolved(self, node: Node, y: Tensor) -> Tensor:
+        """What goes on from a convolution that gave `y`; for subclasses."""
+        return y
+
+    def _call(self, node: Node, args: Any, kwargs: Any) -> Tensor:
+        if node.target == aten.conv2d.default:
             x, weight, *rest = args
             if self._scales[0] is not None:
                 weight = quantise_weight(weight)
-            return convolve(x, weight, *rest)
-        if target == aten.cat.default:
+            return self.convolved(node, convolve(x, weight, *rest))
+        if node.target == aten.cat.default:
             parts, dim = args
             batch = max(part.shape[0] for part in parts)
             return torch.cat([part.expand(batch, -1, -1, -1) for part in parts], dim)
-        return cast(Tensor, target(*args, **kwargs))
+        return cast(Tensor, node.target(*args, **kwargs))  # type: ignore[operator]
 
     def _rounded(self, node: Node, x: Tensor) -> Tensor:
         scales = self._scales[0]

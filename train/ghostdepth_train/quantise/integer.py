@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.fx import Node
 
+from ghostdepth_train.network import DepthNet, Predictor
 from ghostdepth_train.quantise.fake import convolve, trace_trunk, weight_scale
 from ghostdepth_train.quantise.places import activations, is_fused
 from ghostdepth_train.quantise.ranges import HIGHEST, LOWEST, PIXELS, Range
@@ -27,7 +28,7 @@ class IntegerNet:
     """Runs a network in whole numbers.
 
     Args:
-        network: A `DepthNet`; set to eval mode.
+        network: Set to eval mode.
         ranges: By the names of `Places`.
 
     Attributes:
@@ -36,7 +37,7 @@ class IntegerNet:
         output_range: Of the result.
     """
 
-    def __init__(self, network: Any, ranges: Mapping[str, Range]) -> None:
+    def __init__(self, network: DepthNet, ranges: Mapping[str, Range]) -> None:
         self.traced, places = trace_trunk(network)
         self.ranges = {node: ranges[name] for node, name in places.names.items()}
         self.ranges |= dict.fromkeys(places.pixels, PIXELS)
@@ -80,7 +81,7 @@ class IntegerNet:
         elif work.target == aten.mean.dim:
             y = mean(*ins[0], out)
         elif work.target == aten.upsample_bilinear2d.vec:
-            y = enlarge(ins[0][0], work.args[1])  # type: ignore[misc]
+            y = enlarge(ins[0][0], cast(tuple[int, int], work.args[1]))
         elif work.target == aten.cat.default:
             y = self._cat(work, values)
         else:
@@ -128,8 +129,8 @@ def add(a: Tensor, a_range: Range, b: Tensor, b_range: Range, out: Range) -> Ten
     _, exponent = math.frexp(max(float(f) for f in factors))
     shift = 20 - (exponent - 1)
     m, n = (round(math.ldexp(float(f), shift)) for f in factors)
-    total = (a - a_range.zero_point) * m + (b - b_range.zero_point) * n
-    return ((total + 2 ** (shift - 1)) / 2**shift).floor() + out.zero_point
+    total: Tensor = (a - a_range.zero_point) * m + (b - b_range.zero_point) * n
+    return ((total + 2.0 ** (shift - 1)) / 2.0**shift).floor() + out.zero_point
 
 
 def mul(ins: list[tuple[Tensor, Range]], number: Any, out: Range) -> Tensor:
@@ -159,7 +160,8 @@ def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
         row[..., left] * 2048 + (row[..., right] - row[..., left]) * across for row in rows
     )
     mixed = upper * 2048 + (lower - upper) * down.view(-1, 1)
-    return ((mixed + 2**21) / 2**22).floor()
+    result: Tensor = ((mixed + 2**21) / 2**22).floor()
+    return result
 
 
 def _neighbours(given: int, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -181,3 +183,25 @@ def _scaled(sums: Tensor, factor: Tensor, out: Range) -> Tensor:
 
 def _f32(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float32)
+
+
+class Int8Net(Predictor):
+    """An `IntegerNet` in a `DepthNet`'s place: normalised RGB in, encoded depth out.
+
+    Args:
+        network: As it is when this is called.
+        ranges: By the names of `Places`.
+    """
+
+    def __init__(self, network: DepthNet, ranges: Mapping[str, Range]) -> None:
+        super().__init__()
+        self.config = network.config
+        self.net = IntegerNet(network, ranges)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Nx3xHxW normalised RGB -> Nx1xhxw encoded depth."""
+        std, mean = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.config.std, self.config.mean))
+        pixels = ((x.cpu() * std + mean) * 255).round().clamp(0, 255)
+        whole = torch.cat([self.net.run(picture[None]) for picture in pixels])
+        out = self.net.output_range
+        return ((whole - out.zero_point) * out.scale).float()
