@@ -102,7 +102,24 @@ def upsample_bilinear2d(
     """Bilinear resize with half-pixel centres."""
     if align_corners or size is None:
         raise UserError("aten.upsample_bilinear2d has a lowering for a size and half pixels only")
+    if x.shape[3] == 1:
+        return _resize_plane(x, *size)
     return tf.raw_ops.ResizeBilinear(images=x, size=list(size), half_pixel_centers=True)
+
+
+def _resize_plane(x: Any, height: int, width: int) -> Any:
+    """One channel, one axis after the other, each with the other axis as channels.
+
+    The kernels work on the channels of a pixel at once: with one channel, on nothing at once. The
+    numbers are the same; 64x80 to 480x640 takes a sixth of the time (LiteRT 2.3, x86-64).
+    """
+    x = tf.raw_ops.ResizeBilinear(
+        images=tf.transpose(x, (0, 2, 3, 1)), size=[width, 1], half_pixel_centers=True
+    )
+    x = tf.raw_ops.ResizeBilinear(
+        images=tf.transpose(x, (0, 3, 2, 1)), size=[height, 1], half_pixel_centers=True
+    )
+    return tf.reshape(x, (x.shape[0], height, width, 1))
 
 
 def mean(x: Any, dims: Sequence[int], keepdim: bool = False) -> Any:
@@ -120,8 +137,8 @@ def slice_(x: Any, dim: int = 0, start: int = 0, end: int | None = None, step: i
 
 
 def cat(parts: Sequence[Any], dim: int = 0) -> Any:
-    """Concatenation of activations."""
-    return tf.concat(list(parts), _STORED[dim])
+    """Concatenation of activations and constants."""
+    return tf.concat([_stored(part) for part in parts], _STORED[dim])
 
 
 def clamp(x: Any, low: float | None = None, high: float | None = None) -> Any:

@@ -69,7 +69,7 @@ def export(
         raise UserError(f"the camera's size must be positive, got {camera[1]}x{camera[0]}")
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
-    source = Source(checkpoint.network.eval(), *camera, pairs)
+    source = Source(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
     progress(f"running torch on {min(len(pairs), VERIFY_PICTURES)} photos of {calibration}")
     reference = make_reference(source, evenly(pairs, VERIFY_PICTURES))
     report: dict[str, Any] = {

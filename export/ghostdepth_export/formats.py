@@ -77,7 +77,8 @@ def _dynamic_tflite(source: Source) -> bytes:
 def _int8_tflite(source: Source) -> bytes:
     from ghostdepth_export import tflite
 
-    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, source.calibration())
+    pictures = source.calibration() if source.ranges is None else None
+    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
 
 
 def _fp32_onnx(source: Source) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from bench_depth.errors import UserError
 from ghostdepth_export.aten import LOWERINGS
 from ghostdepth_export.quiet import native_quiet
 from ghostdepth_export.tensorflow_quietly import tf
-from ghostdepth_export.torch_graph import TorchGraph, trace
+from ghostdepth_train.quantise import PIXELS, Range, find_places, read_ranges
+from ghostdepth_train.torch_graph import TorchGraph, trace
 from torch import nn
 from torch.fx import Node
 from torch.fx.node import map_arg
@@ -28,7 +30,13 @@ class Lowered:
     function: Any
 
 
-def lower(module: nn.Module, input_shape: tuple[int, ...], *, pixels: bool = False) -> Lowered:
+def lower(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    pixels: bool = False,
+    ranges: Any = None,
+) -> Lowered:
     """Lowers a torch module (see `torch_graph.trace` for what it may take and give).
 
     Args:
@@ -36,9 +44,11 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], *, pixels: bool = Fal
         input_shape: Of its argument.
         pixels: Say in the graph that the input is 0..255, so that a quantised input is exactly
             the camera's bytes, whatever the calibration pictures hold.
+        ranges: What a checkpoint's `ranges.json` holds: the graph then says of each quantised
+            tensor what its range is, and needs no calibration.
 
     Raises:
-        UserError: An op has no lowering; the line names it.
+        UserError: An op has no lowering; the line names it. The ranges are of another network.
     """
     traced = trace(module, input_shape)
     for node in _calls(traced):
@@ -47,11 +57,10 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], *, pixels: bool = Fal
                 f"the op {node.target} of the network has no lowering to TFLite; "
                 "replace it in the network or add it to ghostdepth_export/aten.py"
             )
+    known = _known_ranges(traced, ranges, pixels)
     holder = tf.Module()
     holder.network = tf.function(
-        lambda x: _run(
-            traced, tf.quantization.fake_quant_with_min_max_args(x, 0, 255) if pixels else x
-        ),
+        lambda x: _run(traced, x, known),
         input_signature=[tf.TensorSpec(traced.input_shape, tf.float32)],
         autograph=False,
     )
@@ -63,11 +72,27 @@ def _calls(traced: TorchGraph) -> list[Node]:
     return [node for node in traced.graph.nodes if node.op == "call_function"]
 
 
-def _run(traced: TorchGraph, x: Any) -> Any:
-    values: dict[Node, Any] = {n: value.numpy() for n, value in traced.constants.items()}
-    values[traced.input] = x
+def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, Range]:
+    if ranges is None:
+        return {traced.input: PIXELS} if pixels else {}
+    places = find_places(traced)
+    read = read_ranges(ranges, set(places.names.values()), "ranges.json")
+    return dict.fromkeys(places.pixels, PIXELS) | {n: read[p] for n, p in places.names.items()}
+
+
+def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range]) -> Any:
+    values: dict[Node, Any] = {n: value().detach().numpy() for n, value in traced.constants.items()}
+
+    def marked(node: Node, value: Any) -> Any:
+        if node not in known:
+            return value
+        return tf.quantization.fake_quant_with_min_max_args(
+            value, known[node].low, known[node].high
+        )
+
+    values[traced.input] = marked(traced.input, x)
     for node in _calls(traced):
         args = map_arg(node.args, values.__getitem__)
         kwargs = map_arg(node.kwargs, values.__getitem__)
-        values[node] = LOWERINGS[node.target](*args, **kwargs)
+        values[node] = marked(node, LOWERINGS[node.target](*args, **kwargs))
     return values[traced.output]

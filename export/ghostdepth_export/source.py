@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,12 +30,14 @@ class Source:
         height: Rows of the camera's picture.
         width: Columns.
         pairs: Real photos for calibration.
+        ranges: What the checkpoint's `ranges.json` holds; then int8 needs no calibration.
     """
 
     network: DepthNet
     height: int
     width: int
     pairs: Sequence[Pair]
+    ranges: Mapping[str, Any] | None = None
 
     @cached_property
     def camera(self) -> CameraNet:
@@ -59,7 +61,7 @@ class Source:
         """The part that can run in int8, in TensorFlow."""
         from ghostdepth_export.lowering import lower
 
-        return lower(self.camera.trunk, self.input_shape, pixels=True)
+        return lower(self.camera.trunk, self.input_shape, pixels=True, ranges=self.ranges)
 
     @cached_property
     def lowered_tail(self) -> Lowered:

@@ -16,8 +16,8 @@ from ghostdepth_export.lowering import lower
 from ghostdepth_export.quiet import native_quiet
 from ghostdepth_export.tensorflow_quietly import tf
 from ghostdepth_export.tflite import convert
-from ghostdepth_export.torch_graph import trace
 from ghostdepth_train.ghostnet import GhostModule, SameConv2d, SqueezeExcite
+from ghostdepth_train.torch_graph import trace
 from torch import nn
 from torch.nn import functional as F
 
@@ -76,6 +76,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "reciprocal": (lambda: Apply(lambda x: 1 / (x.clamp(0.1, 3))), (1, 1, 5, 7)),
     "resize up": (lambda: Apply(lambda x: _resize(x, (9, 16))), (1, 4, 5, 7)),
     "resize down": (lambda: Apply(lambda x: _resize(x, (5, 6))), (1, 4, 16, 23)),
+    "resize one channel": (lambda: Apply(lambda x: _resize(x, (13, 11))), (1, 1, 5, 7)),
     "resize unevenly": (lambda: Apply(lambda x: _resize(x, (15, 20))), (1, 4, 8, 10)),
     "pad": (lambda: Apply(lambda x: F.pad(x, (1, 2, 0, 3))), (1, 4, 5, 7)),
     "pad with a value": (lambda: Apply(lambda x: F.pad(x, (1, 0, 2, 0), value=1.5)), (1, 4, 5, 7)),
@@ -226,9 +227,37 @@ def test_conv_batch_norm_and_relu_become_one_op() -> None:
     assert ops(convert(lower(module, (1, 4, 5, 7)))) == ["CONV_2D"]
 
 
-def test_the_scale_of_the_normalisation_goes_into_the_convolution() -> None:
-    module, x = build("normalisation and conv")
-    assert ops(convert(lower(module, tuple(x.shape)))) == ["ADD", "CONV_2D"]
+@pytest.mark.parametrize(
+    ("conv", "edges"),
+    [
+        (SameConv2d(3, 6, 3, 2), 2),  # below and on the right
+        (nn.Conv2d(3, 6, 3, 2, 1), 2),  # all around
+        (nn.Conv2d(3, 6, 1), 0),
+    ],
+)
+def test_the_normalisation_goes_into_the_convolution(conv: nn.Module, edges: int) -> None:
+    module = Apply(normalise, conv, scale=channels(0.5, 2, 4), shift=channels(-1, 2, 3))
+    x = torch.randn(1, 3, 8, 10)
+    data = convert(lower(module, tuple(x.shape)))
+    assert ops(data) == ["CONCATENATION"] * edges + ["CONV_2D"]
+    with torch.no_grad():
+        want = module.eval()(x).permute(0, 2, 3, 1).numpy()
+    got = run_tflite(data, x.permute(0, 2, 3, 1).numpy().copy())
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_one_channel_is_enlarged_to_the_same_numbers_axis_by_axis() -> None:
+    x = np.random.default_rng(0).uniform(0.3, 12, (1, 8, 10, 1)).astype(np.float32)
+    data = convert(lower(Apply(lambda x: _resize(x, (60, 80))), (1, 1, 8, 10)))
+    assert ops(data) == [
+        "TRANSPOSE",
+        "RESIZE_BILINEAR",
+        "TRANSPOSE",
+        "RESIZE_BILINEAR",
+        "RESHAPE",
+    ]
+    want = tf.raw_ops.ResizeBilinear(images=x, size=(60, 80), half_pixel_centers=True)
+    np.testing.assert_allclose(run_tflite(data, x), want, rtol=1e-6)
 
 
 def test_permutations_at_both_ends_leave_no_op() -> None:

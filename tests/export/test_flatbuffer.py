@@ -84,7 +84,7 @@ def test_the_resize_runs_on_bytes_before_they_are_converted(source: Source) -> N
     pictures = source.calibration()
     data = convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
     model = unpack(data)
-    assert names(model)[:3] == ["RESIZE_BILINEAR", "QUANTIZE", "ADD"]
+    assert names(model)[:3] == ["RESIZE_BILINEAR", "QUANTIZE", "CONCATENATION"]
     before = [*model.subgraphs[0].operators]
     resize_before_quantize(model)  # it does not start with QUANTIZE any more: nothing happens
     assert model.subgraphs[0].operators == before

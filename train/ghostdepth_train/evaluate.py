@@ -10,11 +10,11 @@ from bench_depth.dataset import Pair, read_pair
 from bench_depth.errors import UserError
 from bench_depth.metrics import DepthMetrics, depth_metrics, mean_metrics
 
-from ghostdepth_train.network import CameraNet, DepthNet, resize
+from ghostdepth_train.network import CameraNet, Predictor, resize
 
 
 @torch.no_grad()
-def predict_mm(network: DepthNet, rgb: np.ndarray) -> np.ndarray:
+def predict_mm(network: Predictor, rgb: np.ndarray) -> np.ndarray:
     """Depth of one photo in eval mode.
 
     Args:
@@ -24,13 +24,13 @@ def predict_mm(network: DepthNet, rgb: np.ndarray) -> np.ndarray:
     Returns:
         HxW float32 millimetres, at the photo's size.
     """
-    device = next(network.parameters()).device
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
     camera = CameraNet(network, *rgb.shape[:2]).to(device).eval()
     metres = camera(torch.from_numpy(rgb).float()[None].to(device))
     return np.asarray(metres[0, :, :, 0].float().cpu().numpy()) * 1000
 
 
-def evaluate(network: DepthNet, pairs: Sequence[Pair], align: str = "none") -> DepthMetrics:
+def evaluate(network: Predictor, pairs: Sequence[Pair], align: str = "none") -> DepthMetrics:
     """Mean metrics over the pairs that have valid depth; the network's mode is kept.
 
     Raises:

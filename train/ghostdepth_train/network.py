@@ -48,7 +48,17 @@ class FuseUp(nn.Module):
         return torch.as_tensor(self.pointwise(self.depthwise(x)))
 
 
-class DepthNet(nn.Module):
+class Predictor(nn.Module):
+    """Anything that gives Nx1xhxw encoded depth for Nx3xHxW normalised RGB.
+
+    Attributes:
+        config: What is to be known of it.
+    """
+
+    config: NetworkConfig
+
+
+class DepthNet(Predictor):
     """Normalised RGB -> one channel of encoded depth at the decoder's output stride."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -110,7 +120,7 @@ def decode_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
 class CameraTrunk(nn.Module):
     """Camera picture -> encoded depth: everything that can run in int8."""
 
-    def __init__(self, net: DepthNet) -> None:
+    def __init__(self, net: Predictor) -> None:
         super().__init__()
         self.net = net
         scale = [1 / (255 * s) for s in net.config.std]
@@ -146,7 +156,7 @@ class CameraTail(nn.Module):
 class CameraNet(nn.Module):
     """What is exported: raw camera RGB in, metres out, both NHWC."""
 
-    def __init__(self, net: DepthNet, height: int = 480, width: int = 640) -> None:
+    def __init__(self, net: Predictor, height: int = 480, width: int = 640) -> None:
         super().__init__()
         self.trunk = CameraTrunk(net)
         self.tail = CameraTail(net.config, height, width)

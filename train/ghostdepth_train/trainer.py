@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import torch
 from bench_depth.errors import UserError
 from bench_depth.files import write_bytes, write_json
+from bench_depth.metrics import DepthMetrics
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -98,7 +99,7 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
 class Trainer:
     """One run: built, then `run()` once.
 
-    A method that trains in another way overrides `prepare`, `step` or `loss`.
+    A method that trains in another way overrides `prepare`, `step`, `loss` or `validate`.
 
     Attributes:
         network: What is trained, averaged, evaluated and saved.
@@ -247,7 +248,7 @@ class Trainer:
         if last or (self.epoch + 1) % self.config.eval_every == 0:
             best = min((r["si_rmse"] for r in self.history if "si_rmse" in r), default=math.inf)
             with self.ema.applied(self.network):
-                row.update(evaluate(self.network, self.split.val).to_dict())
+                row.update(self.validate().to_dict())
                 if row["si_rmse"] < best:
                     self._save(self.options.out / "best", row)
         self.history.append(row)
@@ -258,6 +259,10 @@ class Trainer:
             self._save(self.options.out / "last", row)
         write_json(self.options.out / "train.json", self.config.model_dump(mode="json"))
         self._write_state()
+
+    def validate(self) -> DepthMetrics:
+        """What the best epoch is chosen by; the averaged weights are in place."""
+        return evaluate(self.network, self.split.val)
 
     def _save(self, folder: Path, row: dict[str, float]) -> None:
         save_checkpoint(

@@ -157,6 +157,13 @@ def compress(checkpoint: Checkpoint, config: Method, work: Work) -> Compressed:
     return result
 
 
+def copy_of(network: DepthNet) -> DepthNet:
+    """A network of its own with the same weights, in eval mode."""
+    copy = DepthNet(network.config)
+    copy.load_state_dict(network.state_dict())
+    return copy.eval()
+
+
 def require_ghostnet(config: NetworkConfig, method: str) -> None:
     """Refuses teachers, whose widths are not ours to change.
 
