@@ -205,6 +205,7 @@ class NetworkConfig(Config):
         input_width: Columns.
         encoder: The encoder: GhostNet's widths, or a library's network for a teacher.
         decoder: The decoder.
+        adder: Names of the convolutions that are adders (see `adder_conv.py`).
         depth_encoding: What the head's single channel holds: `log` depth or `inverse` depth.
         depth_min: Nearest depth the network can give, metres.
         depth_max: Farthest, metres.
@@ -216,6 +217,8 @@ class NetworkConfig(Config):
     input_width: int = pydantic.Field(default=160, ge=32)
     encoder: AnyEncoderConfig
     decoder: DecoderConfig
+    # Left out where there are none, so that files of networks without adders stay as they are.
+    adder: tuple[str, ...] = pydantic.Field(default=(), exclude_if=lambda names: not names)
     depth_encoding: Literal["log", "inverse"] = "log"
     depth_min: float = pydantic.Field(default=0.3, gt=0)
     depth_max: float = pydantic.Field(default=12.0, gt=0)

@@ -16,16 +16,19 @@ from torch.nn import functional as F
 from ghostdepth_train.config import BlockConfig, EncoderConfig
 
 
+def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after an axis of `size` pixels, as TensorFlow's SAME."""
+    pads = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return pads // 2, pads - pads // 2
+
+
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's SAME: the odd zero goes to the bottom and right."""
 
     def forward(self, input: Tensor) -> Tensor:
         """NxCxHxW -> NxC'xceil(H/s)xceil(W/s), float."""
-        pads = [
-            max((math.ceil(size / s) - 1) * s + k - size, 0)
-            for size, k, s in zip(input.shape[-2:], self.kernel_size, self.stride, strict=True)
-        ]
-        (top, bottom), (left, right) = ((p // 2, p - p // 2) for p in pads)
+        axes = zip(input.shape[-2:], self.kernel_size, self.stride, strict=True)
+        (top, bottom), (left, right) = (same_pads(*axis) for axis in axes)
         if top == bottom and left == right:
             padding = (top, left)
         else:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghostdepth_train.adder_conv import use_adders
 from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.encoders import build_encoder
 from ghostdepth_train.ghostnet import conv
@@ -59,7 +60,11 @@ class Predictor(nn.Module):
 
 
 class DepthNet(Predictor):
-    """Normalised RGB -> one channel of encoded depth at the decoder's output stride."""
+    """Normalised RGB -> one channel of encoded depth at the decoder's output stride.
+
+    Raises:
+        UserError: The config names an adder where none can be.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -73,6 +78,7 @@ class DepthNet(Predictor):
         self.decoder = nn.ModuleList(levels)
         self.head = nn.Conv2d(width, 1, 3, padding=1)
         self._initialise()
+        use_adders(self, config.adder)
 
     def _initialise(self) -> None:
         for module in self.modules():

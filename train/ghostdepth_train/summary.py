@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ghostdepth_train.adder_conv import AdderConv2d
 from ghostdepth_train.network import DepthNet
 
 
@@ -16,10 +17,11 @@ class LayerCost:
 
     Attributes:
         name: As in the state dict.
-        kind: `conv 1x1`, `depthwise 3x3`, ...
+        kind: `conv 1x1`, `depthwise 3x3`, `adder 1x1`, ...
         shape: CxHxW of its output.
         parameters: Trainable numbers, batch norm's included.
-        macs: Multiply-accumulates for one picture. Batch norm counts none: it is folded.
+        macs: Multiply-accumulates for one picture, of an adder the distances that it sums. Batch
+            norm counts none: it is folded.
     """
 
     name: str
@@ -71,6 +73,8 @@ def _cost(name: str, module: nn.Module, output: Tensor) -> LayerCost:
         return LayerCost(name, "norm", (c, h, w), parameters, 0)
     kernel = f"{module.kernel_size[0]}x{module.kernel_size[1]}"
     kind = "depthwise" if module.groups > 1 else "conv"
+    if isinstance(module, AdderConv2d):
+        kind = f"adder {kind}" if module.groups > 1 else "adder"
     stride = f" /{module.stride[0]}" if module.stride[0] > 1 else ""
     macs = module.weight.numel() * h * w
     return LayerCost(name, f"{kind} {kernel}{stride}", (c, h, w), parameters, macs)

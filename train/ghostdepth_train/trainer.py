@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ghostdepth_train import distributed
+from ghostdepth_train.adder_conv import AdderAdamW, adders, others
 from ghostdepth_train.checkpoint import (
     load_imagenet,
     read_tensors,
@@ -86,14 +87,17 @@ def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; biases and norms are not decayed."""
-    decay = [p for p in network.parameters() if p.ndim > 1]
+    """AdamW; biases and norms are not decayed, and adders take steps of their own."""
+    special = adders(network)
+    decay = [p for p in others(network) if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": decay, "weight_decay": config.weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    groups += [{"params": [adder.weight], "eta": adder.eta} for adder in special]
+    kind = AdderAdamW if special else torch.optim.AdamW
+    return kind(groups, lr=config.learning_rate)
 
 
 class Trainer:
@@ -222,7 +226,8 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.beside)
         if self.config.clip_norm:
-            nn.utils.clip_grad_norm_(self._trained().parameters(), self.config.clip_norm)
+            # Adders' gradients are of another size; the optimiser scales them.
+            nn.utils.clip_grad_norm_(others(self._trained()), self.config.clip_norm)
         self.optimizer.step()
         return loss.detach()
 
