@@ -11,9 +11,9 @@ import torch
 from bench_depth.dataset import Pair, read_rgb, write_depth
 from bench_depth.errors import UserError
 from bench_depth.files import read_json, write_json
+from bench_depth.readers.frame import millimetres
 from numpy.typing import NDArray
 
-from ghostdepth_train.adapters.frame import millimetres
 from ghostdepth_train.teachers import Teacher
 
 # Students are small; a label of a camera's size would be a hundred times their input.
