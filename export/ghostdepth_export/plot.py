@@ -28,7 +28,7 @@ _CSS = {
 _MARKERS = {".tflite": "o", ".onnx": "s"}
 _AREA_PER_MB = 40.0  # Square points.
 _ROOMY = 450.0  # From this width on, labels give the size in figures too.
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "svg.fonttype": "none",
     "font.size": 11.5,
     "text.color": INK,
@@ -75,7 +75,7 @@ def accuracy_plot(points: Sequence[Point], width: float, height: float) -> str:
         An `<svg>` element without size attributes; its colours are CSS variables of the page.
     """
     # The salt makes ids of two sizes of the same plot differ, and the same page the same bytes.
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": f"{width}x{height}"}):
+    with mpl.rc_context({**SETTINGS, "svg.hashsalt": f"{width}x{height}"}):
         figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
         canvas = FigureCanvasAgg(figure)  # SVG's canvas cannot tell how much room a text takes.
         axes = figure.add_subplot()
@@ -86,7 +86,7 @@ def accuracy_plot(points: Sequence[Point], width: float, height: float) -> str:
         _add_labels(axes, points, canvas.get_renderer())  # type: ignore[no-untyped-call]
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True)
-    return _for_page(text.getvalue(), f"plot-{width:g}-")
+    return for_page(text.getvalue(), f"plot-{width:g}-")
 
 
 def _draw_axes(axes: Axes, points: Sequence[Point]) -> None:
@@ -178,7 +178,7 @@ def _extent(axes: Axes, point: Point) -> Bbox:
     return Bbox.from_extents(x0 - radius, y - radius, max(x1, x0 + radius), y + radius)
 
 
-def _for_page(svg: str, prefix: str) -> str:
+def for_page(svg: str, prefix: str) -> str:
     """Leaves the bare element: no prologue, no metadata, no fixed size, the page's colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -3,6 +3,17 @@
 # The order is that of the help.
 # ruff: isort: off
 from ghostdepth_export.cli.app import app, main
-from ghostdepth_export.cli import network, compress, files, bundle, deploy, pi, count
+from ghostdepth_export.cli import network, compress, sensitivity, files, bundle, deploy, pi, count
 
-__all__ = ["app", "bundle", "compress", "count", "deploy", "files", "main", "network", "pi"]
+__all__ = [
+    "app",
+    "bundle",
+    "compress",
+    "count",
+    "deploy",
+    "files",
+    "main",
+    "network",
+    "pi",
+    "sensitivity",
+]

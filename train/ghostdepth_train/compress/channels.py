@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from bench_depth.errors import UserError
+from numpy.typing import NDArray
 from torch import nn
 
 from ghostdepth_train.compress.method import require_ghostnet
@@ -93,6 +95,13 @@ def find_axes(network: DepthNet) -> list[Axis]:
             parts.append((root, tuple(units)))
         axes.append(Axis(name, 2 if ghost else 1, tuple(parts)))
     return axes
+
+
+def best_units(
+    axis: Axis, count: int, scores: Mapping[str, Sequence[NDArray[np.float64]]]
+) -> list[list[int]]:
+    """For each part of an axis its `count` units with the highest scores, in their order."""
+    return [sorted(np.argsort(-part, kind="stable")[:count].tolist()) for part in scores[axis.name]]
 
 
 def prune_channels(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> DepthNet:

@@ -16,10 +16,11 @@ The first two say which part of a layer goes, the others how the loss changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
+from bench_depth.errors import UserError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -34,6 +35,18 @@ Vector = NDArray[np.float64]
 Scores = dict[str, list[Vector]]
 # Of each channel of one side of a layer.
 Measure = Callable[[nn.Module, str], Tensor]
+
+
+def named(name: str) -> Importance:
+    """The measure of that name.
+
+    Raises:
+        UserError: There is none.
+    """
+    for known in get_args(Importance):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UserError(f"unknown importance {name!r}; choose from {', '.join(get_args(Importance))}")
 
 
 def importance(

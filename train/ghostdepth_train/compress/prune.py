@@ -10,19 +10,24 @@ import csv
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pydantic
 from bench_depth.errors import UserError
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.channels import Axis, find_axes, prune_channels
-from ghostdepth_train.compress.importance import Importance, Scores, batch_losses, importance
+from ghostdepth_train.compress.channels import best_units, find_axes, prune_channels
+from ghostdepth_train.compress.importance import Importance, batch_losses, importance
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.compress.widths import Spread, choices, choose_counts, cost_model
+from ghostdepth_train.compress.widths import (
+    COSTS,
+    Cost,
+    Spread,
+    choices,
+    choose_counts,
+    cost_model,
+)
 from ghostdepth_train.config import LossConfig, TrainingConfig
 from ghostdepth_train.network import DepthNet
 
-TARGETS: tuple[Literal["macs", "parameters", "time"], ...] = ("macs", "parameters", "time")
 TIME_COLUMNS = ("layer", "time_us")
 
 
@@ -66,17 +71,17 @@ class PruneConfig(Method):
 
     @pydantic.model_validator(mode="after")
     def _one_target(self) -> PruneConfig:
-        given = [name for name in TARGETS if getattr(self, name) is not None]
+        given = [name for name in COSTS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(TARGETS)}, got {given or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(COSTS)}, got {given or 'none'}")
         if (self.time is None) != (self.costs is None):
             raise ValueError("time and costs go together: the table says what a layer takes")
         return self
 
     @property
-    def target(self) -> tuple[Literal["macs", "parameters", "time"], float]:
+    def target(self) -> tuple[Cost, float]:
         """What is limited, and to which part."""
-        (name,) = (name for name in TARGETS if getattr(self, name) is not None)
+        (name,) = (name for name in COSTS if getattr(self, name) is not None)
         return name, getattr(self, name)
 
 
@@ -177,7 +182,9 @@ def prune(
     before = cost([axis.units for axis in axes])
     goal = before * part ** (1 / config.rounds)
     counts = choose_counts(axes, options, cost, goal, config.spread, scores)
-    keep = {axis.name: _best(axis, int(n), scores) for axis, n in zip(axes, counts, strict=True)}
+    keep = {
+        axis.name: best_units(axis, int(n), scores) for axis, n in zip(axes, counts, strict=True)
+    }
     small = prune_channels(network, axes, keep)
     after = cost(counts)
     widths = {
@@ -186,7 +193,3 @@ def prune(
     }
     line = f"pruned to {after / before:.1%} of the {of}"
     return small, {"of": of, "before": before, "after": after, "widths": widths, "line": line}
-
-
-def _best(axis: Axis, count: int, scores: Scores) -> list[list[int]]:
-    return [sorted(np.argsort(-part, kind="stable")[:count].tolist()) for part in scores[axis.name]]

@@ -22,6 +22,8 @@ from ghostdepth_train.network import DepthNet
 from ghostdepth_train.summary import layer_costs
 
 Counts = NDArray[np.int64]
+Cost = Literal["macs", "parameters", "time"]
+COSTS: tuple[Cost, ...] = ("macs", "parameters", "time")
 Spread = Literal["global", "uniform"]
 
 
@@ -50,7 +52,7 @@ class CostModel:
 def cost_model(
     network: DepthNet,
     axes: Sequence[Axis],
-    of: Literal["macs", "parameters", "time"],
+    of: Cost,
     times: Mapping[str, float] | None = None,
 ) -> CostModel:
     """What the network costs at other widths.

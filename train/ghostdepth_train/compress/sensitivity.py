@@ -1,0 +1,96 @@
+"""What each width of a network is worth: what it costs, and what goes when it shrinks.
+
+One width after the other is pruned alone, without training, and the network is measured. That says
+where there is room and where there is none. How good a network will be after training it does not
+say: the losses are far larger than what training leaves of them, and they do not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from bench_depth.dataset import Pair
+
+from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
+from ghostdepth_train.compress.importance import Scores
+from ghostdepth_train.compress.widths import COSTS, CostModel, cost_model
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.network import DepthNet
+
+# Which part of a width goes.
+PARTS = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One width.
+
+    Attributes:
+        name: Where it stands in the config.
+        width: Channels that it has.
+        saved: What is saved of the network's `macs`, `parameters` and, where layers were timed,
+            `time` when half of the width goes, 0..1.
+        si_rmse: Of the network when that part of the width (a key of `PARTS`) goes.
+    """
+
+    name: str
+    width: int
+    saved: Mapping[str, float]
+    si_rmse: Mapping[float, float]
+
+
+def sensitivity(
+    network: DepthNet,
+    pairs: Sequence[Pair],
+    scores: Callable[[Sequence[Axis]], Scores],
+    times: Mapping[str, float] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[float, list[Sensitivity]]:
+    """Prunes every width alone by each of `PARTS`.
+
+    Args:
+        network: In eval mode; it is not changed.
+        pairs: The accuracy is measured on these.
+        scores: Gives the importance of the axes' units: the least important go.
+        times: Of each layer, see `widths.cost_model`.
+        progress: Told how many of how many prunings are done.
+
+    Returns:
+        The whole network's si-RMSE, and one entry for each width in the network's order.
+
+    Raises:
+        UserError: The encoder is a library's, the table of times lacks a layer, or no pair has a
+            valid pixel.
+    """
+    axes = find_axes(network)
+    costs = {
+        of: cost_model(network, axes, of, times)
+        for of in COSTS
+        if of != "time" or times is not None
+    }
+    importance = scores(axes)
+    whole = evaluate(network, pairs).si_rmse
+    rows = []
+    for number, axis in enumerate(axes):
+        errors = {}
+        for step, part in enumerate(PARTS):
+            keep = best_units(axis, _left(axis, part), importance)
+            small = prune_channels(network, axes, {axis.name: keep})
+            errors[part] = evaluate(small, pairs).si_rmse
+            progress(number * len(PARTS) + step + 1, len(axes) * len(PARTS))
+        saved = {of: _saved(cost, axes, number) for of, cost in costs.items()}
+        rows.append(Sensitivity(axis.name, axis.width, saved, errors))
+    return whole, rows
+
+
+def _left(axis: Axis, part: float) -> int:
+    return max(1, round(axis.units * (1 - part)))
+
+
+def _saved(cost: CostModel, axes: Sequence[Axis], number: int) -> float:
+    counts = np.array([axis.units for axis in axes])
+    before = cost(counts)
+    counts[number] = _left(axes[number], 0.5)
+    return 1 - cost(counts) / before
