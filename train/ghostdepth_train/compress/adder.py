@@ -144,7 +144,10 @@ def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: 
         module.weight.copy_(noise * deviation + x.mean((0, 2, 3)).view(shape))
 
     size = (network.config.input_height, network.config.input_width)
-    # Batch norm in training mode: the statistics of what the adders replace are no longer true.
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        # Adders answer with other numbers than convolutions: take over this batch's statistics.
+        norm.momentum = 1.0
     network.train()
     handles = [network.get_submodule(name).register_forward_pre_hook(draw) for name in names]
     dataset = DepthDataset(work.split.train[:_PAIRS], size, config.training.augment, config.seed)
@@ -152,4 +155,6 @@ def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: 
     network(normaliser(network.config)(pictures))
     for handle in handles:
         handle.remove()
+    for norm in norms:
+        norm.momentum = 0.1
     network.eval()
