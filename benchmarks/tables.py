@@ -29,6 +29,7 @@ PAGES = tuple(
         "models/ghostdepth-s/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
+        "docs/compression/sparse.md",
     )
 )
 _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -91,11 +92,19 @@ def instructions() -> str:
     return table()
 
 
+def digits() -> str:
+    """SNIP and lottery tickets on a small task."""
+    from compression.digits import read, table
+
+    return table(read())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
     "release-card": release_card,
     "speed": speed,
     "instructions": instructions,
+    "digits": digits,
 }
 
 

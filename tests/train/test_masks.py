@@ -292,6 +292,17 @@ def test_the_shipped_recipes_are_read() -> None:
     assert isinstance(load_recipe("lottery")[0], LotteryConfig)
 
 
+def test_structured_snip_removes_channels(data: Path, checkpoint: Checkpoint) -> None:
+    pytest.importorskip("ghostdepth_train.compress.prune")
+    config = SnipConfig(keep=0.5, batches=1, structured=True, training=QUICK)
+    result = compress(checkpoint, config, work(data, "run")).network
+    before, after = (
+        sum(p.numel() for p in network.parameters()) for network in (checkpoint.network, result)
+    )
+    assert after < 0.7 * before
+    assert zeros(result) == 0
+
+
 def history(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "rounds.csv").read_text().splitlines()))
 

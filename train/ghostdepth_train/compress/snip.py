@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,7 @@ from ghostdepth_train.compress.masks import (
     share,
     weights,
 )
-from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
 from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
 from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
 from ghostdepth_train.losses import depth_loss
@@ -51,7 +52,8 @@ class SnipConfig(Method):
         start: Which weights are scored and trained: `random` ones, as in the paper, or the
             `checkpoint`'s. What an earlier step has set to zero stays zero with both.
         batches: Of the training set that the gradient is summed over.
-        structured: Remove whole channels by the sum of their sensitivities (see `prune`).
+        structured: Remove whole channels by the sum of their sensitivities (see `prune`); the
+            training that follows does not hold earlier zeros.
         training: After the pruning.
     """
 
@@ -74,6 +76,8 @@ def apply(checkpoint: Checkpoint, config: SnipConfig, work: Work) -> Compressed:
     """
     training = config.training.model_copy(update={"seed": config.seed})
     network = starting_network(checkpoint.network, config.start, config.seed)
+    if config.structured:
+        return compress(replace(checkpoint, network=network), _channels(config, training), work)
     masks = _masks(network, config, training, work)
     apply_masks(network, masks)
     size = (network.config.input_height, network.config.input_width)
@@ -180,6 +184,20 @@ def describe(network: nn.Module, masks: Masks) -> dict[str, Any]:
         "line": f"{count(masks):,} weights kept ({share(masks):.1%}); the checkpoint takes "
         f"{size / 1e6:.2f} MB; exported files are neither smaller nor faster",
     }
+
+
+def _channels(config: SnipConfig, training: TrainingConfig) -> Method:
+    """The same as a step of structured pruning."""
+    fields = {
+        "method": "prune",
+        "seed": config.seed,
+        "importance": "snip",
+        "parameters": config.keep,
+        "batches": config.batches,
+        "batch_size": training.batch_size,
+        "training": training.model_dump(),
+    }
+    return method_config(fields, "snip, structured")
 
 
 def _masks(network: DepthNet, config: SnipConfig, training: TrainingConfig, work: Work) -> Masks:
