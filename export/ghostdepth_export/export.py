@@ -69,6 +69,7 @@ def export(
         raise UserError(f"the camera's size must be positive, got {camera[1]}x{camera[0]}")
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
+    _refuse_adders(checkpoint, checkpoint_folder)
     source = Source(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
     progress(f"running torch on {min(len(pairs), VERIFY_PICTURES)} photos of {calibration}")
     reference = make_reference(source, evenly(pairs, VERIFY_PICTURES))
@@ -95,6 +96,15 @@ def export(
         progress(_line(target.name, len(data), parity))
         written.append(target)
     return written
+
+
+def _refuse_adders(checkpoint: Checkpoint, folder: Path) -> None:
+    """Composed of other ops an adder is many times slower than the convolution it replaces."""
+    if count := len(checkpoint.config.adder):
+        raise UserError(
+            f"{folder} has {count} adder convolutions, for which TFLite and ONNX have no op; "
+            "export the checkpoint from before the step `adder` (docs/compression/adder.md)"
+        )
 
 
 def _with_contract(data: bytes, kind: Format, source: Source, checkpoint: Checkpoint) -> bytes:

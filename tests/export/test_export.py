@@ -17,6 +17,7 @@ from ghostdepth_export.export import export
 from ghostdepth_export.formats import FORMATS
 from ghostdepth_export.source import Source
 from ghostdepth_train.checkpoint import save_checkpoint
+from ghostdepth_train.config import load_train_config
 from ghostdepth_train.network import DepthNet
 
 Options = dict[str, Any]
@@ -47,6 +48,16 @@ def build_once(built: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_six_files_and_the_report_are_written(exported: Path) -> None:
     names = {f"toy-{name}" for name in FORMATS}
     assert {path.name for path in exported.iterdir()} == names | {"verify.json"}
+
+
+def test_adders_are_refused_and_nothing_is_written(options: Options, tmp_path: Path) -> None:
+    config = load_train_config("tiny").network.model_copy(update={"adder": ("decoder.0.narrow.0",)})
+    save_checkpoint(
+        tmp_path / "adder", DepthNet(config), name="adder", training_data="none", metrics={}
+    )
+    with pytest.raises(UserError, match=r"adder has 1 adder convolutions.*no op.*adder\.md"):
+        export(tmp_path / "adder", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_report_holds_figures_and_limits_of_every_file(exported: Path) -> None:
