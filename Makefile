@@ -32,6 +32,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright -p device
+	$(BIN)/shellcheck .ci/run $(shell find export -name '*.sh')
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix

@@ -8,7 +8,7 @@
 set -e
 . "$(dirname "$0")/emulator/handler.sh"
 echo ready
-read -r answer
+read -r _
 emulate "$1" /proc/sys/fs/binfmt_misc || {
     echo "$cannot_emulate" >&2
     exit 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,11 @@ import numpy as np
 import pytest
 from bench_depth.dataset import write_depth
 from ghostdepth_export import cli
+from rich.text import Text
+from typer.core import TyperOption
+from typer.main import get_group
+
+VERBS = get_group(cli.app).commands
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -76,6 +83,58 @@ def test_help_and_version_load_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+# Any verb, whose work is to wait. Shells start background jobs with SIGINT ignored, and Python
+# leaves it so.
+_WAITING = """
+import functools, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from ghostdepth_export import cli
+def wait():
+    print("ready", flush=True)
+    time.sleep(60)
+for verb in cli.app.registered_commands:
+    verb.callback = functools.wraps(verb.callback)(lambda **_: wait())
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_ctrl_c_is_one_line_and_130(verb: str) -> None:
+    needed = [one for one in VERBS[verb].params if one.required]
+    words = [[f"--{one.name}", "x"] if isinstance(one, TyperOption) else ["x"] for one in needed]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WAITING, verb, *itertools.chain.from_iterable(words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "ghostdepth: interrupted\n")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_help_text_loses_its_brackets_as_markup(verb: str) -> None:
+    for text in [VERBS[verb].help, *(getattr(one, "help", None) for one in VERBS[verb].params)]:
+        shown = Text.from_markup(text or "")
+        assert not shown.spans
+        assert shown.plain == (text or "").replace("\\[", "[")
+
+
+@pytest.mark.parametrize(
+    ("verb", "shown"),
+    [("train", "[ghostdepth-CONFIG]"), ("deploy", "[the host is asked]")],
+)
+def test_help_shows_brackets(
+    verb: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(monkeypatch, verb, "--help") == 0
+    assert shown in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [0, 1])

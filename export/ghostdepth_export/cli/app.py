@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from bench_depth import __version__
-from bench_depth.errors import exit_code
+from bench_depth.errors import INTERRUPTED, UserError, exit_code
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+
+class _Verbs(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # typer would leave without a word.
+            raise UserError("interrupted", INTERRUPTED) from None
+
+
+# Help texts are rich markup: a [ in one of them needs a backslash.
 app = typer.Typer(
+    cls=_Verbs,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -16,7 +16,7 @@ def deploy(
     models: Annotated[
         list[Path] | None, typer.Option(help="A .tflite or .onnx file; may be given several times.")
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Of `bundle` [the host is asked].")] = None,
+    target: Annotated[str | None, typer.Option(help=r"Of `bundle` \[the host is asked].")] = None,
     samples: Annotated[
         bool, typer.Option(help="Send the project's samples and measure accuracy on them.")
     ] = True,

@@ -22,7 +22,9 @@ def train(
     val: Val = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the checkpoint [ghostdepth-CONFIG].")] = None,
+    name: Annotated[
+        str | None, typer.Option(help=r"Of the checkpoint \[ghostdepth-CONFIG].")
+    ] = None,
     note: Annotated[str, typer.Option(help="What the data is, and its terms.")] = "",
     imagenet: Annotated[
         str | None, typer.Option(help="timm GhostNet weights: a file, or timm's name.")

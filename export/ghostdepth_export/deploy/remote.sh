@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # What `ghostdepth deploy` runs on the Pi, over ssh: POSIX sh and the programs that every Debian has.
 #
 #   hold PREFIX WAIT     says what the Pi is and takes the lock, waiting at most WAIT seconds;

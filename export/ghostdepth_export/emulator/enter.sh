@@ -43,4 +43,5 @@ emulate "$qemu" "$guest/proc/sys/fs/binfmt_misc" || {
 }
 cd "$guest$cwd"
 # Not exec: the first process of a pid namespace ignores the signals it does not handle.
+# shellcheck disable=SC2016  # For the guest's shell.
 chroot "$guest" /bin/sh -c 'cd "$0" && exec "$@"' "$cwd" "$@"
