@@ -54,9 +54,9 @@ def tiny(config: TrainConfig) -> DepthNet:
     return make(config.network)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small() -> DepthNet:
-    """The released network's widths, without its weights, on a small picture."""
+    """The released network's widths, without its weights, on a small picture; nobody changes it."""
     network = load_train_config("s").network
     return make(network.model_copy(update={"input_height": 64, "input_width": 64}))
 
@@ -110,7 +110,7 @@ def test_blocks_that_are_added_up_share_a_width(small: DepthNet) -> None:
     assert not [name for name in axes if name.startswith("encoder.stages.8") and "out" in name]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_plain_config_gives_what_the_engine_gives(tiny: DepthNet, seed: int) -> None:
     axes = find_axes(tiny)
     keep = random_keep(axes, np.random.default_rng(seed))
@@ -189,16 +189,19 @@ def test_taylor_is_the_change_of_the_loss_for_small_units(tiny: DepthNet, data: 
     def losses() -> Any:
         return batch_losses(tiny, split, LossConfig(), batches=1, batch_size=8, seed=0)
 
+    def value() -> float:
+        return next(losses()).item()
+
     scores = importance(tiny, axes, "taylor", losses())[axis.name][1]
-    (before,) = (float(loss) for loss in losses())
+    before = value()
     reader = tiny.get_submodule("decoder.2.narrow.0").weight
     assert isinstance(reader, torch.Tensor)
     for unit in range(3):
         kept = reader.data.clone()
         reader.data[:, unit] = 0
-        (after,) = (float(loss) for loss in losses())
+        change = value() - before
         reader.data.copy_(kept)
-        assert (after - before) ** 2 == pytest.approx(scores[unit], rel=0.1, abs=1e-12)
+        assert change**2 == pytest.approx(scores[unit], rel=0.1, abs=1e-12)
 
 
 @pytest.mark.parametrize("of", ["macs", "parameters", "time"])
@@ -221,7 +224,7 @@ def test_the_cost_of_other_widths_is_known_without_building_them(tiny: DepthNet,
 
 @pytest.mark.parametrize("of", ["macs", "parameters", "time"])
 @pytest.mark.parametrize("spread", ["global", "uniform"])
-@pytest.mark.parametrize("part", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("part", [0.3, 0.7])
 def test_the_target_is_met_within_three_percent(
     small: DepthNet, data: Path, tmp_path: Path, of: str, spread: Any, part: float
 ) -> None:

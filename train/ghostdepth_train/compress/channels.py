@@ -88,11 +88,7 @@ def find_axes(network: DepthNet) -> list[Axis]:
     for name, roots, ghost in _roots(network):
         parts = []
         for root in roots:
-            layer = network.get_submodule(root)
-            assert isinstance(layer, nn.Conv2d)
-            units = [_unit(graph, layer, index, names) for index in range(layer.out_channels)]
-            # In a chain of ghost modules two channels are one unit, whichever is asked for.
-            parts.append((root, tuple(units)))
+            parts.append((root, _units(graph, network.get_submodule(root), names)))
         axes.append(Axis(name, 2 if ghost else 1, tuple(parts)))
     return axes
 
@@ -205,6 +201,22 @@ def _graph(network: DepthNet) -> Any:
     with torch.enable_grad():
         example = torch.zeros(1, 3, 64, 64, device=device)
         return _engine().DependencyGraph().build_dependency(network, example_inputs=example)
+
+
+def _units(graph: Any, layer: nn.Module, names: Mapping[nn.Module, str]) -> tuple[Unit, ...]:
+    """The units of a layer's outputs.
+
+    Asking the graph for each would take a hundred times as long. Sums and concatenations only shift
+    channels, so every unit is the first one moved; the last one is asked for, to be sure.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    first, last = (_unit(graph, layer, index, names) for index in (0, layer.out_channels - 1))
+    units = tuple(
+        tuple(Slice(s.module, s.side, tuple(i + by for i in s.indices)) for s in first)
+        for by in range(layer.out_channels)
+    )
+    assert set(units[-1]) == set(last), f"{names[layer]}: channels are not only shifted"
+    return units
 
 
 def _unit(graph: Any, layer: nn.Conv2d, index: int, names: Mapping[nn.Module, str]) -> Unit:

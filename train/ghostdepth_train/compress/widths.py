@@ -68,16 +68,15 @@ def cost_model(
     Raises:
         UserError: The table lacks a layer of the network.
     """
-    names = [row.name for row in layer_costs(network)]
-    if of == "time":
-        times = times or {}
-        missing = [name for name in names if name not in times]
-        if missing:
-            raise UserError(
-                f"the table of costs has no time for {len(missing)} of the network's "
-                f"{len(names)} layers, first {missing[0]}; make it from this very checkpoint "
-                "with `ghostdepth sensitivity`"
-            )
+    layers = layer_costs(network)
+    taken = (times or {}) if of == "time" else {row.name: float(row.macs) for row in layers}
+    missing = [row.name for row in layers if row.name not in taken]
+    if missing:
+        raise UserError(
+            f"the table of costs has no time for {len(missing)} of the network's "
+            f"{len(layers)} layers, first {missing[0]}; make it from this very checkpoint "
+            "with `ghostdepth sensitivity`"
+        )
     places = _places(axes)
     terms: list[tuple[float, int, int]] = []
     units = np.append([axis.units for axis in axes], 1)
@@ -86,7 +85,7 @@ def cost_model(
         first, second = (*where, len(axes), len(axes))[:2]
         terms.append((cost / float(units[first] * units[second]), first, second))
 
-    for row in layer_costs(network):
+    for row in layers:
         layer = network.get_submodule(row.name)
         assert isinstance(layer, nn.Conv2d)
         out = [places[key] for key in [(row.name, "out")] if key in places]
@@ -96,8 +95,8 @@ def cost_model(
             add(weights, *both)
             add(row.parameters - weights, *out)  # The norm's, or the bias.
         else:
-            add(row.macs if of == "macs" else (times or {})[row.name], *both)
-    fixed = sum(time for name, time in (times or {}).items() if name not in names)
+            add(taken[row.name], *both)
+    fixed = sum(taken.values()) - sum(taken[row.name] for row in layers)
     price, first, second = zip(*terms, strict=True)
     return CostModel(np.array(price), np.array(first), np.array(second), fixed)
 
