@@ -15,7 +15,7 @@ from bench_depth.errors import UserError
 from bench_depth.files import atomic_path, write_json
 from ghostdepth_export.formats import FORMATS, Format, find_format
 from ghostdepth_export.op_versions import check_runtime, minimum_runtime, parse_version
-from ghostdepth_export.source import Source, evenly
+from ghostdepth_export.source import FEWEST_CALIBRATION_PICTURES, Source, evenly
 from ghostdepth_export.verify import (
     VERIFY_PICTURES,
     Parity,
@@ -70,6 +70,12 @@ def export(
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
     _refuse_adders(checkpoint, checkpoint_folder)
+    calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
+    if calibrates and len(pairs) < FEWEST_CALIBRATION_PICTURES:
+        raise UserError(
+            f"{calibration} has {len(pairs)} photo{'s' * (len(pairs) != 1)}; int8 ranges need at "
+            f"least {FEWEST_CALIBRATION_PICTURES}: give a larger --calibration folder"
+        )
     source = Source(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
     progress(f"running torch on {min(len(pairs), VERIFY_PICTURES)} photos of {calibration}")
     reference = make_reference(source, evenly(pairs, VERIFY_PICTURES))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CALIBRATION_PICTURES = 32
+FEWEST_CALIBRATION_PICTURES = 4
 
 
 @dataclass(frozen=True)

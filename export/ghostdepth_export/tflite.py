@@ -54,17 +54,23 @@ def convert_int8(
         tail: What follows it.
         pictures: For calibration: 1xHxWx3 float32, 0..255; None where the trunk has its ranges.
     """
-    converter = _converter(trunk)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter = int8_converter(trunk)
     if pictures is not None:
         kept = list(pictures)
         converter.representative_dataset = lambda: ([picture] for picture in kept)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.float32
     front = unpack(_convert(converter))
     resize_before_quantize(front)
     return pack(join(front, unpack(convert(tail))))
+
+
+def int8_converter(trunk: Lowered) -> Any:
+    """TensorFlow's converter, set to int8 with uint8 in and float out."""
+    converter = _converter(trunk)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.float32
+    return converter
 
 
 def finish(data: bytes, minimum_runtime: str, name: str, contract: str) -> bytes:

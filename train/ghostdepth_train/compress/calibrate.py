@@ -21,7 +21,7 @@ from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of, 
 from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.network import resize
-from ghostdepth_train.quantise import Range, write_ranges
+from ghostdepth_train.quantise import Range, Trunk, write_ranges
 from ghostdepth_train.quantise.correct import correct_bias, equalise
 from ghostdepth_train.quantise.integer import Int8Net
 from ghostdepth_train.quantise.observe import Rule, choose_range, observe
@@ -56,20 +56,21 @@ def apply(checkpoint: Checkpoint, config: CalibrateConfig, work: Work) -> Compre
     """Finds ranges, changes the weights so that they fit, and measures the int8 network."""
     require_ghostnet(checkpoint.config, "calibrate")
     network = copy_of(checkpoint.network)
+    trunk = Trunk.of(network)
     pictures = training_pictures(work.split.train, network.config, config.photos, config.seed)
     notes: dict[str, object] = {"photos": len(pictures)}
     if config.equalise:
-        notes["equalised_convolutions"] = equalise(network)
-    ranges = find_ranges(network, pictures, config, work)
+        notes["equalised_convolutions"] = equalise(trunk)
+    ranges = find_ranges(trunk, pictures, config, work)
     if config.correct_bias:
-        notes["largest_bias_shift"] = correct_bias(network, ranges, torch.cat(pictures))
+        notes["largest_bias_shift"] = correct_bias(trunk, ranges, torch.cat(pictures))
     work.say("measuring the int8 network")
-    notes["int8_validation"] = evaluate(Int8Net(network, ranges), work.split.val).to_dict()
+    notes["int8_validation"] = evaluate(Int8Net(trunk, ranges), work.split.val).to_dict()
     return Compressed(network, notes, write_ranges(ranges))
 
 
 def find_ranges(
-    network: torch.nn.Module, pictures: Sequence[Tensor], config: CalibrateConfig, work: Work
+    trunk: Trunk, pictures: Sequence[Tensor], config: CalibrateConfig, work: Work
 ) -> dict[str, Range]:
     """Ranges of all activations over the pictures, by the configured rule."""
     work.say(f"looking at the activations of {len(pictures)} photos")
@@ -77,7 +78,7 @@ def find_ranges(
     def told(done: int) -> None:
         work.progress(done, 2 * len(pictures), float("nan"), float("nan"))
 
-    seen = observe(network, pictures, told)  # type: ignore[arg-type]
+    seen = observe(trunk, pictures, told)
     return {
         name: choose_range(histogram, config.ranges, config.percentile)
         for name, histogram in seen.items()

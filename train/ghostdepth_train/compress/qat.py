@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import pydantic
-import torch
 from bench_depth.errors import UserError
 from bench_depth.metrics import DepthMetrics
 from torch import Tensor, nn
@@ -24,8 +23,8 @@ from ghostdepth_train.data import Split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import depth_loss
 from ghostdepth_train.network import log_depth, resize
-from ghostdepth_train.quantise import Range, read_ranges, write_ranges
-from ghostdepth_train.quantise.fake import Scales, SimulatedNet, trace_trunk
+from ghostdepth_train.quantise import Range, Trunk, read_ranges, write_ranges
+from ghostdepth_train.quantise.fake import Scales, SimulatedNet
 from ghostdepth_train.quantise.integer import Int8Net
 from ghostdepth_train.trainer import RunOptions, Trainer
 
@@ -65,14 +64,15 @@ def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
             "or to correct biases"
         )
     network = checkpoint.network
-    names = trace_trunk(network)[1].distinct()
+    trunk = Trunk.of(network)
+    names = trunk.places.distinct()
     if checkpoint.ranges is not None:
         ranges = read_ranges(checkpoint.ranges, names, "the checkpoint's ranges.json")
     else:
         pairs, count = work.split.train, config.start.photos
         pictures = training_pictures(pairs, network.config, count, config.seed)
-        ranges = find_ranges(network, pictures, config.start, work)
-    before = evaluate(Int8Net(network, ranges), work.split.val)
+        ranges = find_ranges(trunk, pictures, config.start, work)
+    before = evaluate(Int8Net(trunk, ranges), work.split.val)
     work.say(f"int8 before training: si-RMSE {before.si_rmse:.4f}")
 
     def trainer(train: TrainConfig, split: Split, options: RunOptions) -> QatTrainer:
@@ -81,7 +81,8 @@ def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
     training = config.training.model_copy(update={"seed": config.seed})
     best = work.train(network, training, trainer=trainer)
     learned = load_checkpoint(work.out / "run" / "best").ranges
-    after = evaluate(Int8Net(best, read_ranges(learned, names, "ranges.json")), work.split.val)
+    kept = read_ranges(learned, names, "ranges.json")
+    after = evaluate(Int8Net(Trunk.of(best), kept), work.split.val)
     notes = {"int8_before": before.to_dict(), "int8_validation": after.to_dict()}
     return Compressed(best, notes, learned)
 
@@ -109,9 +110,10 @@ class QatTrainer(Trainer):
 
     def prepare(self) -> None:
         """Adds the scales to what is trained."""
+        self.trunk = Trunk.of(self.network)
         self.scales = Scales(self.start)
         self.beside["scales"] = self.scales
-        self.simulated = SimulatedNet(self.network, self.scales)
+        self.simulated = SimulatedNet(self.trunk, self.scales)
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of one batch as the int8 file would give it."""
@@ -123,16 +125,14 @@ class QatTrainer(Trainer):
 
     def validate(self) -> DepthMetrics:
         """Of the int8 network, in whole numbers."""
-        return evaluate(Int8Net(self.network, self.scales.ranges()), self.split.val)
+        return evaluate(Int8Net(self.trunk, self.scales.ranges()), self.split.val)
 
     def _save(self, folder: Path, row: dict[str, float]) -> None:
-        with torch.no_grad():
-            ranges = write_ranges(self.scales.ranges())
         save_checkpoint(
             folder,
             self.network,
             name=self.options.name,
             training_data=self.options.training_data,
             metrics={"validation": row, "validation_images": len(self.split.val)},
-            ranges=ranges,
+            ranges=write_ranges(self.scales.ranges()),
         )

@@ -4,7 +4,7 @@ Weights: symmetric, per channel, -127..127, scale = largest absolute value / 127
 per tensor, asymmetric, -128..127. Biases: 32 bits.
 """
 
-from ghostdepth_train.quantise.places import Places, find_places
+from ghostdepth_train.quantise.places import Places, Trunk, find_places
 from ghostdepth_train.quantise.ranges import PIXELS, Range, read_ranges, write_ranges
 
-__all__ = ["PIXELS", "Places", "Range", "find_places", "read_ranges", "write_ranges"]
+__all__ = ["PIXELS", "Places", "Range", "Trunk", "find_places", "read_ranges", "write_ranges"]

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from ghostdepth_train.network import CameraTrunk, DepthNet
-from ghostdepth_train.quantise.fake import Scales, SimulatedNet, trace_trunk
+from ghostdepth_train.quantise.fake import Scales, SimulatedNet
+from ghostdepth_train.quantise.places import Trunk
 from ghostdepth_train.quantise.ranges import Range
 from ghostdepth_train.torch_graph import TorchGraph
 
@@ -48,7 +48,7 @@ class Consumer:
 
 
 @torch.no_grad()
-def equalise(network: DepthNet) -> int:
+def equalise(trunk: Trunk) -> int:
     """Moves factors between convolutions so that the weights on both sides of a channel match.
 
     Each channel c between a convolution and those that read it is divided by
@@ -56,13 +56,12 @@ def equalise(network: DepthNet) -> int:
     largest weights of the channel there. The network's function stays the same.
 
     Args:
-        network: Its weights change.
+        trunk: Its network's weights change.
 
     Returns:
         How many convolutions write channels that could be equalised.
     """
-    traced, _ = trace_trunk(network)
-    module = CameraTrunk(network)
+    traced, module = trunk.traced, trunk.module
     pairs = [
         (conv, found)
         for conv in traced.calls(aten.conv2d.default)
@@ -153,9 +152,9 @@ class _Means(SimulatedNet):
     """Notes the mean of every convolution's channels, and shifts them to those that are wanted."""
 
     def __init__(
-        self, network: DepthNet, scales: Scales | None = None, wanted: Mapping[str, Tensor] = {}
+        self, trunk: Trunk, scales: Scales | None = None, wanted: Mapping[str, Tensor] = {}
     ) -> None:
-        super().__init__(network, scales)
+        super().__init__(trunk, scales)
         self.means: dict[str, Tensor] = {}
         self.wanted = wanted
 
@@ -167,28 +166,28 @@ class _Means(SimulatedNet):
 
 
 @torch.no_grad()
-def correct_bias(network: DepthNet, ranges: Mapping[str, Range], pictures: Tensor) -> float:
+def correct_bias(trunk: Trunk, ranges: Mapping[str, Range], pictures: Tensor) -> float:
     """Shifts every convolution's channels so that their mean in int8 is that in float.
 
     In the order of the network: each convolution sees what those before it give when corrected.
 
     Args:
-        network: Its biases (of batch norms, where they follow) change.
+        trunk: Its network's biases (of batch norms, where they follow) change.
         ranges: Of the activations.
         pictures: Nx3xHxW, 0..255, of the network's size.
 
     Returns:
         The largest shift.
     """
-    exact = _Means(network)
+    exact = _Means(trunk)
     exact.run(pictures)
-    rounded = _Means(network, Scales(ranges), exact.means)
+    rounded = _Means(trunk, Scales(ranges), exact.means)
     rounded.run(pictures)
-    module, shifts = CameraTrunk(network), list[float]()
+    shifts = list[float]()
     for node in exact.traced.calls(aten.conv2d.default):
         if node.meta["shift"] is None:
             continue
         shift = exact.means[node.name] - rounded.means[node.name]
-        module.get_parameter(node.meta["shift"]).add_(shift)
+        trunk.module.get_parameter(node.meta["shift"]).add_(shift)
         shifts.append(float(shift.abs().max()))
     return max(shifts)

@@ -18,10 +18,8 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 from torch.nn import functional as F
 
-from ghostdepth_train.network import CameraTrunk, DepthNet
-from ghostdepth_train.quantise.places import Places, find_places
+from ghostdepth_train.quantise.places import Trunk
 from ghostdepth_train.quantise.ranges import HIGHEST, LOWEST, PIXELS, SCALE_BITS, Range
-from ghostdepth_train.torch_graph import TorchGraph, trace
 
 aten = torch.ops.aten
 WEIGHT_MAX = 127
@@ -61,6 +59,7 @@ class Scales(nn.Module):
             x, self.scale(name), zero_point.view(1).float(), LOWEST, HIGHEST, factor
         )
 
+    @torch.no_grad()
     def ranges(self) -> dict[str, Range]:
         """The ranges as they are now."""
         points = self.zero_points.tolist()
@@ -74,22 +73,21 @@ class SimulatedNet(nn.Module):
     their statistics as they are.
 
     Args:
-        network: Set to eval mode.
+        trunk: The network and its graph.
         scales: Ranges of the activations; None leaves activations and weights as they are.
         watch: Called with the name and value of each quantised tensor, before it is rounded.
 
     Attributes:
         traced: The graph.
         places: Its quantised tensors.
-        config: The network's.
     """
 
     def __init__(
-        self, network: DepthNet, scales: Scales | None = None, watch: Watch | None = None
+        self, trunk: Trunk, scales: Scales | None = None, watch: Watch | None = None
     ) -> None:
         super().__init__()
-        self.config = config = network.config
-        self.traced, self.places = trace_trunk(network)
+        config = trunk.network.config
+        self.traced, self.places = trunk.traced, trunk.places
         # Not as submodules: they belong to who trains them.
         self._scales = [scales]
         self.watch = watch
@@ -142,13 +140,6 @@ class SimulatedNet(nn.Module):
         if self.watch is not None:
             self.watch(name, x)
         return x if scales is None else scales.quantise(x, name)
-
-
-def trace_trunk(network: DepthNet) -> tuple[TorchGraph, Places]:
-    """The simplified graph of a network at its own picture size, and its quantised tensors."""
-    config = network.config
-    traced = trace(CameraTrunk(network), (1, config.input_height, config.input_width, 3))
-    return traced, find_places(traced)
 
 
 def weight_scale(weight: Tensor) -> Tensor:

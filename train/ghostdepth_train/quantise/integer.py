@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from ghostdepth_train.network import DepthNet, Predictor
-from ghostdepth_train.quantise.fake import convolve, trace_trunk, weight_scale
-from ghostdepth_train.quantise.places import activations, is_fused
+from ghostdepth_train.network import Predictor
+from ghostdepth_train.quantise.fake import convolve, weight_scale
+from ghostdepth_train.quantise.places import Trunk, activations, is_fused
 from ghostdepth_train.quantise.ranges import HIGHEST, LOWEST, PIXELS, Range
 
 aten = torch.ops.aten
@@ -28,7 +28,7 @@ class IntegerNet:
     """Runs a network in whole numbers.
 
     Args:
-        network: Set to eval mode.
+        trunk: The network and its graph.
         ranges: By the names of `Places`.
 
     Attributes:
@@ -37,8 +37,8 @@ class IntegerNet:
         output_range: Of the result.
     """
 
-    def __init__(self, network: DepthNet, ranges: Mapping[str, Range]) -> None:
-        self.traced, places = trace_trunk(network)
+    def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:
+        self.traced, places = trunk.traced, trunk.places
         self.ranges = {node: ranges[name] for node, name in places.names.items()}
         self.ranges |= dict.fromkeys(places.pixels, PIXELS)
         self.output_range = self.ranges[self.traced.output]
@@ -189,14 +189,14 @@ class Int8Net(Predictor):
     """An `IntegerNet` in a `DepthNet`'s place: normalised RGB in, encoded depth out.
 
     Args:
-        network: As it is when this is called.
+        trunk: The network as it is when this is called, and its graph.
         ranges: By the names of `Places`.
     """
 
-    def __init__(self, network: DepthNet, ranges: Mapping[str, Range]) -> None:
+    def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:
         super().__init__()
-        self.config = network.config
-        self.net = IntegerNet(network, ranges)
+        self.config = trunk.network.config
+        self.net = IntegerNet(trunk, ranges)
 
     def forward(self, x: Tensor) -> Tensor:
         """Nx3xHxW normalised RGB -> Nx1xhxw encoded depth."""

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ghostdepth_train.network import DepthNet
 from ghostdepth_train.quantise.fake import SimulatedNet
+from ghostdepth_train.quantise.places import Trunk
 from ghostdepth_train.quantise.ranges import HIGHEST, LOWEST, Range
 
 BINS = 2048
@@ -42,12 +42,12 @@ class Histogram:
 
 @torch.no_grad()
 def observe(
-    network: DepthNet, pictures: Iterable[Tensor], told: Callable[[int], None] = lambda _: None
+    trunk: Trunk, pictures: Iterable[Tensor], told: Callable[[int], None] = lambda _: None
 ) -> dict[str, Histogram]:
     """Histograms of all activations over some pictures, in two passes.
 
     Args:
-        network: Set to eval mode.
+        trunk: The network and its graph.
         pictures: Each 1x3xHxW, 0..255, of the network's size.
         told: How many pictures are done, over both passes.
     """
@@ -66,9 +66,9 @@ def observe(
 
     kept = list(pictures)
     for index, watch in enumerate((ends, spread)):
-        network_watched = SimulatedNet(network, watch=watch)
+        simulated = SimulatedNet(trunk, watch=watch)
         for number, picture in enumerate(kept, 1):
-            network_watched.run(picture)
+            simulated.run(picture)
             told(index * len(kept) + number)
     return seen
 

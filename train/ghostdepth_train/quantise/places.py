@@ -8,7 +8,8 @@ import torch
 from bench_depth.errors import UserError
 from torch.fx import Node
 
-from ghostdepth_train.torch_graph import TorchGraph
+from ghostdepth_train.network import CameraTrunk, DepthNet
+from ghostdepth_train.torch_graph import TorchGraph, trace
 
 aten = torch.ops.aten
 ACTIVATIONS = (aten.relu.default, aten.relu6.default)
@@ -35,6 +36,34 @@ class Places:
     def distinct(self) -> list[str]:
         """The names, each once, in the order of the graph."""
         return list(dict.fromkeys(self.names.values()))
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network with its graph at its own picture size; the graph follows the network's weights.
+
+    Attributes:
+        network: In eval mode.
+        module: The network with its normalisation: parameters of the graph go by its names.
+        traced: The graph.
+        places: Its quantised tensors.
+    """
+
+    network: DepthNet
+    module: CameraTrunk
+    traced: TorchGraph
+    places: Places
+
+    @staticmethod
+    def of(network: DepthNet) -> Trunk:
+        """Traces a network, which takes seconds, and sets it to eval mode.
+
+        Raises:
+            UserError: An op has no int8 form here.
+        """
+        config, module = network.config, CameraTrunk(network)
+        traced = trace(module, (1, config.input_height, config.input_width, 3))
+        return Trunk(network, module, traced, find_places(traced))
 
 
 def find_places(traced: TorchGraph) -> Places:
