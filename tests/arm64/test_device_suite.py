@@ -15,7 +15,10 @@ from ghostdepth_export.emulator import Machine
 from .conftest import REPOSITORY
 
 # What needs the workstation, and servers, whose patience emulation tries.
-LEFT_OUT = ("test_tflite25", "test_live_server", "test_live_command", "test_live_browser")
+LEFT_OUT = (
+    *("test_fuzz", "test_tflite25"),
+    *("test_live_server", "test_live_command", "test_live_browser"),
+)
 DEVICE_TESTS = ["tests/device", *(f"--ignore=tests/device/{name}.py" for name in LEFT_OUT)]
 OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]
 

@@ -16,6 +16,11 @@ from bench_depth import __version__, arguments, metrics, results, runtimes
 from .conftest import TfliteMaker
 from .sources import VAL_DRIVE, write_kitti
 
+# Of these bench-depth needs at most its one runtime, and that when it loads the model.
+HEAVY = (
+    *("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "onnx", "torch"),
+    *("matplotlib", "pandas", "scipy", "PIL", "http.server"),
+)
 QUICK = ["--warmup", "1", "--min-runs", "3", "--min-time", "0"]
 
 
@@ -39,11 +44,36 @@ def test_importing_and_help_load_nothing_heavy() -> None:
     code = (
         "import sys, bench_depth.cli\n"
         "try:\n    bench_depth.cli.main(['--help'])\nexcept SystemExit: pass\n"
-        "print('HEAVY', [m for m in ('numpy', 'cv2', 'torch', 'tensorflow', 'onnx', 'onnxruntime',"
-        " 'ai_edge_litert') if m in sys.modules])"
+        f"print('HEAVY', [m for m in {('numpy', 'cv2', *HEAVY)} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "HEAVY []" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["compare", "live"])
+def test_the_help_of_the_other_verbs_loads_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys, bench_depth.cli\n"
+        f"try:\n    bench_depth.cli.main(['{verb}', '--help'])\nexcept SystemExit: pass\n"
+        f"print('HEAVY', [m for m in {('cv2', *HEAVY)} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "HEAVY []" in done.stdout
+
+
+def test_nothing_heavy_is_loaded_before_the_model_is(tiny_tflite: Path) -> None:
+    code = (
+        "import sys\n"
+        "from bench_depth import bench, cli\n"
+        "def open_session(*_):\n"
+        f"    print('HEAVY', [m for m in {HEAVY} if m in sys.modules], flush=True)\n"
+        "    raise SystemExit\n"
+        "bench.open_session = open_session\n"
+        "cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "--model", str(tiny_tflite), *QUICK]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "HEAVY []\n"
 
 
 def test_no_module_imports_what_the_host_or_a_runtime_needs() -> None:
