@@ -21,6 +21,7 @@ from bench_depth.results import load
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / "models" / "ghostdepth-s" / "metrics.json"
+COMPRESSION = ROOT / "benchmarks" / "compression"
 DEMO = ROOT / "benchmarks" / "results" / "demo.json"
 PAGES = tuple(
     ROOT / name
@@ -30,6 +31,7 @@ PAGES = tuple(
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
         "docs/compression/sparse.md",
+        "docs/compression/adder.md",
     )
 )
 _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -99,12 +101,46 @@ def digits() -> str:
     return table(read())
 
 
+def adder_cost() -> str:
+    """What adders composed of TFLite's ops cost, as multiples of the convolution's time."""
+    value = _json(COMPRESSION / "adder_cost.json")
+    kinds = [part["composition"] for part in value["rows"][0]["compositions"]]
+    rows = [
+        f"| pointwise layer | convolution µs | in int8 | {' | '.join(kinds)} | largest tensor MB |",
+        "|---|--:|--:|" + "--:|" * (len(kinds) + 1),
+    ]
+    for row in value["rows"]:
+        ratios = " | ".join(f"{part['ratio']:.1f}" for part in row["compositions"])
+        largest = " / ".join(f"{p['largest_tensor_bytes'] / 1e6:.2f}" for p in row["compositions"])
+        rows.append(
+            f"| {row['layer']} | {row['conv_ms'] * 1e3:.1f} | {row['conv_int8_ratio']:.2f} "
+            f"| {ratios} | {largest} |"
+        )
+    return "\n".join([*rows, "", f"{value['machine']['cpu']}, one thread, not a Pi."])
+
+
+def adder_digits() -> str:
+    """Accuracy on scikit-learn's digits."""
+    value = _json(COMPRESSION / "adder_digits.json")
+    rows = ["| three middle layers | accuracy, mean | lowest | highest |", "|---|--:|--:|--:|"]
+    for row in value["rows"]:
+        runs = row["accuracy"]
+        figures = (sum(runs) / len(runs), min(runs), max(runs))
+        rows.append(f"| {row['kind']} | " + " | ".join(f"{x:.3f}" for x in figures) + " |")
+    seeds, pictures = len(value["rows"][0]["accuracy"]), value["test_pictures"]
+    return "\n".join(
+        [*rows, "", f"{pictures} test pictures, {value['epochs']} epochs, {seeds} seeds."]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
     "release-card": release_card,
     "speed": speed,
     "instructions": instructions,
     "digits": digits,
+    "adder-cost": adder_cost,
+    "adder-digits": adder_digits,
 }
 
 
