@@ -80,7 +80,7 @@ def sensitivity(
             small = prune_channels(network, axes, {axis.name: keep})
             errors[part] = evaluate(small, pairs).si_rmse
             progress(number * len(PARTS) + step + 1, len(axes) * len(PARTS))
-        saved = {of: _saved(cost, axes, number) for of, cost in costs.items()}
+        saved: dict[str, float] = {of: _saved(cost, axes, number) for of, cost in costs.items()}
         rows.append(Sensitivity(axis.name, axis.width, saved, errors))
     return whole, rows
 
