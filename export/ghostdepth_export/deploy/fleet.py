@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from ghostdepth_export.deploy.hosts import check_hosts
 from ghostdepth_export.deploy.options import DeployOptions
 from ghostdepth_export.deploy.processes import Processes
 from ghostdepth_export.deploy.reporter import Reporter
+from ghostdepth_export.deploy.scratch import scratch
 
 
 def deploy(hosts: Sequence[str], options: DeployOptions) -> int:
@@ -151,14 +151,14 @@ def _fleet(hosts: Sequence[str], options: DeployOptions, *, lock: bool = True) -
     _check(hosts, options)
     processes = Processes()
     with (
-        tempfile.TemporaryDirectory(prefix="ghostdepth-") as folder,
+        scratch() as folder,
         Reporter(hosts) as reporter,
         contextlib.ExitStack() as stack,
     ):
         deployments = [Deployment(host, options, reporter, processes, lock) for host in hosts]
         for deployment in deployments:
             stack.callback(deployment.close)
-        yield _Fleet(options, reporter, processes, Path(folder), deployments)
+        yield _Fleet(options, reporter, processes, folder, deployments)
 
 
 def _check(hosts: Sequence[str], options: DeployOptions) -> None:
