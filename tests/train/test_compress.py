@@ -150,3 +150,14 @@ def test_the_resolved_recipe_lies_beside_the_result(
     resolved = json.loads((tmp_path / "out" / "recipe.json").read_text())
     assert resolved["steps"][1]["seed"] == 3
     assert resolved["steps"][1]["training"]["learning_rate"] == 2e-3
+
+
+@pytest.mark.parametrize("name", ["snip", "lottery", "qat", "int8"])
+def test_methods_of_convolutions_refuse_adders(
+    data: Path, config: TrainConfig, tmp_path: Path, name: str
+) -> None:
+    network = DepthNet(config.network.model_copy(update={"adder": ("decoder.0.pointwise.0",)}))
+    folder = tmp_path / "adders"
+    save_checkpoint(folder, network.eval(), name="a", training_data="", metrics={})
+    with pytest.raises(UserError, match="works on convolutions; this network has 1 adder"):
+        run_recipe(folder, load_recipe(name), work(data, tmp_path / "out"))

@@ -120,6 +120,9 @@ MODULES = {
     "finetune": "finetune",
 }
 
+# What these do to a convolution's weights means something else, or nothing, in an adder.
+NO_ADDERS = ("snip", "lottery", "calibrate", "qat")
+
 
 def method_config(value: Any, where: str) -> Method:
     """Checks one step of a recipe.
@@ -151,6 +154,11 @@ def compress(checkpoint: Checkpoint, config: Method, work: Work) -> Compressed:
     Raises:
         UserError: The method cannot be applied to this network or data; nothing is lost.
     """
+    if checkpoint.config.adder and config.method in NO_ADDERS:
+        raise UserError(
+            f"{config.method} works on convolutions; this network has "
+            f"{len(checkpoint.config.adder)} adders, put the step before `adder`"
+        )
     result = _module(config.method).apply(checkpoint, config, work)
     assert isinstance(result, Compressed)
     result.network.eval()

@@ -65,7 +65,7 @@ def sensitivity(
             valid pixel.
     """
     axes = find_axes(network)
-    costs = {
+    costs: dict[str, CostModel] = {
         of: cost_model(network, axes, of, times)
         for of in COSTS
         if of != "time" or times is not None
