@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import subprocess
 import sys
@@ -60,13 +61,16 @@ class Pi:
         command = [sys.executable, "-c", _LAUNCH, "deploy", *hosts, *map(str, arguments)]
         command += ["--ssh-config", str(config or self.server.client())]
         command += [*_QUICK, "--results", str(self.folder / "results")]
+        # What a killed one leaves is pytest's to remove.
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=env,
+            env={**(os.environ if env is None else env), "TMPDIR": str(temporary)},
         )
 
     def deploy(
