@@ -5,7 +5,7 @@
   over coupled layers as in DepGraph, CVPR 2023, eq. 5).
 - `bn`: the same of the batch norms' scales alone (Liu et al., "Network Slimming", ICCV 2017).
 - `taylor`: the square of the first-order change of the loss when all weights that read the unit
-  become 0, (sum w g)^2, averaged over batches (Molchanov et al., "Importance Estimation for Neural
+  become 0, (sum w g)^2, added up over batches (Molchanov et al., "Importance Estimation for Neural
   Network Pruning", CVPR 2019, eq. 8).
 - `snip`: |w g| summed over all weights of the unit, g of the mean loss (Lee et al., "SNIP", ICLR
   2019, eq. 6, summed per unit).

@@ -1,0 +1,114 @@
+"""The sensitivity report: figures that agree with pruning itself, files that pruning takes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bench_depth.dataset import list_pairs
+from bench_depth.measure import Plan
+from ghostdepth_export import layer_times as module
+from ghostdepth_export.layer_times import REST, layer_times
+from ghostdepth_export.sensitivity_page import write_page, write_tables
+from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
+from ghostdepth_train.compress.importance import Scores, importance
+from ghostdepth_train.compress.prune import read_times
+from ghostdepth_train.compress.sensitivity import PARTS, Sensitivity, sensitivity
+from ghostdepth_train.compress.widths import cost_model
+from ghostdepth_train.config import load_train_config
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.network import DepthNet
+from ghostdepth_train.summary import layer_costs
+from torch import nn
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> DepthNet:
+    torch.manual_seed(0)
+    return DepthNet(load_train_config("tiny").network).eval()
+
+
+def by_magnitude(network: DepthNet, axes: list[Axis]) -> Scores:
+    return importance(network, axes, "magnitude", iter(()))
+
+
+@pytest.mark.slow
+def test_every_width_is_measured_alone(tiny: DepthNet) -> None:
+    pairs = list_pairs(SAMPLES)[:1]
+    done: list[tuple[int, int]] = []
+    whole, rows = sensitivity(
+        tiny,
+        pairs,
+        lambda axes: by_magnitude(tiny, list(axes)),
+        progress=lambda *counts: done.append(counts),
+    )
+    axes = find_axes(tiny)
+    assert whole == evaluate(tiny, pairs).si_rmse
+    assert [row.name for row in rows] == [axis.name for axis in axes]
+    assert done[-1] == (3 * len(axes), 3 * len(axes))
+    axis, row = axes[-1], rows[-1]
+    keep = {axis.name: best_units(axis, axis.units // 2, by_magnitude(tiny, axes))}
+    half = prune_channels(tiny, axes, keep)
+    assert row.si_rmse[0.5] == evaluate(half, pairs).si_rmse
+    for kind in ("macs", "parameters"):
+        before, after = (sum(getattr(r, kind) for r in layer_costs(n)) for n in (tiny, half))
+        assert row.saved[kind] == pytest.approx(1 - after / before)
+    assert "time" not in row.saved
+
+
+def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_path: Path) -> None:
+    times = {row.name: 2.0 for row in layer_costs(tiny)} | {REST: 30.0}
+    axes, whole = find_axes(tiny), 0.2
+    rows = [
+        Sensitivity(
+            axis.name,
+            axis.width,
+            {"macs": 0.01 * place, "parameters": 0.02, "time": 0.03},
+            {part: whole + part * place / 100 for part in PARTS},
+        )
+        for place, axis in enumerate(axes)
+    ]
+    write_tables(tmp_path, layer_costs(tiny), times, whole, rows)
+    assert read_times(tmp_path / "layers.csv") == times
+    cost = cost_model(tiny, axes, "time", read_times(tmp_path / "layers.csv"))
+    assert cost([axis.units for axis in axes]) == pytest.approx(sum(times.values()))
+    with (tmp_path / "widths.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [line["width"] for line in table] == [row.name for row in rows]
+    assert float(table[0]["si_rmse_0.75"]) == pytest.approx(rows[0].si_rmse[0.75], abs=1e-5)
+    assert float(table[0]["saved_time"]) == pytest.approx(rows[0].saved["time"], abs=1e-5)
+    write_page(tmp_path / "page.html", "tiny<1>", whole, rows, 1, "taylor")
+    page = (tmp_path / "page.html").read_text()
+    assert "tiny&lt;1&gt;" in page and "<svg" in page
+    for row in rows:
+        assert f">{row.name}<" in page
+        assert all(f"<td>{row.si_rmse[part]:.4f}</td>" in page for part in PARTS)
+
+
+def test_an_op_is_found_whatever_export_did_to_its_weights(tiny: DepthNet) -> None:
+    rng = np.random.default_rng(0)
+    layers = {n: m for n, m in tiny.named_modules() if isinstance(m, nn.Conv2d)}
+    names = list(rng.permutation(list(layers)))
+    kernels = []
+    for name in names:
+        weight = layers[name].weight.detach().numpy()
+        # Batch norm folds a factor into each channel.
+        kernels.append(weight * rng.uniform(0.2, 3, (len(weight), 1, 1, 1)).astype(np.float32))
+    found = module._match(kernels, tiny)
+    # Where a layer has one weight per channel, as a 1x1 convolution of one channel, none can tell.
+    telling = [i for i, name in enumerate(names) if layers[name].weight[0].numel() > 2]
+    assert [found[i] for i in telling] == [names[i] for i in telling]
+    assert sorted(found) == sorted(layers)
+
+
+@pytest.mark.slow
+def test_every_layer_of_the_file_is_timed(tiny: DepthNet) -> None:
+    plan = Plan(warmup=1, min_runs=3, min_time=0)
+    times = layer_times(tiny, (48, 64), plan)
+    assert set(times) == {row.name for row in layer_costs(tiny)} | {REST}
+    assert all(time > 0 for name, time in times.items() if name != REST)
