@@ -154,6 +154,26 @@ def test_other_kernels_differ_by_no_more_than_int8_does(
     assert (file - simulated).square().mean() < 2.5 * (simulated - real).square().mean()
 
 
+def test_a_bias_of_equal_numbers_is_quantised_per_channel(
+    trunk: Trunk, ranges: dict[str, Range], tflite: bytes
+) -> None:
+    # The SE gates of an untrained network have the bias 0 + 3, for every channel.
+    assert (trunk.network.encoder.blocks[3][0].se.conv_expand.bias == 0).all()
+    model = unpack(tflite)
+    graph = model.subgraphs[0]
+    checked = 0
+    for op in graph.operators:
+        if "CONV_2D" not in op_name(model, op) or len(op.inputs) < 3:
+            continue
+        bias = graph.tensors[op.inputs[2]]
+        numbers = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
+        real = numbers * np.asarray(bias.quantization.scale)
+        if np.allclose(real[0], 3, atol=0.01):
+            np.testing.assert_allclose(real, 3, atol=0.01)
+            checked += 1
+    assert checked == 7
+
+
 def test_ranges_of_another_network_are_refused(
     source: Source, trunk: Trunk, ranges: dict[str, Range]
 ) -> None:
