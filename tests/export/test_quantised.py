@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 import torch
 from bench_depth.errors import UserError
@@ -76,6 +78,21 @@ def test_every_learned_range_is_in_the_tflite_file_unchanged(
     of_ops = sorted((ranges[n].scale, ranges[n].zero_point) for n in trunk.places.names.values())
     found = sorted(pair for pair in activations(tflite) if pair != (PIXELS.scale, -128))
     assert found == of_ops
+
+
+def test_every_learned_range_is_in_the_onnx_file_unchanged(
+    quantised: Source, trunk: Trunk, ranges: dict[str, Range]
+) -> None:
+    model = onnx.ModelProto.FromString(FORMATS["int8.onnx"].build(quantised))
+    values = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    found = {
+        (float(values[node.input[1]]), int(values[node.input[2]]) - 128)
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    assert found >= {(r.scale, r.zero_point) for r in ranges.values()}
+    # Besides them there are the normalised picture and the numbers in products.
+    assert len(found) <= len({(r.scale, r.zero_point) for r in ranges.values()}) + 2
 
 
 def test_learned_ranges_add_no_op(tflite: bytes, exported: Path) -> None:
