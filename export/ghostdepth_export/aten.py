@@ -52,7 +52,18 @@ def conv2d(
         out, _, rows, columns = weight.shape
         kernel = weight.reshape(channels, out // channels, rows, columns).transpose(2, 3, 0, 1)
         y = tf.nn.depthwise_conv2d(x, kernel, (1, stride[0], stride[0], 1), kind)
-    return y if bias is None else tf.nn.bias_add(y, bias)
+    return y if bias is None else tf.nn.bias_add(y, _not_one_number(bias))
+
+
+def _not_one_number(bias: Array) -> Array:
+    """A bias whose values are not all the same, by one bit of the first.
+
+    The int8 converter of TensorFlow 2.21 takes such a bias for one number and quantises all of it
+    with the scale of the first channel.
+    """
+    if len(bias) == 1 or not bias[0] or (bias != bias[0]).any():
+        return bias
+    return np.concatenate([np.nextafter(bias[:1], np.float32(0)), bias[1:]])
 
 
 def _padding_kind(

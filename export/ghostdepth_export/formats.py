@@ -88,7 +88,13 @@ def _fp32_onnx(source: Source) -> bytes:
 def _int8_onnx(source: Source) -> bytes:
     from ghostdepth_export import onnx_files
 
-    model = onnx_files.convert_int8(source.onnx_model, source.calibration())
+    known = None
+    if source.ranges is not None:
+        known = onnx_files.known_ranges(
+            source.onnx_model, source.camera.trunk, source.input_shape, source.ranges
+        )
+    # What has no range of its own, the normalised picture, is calibrated all the same.
+    model = onnx_files.convert_int8(source.onnx_model, source.calibration(), known)
     return bytes(model.SerializeToString())
 
 

@@ -6,13 +6,16 @@ import contextlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from ghostdepth_train.quantise import Range, find_places, read_ranges
+from ghostdepth_train.quantise.ranges import LOWEST
+from ghostdepth_train.torch_graph import trace
 from numpy.typing import NDArray
 from torch import nn
 
@@ -49,7 +52,9 @@ def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
 
 
 def convert_int8(
-    model: onnx.ModelProto, pictures: Iterable[NDArray[np.float32]]
+    model: onnx.ModelProto,
+    pictures: Iterable[NDArray[np.float32]],
+    known: Mapping[str, Range] | None = None,
 ) -> onnx.ModelProto:
     """Quantises a float model to int8 with QuantizeLinear / DequantizeLinear pairs.
 
@@ -60,6 +65,7 @@ def convert_int8(
     Args:
         model: From `convert`; not changed.
         pictures: For calibration: 1xHxWx3 float32, 0..255.
+        known: Ranges of tensors, by their names in the model, that calibration leaves alone.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -77,10 +83,54 @@ def convert_int8(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=[node.name for node in ends],
+            extra_options={"TensorQuantOverrides": _overrides(known or {})},
         )
         quantised = onnx.load(target)
     _take_bytes(quantised)
     return quantised
+
+
+def known_ranges(
+    model: onnx.ModelProto, trunk: nn.Module, input_shape: tuple[int, ...], ranges: Any
+) -> dict[str, Range]:
+    """What a checkpoint's `ranges.json` says of the model's tensors.
+
+    The exporter keeps torch's names, but for convolutions whose batch norm was folded: those are
+    found by their weights.
+
+    Args:
+        model: From `convert`; `trunk` is a part of it.
+        trunk: Pictures to encoded depth.
+        input_shape: Of its argument.
+        ranges: JSON values.
+
+    Raises:
+        UserError: The ranges are of another network.
+    """
+    traced = trace(trunk, input_shape)
+    places = find_places(traced)
+    read = read_ranges(ranges, set(places.names.values()), "ranges.json")
+    convolutions = {n.input[1]: n.output[0] for n in model.graph.node if n.op_type == "Conv"}
+    outputs = {name for node in model.graph.node for name in node.output}
+    known = {}
+    for node, name in places.names.items():
+        own = convolutions[f"trunk.{node.meta['weight']}"] if "weight" in node.meta else node.name
+        assert own in outputs, own
+        known[own] = read[name]
+    return known
+
+
+def _overrides(known: Mapping[str, Range]) -> dict[str, Any]:
+    """Ranges as ONNX Runtime's quantiser takes them: numbers without a sign, 128 above ours."""
+    return {
+        name: [
+            {
+                "scale": np.array(r.scale, np.float32),
+                "zero_point": np.array(r.zero_point - LOWEST, np.uint8),
+            }
+        ]
+        for name, r in known.items()
+    }
 
 
 def finish(data: bytes, name: str, contract: str) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 import torch
 from bench_depth.errors import UserError
@@ -76,6 +78,21 @@ def test_every_learned_range_is_in_the_tflite_file_unchanged(
     of_ops = sorted((ranges[n].scale, ranges[n].zero_point) for n in trunk.places.names.values())
     found = sorted(pair for pair in activations(tflite) if pair != (PIXELS.scale, -128))
     assert found == of_ops
+
+
+def test_every_learned_range_is_in_the_onnx_file_unchanged(
+    quantised: Source, trunk: Trunk, ranges: dict[str, Range]
+) -> None:
+    model = onnx.ModelProto.FromString(FORMATS["int8.onnx"].build(quantised))
+    values = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    found = {
+        (float(values[node.input[1]]), int(values[node.input[2]]) - 128)
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    assert found >= {(r.scale, r.zero_point) for r in ranges.values()}
+    # Besides them there are the normalised picture and the numbers in products.
+    assert len(found) <= len({(r.scale, r.zero_point) for r in ranges.values()}) + 2
 
 
 def test_learned_ranges_add_no_op(tflite: bytes, exported: Path) -> None:
@@ -152,6 +169,26 @@ def test_other_kernels_differ_by_no_more_than_int8_does(
         real = CameraTrunk(trunk.network)(pictures.permute(0, 2, 3, 1)) / out.scale + out.zero_point
     file = run_trunk(trunk, ranges, pictures, xnnpack=False)
     assert (file - simulated).square().mean() < 2.5 * (simulated - real).square().mean()
+
+
+def test_a_bias_of_equal_numbers_is_quantised_per_channel(
+    trunk: Trunk, ranges: dict[str, Range], tflite: bytes
+) -> None:
+    # The SE gates of an untrained network have the bias 0 + 3, for every channel.
+    assert (trunk.network.encoder.blocks[3][0].se.conv_expand.bias == 0).all()
+    model = unpack(tflite)
+    graph = model.subgraphs[0]
+    checked = 0
+    for op in graph.operators:
+        if "CONV_2D" not in op_name(model, op) or len(op.inputs) < 3:
+            continue
+        bias = graph.tensors[op.inputs[2]]
+        numbers = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
+        real = numbers * np.asarray(bias.quantization.scale)
+        if np.allclose(real[0], 3, atol=0.01):
+            np.testing.assert_allclose(real, 3, atol=0.01)
+            checked += 1
+    assert checked == 7
 
 
 def test_ranges_of_another_network_are_refused(
