@@ -1,8 +1,10 @@
 """Makes a released checkpoint out of a training run, and measures all that its card claims.
 
     python benchmarks/release.py --run runs/s --run runs/s-finish --data DATA
+    python benchmarks/release.py --run runs/half --name ghostdepth-xs --data DATA
 
-The last run is released; runs before it are the stages it started from, and only count epochs.
+A run is a folder of `ghostdepth train` or `ghostdepth compress`. The last one is released; runs
+before it are the stages it started from, and only count epochs.
 DATA holds `train/` and `val/`, the folders the runs were trained on. Writes `models/NAME/`: the
 checkpoint (convolutions in 16 bits) and `metrics.json` with the accuracy of the network, of every
 exported file (through bench-depth, in another runtime) and of the constant map to beat. The card
@@ -31,17 +33,19 @@ from ghostdepth_train.summary import layer_costs
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def release(runs: list[Path], data: Path) -> Path:
+def release(runs: list[Path], data: Path, name: str | None) -> Path:
     """Writes `models/NAME` and returns it."""
-    trained = load_checkpoint(runs[-1] / "best")
-    split = read_split(data)
-    folder = ROOT / "models" / trained.name
+    result = runs[-1] / "result"
+    trained = load_checkpoint(result if result.is_dir() else runs[-1] / "best")
+    split, name = read_split(data), name or trained.name
+    logs = [log for run in runs for log in _logs(run)]
+    folder = ROOT / "models" / name
 
     def save(metrics: dict[str, Any]) -> None:
         save_checkpoint(
             folder,
             trained.network,
-            name=trained.name,
+            name=name,
             training_data=trained.training_data,
             metrics=metrics,
             half=True,
@@ -59,7 +63,7 @@ def release(runs: list[Path], data: Path) -> Path:
         "constant_map": constant_baseline(split.train, split.val).to_dict(),
         "parameters": sum(row.parameters for row in costs),
         "macs": sum(row.macs for row in costs),
-        "epochs": sum(len((run / "log.csv").read_text().splitlines()) - 1 for run in runs),
+        "epochs": sum(len(log.read_text().splitlines()) - 1 for log in logs),
     }
     # The contract inside the exported files carries these figures.
     save(metrics)
@@ -67,9 +71,16 @@ def release(runs: list[Path], data: Path) -> Path:
         files = export(folder, Path(temporary), progress=_say)
         metrics["files"] = _measure(files, split.val[0].rgb.parents[1])
     save(metrics)
-    for run in runs:
-        _write_log(run / "log.csv", folder / f"log-{run.name}.csv")
+    for log in logs:
+        stage = log.parent.parent if log.parent.name.startswith("run") else log.parent
+        _write_log(log, folder / f"log-{stage.name}.csv")
     return folder
+
+
+def _logs(run: Path) -> list[Path]:
+    """The logs of a run's training, or of all the steps of a compression."""
+    own = run / "log.csv"
+    return [own] if own.is_file() else sorted(run.glob("*/run*/log.csv"))
 
 
 def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:
@@ -99,9 +110,10 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, action="append")
+    parser.add_argument("--name", help="instead of the run's own")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        print(release(arguments.run, arguments.data))
+        print(release(arguments.run, arguments.data, arguments.name))
     except UserError as error:
         sys.exit(f"release: {error}")

@@ -20,7 +20,9 @@ from bench_depth.files import write_bytes
 from bench_depth.results import load
 
 ROOT = Path(__file__).resolve().parent.parent
-RELEASE = ROOT / "models" / "ghostdepth-s" / "metrics.json"
+MODELS = ROOT / "models"
+# What README shows first.
+BEST = "ghostdepth-xs"
 COMPRESSION = ROOT / "benchmarks" / "compression"
 DEMO = ROOT / "benchmarks" / "results" / "demo.json"
 PAGES = tuple(
@@ -28,6 +30,8 @@ PAGES = tuple(
     for name in (
         "README.md",
         "models/ghostdepth-s/README.md",
+        "models/ghostdepth-xs/README.md",
+        "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
         "docs/compression/sparse.md",
@@ -39,7 +43,7 @@ _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def release_files() -> str:
     """Every exported file: size, time on the demo's machine, validation accuracy."""
-    metrics, demo = _json(RELEASE), load(DEMO)
+    metrics, demo = _json(MODELS / BEST / "metrics.json"), load(DEMO)
     times = {record.file: record for record in demo.models}
     rows = ["| file | MB | median ms | RMSE m | si-RMSE | delta_1 |", "|---|--:|--:|--:|--:|--:|"]
     for name, row in metrics["files"].items():
@@ -60,9 +64,9 @@ def release_files() -> str:
     return "\n".join(rows)
 
 
-def release_card() -> str:
-    """What the released network is and reaches."""
-    metrics = _json(RELEASE)
+def release_card(name: str) -> str:
+    """What a released network is and reaches."""
+    metrics = _json(MODELS / name / "metrics.json")
     network, constant = metrics["validation"], metrics["constant_map"]
     rows = [
         f"{metrics['parameters']:,} parameters, {metrics['macs'] / 1e6:.0f} M "
@@ -71,9 +75,9 @@ def release_card() -> str:
         "| | RMSE m | si-RMSE | log10 | REL | delta_1 | delta_2 | delta_3 |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, row in (("ghostdepth-s", network), ("constant map (to beat)", constant)):
+    for label, row in ((name, network), ("constant map (to beat)", constant)):
         numbers = " | ".join(f"{row[k]:.4f}" for k in network)
-        rows.append(f"| {name} | {numbers} |")
+        rows.append(f"| {label} | {numbers} |")
     return "\n".join(rows)
 
 
@@ -90,6 +94,13 @@ def speed() -> str:
 def instructions() -> str:
     """Counts of the released files on an emulated Pi."""
     from instructions.baseline import table
+
+    return table()
+
+
+def compression() -> str:
+    """Every compressed network against the dense one."""
+    from compression.measure import table
 
     return table()
 
@@ -135,7 +146,9 @@ def adder_digits() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
-    "release-card": release_card,
+    "card-s": lambda: release_card("ghostdepth-s"),
+    "card-xs": lambda: release_card("ghostdepth-xs"),
+    "compression": compression,
     "speed": speed,
     "instructions": instructions,
     "digits": digits,

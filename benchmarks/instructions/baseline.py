@@ -2,7 +2,7 @@
 
     python benchmarks/instructions/baseline.py [--check] [--models FOLDER] [--baseline FILE]
 
-Without --models the files are exported from models/ghostdepth-s first. With --check nothing is
+Without --models the files of both released checkpoints are exported first. With --check nothing is
 written, and the exit code is 1 when a model's instructions have grown by more than 1 %.
 """
 
@@ -29,7 +29,7 @@ from ghostdepth_export.export import export
 from ghostdepth_export.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKPOINT = ROOT / "models" / "ghostdepth-s"
+CHECKPOINTS = tuple(ROOT / "models" / name for name in ("ghostdepth-s", "ghostdepth-xs"))
 BASELINE = Path(__file__).resolve().parent / "baseline.json"
 MOST_GROWTH = 0.01
 # How many ops are named for one model.
@@ -164,7 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
             if options.models is None:
                 formats = [name for name, kind in FORMATS.items() if kind.suffix == ".tflite"]
                 calibration = ROOT / "samples"
-                export(CHECKPOINT, Path(temporary), formats=formats, calibration=calibration)
+                for checkpoint in CHECKPOINTS:
+                    out = Path(temporary)
+                    export(checkpoint, out, formats=formats, calibration=calibration)
             counted = count_all(options.models or Path(temporary))
         if not options.check:
             write_counts(options.baseline, counted)

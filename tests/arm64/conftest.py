@@ -14,7 +14,7 @@ from bench_depth.errors import UserError
 from ghostdepth_export.emulator import Machine, bench_layer, build_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CHECKPOINT = REPOSITORY / "models" / "ghostdepth-s"
+MODELS = REPOSITORY / "models"
 
 
 def missing(reason: str) -> None:
@@ -64,11 +64,15 @@ def trixie_root() -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the released checkpoint's model files."""
+    """A folder with the released checkpoints' model files; of the smaller one .tflite alone."""
     from ghostdepth_export.export import export
+    from ghostdepth_export.formats import FORMATS
 
     folder = tmp_path_factory.mktemp("exported")
-    export(CHECKPOINT, folder, calibration=REPOSITORY / "samples")
+    samples = REPOSITORY / "samples"
+    small = [name for name in FORMATS if name.endswith(".tflite")]
+    export(MODELS / "ghostdepth-xs", folder, calibration=samples, formats=small)
+    export(MODELS / "ghostdepth-s", folder, calibration=samples)
     return folder
 
 
