@@ -127,7 +127,7 @@ def _draw_savings(axes: Axes, rows: Sequence[Sensitivity]) -> None:
             color=colour,
             label=_TITLES[kind],
         )
-    axes.set_xlabel("saved when half of the width goes, % of the network")
+    axes.set_xlabel("saved when half of it goes, % of the network")
 
 
 def _draw_errors(axes: Axes, whole: float, rows: Sequence[Sensitivity]) -> None:
@@ -147,7 +147,7 @@ def _draw_errors(axes: Axes, whole: float, rows: Sequence[Sensitivity]) -> None:
             zorder=3,
             label=f"{part:.0%} gone",
         )
-    axes.set_xlabel(f"si-RMSE without training (line: the whole network, {whole:.3f})")
+    axes.set_xlabel(f"si-RMSE, untrained (line: whole network, {whole:.3f})")
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

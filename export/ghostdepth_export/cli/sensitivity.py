@@ -61,15 +61,16 @@ def _print(whole: float, rows: list[Sensitivity]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("width", box=None, pad_edge=False)
     saved, errors = list(rows[0].saved), list(rows[0].si_rmse)
-    halves = [f"half saves {name}" for name in saved]
-    for title in ("channels", *halves, *(f"si-RMSE, {part:.0%} gone" for part in errors)):
-        table.add_column(title, justify="right")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("width", no_wrap=True)
+    for title in ("channels", *saved, *(f"{part:.0%} gone" for part in errors)):
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         figures = [f"{row.saved[name]:.1%}" for name in saved]
         figures += [f"{row.si_rmse[part]:.4f}" for part in errors]
         table.add_row(row.name, str(row.width), *figures)
     print(f"si-RMSE of the whole network: {whole:.4f}")
+    print("of each width: what half of it saves, and si-RMSE when a part of it goes, untrained")
     # A pipe has no width of its own; wrapping a table there would break it for grep and awk.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
