@@ -297,7 +297,7 @@ def test_the_shipped_recipes_are_read() -> None:
 
 
 def test_structured_snip_removes_channels(data: Path, checkpoint: Checkpoint) -> None:
-    pytest.importorskip("ghostdepth_train.compress.prune")
+
     config = SnipConfig(keep=0.5, batches=1, structured=True, training=QUICK)
     result = compress(checkpoint, config, work(data, "run")).network
     before, after = (
