@@ -102,11 +102,29 @@ def swap(data: bytearray, rng: Rng) -> None:
 
 
 def odd_numbers(data: bytearray, rng: Rng) -> None:
-    """Aligned 32-bit words, mostly small ones such as lengths and shapes, become odd ones."""
+    """Small numbers, such as lengths and axes, become odd ones.
+
+    Those of a .tflite are aligned 32-bit words, those of an .onnx bytes below 128: varints.
+    """
+    if data[4:8] != b"TFL3":
+        small = np.flatnonzero((np.frombuffer(bytes(data), np.uint8) - 1) < 127)
+        # From the end: what comes before keeps its place.
+        for place in sorted(rng.choice(small, int(rng.integers(1, 4)), replace=False))[::-1]:
+            data[place : place + 1] = varint(ODD[int(rng.integers(len(ODD)))])
+        return
     words = np.frombuffer(bytes(data[: len(data) // 4 * 4]), "<u4")
     small = np.flatnonzero((words > 0) & (words < 4096))
     for place in rng.choice(small, min(len(small), int(rng.integers(1, 6)))):
         struct.pack_into("<I", data, int(place) * 4, ODD[int(rng.integers(len(ODD)))])
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it: 7 bits a byte, the lowest first."""
+    written = bytearray()
+    while number > 127:
+        written.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*written, number])
 
 
 def splice(data: bytearray, rng: Rng) -> None:

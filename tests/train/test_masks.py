@@ -297,13 +297,13 @@ def test_the_shipped_recipes_are_read() -> None:
 
 
 def test_structured_snip_removes_channels(data: Path, checkpoint: Checkpoint) -> None:
-
-    config = SnipConfig(keep=0.5, batches=1, structured=True, training=QUICK)
+    # No fewer than pruning's floors leave of so small a network: 75 %.
+    config = SnipConfig(keep=0.8, batches=1, structured=True, training=QUICK)
     result = compress(checkpoint, config, work(data, "run")).network
     before, after = (
         sum(p.numel() for p in network.parameters()) for network in (checkpoint.network, result)
     )
-    assert after < 0.7 * before
+    assert after < 0.85 * before
     assert zeros(result) == 0
 
 
