@@ -3,9 +3,10 @@
     python benchmarks/compression/measure.py --data DATA [--run RUN]...
 
 Each RUN is a folder of `ghostdepth compress`; its name is that of the row. For every run and for
-the dense network (`--reference`) an fp32 and an int8 .tflite are exported. All of them take turns
-in one run of bench-depth on one thread, so that the ratios mean something on any machine, and are
-compared with the truth of DATA/val. A row stands for (name, seed, file) and replaces an older one.
+the dense network (`--reference`) an fp32 and an int8 .tflite are exported. A network's two take
+turns with the dense fp32 file in one run of bench-depth on one thread, so that the ratios mean
+something on any machine, and are compared with the truth of DATA/val. A row stands for (name, seed,
+file) and replaces an older one.
 Without --run, and always at the end, the table is printed.
 """
 
@@ -38,24 +39,35 @@ KEY = ("name", "seed", "file")
 Row = dict[str, Any]
 
 
-def measure(runs: Sequence[Path], reference: Path, data: Path, rounds_s: float) -> list[Row]:
-    """One row per run (and the reference) and format."""
+def measure(runs: Sequence[Path], reference: Path, data: Path, seconds: float) -> list[Row]:
+    """Two rows, fp32 and int8, for the reference and every run."""
     with tempfile.TemporaryDirectory() as temporary:
-        facts, files = {}, []
-        for index, folder in enumerate([reference, *runs]):
-            checkpoint = folder if folder == reference else folder / "result"
-            out = Path(temporary) / str(index)
-            for path, kind in zip(
-                export(checkpoint, out, formats=FORMATS, progress=_say), FORMATS, strict=True
-            ):
-                # Names must differ within one run of bench-depth.
-                target = path.rename(out / f"{index}-{kind}")
-                facts[target.name] = _facts(folder, checkpoint) | {"file": kind}
-                files.append(target)
-        plan = Plan(min_time=rounds_s)
-        options = BenchOptions(data=data / "val", threads=(1,), plan=plan)
-        records = bench(files, options, Hooks(_say)).models
-    return [facts[record.file] | _figures(record) for record in records]
+        out = Path(temporary)
+        dense = _export(reference, out / "dense")
+        rows = _beside(dense[0], dense[1:], reference, reference, data, seconds)
+        for folder in runs:
+            files = _export(folder / "result", out / folder.name)
+            rows += _beside(dense[0], files, folder, folder / "result", data, seconds)[1:]
+    return rows
+
+
+def _export(checkpoint: Path, out: Path) -> list[Path]:
+    """The two files, under names that tell them from another network's."""
+    files = export(checkpoint, out, formats=FORMATS, progress=_say)
+    return [
+        path.rename(out / f"{out.name}-{kind}") for path, kind in zip(files, FORMATS, strict=True)
+    ]
+
+
+def _beside(
+    dense: Path, files: Sequence[Path], folder: Path, checkpoint: Path, data: Path, seconds: float
+) -> list[Row]:
+    """Measures a network's files and the dense fp32 one in turn; few, so that caches stay warm."""
+    options = BenchOptions(data=data / "val", threads=(1,), plan=Plan(min_time=seconds))
+    records = bench([dense, *files], options, Hooks(_say)).models
+    kinds = [FORMATS[0], *FORMATS[-len(files) :]]
+    facts = _facts(folder, checkpoint)
+    return [facts | {"file": k} | _figures(r) for k, r in zip(kinds, records, strict=True)]
 
 
 def _facts(folder: Path, checkpoint: Path) -> Row:
