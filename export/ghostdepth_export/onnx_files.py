@@ -6,6 +6,7 @@ import contextlib
 import logging
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ghostdepth_train.quantise import Range, find_places, read_ranges
 from ghostdepth_train.quantise.ranges import LOWEST
 from ghostdepth_train.torch_graph import trace
 from numpy.typing import NDArray
+from onnx.numpy_helper import from_array, to_array
 from torch import nn
 
 OPSET = 18
@@ -48,6 +50,7 @@ def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
     model = program.model_proto
     model.ir_version = IR_VERSION
     _strip(model)
+    _fold_bias_additions(model.graph)
     return model
 
 
@@ -142,6 +145,31 @@ def finish(data: bytes, name: str, contract: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def _fold_bias_additions(graph: onnx.GraphProto) -> None:
+    """conv(x) + number -> conv(x) with another bias: in int8 one rounding less."""
+    values = {value.name: value for value in graph.initializer}
+    makers = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
+    used = Counter(name for node in graph.node for name in node.input)
+    for add in [node for node in graph.node if node.op_type == "Add"]:
+        conv, number = makers.get(add.input[0]), values.get(add.input[1])
+        if conv is None or number is None or used[add.input[0]] != 1:
+            continue
+        addend = to_array(number)
+        if addend.size != 1:
+            continue
+        weight, *biases = (to_array(values[name]) for name in conv.input[1:])
+        # The exporter leaves out a bias of zeros, and lets equal ones share a name.
+        bias = sum(biases, np.zeros(len(weight), np.float32)) + addend.reshape(())
+        graph.initializer.append(from_array(bias, f"{conv.name}_bias"))
+        del conv.input[2:]
+        conv.input.append(f"{conv.name}_bias")
+        conv.output[0] = add.output[0]
+        graph.node.remove(add)
+    needed = {name for node in graph.node for name in node.input}
+    for value in [value for value in graph.initializer if value.name not in needed]:
+        graph.initializer.remove(value)
+
+
 def _strip(model: onnx.ModelProto) -> None:
     """Removes the exporter's notes: a tenth of the file, with paths of this machine's sources."""
     graph = model.graph
@@ -154,12 +182,13 @@ def _take_bytes(model: onnx.ModelProto) -> None:
     """Makes the input uint8; the conversion to float comes after the transposition of bytes."""
     graph = model.graph
     graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
-    transpose = graph.node[0]
-    assert transpose.op_type == "Transpose" and list(transpose.input) == ["rgb"]
+    (index,) = (i for i, node in enumerate(graph.node) if "rgb" in node.input)
+    transpose = graph.node[index]
+    assert transpose.op_type == "Transpose"
     wanted = transpose.output[0]
     transpose.output[0] = "rgb_nchw"
     cast = onnx.helper.make_node("Cast", ["rgb_nchw"], [wanted], to=onnx.TensorProto.FLOAT)
-    graph.node.insert(1, cast)
+    graph.node.insert(index + 1, cast)
 
 
 def _calibration_reader(pictures: Iterable[NDArray[np.float32]]) -> Any:
