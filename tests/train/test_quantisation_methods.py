@@ -42,7 +42,8 @@ def test_calibrate_gives_ranges_of_every_place_and_leaves_its_input(
 ) -> None:
     checkpoint = load_checkpoint(start)
     before = {k: v.clone() for k, v in checkpoint.network.state_dict().items()}
-    result = compress(checkpoint, method_config({"method": "calibrate"}, "x"), work)
+    step = {"method": "calibrate", "equalise": True, "correct_bias": True}
+    result = compress(checkpoint, method_config(step, "x"), work)
     names = Trunk.of(result.network).places.distinct()
     assert len(read_ranges(result.ranges, names, "x")) == len(names)
     assert result.notes["photos"] == 10
@@ -81,7 +82,7 @@ def test_wrong_settings_are_named(step: dict[str, Any], message: str) -> None:
 
 
 def test_qat_takes_the_rule_of_its_start_only(start: Path, work: Work) -> None:
-    config = method_config({"method": "qat", "start": {}}, "x")
+    config = method_config({"method": "qat", "start": {"equalise": True}}, "x")
     with pytest.raises(UserError, match="put a calibrate step before qat"):
         compress(load_checkpoint(start), config, work)
 

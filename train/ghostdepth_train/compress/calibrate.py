@@ -42,11 +42,11 @@ class CalibrateConfig(Method):
     """
 
     method: Literal["calibrate"] = "calibrate"
-    ranges: Rule = "mse"
+    ranges: Rule = "percentile"
     percentile: float = pydantic.Field(default=99.99, gt=50, le=100)
     photos: int = pydantic.Field(default=64, ge=FEWEST_PHOTOS)
-    equalise: bool = True
-    correct_bias: bool = True
+    equalise: bool = False
+    correct_bias: bool = False
 
 
 CONFIG = CalibrateConfig

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import pydantic
 from bench_depth.errors import UserError
 from bench_depth.metrics import DepthMetrics
 from torch import Tensor, nn
@@ -47,9 +46,7 @@ class QatConfig(Method):
         loss=LossConfig(silog_lambda=0.25),
         ema_decay=0.99,
     )
-    start: CalibrateConfig = pydantic.Field(
-        default=CalibrateConfig(equalise=False, correct_bias=False)
-    )
+    start: CalibrateConfig = CalibrateConfig()
 
 
 CONFIG = QatConfig
