@@ -82,11 +82,11 @@ def test_the_section_is_the_difference_of_two_whole_runs(
 def test_ops_do_the_work_of_their_names(counted: Callable[[str], ModelCounts]) -> None:
     model = counted(RELEASED[0])
     assert model.runtime.startswith("2.5.0")
-    enlargement = model.ops[-1]
-    assert (enlargement.name, enlargement.shape) == ("RESIZE_BILINEAR", "1x480x640x1")
+    enlargement = model.ops[-2]
+    assert (enlargement.name, enlargement.shape) == ("RESIZE_BILINEAR", "1x480x1x640")
     pixels = 480 * 640
-    # One store a pixel at least, and as many lines as the output has go to DRAM at some time.
-    assert enlargement.counts.stores >= pixels
+    # 16 bytes a store at the most, and as many lines as the output has go to DRAM at some time.
+    assert enlargement.counts.stores >= pixels / 4
     assert enlargement.counts.instructions > 4 * pixels
     dram = enlargement.counts.l2_misses + enlargement.counts.writebacks
     assert 1 <= dram / (pixels * 4 / 64) <= 3
@@ -190,4 +190,5 @@ def test_the_command_prints_and_writes_counts(ready: Path, exported: Path, tmp_p
     (model,) = read_counts(written)
     total = f"{model.total.instructions:,}"
     assert any(line.split()[:2] == ["total", total] for line in lines)
-    assert any("194 RESIZE_BILINEAR 1x480x640x1" in line for line in lines)
+    longest = max(model.ops, key=lambda op: op.counts.instructions)
+    assert any(f"{longest.index} {longest.name} {longest.shape}" in line for line in lines)
