@@ -144,8 +144,9 @@ def test_metric_depth_anything_gives_log_metres(tmp_path: Path) -> None:
 def test_a_batch_is_labelled_as_its_photos_are_and_float_as_uint8(tmp_path: Path) -> None:
     teacher = load_teacher(f"transformers:{depth_anything(tmp_path)}")
     both, alone = teacher(photos()).values, teacher(photos()[1:]).values
-    torch.testing.assert_close(both[1:], alone)
-    torch.testing.assert_close(teacher(photos().float() + 0.2).values, both)
+    # Kernels add up in another order for another batch.
+    torch.testing.assert_close(both[1:], alone, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(teacher(photos().float() + 0.2).values, both, rtol=1e-3, atol=1e-4)
 
 
 def test_depth_pro_works_without_the_processor_that_needs_torchvision(tmp_path: Path) -> None:
