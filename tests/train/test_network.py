@@ -17,6 +17,8 @@ def network_config(**changes: object) -> NetworkConfig:
 
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_builds_and_a_gradient_reaches_every_parameter(name: str) -> None:
+    # The teacher's blocks are left out at random (stochastic depth): here of no picture at once.
+    torch.manual_seed(0)
     config = load_train_config(name).network
     network = DepthNet(config)
     x = torch.randn(2, 3, config.input_height, config.input_width)
