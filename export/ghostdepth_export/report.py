@@ -16,7 +16,7 @@ from bench_depth.results import ModelRecord, Results
 from ghostdepth_export import pictures
 from ghostdepth_export.plot import Point, accuracy_plot
 from ghostdepth_export.scenes import Scene, accuracy_of, format_name, scene_for_page
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from ghostdepth_export.templating import template
 
 # Inches; one for a screen, one for a phone.
 _PLOT_SIZES = ((10.5, 4.6), (4.7, 4.7))
@@ -63,15 +63,8 @@ def render(results: Results, scenes: Sequence[Scene]) -> str:
     if not models:
         raise UserError("nothing was measured, so there is nothing to report; name a model file")
     accuracies = [accuracy_of(record) for record in models]
-    environment = Environment(
-        loader=PackageLoader("ghostdepth_export"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     points = [_point(record) for record in models]
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         title=_title(models[0]),
         images=len(accuracies[0].images),
         alignment=accuracies[0].align,

@@ -13,9 +13,9 @@ from bench_depth import __version__
 from bench_depth.files import write_bytes
 from ghostdepth_export.layer_times import REST
 from ghostdepth_export.plot import FAINT, INK, PAPER, SERIES, SETTINGS, for_page
+from ghostdepth_export.templating import template
 from ghostdepth_train.compress.sensitivity import Sensitivity
 from ghostdepth_train.summary import LayerCost
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -76,14 +76,7 @@ def write_page(
         pictures: On how many pictures that was measured.
         importance: What decided which channels went.
     """
-    environment = Environment(
-        loader=PackageLoader("ghostdepth_export"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("sensitivity.html.j2").render(
+    page = template("sensitivity.html.j2").render(
         name=name,
         whole=whole,
         rows=rows,

@@ -9,6 +9,7 @@ another config.
 from __future__ import annotations
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -304,10 +305,12 @@ class TrainConfig(TrainingConfig):
     network: NetworkConfig
 
 
+CONFIGS = resources.files("ghostdepth_train") / "configs"
+
+
 def config_names() -> list[str]:
     """The names of the configs that come with the package."""
-    folder = resources.files("ghostdepth_train") / "configs"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return yaml_names(CONFIGS)
 
 
 def load_train_config(name: str, changes: dict[str, Any] | None = None) -> TrainConfig:
@@ -320,20 +323,39 @@ def load_train_config(name: str, changes: dict[str, Any] | None = None) -> Train
     Raises:
         UserError: No such config, not YAML, or a field is unknown or out of range.
     """
-    if name in config_names():
-        text = (resources.files("ghostdepth_train") / "configs" / f"{name}.yaml").read_text()
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
-    else:
-        known = ", ".join(config_names())
-        raise UserError(f"unknown config {name!r}: neither a file nor one of: {known}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"config {name} is not valid YAML: {error}") from error
+    value = read_yaml("config", name, CONFIGS)
     if not isinstance(value, dict):
         raise UserError(f"config {name} is not a mapping of fields")
     return parse_config(TrainConfig, {**value, **(changes or {})}, f"config {name}")
+
+
+def yaml_names(folder: Traversable) -> list[str]:
+    """The names of the YAML files in a folder of the package."""
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def read_yaml(what: str, name: str, folder: Traversable) -> Any:
+    """Reads a YAML file by its name in a folder of the package, or by its path.
+
+    Args:
+        what: What it is, for messages.
+        name: One of `yaml_names(folder)`, or a path.
+        folder: Of the package.
+
+    Raises:
+        UserError: There is no such file, or it is not YAML.
+    """
+    known = yaml_names(folder)
+    if name in known:
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{what} {name} is not valid YAML: {error}") from error
 
 
 def parse_config(kind: type[C], value: Any, where: str) -> C:

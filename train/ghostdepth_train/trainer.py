@@ -269,6 +269,10 @@ class Trainer:
         """What the best epoch is chosen by; the averaged weights are in place."""
         return evaluate(self.network, self.split.val)
 
+    def ranges(self) -> Mapping[str, Any] | None:
+        """Learned ranges of quantisation, for the checkpoint; None where none are learned."""
+        return None
+
     def _save(self, folder: Path, row: dict[str, float]) -> None:
         save_checkpoint(
             folder,
@@ -276,6 +280,7 @@ class Trainer:
             name=self.options.name,
             training_data=self.options.training_data,
             metrics={"validation": row, "validation_images": len(self.split.val)},
+            ranges=self.ranges(),
         )
 
     def _write_state(self) -> None:

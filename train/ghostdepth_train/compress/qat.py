@@ -7,14 +7,13 @@ Jacob et al., CVPR 2018 (fake quantisation in training, batch norms folded) with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench_depth.errors import UserError
 from bench_depth.metrics import DepthMetrics
 from torch import Tensor, nn
 
-from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
 from ghostdepth_train.compress.calibrate import CalibrateConfig, find_ranges, training_pictures
 from ghostdepth_train.compress.method import Compressed, Method, Work, require_ghostnet
 from ghostdepth_train.config import AugmentConfig, LossConfig, TrainConfig, TrainingConfig
@@ -124,12 +123,6 @@ class QatTrainer(Trainer):
         """Of the int8 network, in whole numbers."""
         return evaluate(Int8Net(self.trunk, self.scales.ranges()), self.split.val)
 
-    def _save(self, folder: Path, row: dict[str, float]) -> None:
-        save_checkpoint(
-            folder,
-            self.network,
-            name=self.options.name,
-            training_data=self.options.training_data,
-            metrics={"validation": row, "validation_images": len(self.split.val)},
-            ranges=write_ranges(self.scales.ranges()),
-        )
+    def ranges(self) -> Mapping[str, Any]:
+        """As the checkpoint holds them."""
+        return write_ranges(self.scales.ranges())

@@ -13,22 +13,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from bench_depth.errors import UserError
 from bench_depth.files import read_json, write_json
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
+from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.summary import layer_costs
 
 Recipe = tuple[Method, ...]
+RECIPES = resources.files("ghostdepth_train") / "compress" / "recipes"
 
 
 def recipe_names() -> list[str]:
     """The names of the recipes that come with the package."""
-    folder = resources.files("ghostdepth_train") / "compress" / "recipes"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return yaml_names(RECIPES)
 
 
 def load_recipe(name: str, seed: int | None = None) -> Recipe:
@@ -41,18 +41,7 @@ def load_recipe(name: str, seed: int | None = None) -> Recipe:
     Raises:
         UserError: No such recipe, not YAML, an unknown method, or a field that is wrong.
     """
-    if name in recipe_names():
-        folder = resources.files("ghostdepth_train") / "compress" / "recipes"
-        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
-    else:
-        known = ", ".join(recipe_names())
-        raise UserError(f"unknown recipe {name!r}: neither a file nor one of: {known}")
-    try:
-        steps = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe {name} is not valid YAML: {error}") from error
+    steps = read_yaml("recipe", name, RECIPES)
     if not isinstance(steps, list) or not steps:
         raise UserError(f"recipe {name} is not a list of steps, each with its method")
     if seed is not None:
