@@ -90,7 +90,9 @@ def errors(predicted: Array, ms: Array) -> Errors:
     relative = predicted / ms - 1
     off = np.abs(relative)
     return Errors(
-        float(off.mean()), float(off.max()), float((off <= 0.1).mean()), float(relative.mean()), len(ms)
+        float(off.mean()),
+        float(off.max()),
+        float((off <= 0.1).mean()),
+        float(relative.mean()),
+        len(ms),
     )
-
-
