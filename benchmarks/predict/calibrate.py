@@ -1,4 +1,4 @@
-"""Fits the coefficients of predictions to published Raspberry Pi 4 times; checks them by cross-validation.
+"""Fits coefficients to published Raspberry Pi 4 times and checks them by cross-validation.
 
     python benchmarks/predict/calibrate.py [--published FILE.csv ...] [--counts FOLDER]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from bench_depth.errors import UserError
 from bench_depth.files import write_bytes
 from ghostdepth_export.counter import ModelCounts, count, read_counts, write_counts
-from ghostdepth_export.predict import OpWork, read_work, threads_used
+from ghostdepth_export.predict import OpWork, read_work
+from ghostdepth_export.predict.threads import busiest_cycles, threads_used
 from networks import network, write
 
 THREADS = 4
@@ -45,7 +46,7 @@ class Row:
         macs: Multiply-accumulates.
         bytes: Of all tensors that ops read and write.
         cycles: Issue-limited, one thread.
-        thread_cycles: The same, an op's divided by the threads that share it.
+        thread_cycles: Of the busiest thread of each op.
         lines: Read from DRAM or written to it, 64 bytes each.
         wakes: Ops on several threads.
         input_elements: Elements of a float input, which the harness converts inside its clock.
@@ -139,29 +140,31 @@ def counted(name: str, folder: Path, root: Path) -> tuple[ModelCounts, list[OpWo
     return counts, read_work(path)
 
 
-def row(of: Published, counts: ModelCounts, work: Sequence[OpWork]) -> Row:
+def row(published: Published, counts: ModelCounts, work: Sequence[OpWork]) -> Row:
     """The line of a network, its prediction still missing."""
-    wanted = network(of.model)
-    used = [threads_used(op, THREADS) for op in work]
-    shared = sum(op.counts.cycles / n for op, n in zip(counts.ops, used, strict=True))
+    wanted = network(published.model)
+    busiest = sum(
+        busiest_cycles(of, op.counts.cycles, THREADS)
+        for op, of in zip(counts.ops, work, strict=True)
+    )
     return Row(
-        model=of.model,
+        model=published.model,
         family=wanted.family,
         dtype=wanted.dtype,
         macs=sum(op.macs for op in work),
         bytes=sum(_bytes(op) for op in work),
-        cycles=counts.total.cycles,
-        thread_cycles=round(shared + counts.outside.cycles),
+        cycles=round(counts.total.cycles),
+        thread_cycles=round(busiest + counts.outside.cycles),
         lines=counts.total.l2_misses + counts.total.writebacks,
-        wakes=sum(n > 1 for n in used),
+        wakes=sum(threads_used(op, THREADS) > 1 for op in work),
         input_elements=3 * wanted.side**2 if wanted.dtype == "fp32" else 0,
-        p50_ms=of.p50_ms,
+        p50_ms=published.p50_ms,
         predicted_ms=math.nan,
-        source=of.source,
+        source=published.source,
     )
 
 
 def _bytes(op: OpWork) -> int:
-    """Of its inputs and its output, as if all had the output's type; biases are too small to care."""
+    """Of its inputs and its output, as if all had the output's type."""
     elements = math.prod(op.output) + sum(math.prod(shape) for shape in op.inputs)
     return elements * (4 if op.dtype == "FLOAT32" else 1)

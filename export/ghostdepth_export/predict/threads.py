@@ -24,6 +24,9 @@ _VECTOR_ROWS = 4
 # `Mean` of internal/optimized/integer_ops/mean.h and optimized_ops.h, kMinDepthPerThread.
 _MEAN_CHANNELS = 8
 _PICTURE = 4
+# `ExtractPatchIntoBufferColumn` of internal/optimized/im2col_utils.h copies run by run. Cycles are
+# the difference of two counts: a 3x3 or 5x5 convolution, and the 1x1 one with the same product.
+_CYCLES_PER_RUN, _CYCLES_PER_BYTE = 24.0, 0.117
 
 
 def threads_used(op: OpWork, threads: int) -> int:
@@ -58,6 +61,31 @@ def split(op: OpWork, threads: int) -> Split:
         channels = op.output[-1]
         return _in_turn(channels, min(threads, channels // _MEAN_CHANNELS))
     return ALONE
+
+
+def busiest_cycles(op: OpWork, cycles: float, threads: int) -> float:
+    """Cycles until the last thread has done its part of an op.
+
+    A convolution that is not 1x1 with stride 1 first lays out its patches as a matrix (im2col) on
+    the calling thread; only the product is shared.
+
+    Args:
+        op: From `read_work`.
+        cycles: Of all its work, on one thread.
+        threads: Of the interpreter, 1..4.
+    """
+    alone = min(_im2col_cycles(op), cycles)
+    return alone + (cycles - alone) / split(op, threads).speed_up
+
+
+def _im2col_cycles(op: OpWork) -> float:
+    if op.name != "CONV_2D":
+        return 0.0
+    height, width, channels = op.inputs[1][1:]
+    if height == width == 1 and op.inputs[0][1:3] == op.output[1:3]:
+        return 0.0
+    runs = math.prod(op.output[:-1]) * height
+    return runs * (_CYCLES_PER_RUN + _CYCLES_PER_BYTE * width * channels * _itemsize(op))
 
 
 def _vector(rows: int, depth: int, threads: int) -> Split:
