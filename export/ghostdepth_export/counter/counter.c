@@ -69,7 +69,6 @@ enum { L1D_WAYS = 2, L1D_LINES = 32 * 1024 / LINE, L2_WAYS = 16, L2_LINES = 1024
 static uint64_t l1d_entries[L1D_LINES], l2_entries[L2_LINES];
 #define l1d ((struct cache){ L1D_LINES / L1D_WAYS, L1D_WAYS, l1d_entries })
 #define l2 ((struct cache){ L2_LINES / L2_WAYS, L2_WAYS, l2_entries })
-static bool caches_on;
 
 enum kind { READ, WRITE, ZERO };
 enum { WIDEST = 16 }; /* no access that QEMU reports has more bytes */
@@ -108,10 +107,8 @@ static bool zeroing;
 
 static void on_zero(unsigned vcpu, void *unused)
 {
-    if (caches_on) {
-        zeroing = true;
-        access_line(++last_stored, ZERO);
-    }
+    zeroing = true;
+    access_line(++last_stored, ZERO);
 }
 
 static void access_bytes(uint64_t address, qemu_plugin_meminfo_t info, enum kind kind)
@@ -134,7 +131,7 @@ INLINE uint64_t *last_used(uint64_t address)
 
 static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
 {
-    if (caches_on && !last_used(address)) {
+    if (!last_used(address)) {
         access_bytes(address, info, READ);
     }
 }
@@ -142,9 +139,6 @@ static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address,
 /* Of an instruction that stores; an exclusive one loads as well. */
 static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
 {
-    if (!caches_on) {
-        return;
-    }
     if (!qemu_plugin_mem_is_store(info)) {
         on_load(vcpu, info, address, unused);
         return;
@@ -274,6 +268,14 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 /* ---------------------------------------------------------------- the program's marks */
 
+/*
+ * Up to the first mark nothing is counted: what is translated without callbacks runs twice as fast,
+ * and Python's start is most of a run. A reset drops all that was translated.
+ */
+static bool counting;
+
+static void listen(qemu_plugin_id_t id);
+
 static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint64_t a1,
                        uint64_t mark, uint64_t command, uint64_t a4, uint64_t a5, uint64_t a6,
                        uint64_t a7, uint64_t a8)
@@ -281,16 +283,20 @@ static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint6
     if (number != SYSCALL_GETPRIORITY || mark != MARK) {
         return;
     }
+    if (!counting) {
+        counting = true;
+        qemu_plugin_reset(id, listen);
+    }
     switch ((enum command)command) {
     case LEARN:
-        learning = caches_on = true;
+        learning = true;
         break;
     case LEARNED:
         learning = false;
         choose(a4, a5, a6);
         break;
     case BEGIN:
-        in_section = caches_on = true;
+        in_section = true;
         nested = 0;
         section_start = now;
         break;
@@ -315,6 +321,16 @@ static void at_exit(qemu_plugin_id_t id, void *unused)
     fclose(out);
 }
 
+static void listen(qemu_plugin_id_t id)
+{
+    qemu_plugin_register_vcpu_init_cb(id, on_thread);
+    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
+    qemu_plugin_register_atexit_cb(id, at_exit, NULL);
+    if (counting) {
+        qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    }
+}
+
 PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
                                       char **argv)
 {
@@ -327,9 +343,6 @@ PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *in
         perror("counter");
         return 1;
     }
-    qemu_plugin_register_vcpu_init_cb(id, on_thread);
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
-    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
-    qemu_plugin_register_atexit_cb(id, at_exit, NULL);
+    listen(id);
     return 0;
 }
