@@ -27,7 +27,9 @@ int main(void)
 ATOMIC = re.compile("cas|swp|ld(add|clr|eor|set)")
 SYSTEM = re.compile("nop|dmb|isb|mrs|msr|svc|brk|hlt|udf|yield|hint|bti|(pac|aut)i|xpaclri|clrex")
 # The multi-cycle pipe has what is no plain op of one cycle.
-MULTI = re.compile("bfi|bfxil|bfc|extr|ror$|crc|[su]div|m(ul|add|sub|neg)|[us]m(ull|addl|subl|negl|ulh)")
+MULTI = re.compile(
+    "bfi|bfxil|bfc|extr|ror$|crc|[su]div|m(ul|add|sub|neg)|[us]m(ull|addl|subl|negl|ulh)"
+)
 SHIFTED = re.compile("(lsl|lsr|asr|ror|[su]xt[bhwx])")
 
 
@@ -112,10 +114,9 @@ def by_text(mnemonic: str, operands: str, uops: dict[str, int]) -> bool:
         return bool(fits) and not (ints or multi or branches)
     if SYSTEM.match(mnemonic):
         return (uops["all"], neon, ints, multi, branches) == (1, 0, 0, 0, 0)
-    shifted = SHIFTED.search(operands) and not re.match("mov|[cf]mn? .*#", mnemonic)
-    # Added to the stack pointer, a register is extended, which objdump does not print.
-    shifted = shifted or re.search(r"sp, x", operands) and mnemonic in ("add", "sub")
-    if shifted and re.search(r", #0x[0-9a-f]+, lsl", operands):  # an immediate of 12 bits moved up
-        shifted = None
+    # An immediate may be moved up by twelve bits at no cost. What is added to the stack pointer is
+    # extended, which objdump does not print.
+    shifted = SHIFTED.search(operands) and not re.search("#.*, lsl", operands)
+    shifted = shifted or (mnemonic in ("add", "sub") and re.search("sp, x", operands))
     slow = MULTI.match(mnemonic) or shifted
     return (multi > 0, ints) == ((True, 0) if slow else (False, 1)) and not (neon or branches)
