@@ -34,6 +34,7 @@ PAGES = tuple(
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
+        "benchmarks/predict/README.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
     )
@@ -98,6 +99,13 @@ def instructions() -> str:
     return table()
 
 
+def predicted(name: str) -> str:
+    """What predictions of milliseconds are fitted to, and how good they are."""
+    from predict import table
+
+    return str(getattr(table, f"{name}_table")())
+
+
 def compression() -> str:
     """Every compressed network against the dense one."""
     from compression.measure import table
@@ -151,6 +159,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "compression": compression,
     "speed": speed,
     "instructions": instructions,
+    "predict-forms": lambda: predicted("forms"),
+    "predict-families": lambda: predicted("families"),
+    "predict-coefficients": lambda: predicted("coefficients"),
     "digits": digits,
     "adder-cost": adder_cost,
     "adder-digits": adder_digits,
