@@ -123,21 +123,30 @@ def test_a_mean_of_8_bits_is_cut_by_channels_and_one_of_floats_is_not() -> None:
         assert split(op, 4).threads == threads
 
 
-def test_laying_out_patches_is_not_shared() -> None:
+# Counted: cycles of a convolution less those of the 1x1 one with the same product.
+@pytest.mark.parametrize(
+    ("op", "alone"),
+    [
+        (conv(112, 32, 3, 3, 2), 1_073_350),
+        (conv(56, 64, 64, 3), 1_093_574),
+        (conv(14, 256, 256, 3), 224_122),
+        (conv(40, 24, 24, 5), 643_120),
+        (conv(112, 32, 3, 3, 2, "INT8"), 759_821),
+        (conv(56, 64, 64, 3, dtype="INT8"), 419_724),
+        (conv(14, 128, 128, 3, 2, "INT8"), 40_715),
+    ],
+)
+def test_laying_out_patches_is_not_shared(op: OpWork, alone: int) -> None:
     cycles = 5e6
-    pointwise, strided, wide = (
-        conv(112, 32, 27),
-        conv(112, 32, 27, stride=2),
-        conv(112, 32, 3, 3, 2),
-    )
-    assert busiest_cycles(pointwise, cycles, 4) == pytest.approx(cycles / 4)
-    # Counted: 1,073,350 cycles of 4,783,274; the formula is within 3 %.
-    assert busiest_cycles(wide, cycles, 4) == pytest.approx(
-        1_073_350 + (cycles - 1_073_350) / 4, rel=0.03
-    )
-    assert busiest_cycles(strided, cycles, 4) > cycles / 4
-    for op in (pointwise, strided, wide):
-        assert busiest_cycles(op, cycles, 1) == pytest.approx(cycles)
+    expected = alone + (cycles - alone) / split(op, 4).speed_up
+    assert busiest_cycles(op, cycles, 4) == pytest.approx(expected, rel=0.06)
+    assert busiest_cycles(op, cycles, 4) > 1.015 * cycles / split(op, 4).speed_up
+    assert busiest_cycles(op, cycles, 1) == pytest.approx(cycles)
+
+
+def test_a_pointwise_convolution_is_all_product_unless_it_has_a_stride() -> None:
+    assert busiest_cycles(conv(112, 32, 27), 5e6, 4) == pytest.approx(5e6 / 4)
+    assert busiest_cycles(conv(112, 32, 27, stride=2), 5e6, 4) > 5e6 / 4
 
 
 def test_patches_never_take_more_than_the_op() -> None:
