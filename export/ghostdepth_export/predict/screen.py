@@ -37,7 +37,7 @@ def heading(prediction: Prediction) -> Text:
 
 def compared(predictions: Sequence[Prediction]) -> Table:
     """Several models side by side; the quickest is marked."""
-    table = _table("side by side", "ms", "low", "high", "over the first", "issue", "memory", "ops")
+    table = _table("side by side", "ms", "low", "high", "ratio", "issue", "memory", "ops")
     quickest = min(prediction.ms for prediction in predictions)
     for each in predictions:
         ratio = each.ms / predictions[0].ms
