@@ -35,6 +35,7 @@ PAGES = tuple(
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
         "benchmarks/predict/README.md",
+        "docs/compression/distil.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
     )
@@ -113,6 +114,13 @@ def compression() -> str:
     return table()
 
 
+def distillation() -> str:
+    """Runs that differ in what teaches, over several seeds."""
+    from compression.measure import seeds_table
+
+    return seeds_table()
+
+
 def digits() -> str:
     """SNIP and lottery tickets on a small task."""
     from compression.digits import read, table
@@ -157,6 +165,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "card-s": lambda: release_card("ghostdepth-s"),
     "card-xs": lambda: release_card("ghostdepth-xs"),
     "compression": compression,
+    "distillation": distillation,
     "speed": speed,
     "instructions": instructions,
     "predict-forms": lambda: predicted("forms"),
