@@ -1,0 +1,38 @@
+"""Predicts a model's milliseconds on a Raspberry Pi 4 from counts on the emulated processor."""
+
+from ghostdepth_export.predict.coefficients import (
+    Coefficient,
+    Coefficients,
+    ErrorOf,
+    read_coefficients,
+    shipped,
+    write_coefficients,
+)
+from ghostdepth_export.predict.threads import threads_used
+from ghostdepth_export.predict.time import (
+    OpTime,
+    Prediction,
+    check_request,
+    predict,
+    predict_file,
+    predicted_ms,
+)
+from ghostdepth_export.predict.work import OpWork, read_work
+
+__all__ = [
+    "Coefficient",
+    "Coefficients",
+    "ErrorOf",
+    "OpTime",
+    "OpWork",
+    "Prediction",
+    "check_request",
+    "predict",
+    "predict_file",
+    "predicted_ms",
+    "read_coefficients",
+    "read_work",
+    "shipped",
+    "threads_used",
+    "write_coefficients",
+]
