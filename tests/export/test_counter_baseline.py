@@ -27,7 +27,7 @@ def baseline() -> ModuleType:
 
 def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
     rows = [
-        OpCounts(index, name, f"t{index}", "1x2", Counts(instructions, 2, 1, 30, 20, 10))
+        OpCounts(index, name, f"t{index}", "1x2", Counts(instructions, 2, 1, 0, 30, 20, 10))
         for index, (name, instructions) in enumerate(ops)
     ]
     total = sum((row.counts for row in rows), NOTHING)

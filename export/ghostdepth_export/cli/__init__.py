@@ -3,7 +3,17 @@
 # The order is that of the help.
 # ruff: isort: off
 from ghostdepth_export.cli.app import app, main
-from ghostdepth_export.cli import network, compress, sensitivity, files, bundle, deploy, pi, count
+from ghostdepth_export.cli import (
+    network,
+    compress,
+    sensitivity,
+    files,
+    bundle,
+    deploy,
+    pi,
+    count,
+    predict,
+)
 
 __all__ = [
     "app",
@@ -15,5 +25,6 @@ __all__ = [
     "main",
     "network",
     "pi",
+    "predict",
     "sensitivity",
 ]

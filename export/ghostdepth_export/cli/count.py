@@ -12,7 +12,16 @@ from ghostdepth_export.cli.app import app
 if TYPE_CHECKING:
     from ghostdepth_export.counter import Counts, ModelCounts
 
-_FIGURES = ("instructions", "share", "loads", "stores", "L1D misses", "L2 misses", "write-backs")
+_FIGURES = (
+    "instructions",
+    "share",
+    "loads",
+    "stores",
+    "issue cycles",
+    "L1D misses",
+    "L2 misses",
+    "write-backs",
+)
 
 
 @app.command()
@@ -43,8 +52,16 @@ def _print(model: ModelCounts, top: int) -> None:
 
     def row(label: str, counts: Counts) -> list[Text]:
         share = f"{counts.instructions / model.total.instructions:.1%}"
-        first, *others = (f"{figure:,}" for figure in counts.values())
-        return [Text(cell) for cell in (label, first, share, *others)]
+        figures = (
+            counts.loads,
+            counts.stores,
+            round(counts.cycles),
+            counts.l1d_misses,
+            counts.l2_misses,
+            counts.writebacks,
+        )
+        cells = (label, f"{counts.instructions:,}", share, *(f"{n:,}" for n in figures))
+        return [Text(cell) for cell in cells]
 
     types = Table(title=Text(f"{model.file} by type of op"), title_justify="left", box=None)
     ops = Table(title=Text("the costliest ops"), title_justify="left", box=None)
@@ -60,7 +77,7 @@ def _print(model: ModelCounts, top: int) -> None:
         ops.add_row(*row(f"{op.index} {op.name} {op.shape}", op.counts))
 
     # Wide enough for every column: a table in a file or a pipe must not be cut.
-    console = Console() if sys.stdout.isatty() else Console(width=130)
+    console = Console() if sys.stdout.isatty() else Console(width=145)
     console.print(
         f"counts on an emulated Cortex-A72, TensorFlow Lite {model.runtime.partition('.post')[0]}, "
         "one thread: no milliseconds",

@@ -1,6 +1,7 @@
 /*
  * A QEMU plugin that counts what one invocation of a TensorFlow Lite graph executes, op by op:
- * instructions, loads, stores, and the misses of caches like the Cortex-A72's.
+ * instructions, loads, stores, the cycles that a Cortex-A72 needs to issue them, and the misses of
+ * caches like its own.
  *
  * The program under test marks what it wants counted with a system call that does nothing else:
  * getpriority(0, MARK, COMMAND, ...), see `enum command`. An op is one execution of the indirect
@@ -24,6 +25,7 @@
 #include "a64.h"
 #include "cache.h"
 #include "plugin_api.h"
+#include "uops.h"
 
 PLUGIN_EXPORT int qemu_plugin_version = 1;
 
@@ -39,7 +41,7 @@ enum command {
 /* ---------------------------------------------------------------- what is counted */
 
 struct counts {
-    uint64_t instructions, loads, stores, l1d_misses, l2_misses, writebacks;
+    uint64_t instructions, loads, stores, cycle_sixths, l1d_misses, l2_misses, writebacks;
 };
 
 static struct counts now;
@@ -47,10 +49,17 @@ static FILE *out;
 
 static void put(const char *label, const struct counts *from)
 {
-    fprintf(out, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-            label, now.instructions - from->instructions, now.loads - from->loads,
-            now.stores - from->stores, now.l1d_misses - from->l1d_misses,
-            now.l2_misses - from->l2_misses, now.writebacks - from->writebacks);
+    const uint64_t figures[] = {
+        now.instructions - from->instructions, now.loads - from->loads,
+        now.stores - from->stores,             now.cycle_sixths - from->cycle_sixths,
+        now.l1d_misses - from->l1d_misses,     now.l2_misses - from->l2_misses,
+        now.writebacks - from->writebacks,
+    };
+    fprintf(out, "%s", label);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        fprintf(out, " %" PRIu64, figures[i]);
+    }
+    fprintf(out, "\n");
 }
 
 /* ---------------------------------------------------------------- caches */
@@ -192,6 +201,7 @@ static void choose(uint64_t ops, uint64_t low, uint64_t high)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     uint64_t instructions = qemu_plugin_tb_n_insns(tb), loads = 0, stores = 0;
+    struct uops uops = { 0 };
     struct site *site = site_at(qemu_plugin_tb_vaddr(tb));
     if (site->back) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_return, QEMU_PLUGIN_CB_NO_REGS, site);
@@ -203,6 +213,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         enum access access = access_of(word);
         loads += access == LOAD;
         stores += access == STORE;
+        add_uops(&uops, uops_of(word));
         qemu_plugin_register_vcpu_mem_cb(insn, on_memory, QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_RW, NULL);
         if (is_zero(word)) {
@@ -215,7 +226,10 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         }
     }
     const struct { uint64_t *counter, add; } adds[] = {
-        { &now.instructions, instructions }, { &now.loads, loads }, { &now.stores, stores },
+        { &now.instructions, instructions },
+        { &now.loads, loads },
+        { &now.stores, stores },
+        { &now.cycle_sixths, sixths_of(&uops) },
     };
     for (size_t i = 0; i < sizeof adds / sizeof *adds; i++) {
         if (adds[i].add) {

@@ -16,6 +16,8 @@ class Counts:
         instructions: Of A64.
         loads: Instructions that read memory; a pair or a structure is one.
         stores: Instructions that write memory.
+        cycle_sixths: Sixths of a cycle that a Cortex-A72 needs at the least to issue them, see
+            uops.h; whole, so that sums are exact.
         l1d_misses: 64-byte lines that the 32 KiB 2-way data cache did not have.
         l2_misses: Lines that the 1 MiB 16-way second-level cache did not have either: read from
             DRAM.
@@ -25,9 +27,15 @@ class Counts:
     instructions: int
     loads: int
     stores: int
+    cycle_sixths: int
     l1d_misses: int
     l2_misses: int
     writebacks: int
+
+    @property
+    def cycles(self) -> float:
+        """Issue-limited cycles."""
+        return self.cycle_sixths / 6
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
@@ -40,7 +48,7 @@ class Counts:
         return tuple(vars(self).values())
 
 
-NOTHING = Counts(0, 0, 0, 0, 0, 0)
+NOTHING = Counts(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from bench_depth.errors import UserError
 from bench_depth.files import read_json, write_bytes
 from ghostdepth_export.counter.listing import NOTHING, Counts
 
-SCHEMA = "ghostdepth-counts/1"
+SCHEMA = "ghostdepth-counts/2"
 
 
 @dataclass(frozen=True)

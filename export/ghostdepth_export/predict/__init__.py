@@ -8,13 +8,14 @@ from ghostdepth_export.predict.coefficients import (
     shipped,
     write_coefficients,
 )
+from ghostdepth_export.predict.records import write_predictions
 from ghostdepth_export.predict.threads import threads_used
 from ghostdepth_export.predict.time import (
     OpTime,
     Prediction,
     check_request,
     predict,
-    predict_file,
+    predict_files,
     predicted_ms,
 )
 from ghostdepth_export.predict.work import OpWork, read_work
@@ -28,11 +29,12 @@ __all__ = [
     "Prediction",
     "check_request",
     "predict",
-    "predict_file",
+    "predict_files",
     "predicted_ms",
     "read_coefficients",
     "read_work",
     "shipped",
     "threads_used",
     "write_coefficients",
+    "write_predictions",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bench_depth.errors import UserError
 from ghostdepth_export.counter import Counts, ModelCounts, count
+from ghostdepth_export.counter.graph import read_ops
+from ghostdepth_export.counter.plugin import find_qemu
 from ghostdepth_export.predict.coefficients import Coefficients, shipped
 from ghostdepth_export.predict.threads import threads_used
 from ghostdepth_export.predict.work import OpWork, read_work
@@ -177,36 +179,46 @@ def predict(
     )
 
 
-def predict_file(
-    model: Path,
+def predict_files(
+    models: Sequence[Path],
     threads: int = MOST_THREADS,
     clock_mhz: float | None = None,
     coefficients: Coefficients | None = None,
-    root: Path | None = None,
-) -> Prediction:
-    """Counts a model on the emulated processor and predicts its time; some ten seconds.
+    progress: Callable[[str], None] = lambda line: None,
+) -> Iterator[Prediction]:
+    """Counts models on the emulated processor and predicts their time; some ten seconds each.
 
     Args:
-        model: A .tflite file.
+        models: .tflite files; all are looked at before the first is counted.
         threads: Of the interpreter, 1..4.
         clock_mhz: Of the processor; the coefficients' own where None.
         coefficients: Of the board; the shipped Raspberry Pi 4 where None.
-        root: The emulator's root for bullseye; built or found where None.
+        progress: Takes one line whenever something slow begins.
+
+    Yields:
+        One prediction a model, in order.
 
     Raises:
-        UserError: The model cannot be counted, or a program is missing.
+        UserError: A model cannot be counted, or a program is missing.
     """
     from ghostdepth_export.emulator import build_root
 
     check_request(threads, clock_mhz, RUNTIMES[0])
-    counts = count(model, root or build_root("bullseye"))
-    return predict(counts, read_work(model), coefficients or shipped(), threads, clock_mhz)
+    for path in models:
+        read_ops(path)
+    find_qemu()
+    root = build_root("bullseye", progress)
+    for path in models:
+        progress(f"counting {path.name}")
+        counts = count(path, root)
+        yield predict(counts, read_work(path), coefficients or shipped(), threads, clock_mhz)
 
 
 def predicted_ms(model: Path, threads: int = MOST_THREADS) -> float:
     """The predicted milliseconds of one warm invocation on a Raspberry Pi 4 at 1500 MHz.
 
     Raises:
-        UserError: As `predict_file`.
+        UserError: The model cannot be counted, or a program is missing.
     """
-    return predict_file(model, threads).ms
+    (prediction,) = predict_files([model], threads)
+    return prediction.ms

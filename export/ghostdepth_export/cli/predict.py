@@ -1,0 +1,65 @@
+"""The verb that predicts milliseconds on a Raspberry Pi 4: predict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from ghostdepth_export.cli.app import app
+
+if TYPE_CHECKING:
+    from ghostdepth_export.predict import Prediction
+    from rich.console import Console
+
+
+@app.command()
+def predict(
+    models: Annotated[list[Path], typer.Argument(help=".tflite files.")],
+    threads: Annotated[int, typer.Option(help="Of the interpreter, 1 to 4.")] = 4,
+    clock: Annotated[
+        float | None, typer.Option(help="Of the processor, MHz.", show_default="1500")
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="Version of TensorFlow Lite.")] = "2.5",
+    coefficients: Annotated[
+        Path | None, typer.Option(help="A board's own, from --calibrate.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write every figure there.")] = None,
+    top: Annotated[int, typer.Option(help="How many ops to print, the costliest.")] = 12,
+) -> None:
+    """Predict a model's milliseconds on a Raspberry Pi 4 from counts; needs no Pi."""
+    from ghostdepth_export.predict import (
+        check_request,
+        predict_files,
+        read_coefficients,
+        shipped,
+        write_predictions,
+    )
+    from ghostdepth_export.predict.screen import compared, heading, show
+
+    check_request(threads, clock, runtime)
+    board = read_coefficients(coefficients) if coefficients else shipped()
+    predictions: list[Prediction] = []
+    console = _console()
+    for prediction in predict_files(models, threads, clock, board, _say):
+        if not predictions:
+            console.print(heading(prediction))
+        show(prediction, top, console)
+        predictions.append(prediction)
+    if len(predictions) > 1:
+        console.print()
+        console.print(compared(predictions))
+    if json is not None:
+        write_predictions(json, predictions)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Wide enough for every column: a table in a file or a pipe must not be cut.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 130)
