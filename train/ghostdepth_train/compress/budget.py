@@ -26,8 +26,8 @@ from ghostdepth_train.config import Config
 from ghostdepth_train.network import DepthNet
 
 TargetFile = Literal["int8", "fp32"]
-# Where ops are looked at: parts of every width; the smallest widths come on top.
-PARTS = (1.0, 0.75, 0.5)
+# Where ops are looked at between all of the widths and the smallest ones.
+PARTS = (0.75, 0.5)
 # The result lies between this part of the budget and the budget, where the widths allow it.
 NEAR = 0.95
 ROUNDS = 6
@@ -45,6 +45,11 @@ class Budget(Config):
     ms: float = pydantic.Field(gt=0)
     threads: int = pydantic.Field(default=4, ge=1, le=4)
     file: TargetFile = "int8"
+
+    @property
+    def what(self) -> str:
+        """Whose time it is, for messages."""
+        return f"{self.file} file with {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ def total(ops: Sequence[OpTime]) -> float:
 
 
 def sample(
+    budget: Budget,
     network: DepthNet,
     options: Sequence[Sequence[int]],
     build: Callable[[Counts], DepthNet],
@@ -123,18 +129,22 @@ def sample(
     """Looks at the network as it is, at parts of its widths and at the smallest ones, last.
 
     Args:
+        budget: That is to be met in the end.
         network: As it is now.
         options: For each axis its `widths.choices`.
         build: The network that keeps so many units.
         look: The clock.
+
+    Raises:
+        UserError: The smallest widths take longer, or the network as it is takes no longer.
     """
-    wanted = [_nearest(options, part) for part in PARTS]
-    choices = {*wanted, tuple(option[0] for option in options)}
-    now = tuple(option[-1] for option in options)
-    return [
-        Sample(np.array(counts), look(network if counts == now else build(np.array(counts))))
-        for counts in sorted(choices, key=sum, reverse=True)
-    ]
+    most, fewest = (tuple(option[end] for option in options) for end in (-1, 0))
+    now = Sample(np.array(most), look(network))
+    least = Sample(np.array(fewest), look(build(np.array(fewest))))
+    _check(budget, now, least)
+    between = {_nearest(options, part) for part in PARTS} - {most, fewest}
+    found = [Sample(np.array(counts), look(build(np.array(counts)))) for counts in between]
+    return [now, *sorted(found, key=lambda s: -s.counts.sum()), least]
 
 
 def _nearest(options: Sequence[Sequence[int]], part: float) -> tuple[int, ...]:
@@ -196,7 +206,6 @@ def _fit(
 
 
 def meet(
-    budget: Budget,
     goal: float,
     samples: Sequence[Sample],
     cost: CostModel,
@@ -208,20 +217,15 @@ def meet(
     """Prunes until the file takes at most `goal`, and 95 % of it where the widths allow that.
 
     Args:
-        budget: For messages.
-        goal: Milliseconds; not less than `budget.ms`.
+        goal: Milliseconds, between what the last sample takes and what the first does.
         samples: Of `sample`.
         cost: Of `time_model`.
         choose: Counts whose cost is at most what is given.
         build: The network that keeps so many units.
         look: The clock.
         say: Told about every try.
-
-    Raises:
-        UserError: The smallest widths take longer, or the network as it is takes no longer.
     """
     now, least = samples[0], samples[-1]
-    _check(budget, now, least)
     tried: list[Sample] = [least]
     floor, aim = cost(least.counts), (1 + NEAR) / 2 * goal
     for number in range(1, ROUNDS + 1):
@@ -239,7 +243,7 @@ def meet(
 
 
 def _check(budget: Budget, now: Sample, least: Sample) -> None:
-    what = f"the {budget.file} file with {budget.threads} thread{'s' * (budget.threads > 1)}"
+    what = f"the {budget.what}"
     if now.ms <= budget.ms:
         raise UserError(
             f"{what} takes {now.ms:.2f} ms as it is, within the budget of {budget.ms:g} ms; "
@@ -264,6 +268,6 @@ def note(met: Met, budget: Budget) -> dict[str, Any]:
         "tries": met.tries,
         "line": (
             f"pruned from {met.before:.2f} to {met.after:.2f} ms, predicted for the "
-            f"{budget.file} file with {budget.threads} threads; budget {budget.ms:g} ms"
+            f"{budget.what}; budget {budget.ms:g} ms"
         ),
     }

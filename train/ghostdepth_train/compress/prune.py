@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pydantic
 from bench_depth.errors import UserError
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.budget import Budget, Met, OpTime, meet, sample, time_model
+from ghostdepth_train.compress.budget import Budget, Met, OpTime, meet, sample, time_model, total
 from ghostdepth_train.compress.budget import note as budget_note
 from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.compress.importance import Importance, batch_losses, importance
@@ -212,8 +213,7 @@ def prune(
         line = f"pruned to {after / before:.1%} of the {of}"
         note = {"of": of, "before": before, "after": after, "line": line}
     else:
-        parts = config.rounds - number + 1
-        met = _meet(network, axes, options, config.budget, parts, work, build, choose)
+        met = _meet(network, axes, options, config, number, work, build, choose)
         small, counts, note = met.network, met.counts, budget_note(met, config.budget)
     widths = {
         axis.name: [axis.width, int(n) * axis.channels]
@@ -226,14 +226,15 @@ def _meet(
     network: DepthNet,
     axes: Sequence[Axis],
     options: Sequence[Sequence[int]],
-    budget: Budget,
-    parts: int,
+    config: PruneConfig,
+    number: int,
     work: Work,
     build: Callable[[Counts], DepthNet],
     choose: Callable[[CostModel, float], Counts],
 ) -> Met:
-    """Goes the first of `parts` equal parts of the way to the budget."""
-    clock = work.clock
+    """Goes a round's part of the way to the budget."""
+    clock, budget = work.clock, config.budget
+    assert budget is not None
     if clock is None:
         raise UserError("nothing here can predict milliseconds; run it by `ghostdepth compress`")
 
@@ -241,7 +242,10 @@ def _meet(
         return clock(candidate, budget)
 
     work.say("predicting the time of every op at a few sets of widths")
-    samples = sample(network, options, build, look)
+    now = total(look(network))
+    if number > 1 and now <= budget.ms:  # The round before came near enough.
+        return Met(network, np.array([axis.units for axis in axes]), now, now, [])
+    samples = sample(budget, network, options, build, look)
     cost = time_model(axes, samples)
-    goal = samples[0].ms * (budget.ms / samples[0].ms) ** (1 / parts)
-    return meet(budget, goal, samples, cost, partial(choose, cost), build, look, work.say)
+    goal = now * (budget.ms / now) ** (1 / (config.rounds - number + 1))
+    return meet(goal, samples, cost, partial(choose, cost), build, look, work.say)
