@@ -124,8 +124,9 @@ def test_other_ops_at_other_widths_are_refused(small: DepthNet, data: Path, tmp_
         return ops if network is small else ops[1:]
 
     job = Work(out=tmp_path, split=read_split(data), workers=0, clock=fickle)
+    ms = 0.8 * total(steps(small, Budget(ms=1)))
     with pytest.raises(UserError, match="other ops at other widths"):
-        prune(small, config(1), job)
+        prune(small, config(ms), job)
 
 
 def recipe(tmp_path: Path, text: str) -> Recipe:

@@ -26,5 +26,6 @@ __all__ = [
     "network",
     "pi",
     "predict",
+    "search",
     "sensitivity",
 ]
