@@ -20,8 +20,9 @@ from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.network import DepthNet
 from ghostdepth_train.trainer import silent
-from search_worker import HEARTBEAT, SPACE, cost, error, plan
 from typer.testing import CliRunner
+
+from .search_worker import HEARTBEAT, SPACE, cost, error, plan
 
 optuna = pytest.importorskip("optuna")
 WORKER = Path(__file__).with_name("search_worker.py")

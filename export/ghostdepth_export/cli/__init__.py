@@ -7,6 +7,7 @@ from ghostdepth_export.cli import (
     network,
     compress,
     sensitivity,
+    search,
     files,
     bundle,
     deploy,

@@ -72,9 +72,7 @@ class SearchSpace(Config):
             "input_height": height,
             "input_width": width,
             "encoder": {"stem": front["stem"], "stages": stages, "padding": padding},
-            "decoder": {
-                "widths": [make_divisible(decoder * n, 8) for n in _DECODER[: int(levels)]]
-            },
+            "decoder": {"widths": widths},
         }
         return parse_config(NetworkConfig, value, "the search space")
 
