@@ -17,6 +17,7 @@ from bench_depth.files import read_json, write_json
 from bench_depth.jsonable import build
 from bench_depth.measure import Timing
 from bench_depth.metrics import DepthMetrics
+from bench_depth.prediction import PredictedTime
 from bench_depth.profiling import Profile
 from bench_depth.sustained import Sustained
 
@@ -124,6 +125,7 @@ class ModelRecord:
         comparison: With the first model of the file; None for that one.
         sustained: A long run, where one was asked for.
         profile: The time of each op, where it was asked for and could be had.
+        predicted: Of another machine, not measured; bench-depth itself makes none.
     """
 
     file: str
@@ -149,6 +151,7 @@ class ModelRecord:
     comparison: Optional[Comparison] = None
     sustained: Optional[Sustained] = None
     profile: Optional[Profile] = None
+    predicted: Optional[PredictedTime] = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from bench_depth.wording import (
     kind_rows,
     notices,
     op_rows,
+    predicted_notes,
     profile_views,
     runtime_text,
     stage_rows,
@@ -177,6 +178,7 @@ def _notes(results: Results, paint: Paint) -> list[str]:
         notes.insert(0, f"ratio: time over that of {labels(results)[0]}, measured {how}")
     if any(record.accuracy is not None and record.accuracy.bands for record in results.models):
         notes.append(BAND_NOTE)
+    notes += predicted_notes(results)
     lines = [line for note in notes for line in ("", *_wrap(note, ""))]
     for code, advice in notices(results):
         lines += ["", *(paint(line, _YELLOW) for line in _wrap(f"{code}: {advice}", ""))]

@@ -189,6 +189,25 @@ def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
+def predicted_notes(results: Results) -> list[str]:
+    """Predicted times, one sentence for each machine: never among what was measured."""
+    machines: dict[str, list[str]] = {}
+    for name, record in zip(labels(results), results.models):
+        found = record.predicted
+        if found is not None:
+            machine = (
+                f"{found.board}, {found.runtime}, {found.threads} "
+                f"thread{'s' if found.threads > 1 else ''}, {found.clock_mhz:.0f} MHz, from "
+                f"{found.method}"
+            )
+            band = f"{figure(found.low_ms)} to {figure(found.high_ms)}"
+            machines.setdefault(machine, []).append(f"{name} {figure(found.ms)} ms ({band})")
+    return [
+        f"predicted, not measured, for {machine}: {', '.join(times)}"
+        for machine, times in machines.items()
+    ]
+
+
 def turns_text(context: Context) -> str:
     """How the models that are compared were measured."""
     return "taking turns" if context.interleaved else "one after the other"

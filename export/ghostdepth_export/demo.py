@@ -1,7 +1,8 @@
-"""From a checkpoint to a page: export, verify, measure, show."""
+"""From a checkpoint to a page: export, verify, measure, predict, show."""
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,9 +12,10 @@ from bench_depth import table
 from bench_depth.dataset import list_pairs
 from bench_depth.errors import MODEL_FAILED, UserError
 from bench_depth.measure import Plan
-from bench_depth.results import Results, load
+from bench_depth.results import Results, load, save
 from ghostdepth_export.export import export
 from ghostdepth_export.formats import FORMATS
+from ghostdepth_export.predict import as_record, predict_files
 from ghostdepth_export.report import write_report
 from ghostdepth_export.scenes import read_scenes
 from ghostdepth_export.source import evenly
@@ -35,6 +37,8 @@ def run(
 ) -> None:
     """Exports a checkpoint to every format, measures all files and writes a page about them.
 
+    The page also has the times predicted for a Raspberry Pi 4, or says why it has none.
+
     `out` then holds `models/` with the files and `verify.json`, `predictions/`, `results.json`
     and `report.html`. The table and the page's place are printed.
 
@@ -50,11 +54,13 @@ def run(
     """
     pairs = list_pairs(samples)
     page = out / "report.html"
-    with _Steps(2 + 4 * len(FORMATS)) as steps:
+    with _Steps(2 + 5 * len(FORMATS)) as steps:
         files = export(
             checkpoint, out / "models", camera=camera, calibration=samples, progress=steps.show
         )
         results = _measure(files, samples, out, plan or Plan(), steps.show)
+        results, unpredicted = _predict(results, files, steps.show)
+        save(results, out / "results.json")
         steps.show(f"writing {page}")
         names = [pair.name for pair in evenly(pairs, SCENES)]
         shown = [
@@ -63,8 +69,10 @@ def run(
             if kind in SHOWN
         ]
         scenes = read_scenes(samples, names, shown)
-        write_report(results, scenes, page)
+        write_report(results, scenes, page, unpredicted)
     print(table.render(results, sys.stdout.isatty()))
+    if unpredicted:
+        print(f"times on a Raspberry Pi 4 are not predicted: {unpredicted}")
     print(f"page: {page}")
 
 
@@ -93,6 +101,26 @@ def _measure(
         cause = line.removeprefix("bench-depth: ") or f"bench-depth ended with {child.returncode}"
         raise UserError(cause, child.returncode if child.returncode > 0 else MODEL_FAILED)
     return load(target)
+
+
+def _predict(
+    results: Results, files: Sequence[Path], show: Callable[[str], None]
+) -> tuple[Results, str]:
+    """Adds to the .tflite files what they are predicted to take on a Raspberry Pi 4.
+
+    Returns:
+        The results, and why there is no prediction: a program is missing; empty where there are.
+    """
+    counted = [file for file in files if file.suffix == ".tflite"]
+    try:
+        predicted = {each.file: as_record(each) for each in predict_files(counted, progress=show)}
+    except UserError as error:
+        return results, str(error)
+    records = [
+        dataclasses.replace(record, predicted=predicted.get(record.file))
+        for record in results.models
+    ]
+    return dataclasses.replace(results, models=records), ""
 
 
 class _Steps:

@@ -41,7 +41,9 @@ class Column:
     unit: str = ""
 
 
-def write_report(results: Results, scenes: Sequence[Scene], target: Path) -> None:
+def write_report(
+    results: Results, scenes: Sequence[Scene], target: Path, unpredicted: str = ""
+) -> None:
     """Writes the page.
 
     Args:
@@ -49,15 +51,16 @@ def write_report(results: Results, scenes: Sequence[Scene], target: Path) -> Non
             compared with.
         scenes: What is shown under the table; may be empty.
         target: The HTML file.
+        unpredicted: Why no times on a Raspberry Pi are predicted, for a page without.
 
     Raises:
         UserError: A model was measured without accuracy, there is none, or the file cannot be
             written.
     """
-    write_bytes(target, render(results, scenes).encode())
+    write_bytes(target, render(results, scenes, unpredicted).encode())
 
 
-def render(results: Results, scenes: Sequence[Scene]) -> str:
+def render(results: Results, scenes: Sequence[Scene], unpredicted: str = "") -> str:
     """The page's HTML; see `write_report`."""
     models = results.models
     if not models:
@@ -76,6 +79,8 @@ def render(results: Results, scenes: Sequence[Scene]) -> str:
         rows=[_row(record, columns, models) for record in models],
         baseline=models[0].file,
         notes=_notes(models),
+        predicted=_predicted(models),
+        unpredicted=unpredicted,
         plots=[accuracy_plot(points, *size) for size in _PLOT_SIZES],
         plot_summary=_plot_summary(models),
         scenes=[scene_for_page(scene, models) for scene in scenes],
@@ -183,6 +188,31 @@ def _highlights(models: Sequence[ModelRecord]) -> list[dict[str, str]]:
             "who": f"{format_name(closest)}, {accuracy_of(closest).mean.delta_1:.0%} of pixels "
             "within a quarter",
         },
+    ]
+
+
+def _predicted(models: Sequence[ModelRecord]) -> list[dict[str, Any]]:
+    """The rows of the table of predicted times; empty where there are none."""
+    found = [(record, record.predicted) for record in models if record.predicted is not None]
+    if not found:
+        return []
+    end = max(predicted.high_ms for _, predicted in found)
+    return [
+        {
+            "format": format_name(record),
+            "file": record.file,
+            "ms": f"{predicted.ms:.1f}",
+            "low": f"{predicted.low_ms:.1f}",
+            "high": f"{predicted.high_ms:.1f}",
+            "of": f"{predicted.board}, {predicted.runtime}, {predicted.threads} threads, "
+            f"{predicted.clock_mhz:g} MHz",
+            "method": predicted.method,
+            # Percent of the widest band, for the bar.
+            "left": f"{100 * predicted.low_ms / end:.1f}",
+            "width": f"{100 * (predicted.high_ms - predicted.low_ms) / end:.1f}",
+            "mark": f"{100 * predicted.ms / end:.1f}",
+        }
+        for record, predicted in found
     ]
 
 

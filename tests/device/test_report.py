@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from bench_depth import table
 from bench_depth.accuracy import Judged
 from bench_depth.bands import Band
 from bench_depth.board import Health
 from bench_depth.comparison import Comparison
 from bench_depth.measure import Timing, summarize
 from bench_depth.metrics import DepthMetrics, depth_metrics
+from bench_depth.prediction import PredictedTime
 from bench_depth.report import Picture, WorstPictures, charts, pictures, render
 from bench_depth.results import Results
 from bench_depth.sustained import Point, Sustained
@@ -48,6 +50,17 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())
+
+
+def test_a_predicted_time_is_told_apart_in_table_and_page(measured: Results) -> None:
+    time = PredictedTime("Board 4", "Lite 2.5", 1, 1500.0, 123.4, 111.0, 145.0, "counts")
+    records = [dataclasses.replace(record, predicted=time) for record in measured.models]
+    results = dataclasses.replace(measured, models=records)
+    note = "predicted, not measured, for Board 4, Lite 2.5, 1 thread, 1500 MHz, from counts: "
+    times = ", ".join(f"{record.file} 123.4 ms (111.0 to 145.0)" for record in records)
+    for text in (Page(render(results, {})).text, " ".join(table.render(results).split())):
+        assert text.count("123.4") == len(records)
+        assert note + times in text
 
 
 def test_the_page_holds_what_the_table_holds(measured: Results) -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bench_depth import results
+from bench_depth.prediction import PredictedTime
 from bench_depth.profiling import OpTime, Profile
 from bench_depth.results import Results
 from bench_depth.schema import json_schema
@@ -38,6 +40,17 @@ def test_a_results_file_with_a_profile_is_valid(validator: Any, measured: Result
     records = [dataclasses.replace(measured.models[0], profile=run)]
     text = results.to_json(dataclasses.replace(measured, models=records))
     validator.validate(json.loads(text))
+
+
+def test_a_predicted_time_is_valid_and_comes_back(
+    validator: Any, measured: Results, tmp_path: Path
+) -> None:
+    time = PredictedTime("Board 4", "Lite 2.5", 4, 1500.0, 12.0, 11.0, 14.0, "counts")
+    records = [dataclasses.replace(measured.models[0], predicted=time)]
+    content = dataclasses.replace(measured, models=records)
+    validator.validate(json.loads(results.to_json(content)))
+    results.save(content, tmp_path / "results.json")
+    assert results.load(tmp_path / "results.json") == content
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,14 @@ from bench_depth import results
 from bench_depth.errors import UserError
 from bench_depth.measure import Plan
 from ghostdepth_export import demo
+from ghostdepth_export.counter.graph import probe
 from ghostdepth_export.formats import FORMATS
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.network import DepthNet
+
+from .predicting import count_without_qemu, counts
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
@@ -22,11 +28,13 @@ def test_it_leaves_files_results_and_page_and_prints_the_table(
     dataset: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network = make_network()
     folder = tmp_path / "checkpoint"
     save_checkpoint(folder, network, name="toy", training_data="nothing", metrics={})
     out = tmp_path / "demo"
+    count_without_qemu(monkeypatch, counts(1_000_000))
     demo.run(folder, dataset, out, camera=(96, 128), plan=Plan(0, 1, 0))
     printed = capsys.readouterr()
 
@@ -36,6 +44,7 @@ def test_it_leaves_files_results_and_page_and_prints_the_table(
     for record in measured.models:
         assert record.accuracy is not None
         assert len(record.accuracy.images) == 6
+        assert (record.predicted is not None) == record.file.endswith(".tflite")
     assert all((out / "models" / name).is_file() for name in names)
     verified = json.loads((out / "models" / "verify.json").read_text())
     assert all(file["passed"] for file in verified["files"])
@@ -44,6 +53,7 @@ def test_it_leaves_files_results_and_page_and_prints_the_table(
     assert all(name in page and name in printed.out for name in names)
     assert str(out / "report.html") in printed.out
     assert "building toy-int8.onnx" in printed.err
+    assert "On a Raspberry Pi, predicted" in page
 
 
 @pytest.mark.parametrize("part", ["", "rgb", "depth"])
@@ -70,3 +80,15 @@ def test_what_stops_the_measuring_is_passed_on(dataset: Path, tmp_path: Path) ->
         demo._measure([damaged], dataset, tmp_path / "out", Plan(0, 1, 0), shown.append)
     assert caught.value.exit_code == 3
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_without_qemu_nothing_is_predicted_and_the_reason_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "toy.tflite"
+    model.write_bytes(probe())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    measured = results.load(REPOSITORY / "benchmarks/results/demo.json")
+    same, reason = demo._predict(measured, [model, tmp_path / "toy.onnx"], print)
+    assert same is measured
+    assert re.match(r"qemu-aarch64 is not installed; .* apt install qemu-user", reason)

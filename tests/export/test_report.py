@@ -19,6 +19,7 @@ from bench_depth.contract import ModelContract
 from bench_depth.errors import UserError
 from bench_depth.measure import Timing, summarize
 from bench_depth.metrics import DepthMetrics, score
+from bench_depth.prediction import PredictedTime
 from bench_depth.results import (
     Accuracy,
     Context,
@@ -243,6 +244,49 @@ def test_the_page_says_what_was_measured_where(html: str) -> None:
         assert text in html
     assert "04 March 2026, 05:06 UTC" in html
     assert "of this machine, not of a Raspberry Pi" in html
+
+
+def predicted(results: Results) -> Results:
+    """The first two are predicted, at 12.3 and 24.6 ms."""
+    times = [
+        PredictedTime("Board 4", "Lite 2.5", 4, 1500.0, ms, 0.9 * ms, 1.2 * ms, "counts")
+        for ms in (12.3, 24.6)
+    ]
+    records = [
+        dataclasses.replace(record, predicted=time)
+        for record, time in zip(results.models, times, strict=False)
+    ]
+    return dataclasses.replace(results, models=[*records, *results.models[2:]])
+
+
+def test_predicted_times_stand_apart_from_measured_ones(results: Results, html: str) -> None:
+    with_times = render(predicted(results), [])
+    measured, _, rest = with_times.partition('<section aria-labelledby="predicted-title">')
+    section = rest.partition("</section>")[0]
+    assert "Nothing in this table was measured." in section
+    assert "Board 4, Lite 2.5, 4 threads, 1500 MHz, from counts" in section
+    cells = re.findall(r"<td>([^<]*)</td>", section)
+    assert cells == ["12.3", "11.1 – 14.8", "24.6", "22.1 – 29.5"]
+    assert "12.3" not in measured
+    assert "predicted-title" not in html
+
+
+def test_the_bar_of_a_prediction_is_in_percent_of_the_longest_range(results: Results) -> None:
+    rows = render(predicted(results), []).partition('<table class="predicted">')[2]
+    bars = re.findall(r"(left|width): ([\d.]+)%", rows)
+    of_first, of_second = bars[:4], bars[4:]
+    end = 1.2 * 24.6
+    for bar, ms in ((of_first, 12.3), (of_second, 24.6)):
+        sizes = [float(size) for _, size in bar]
+        assert sizes == pytest.approx(
+            [100 * ms / end, 90 * ms / end, 30 * ms / end, 100 * ms / end], abs=0.06
+        )
+
+
+def test_without_predicted_times_the_page_says_why(results: Results) -> None:
+    page = render(results, [], "qemu is not <installed>")
+    assert "not predicted here: qemu is not &lt;installed&gt;." in page
+    assert "predicted-title" not in page
 
 
 def test_on_a_pi_the_page_does_not_say_that_it_is_none(results: Results) -> None:

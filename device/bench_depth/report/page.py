@@ -27,6 +27,7 @@ from bench_depth.wording import (
     kind_rows,
     notices,
     op_rows,
+    predicted_notes,
     profile_views,
     runtime_text,
     stage_rows,
@@ -100,6 +101,8 @@ def _notices(results: Results) -> str:
 def _comparison(results: Results, names: Sequence[str]) -> str:
     parts = ["<h2>Models</h2>\n", _table(*summary(results))]
     for note in accuracy_notes(results):
+        parts.append(f'<p class="soft">{escape(note)}</p>\n')
+    for note in predicted_notes(results):
         parts.append(f'<p class="soft">{escape(note)}</p>\n')
     if any(record.comparison for record in results.models):
         chart = charts.intervals(names, [record.comparison for record in results.models])

@@ -64,11 +64,14 @@ static void put(const char *label, const struct counts *from)
 
 /* ---------------------------------------------------------------- caches */
 
-static struct cache l1d = { .sets = 32 * 1024 / 64 / 2, .ways = 2 };
-static struct cache l2 = { .sets = 1024 * 1024 / 64 / 16, .ways = 16 };
-static bool caches_on;
+enum { L1D_WAYS = 2, L1D_LINES = 32 * 1024 / LINE, L2_WAYS = 16, L2_LINES = 1024 * 1024 / LINE };
+
+static uint64_t l1d_entries[L1D_LINES], l2_entries[L2_LINES];
+#define l1d ((struct cache){ L1D_LINES / L1D_WAYS, L1D_WAYS, l1d_entries })
+#define l2 ((struct cache){ L2_LINES / L2_WAYS, L2_WAYS, l2_entries })
 
 enum kind { READ, WRITE, ZERO };
+enum { WIDEST = 16 }; /* no access that QEMU reports has more bytes */
 
 /*
  * Write-back, write-allocate; the L2 holds all that the L1D holds. A line that is zeroed whole has
@@ -77,19 +80,19 @@ enum kind { READ, WRITE, ZERO };
 static void access_line(uint64_t line, enum kind kind)
 {
     uint64_t fallen, none;
-    if (touch(&l1d, line, kind != READ, &fallen)) {
+    if (touch(l1d, line, kind != READ, &fallen)) {
         return;
     }
     now.l1d_misses += kind != ZERO;
     if (fallen & 1) {
-        touch(&l2, fallen >> 1, true, &none);
+        touch(l2, fallen >> 1, true, &none);
     }
-    if (touch(&l2, line, false, &fallen)) {
+    if (touch(l2, line, false, &fallen)) {
         return;
     }
     now.l2_misses += kind != ZERO;
     if (fallen) {
-        bool newer = invalidate(&l1d, fallen >> 1);
+        bool newer = invalidate(l1d, fallen >> 1);
         now.writebacks += newer || fallen & 1;
     }
 }
@@ -104,28 +107,51 @@ static bool zeroing;
 
 static void on_zero(unsigned vcpu, void *unused)
 {
-    if (caches_on) {
-        zeroing = true;
-        access_line(++last_stored, ZERO);
+    zeroing = true;
+    access_line(++last_stored, ZERO);
+}
+
+static void access_bytes(uint64_t address, qemu_plugin_meminfo_t info, enum kind kind)
+{
+    uint64_t end = address + (1u << qemu_plugin_mem_size_shift(info));
+    for (uint64_t line = address >> LINE_SHIFT; line <= (end - 1) >> LINE_SHIFT; line++) {
+        access_line(line, kind);
     }
 }
 
-static void on_memory(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+/*
+ * Most accesses are to the line of their set that was used last, which changes nothing but that
+ * line's dirty bit. The entry of that line, if all of an access is surely in it; else none.
+ */
+INLINE uint64_t *last_used(uint64_t address)
 {
-    if (!caches_on) {
+    uint64_t line = address >> LINE_SHIFT, *entry = set_of(l1d, line);
+    return *entry >> 1 == line && address % LINE <= LINE - WIDEST ? entry : NULL;
+}
+
+static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+{
+    if (!last_used(address)) {
+        access_bytes(address, info, READ);
+    }
+}
+
+/* Of an instruction that stores; an exclusive one loads as well. */
+static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+{
+    if (!qemu_plugin_mem_is_store(info)) {
+        on_load(vcpu, info, address, unused);
         return;
     }
-    uint64_t first = address >> LINE_SHIFT;
-    uint64_t last = (address + (1u << qemu_plugin_mem_size_shift(info)) - 1) >> LINE_SHIFT;
-    enum kind kind = READ;
-    if (qemu_plugin_mem_is_store(info)) {
-        strays += zeroing && first != last_stored + 1;
-        zeroing = false;
-        last_stored = last;
-        kind = WRITE;
-    }
-    for (uint64_t line = first; line <= last; line++) {
-        access_line(line, kind);
+    uint64_t line = address >> LINE_SHIFT, *entry = last_used(address);
+    strays += zeroing && line != last_stored + 1;
+    zeroing = false;
+    last_stored = line;
+    if (entry) {
+        *entry |= 1;
+    } else {
+        last_stored = (address + (1u << qemu_plugin_mem_size_shift(info)) - 1) >> LINE_SHIFT;
+        access_bytes(address, info, WRITE);
     }
 }
 
@@ -214,8 +240,9 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         loads += access == LOAD;
         stores += access == STORE;
         add_uops(&uops, uops_of(word));
-        qemu_plugin_register_vcpu_mem_cb(insn, on_memory, QEMU_PLUGIN_CB_NO_REGS,
-                                         QEMU_PLUGIN_MEM_RW, NULL);
+        /* QEMU 7.2 mixes up MEM_R and MEM_W, so the two are told apart here. */
+        qemu_plugin_register_vcpu_mem_cb(insn, access == LOAD ? on_load : on_store,
+                                         QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
         if (is_zero(word)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_zero, QEMU_PLUGIN_CB_NO_REGS, NULL);
         }
@@ -241,6 +268,14 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 /* ---------------------------------------------------------------- the program's marks */
 
+/*
+ * Up to the first mark nothing is counted: what is translated without callbacks runs twice as fast,
+ * and Python's start is most of a run. A reset drops all that was translated.
+ */
+static bool counting;
+
+static void listen(qemu_plugin_id_t id);
+
 static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint64_t a1,
                        uint64_t mark, uint64_t command, uint64_t a4, uint64_t a5, uint64_t a6,
                        uint64_t a7, uint64_t a8)
@@ -248,16 +283,20 @@ static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint6
     if (number != SYSCALL_GETPRIORITY || mark != MARK) {
         return;
     }
+    if (!counting) {
+        counting = true;
+        qemu_plugin_reset(id, listen);
+    }
     switch ((enum command)command) {
     case LEARN:
-        learning = caches_on = true;
+        learning = true;
         break;
     case LEARNED:
         learning = false;
         choose(a4, a5, a6);
         break;
     case BEGIN:
-        in_section = caches_on = true;
+        in_section = true;
         nested = 0;
         section_start = now;
         break;
@@ -282,6 +321,16 @@ static void at_exit(qemu_plugin_id_t id, void *unused)
     fclose(out);
 }
 
+static void listen(qemu_plugin_id_t id)
+{
+    qemu_plugin_register_vcpu_init_cb(id, on_thread);
+    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
+    qemu_plugin_register_atexit_cb(id, at_exit, NULL);
+    if (counting) {
+        qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    }
+}
+
 PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
                                       char **argv)
 {
@@ -290,15 +339,10 @@ PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *in
         return 1;
     }
     out = fopen(argv[0] + 4, "w");
-    l1d.entries = calloc(l1d.sets * l1d.ways, sizeof *l1d.entries);
-    l2.entries = calloc(l2.sets * l2.ways, sizeof *l2.entries);
-    if (!out || !l1d.entries || !l2.entries) {
+    if (!out) {
         perror("counter");
         return 1;
     }
-    qemu_plugin_register_vcpu_init_cb(id, on_thread);
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
-    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
-    qemu_plugin_register_atexit_cb(id, at_exit, NULL);
+    listen(id);
     return 0;
 }

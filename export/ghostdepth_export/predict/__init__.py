@@ -8,7 +8,7 @@ from ghostdepth_export.predict.coefficients import (
     shipped,
     write_coefficients,
 )
-from ghostdepth_export.predict.records import write_predictions
+from ghostdepth_export.predict.records import as_record, write_predictions
 from ghostdepth_export.predict.threads import threads_used
 from ghostdepth_export.predict.time import (
     OpTime,
@@ -27,6 +27,7 @@ __all__ = [
     "OpTime",
     "OpWork",
     "Prediction",
+    "as_record",
     "check_request",
     "predict",
     "predict_files",

@@ -1,4 +1,4 @@
-"""Predictions as a file."""
+"""Predictions as a file, and as records of bench-depth's results."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.files import write_json
+from bench_depth.prediction import PredictedTime
 from ghostdepth_export.predict.time import Prediction
 
 SCHEMA = "ghostdepth-predictions/1"
@@ -20,6 +21,20 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
         UserError: The file cannot be written.
     """
     write_json(path, {"schema": SCHEMA, "predictions": [_plain(each) for each in predictions]})
+
+
+def as_record(prediction: Prediction) -> PredictedTime:
+    """What a results file holds of a prediction, beside what was measured."""
+    return PredictedTime(
+        board=prediction.board,
+        runtime=f"TensorFlow Lite {prediction.runtime}",
+        threads=prediction.threads,
+        clock_mhz=prediction.clock_mhz,
+        ms=prediction.ms,
+        low_ms=prediction.low,
+        high_ms=prediction.high,
+        method="counts on an emulated Cortex-A72",
+    )
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ghostdepth_export.counter import Counts, ModelCounts, count
 from ghostdepth_export.counter.graph import read_ops
 from ghostdepth_export.counter.plugin import find_qemu
 from ghostdepth_export.predict.coefficients import Coefficients, shipped
-from ghostdepth_export.predict.threads import threads_used
+from ghostdepth_export.predict.threads import busiest_cycles, threads_used
 from ghostdepth_export.predict.work import OpWork, read_work
 
 RUNTIMES = ("2.5",)
@@ -31,7 +31,7 @@ class OpTime:
         output: The name of its first output tensor.
         shape: Of that tensor, like `1x480x640x1`.
         threads: That share its work.
-        compute_ms: Its cycles, divided by its threads.
+        compute_ms: The cycles of its busiest thread.
         memory_ms: Its lines to and from DRAM.
         wake_ms: Waking its threads.
         calibrated: Whether the networks of the fit hold enough ops of its type.
@@ -122,8 +122,8 @@ def predict(
 ) -> Prediction:
     """Predicts the milliseconds of one warm invocation.
 
-    ms = cycle * C + line * D + wake * N: C in million cycles, an op's divided by the threads that
-    share it; D in million lines read from or written to DRAM, which all cores share; N is the
+    ms = cycle * C + line * D + wake * N: C in million cycles, of each op those of its busiest
+    thread; D in million lines read from or written to DRAM, which all cores share; N is the
     number of ops on several threads. Another clock scales the cycles only.
 
     Args:
@@ -155,7 +155,7 @@ def predict(
                 op.output,
                 op.shape,
                 used,
-                per_cycle * op.counts.cycles / used,
+                per_cycle * busiest_cycles(of, op.counts.cycles, threads),
                 memory_ms(op.counts),
                 coefficients.wake.value if used > 1 else 0.0,
                 op.name in coefficients.calibrated,
