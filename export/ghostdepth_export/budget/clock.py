@@ -1,7 +1,7 @@
 """A network -> its file -> its counts on the emulated processor -> milliseconds, op by op.
 
-What a file takes does not depend on the weights in it. So one answer is kept in the cache for each
-config, and the network may be random.
+What a file executes does not depend on the weights in it. So the counts are kept in the cache, once
+for each config, and the network may be random.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 from bench_depth import __version__
 from bench_depth.errors import UserError
-from bench_depth.files import write_json
+from bench_depth.files import read_json, write_json
 from ghostdepth_export.cache import cache_folder, locked
-from ghostdepth_export.counter import count
+from ghostdepth_export.counter import Counts, ModelCounts, count, read_counts, write_counts
+from ghostdepth_export.counter.graph import RUNTIME
 from ghostdepth_export.counter.plugin import build_plugin, find_qemu
 from ghostdepth_export.emulator import build_root
-from ghostdepth_export.predict import Coefficients, predict, read_work, shipped
+from ghostdepth_export.predict import Coefficients, OpWork, predict, read_work, shipped
 from ghostdepth_export.source import Source
 from ghostdepth_train.compress.budget import Budget, OpTime, TargetFile
 from ghostdepth_train.network import DepthNet
 
-# Of what is kept; another number makes everything anew.
-_FORM = 1
+Counted = tuple[ModelCounts, Sequence[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
 
 
@@ -58,45 +58,54 @@ class FileClock:
 
     def __call__(self, network: DepthNet, budget: Budget) -> list[OpTime]:
         """The ops of the file that `budget` names, in the file's order, and what is around them."""
-        kept = cache_folder() / "times" / f"{self._key(network, budget)}.json"
-        with locked(kept):
-            if kept.is_file():
-                return [OpTime(**entry) for entry in json.loads(kept.read_text())]
-            ops = self._ops(network, budget)
-            write_json(kept, [asdict(op) for op in ops])
-        return ops
-
-    def _ops(self, network: DepthNet, budget: Budget) -> list[OpTime]:
-        from ghostdepth_export.budget.layers import op_layers
-
-        data = build_file(network, budget.file, self.camera)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.tflite"
-            path.write_bytes(data)
-            counts, work = count(path, self._root), read_work(path)
+        counts, work, layers = self._counted(network, budget.file)
         prediction = predict(counts, work, self.coefficients, budget.threads)
         ops = [
             OpTime(op.name, layer, own, op.ms)
-            for op, (layer, own) in zip(prediction.ops, op_layers(data, network), strict=True)
+            for op, (layer, own) in zip(prediction.ops, layers, strict=True)
         ]
         return [*ops, OpTime(OUTSIDE, "", False, prediction.outside_ms)]
+
+    def _counted(self, network: DepthNet, file: TargetFile) -> Counted:
+        """What the cache holds, or what is put there."""
+        folder = cache_folder() / "budget" / self._key(network, file)
+        with locked(folder):
+            # The counts are written last: where they are, all is there.
+            if (folder / "counts.json").is_file():
+                (counts,) = read_counts(folder / "counts.json")
+                kept = read_json(folder / "ops.json")
+                work = [OpWork(**{k: _tuples(v) for k, v in op.items()}) for op in kept["work"]]
+                return counts, work, [(layer, own) for layer, own in kept["layers"]]
+            counts, work, layers = self._count(network, file)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "ops.json", {"work": [asdict(op) for op in work], "layers": layers})
+            write_counts(folder / "counts.json", [counts])
+        return counts, work, layers
+
+    def _count(self, network: DepthNet, file: TargetFile) -> Counted:
+        from ghostdepth_export.budget.layers import op_layers
+
+        data = build_file(network, file, self.camera)
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model.tflite"
+            path.write_bytes(data)
+            return count(path, self._root), read_work(path), op_layers(data, network)
 
     @cached_property
     def _root(self) -> Path:
         return build_root("bullseye", self.say)
 
-    @cached_property
-    def _place(self) -> list[Any]:
-        """What a time depends on beside the network and the file."""
-        coefficients = asdict(self.coefficients)
-        coefficients["calibrated"] = sorted(coefficients["calibrated"])
+    def _key(self, network: DepthNet, file: TargetFile) -> str:
+        """Of everything that counts depend on, and of the form of what is kept."""
         programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
-        return [_FORM, coefficients, programs, self.camera]
-
-    def _key(self, network: DepthNet, budget: Budget) -> str:
+        form = [field.name for kind in (Counts, OpWork) for field in fields(kind)]
         config = network.config.model_dump(mode="json")
-        value = [*self._place, config, budget.file, budget.threads]
+        value = [programs, RUNTIME, form, self.camera, config, file]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def build_file(network: DepthNet, file: TargetFile, camera: tuple[int, int]) -> bytes:
