@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import cached_property
 from importlib.metadata import version
@@ -30,7 +30,7 @@ from ghostdepth_export.source import Source
 from ghostdepth_train.compress.budget import Budget, OpTime, TargetFile
 from ghostdepth_train.network import DepthNet
 
-Counted = tuple[ModelCounts, Sequence[OpWork], list[tuple[str, bool]]]
+Counted = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
 
 
