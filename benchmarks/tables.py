@@ -34,6 +34,7 @@ PAGES = tuple(
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
+        "docs/compression/distil.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
     )
@@ -105,6 +106,13 @@ def compression() -> str:
     return table()
 
 
+def distillation() -> str:
+    """Runs that differ in what teaches, over several seeds."""
+    from compression.measure import seeds_table
+
+    return seeds_table()
+
+
 def digits() -> str:
     """SNIP and lottery tickets on a small task."""
     from compression.digits import read, table
@@ -149,6 +157,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "card-s": lambda: release_card("ghostdepth-s"),
     "card-xs": lambda: release_card("ghostdepth-xs"),
     "compression": compression,
+    "distillation": distillation,
     "speed": speed,
     "instructions": instructions,
     "digits": digits,

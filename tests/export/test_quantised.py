@@ -11,6 +11,7 @@ import onnx
 import onnx.numpy_helper
 import pytest
 import torch
+from bench_depth.dataset import list_pairs
 from bench_depth.errors import UserError
 from ghostdepth_export.export import export
 from ghostdepth_export.flatbuffer import op_name, unpack
@@ -20,13 +21,17 @@ from ghostdepth_export.quiet import native_quiet
 from ghostdepth_export.source import Source
 from ghostdepth_export.tensorflow_quietly import schema, tf
 from ghostdepth_export.tflite import int8_converter
-from ghostdepth_train.network import CameraTrunk, DepthNet
+from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.compress.calibrate import training_pictures
+from ghostdepth_train.network import CameraTrunk, DepthNet, normaliser
 from ghostdepth_train.quantise import PIXELS, Range, Trunk, write_ranges
 from ghostdepth_train.quantise.fake import weight_scale
-from ghostdepth_train.quantise.integer import IntegerNet
+from ghostdepth_train.quantise.integer import Int8Net, IntegerNet
 from ghostdepth_train.quantise.observe import choose_range, observe
 from torch import Tensor
 from torch.nn import functional as F
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +158,25 @@ def test_the_file_and_the_simulation_agree_within_one_step_on_99_percent(
     simulated = torch.cat([whole.run(picture[None]) for picture in pictures])
     file = run_trunk(trunk, ranges, pictures, xnnpack=True)
     steps = (file - simulated).abs()
+    assert (steps <= 1).double().mean() >= 0.99
+    assert len(torch.unique(file)) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ghostdepth-s", "ghostdepth-xs"])
+def test_a_released_networks_file_and_its_simulation_agree_within_one_step_on_99_percent(
+    name: str,
+) -> None:
+    trunk = Trunk.of(load_checkpoint(REPOSITORY / "models" / name).network)
+    config = trunk.network.config
+    photos = training_pictures(list_pairs(REPOSITORY / "samples"), config, 6, seed=0)
+    seen = observe(trunk, photos)
+    ranges = {place: choose_range(h, "percentile", 99.99) for place, h in seen.items()}
+    whole, pictures = Int8Net(trunk, ranges), torch.cat(photos[:3])
+    out = whole.net.output_range
+    simulated = whole(normaliser(config)(pictures)) / out.scale + out.zero_point
+    file = run_trunk(trunk, ranges, pictures, xnnpack=True)
+    steps = (file - simulated.round()).abs()
     assert (steps <= 1).double().mean() >= 0.99
     assert len(torch.unique(file)) > 50
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
+import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from bench_depth.dataset import list_pairs
+from bench_depth.errors import UserError
 from bench_depth.measure import Plan
 from ghostdepth_export import layer_times as module
 from ghostdepth_export.layer_times import REST, layer_times
 from ghostdepth_export.sensitivity_page import write_page, write_tables
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.compress.importance import Scores, importance
 from ghostdepth_train.compress.prune import read_times
-from ghostdepth_train.compress.sensitivity import PARTS, Sensitivity, sensitivity
+from ghostdepth_train.compress.sensitivity import PARTS, Kept, Sensitivity, sensitivity
 from ghostdepth_train.compress.widths import cost_model
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.evaluate import evaluate
@@ -59,6 +65,52 @@ def test_every_width_is_measured_alone(tiny: DepthNet) -> None:
         before, after = (sum(getattr(r, kind) for r in layer_costs(n)) for n in (tiny, half))
         assert row.saved[kind] == pytest.approx(1 - after / before)
     assert "time" not in row.saved
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_measures_no_width_twice(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    def command(*more: str) -> list[str]:
+        start = "from ghostdepth_export.cli import main; main()"
+        arguments = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset]
+        arguments += ["--pictures", "1", "--importance", "magnitude", "--out", tmp_path, *more]
+        return [sys.executable, "-c", start, *map(str, arguments)]
+
+    kept = tmp_path / "measured.json"
+    process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not kept.exists() or len(json.loads(kept.read_text())["rows"]) < 2:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    # A figure that no measurement gives shows that its width is not measured again.
+    before = json.loads(kept.read_text())
+    before["rows"][0]["si_rmse"]["0.25"] = 9.0
+    kept.write_text(json.dumps(before))
+    subprocess.run(command("--resume"), check=True, capture_output=True)
+    after = json.loads(kept.read_text())
+    assert after["times"] == before["times"]
+    assert after["rows"][: len(before["rows"])] == before["rows"]
+    with (tmp_path / "widths.csv").open() as file:
+        table = list(csv.DictReader(file))
+    network = load_checkpoint(checkpoint).network
+    assert [line["width"] for line in table] == [axis.name for axis in find_axes(network)]
+    assert table[0]["si_rmse_0.25"] == "9.00000"
+
+
+def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "measured.json"
+    row = Sensitivity("stem", 16, {"macs": 0.1, "parameters": 0.2}, {0.25: 0.3, 0.5: 0.4})
+    first = Kept(path, {"seed": 0}, resume=False)
+    first.add_times({"stem": 2.5})
+    first.add(row)
+    again = Kept(path, {"seed": 0}, resume=True)
+    assert again.times == {"stem": 2.5} and again.rows == [row]
+    with pytest.raises(UserError, match=r"out already holds a run; add --resume to go on"):
+        Kept(path, {"seed": 0}, resume=False)
+    with pytest.raises(UserError, match=r"measured\.json is of another checkpoint"):
+        Kept(path, {"seed": 1}, resume=True)
 
 
 def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_path: Path) -> None:

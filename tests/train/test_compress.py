@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -9,12 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from bench_depth.errors import UserError
+from bench_depth.files import read_json
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe
+from ghostdepth_train.compress import recipe as recipe_module
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.network import DepthNet
@@ -25,6 +29,11 @@ TWO_STEPS = """
 - method: finetune
   seed: 3
   training: {epochs: 2, batch_size: 4}
+"""
+
+ONE_STEP = """
+- method: finetune
+  training: {epochs: 3, batch_size: 4}
 """
 
 
@@ -95,13 +104,46 @@ def test_kill_9_then_resume_gives_the_undisturbed_result(
     process = subprocess.Popen(
         command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not (broken / "2-finetune" / "run" / "last" / "training.safetensors").exists():
+    # Written when there is an epoch to go on from.
+    while not (elapsed := broken / "2-finetune" / "elapsed.json").exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    before = read_json(elapsed)["seconds"]
     subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
-    assert load_checkpoint(whole / "result").sha256 == load_checkpoint(broken / "result").sha256
+    result = load_checkpoint(broken / "result")
+    assert load_checkpoint(whole / "result").sha256 == result.sha256
+    assert result.metrics["steps"][1]["seconds"] > before > 0
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_steps_seconds_are_those_of_all_its_starts(
+    data: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupted: bool,
+) -> None:
+    recipe = load_recipe(recipe_file(tmp_path, ONE_STEP))
+    now, steps = 0.0, 0
+    monkeypatch.setattr(recipe_module, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def ten_seconds(done: int, total: int, loss: float, images_per_second: float) -> None:
+        nonlocal now, steps
+        now, steps = now + 10, total
+        if interrupted and done == total and now < 5000:
+            raise KeyboardInterrupt
+
+    first = dataclasses.replace(work(data, tmp_path / "out"), progress=ten_seconds)
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(checkpoint, recipe, first)
+        now = 5000.0
+    last = dataclasses.replace(first, resume=True)
+    (step,) = load_checkpoint(run_recipe(checkpoint, recipe, last)).metrics["steps"]
+    # The epoch that was broken off is trained again; its first part does not count.
+    assert step["seconds"] == 10 * steps
 
 
 def test_a_folder_with_a_run_is_not_overwritten(

@@ -123,7 +123,7 @@ def test_gradients_of_several_batches_are_summed_before_the_absolute_value() -> 
 def test_depth_sensitivity_is_that_of_the_training_loss(data: Path, checkpoint: Checkpoint) -> None:
     network, split = checkpoint.network, read_split(data)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    (batch,) = training_batches(split, network.config, QUICK, 1)
+    (batch,) = training_batches(split, network.config, QUICK, 0, 1)
     scores = sensitivity(network, [batch])
     assert sum(float(s.sum()) for s in scores.values()) == pytest.approx(1, rel=1e-4)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
@@ -350,7 +350,7 @@ def test_masking_nothing_and_skipping_nothing_is_plain_training(
 ) -> None:
     config = LotteryConfig(rounds=1, rewind="init", start="checkpoint", training=QUICK)
     compress(checkpoint, config, work(data, "run"))
-    plain = work(data, "plain").train(checkpoint.network, QUICK)
+    plain = work(data, "plain").train(checkpoint.network, QUICK, 0)
     dense = load_checkpoint(data.parent / "run" / "round-00" / "best").network
     for name, value in plain.state_dict().items():
         assert torch.equal(value, dense.state_dict()[name]), name

@@ -131,15 +131,25 @@ def _pixels(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
+def _negative_sum(
+    x: Tensor, weight: Tensor, stride: int, distance: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Minus the sum of the taps' distances from the weights at their place."""
+    parts = (
+        distance(_tap(x, weight, stride, i, j), weight[:, :, i, j]) for i, j in _places(weight)
+    )
+    total = next(parts)
+    for part in parts:
+        total.add_(part)
+    return total.neg_()
+
+
 def _dense(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    total: Tensor | None = None
-    for i, j in _places(weight):
-        tap = _tap(x, weight, stride, i, j)
-        distance = torch.cdist(_pixels(tap), weight[:, :, i, j], p=1)
-        total = distance if total is None else total.add_(distance)
-        shape = tap.shape
-    assert total is not None
-    return total.neg_().view(shape[0], shape[2], shape[3], -1).permute(0, 3, 1, 2)
+    def distance(tap: Tensor, filters: Tensor) -> Tensor:
+        n, _, h, w = tap.shape
+        return torch.cdist(_pixels(tap), filters, p=1).view(n, h, w, -1).permute(0, 3, 1, 2)
+
+    return _negative_sum(x, weight, stride, distance)
 
 
 def _dense_back(
@@ -187,13 +197,10 @@ def _input_gradient(pixels: Tensor, filters: Tensor, g: Tensor) -> Tensor:
 
 
 def _depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    total: Tensor | None = None
-    for i, j in _places(weight):
-        tap = _tap(x, weight, stride, i, j)
-        distance = (tap - weight[:, 0, i, j].view(1, -1, 1, 1)).abs_()
-        total = distance if total is None else total.add_(distance)
-    assert total is not None
-    return total.neg_()
+    def distance(tap: Tensor, filters: Tensor) -> Tensor:
+        return (tap - filters.view(1, -1, 1, 1)).abs_()
+
+    return _negative_sum(x, weight, stride, distance)
 
 
 def _depthwise_back(

@@ -25,13 +25,18 @@ def sensitivity(
     ] = "taylor",
     pictures: Annotated[int, typer.Option(min=1, help="Validation pictures, evenly chosen.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Of the batches for taylor and snip.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Show what each width costs and how much accuracy goes with it: a page, a table, CSV files."""
+    """Show what each width costs and how much accuracy goes with it: a page, a table, CSV files.
+
+    Killed, it goes on with --resume after the last width that was done.
+    """
     from ghostdepth_export.layer_times import layer_times
     from ghostdepth_export.sensitivity_page import write_page, write_tables
     from ghostdepth_export.source import evenly
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import importance as units
+    from ghostdepth_train.compress.sensitivity import Kept
     from ghostdepth_train.compress.sensitivity import sensitivity as run
     from ghostdepth_train.config import LossConfig
     from ghostdepth_train.data import read_split
@@ -40,18 +45,30 @@ def sensitivity(
     kind = units.named(importance)
     loaded, split = load_checkpoint(checkpoint), read_split(data, val)
     network = loaded.network
+    chosen = evenly(split.val, pictures)
+    identity = {
+        "checkpoint_sha256": loaded.sha256,
+        "train_pairs": len(split.train),
+        "pictures": [pair.rgb.name for pair in chosen],
+        "importance": kind,
+        "seed": seed,
+    }
+    kept = Kept(out / "measured.json", identity, resume=resume)
     losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)
     with progress() as bar:
         task = bar.add_task("pruning widths one by one", total=None)
-        times = layer_times(network, progress=bar.console.print)
+        if kept.times is None:
+            kept.add_times(layer_times(network, progress=bar.console.print))
+        assert kept.times is not None
         whole, rows = run(
             network,
-            chosen := evenly(split.val, pictures),
+            chosen,
             lambda axes: units.importance(network, axes, kind, losses),
-            times,
+            kept.times,
             lambda done, total: bar.update(task, completed=done, total=total),
+            kept,
         )
-    write_tables(out, layer_costs(network), times, whole, rows)
+    write_tables(out, layer_costs(network), kept.times, whole, rows)
     write_page(out / "sensitivity.html", loaded.name, whole, rows, len(chosen), importance)
     _print(whole, rows)
     print(f"page: {out / 'sensitivity.html'}; times of layers: {out / 'layers.csv'}")

@@ -69,11 +69,18 @@ static const struct rule {
     { 0xbfe0fc00, 0x0e000c00, ACROSS_AND_NEON(BY_Q) },           /* DUP of a general register */
     { 0xffe0fc00, 0x4e001c00, ACROSS_AND_NEON(1) },              /* INS of a general register */
     { 0xbfe0ec00, 0x0e002c00, { .all = 2, .loads = 1, .ints = 1 } }, /* SMOV, UMOV */
-    { 0xbfa0fc00, 0x2e20fc00, NEON(10) },                        /* FDIV */
-    { 0xbfbffc00, 0x2ea1f800, NEON(10) },                        /* FSQRT */
+    { 0xffa0fc00, 0x2e20fc00, NEON(10) },                        /* FDIV: 5 for each of 2 lanes */
+    { 0xffa0fc00, 0x6e20fc00, NEON(20) },                        /* 4 lanes */
+    { 0xffbffc00, 0x2ea1f800, NEON(10) },                        /* FSQRT */
+    { 0xffbffc00, 0x6ea1f800, NEON(20) },
     { 0x9f200c00, 0x0e200000, NEON(2) },                         /* SMULL, SMLAL, ADDW, ADDHN */
     { 0x9f002400, 0x0f002000, NEON(2) },                         /* the same by element */
-    { 0xde000000, 0x5e000000, NEON(1) },
+    { 0x9f3fac00, 0x0e212800, NEON(2) },                         /* XTN, SHLL, FCVTN, FCVTL */
+    { 0x9f3ffc00, 0x0e214800, NEON(2) },                         /* SQXTN */
+    { 0x9ff80400, 0x0f000400, NEON(BY_Q) },                      /* MOVI */
+    { 0x9f80fc00, 0x0f00a400, NEON(2) },                         /* SXTL, SSHLL */
+    { 0x9f80e400, 0x0f008400, NEON(2) },                         /* SHRN, SQRSHRN */
+    { 0xde000000, 0x5e000000, NEON(1) },                         /* of scalars */
     { 0x9e000000, 0x0e000000, NEON(BY_Q) },
 };
 

@@ -79,8 +79,8 @@ def apply(checkpoint: Checkpoint, config: AdderConfig, work: Work) -> Compressed
     network = with_adders(checkpoint.network, names, config.seed)
     draw_filters(network, set(names) - set(checkpoint.config.adder), config, work)
     work.say(f"{len(names)} of the convolutions are adders")
-    training = config.training.model_copy(update={"seed": config.seed})
-    trained = work.train(network, training, trainer=partial(AdderTrainer, config.eta))
+    make = partial(AdderTrainer, config.eta)
+    trained = work.train(network, config.training, config.seed, trainer=make)
     costs = layer_costs(trained)
     share = sum(row.macs for row in costs if row.name in trained.config.adder)
     notes = {
@@ -145,6 +145,7 @@ def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: 
 
     size = (network.config.input_height, network.config.input_width)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         # Adders answer with other numbers than convolutions: take over this batch's statistics.
         norm.momentum = 1.0
@@ -155,6 +156,6 @@ def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: 
     network(normaliser(network.config)(pictures))
     for handle in handles:
         handle.remove()
-    for norm in norms:
-        norm.momentum = 0.1
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     network.eval()

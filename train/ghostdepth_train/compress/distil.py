@@ -119,9 +119,8 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
             raise UserError("the recipe uses photos; say where they are: --photos DIR (DIR/rgb)")
         photos = work.photos
     make = functools.partial(Distiller, distil=config, teacher=teacher, photos=photos)
-    training = config.training.model_copy(update={"seed": config.seed})
     return Compressed(
-        work.train(checkpoint.network, training, trainer=make),
+        work.train(checkpoint.network, config.training, config.seed, trainer=make),
         {"teacher": teacher.identity} if teacher else {},
     )
 

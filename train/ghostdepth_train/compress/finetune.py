@@ -25,5 +25,4 @@ CONFIG = FinetuneConfig
 
 def apply(checkpoint: Checkpoint, config: FinetuneConfig, work: Work) -> Compressed:
     """Trains the network on."""
-    training = config.training.model_copy(update={"seed": config.seed})
-    return Compressed(work.train(checkpoint.network, training))
+    return Compressed(work.train(checkpoint.network, config.training, config.seed))

@@ -156,6 +156,9 @@ class RoundTrainer(MaskedTrainer):
         return loss
 
 
+MakeTrainer = Callable[[TrainConfig, Split, RunOptions], RoundTrainer]
+
+
 def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compressed:
     """All rounds; each leaves its checkpoint in `round-NN/best` and a row in `rounds.csv`.
 
@@ -163,14 +166,13 @@ def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compress
         UserError: The step to go back to is not in the training, or nothing is left; the rounds
             before stay.
     """
-    training = config.training.model_copy(update={"seed": config.seed})
-    _require_step(config, training, work)
+    _require_step(config, work)
     initial = starting_network(checkpoint.network, config.start, config.seed)
     size = (initial.config.input_height, initial.config.input_width)
     noise = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
     masks, rows = present(checkpoint.network), list[dict[str, Any]]()
     early = work.out / _folder(0) / EARLY
-    trained = _dense(checkpoint, config, training, work, initial)
+    trained = _dense(checkpoint, config, work, initial)
     _record(work, rows, 0, "dense", masks)
     for index in range(1, config.rounds + 1):
         masks = smallest_removed(trained, masks, config.share, spared(trained))
@@ -183,27 +185,27 @@ def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compress
         rewind(network, state, masks)
         require_path(network, noise)
         work.say(f"round {index} of {config.rounds}: {share(masks):.1%} of the weights")
-        trained = work.train(
-            network, training, folder=_folder(index), trainer=_trainer(masks, begin)
-        )
+        trained = _train(network, config, work, _folder(index), _trainer(masks, begin))
         _record(work, rows, index, "ticket", masks)
     if config.control:
         control = starting_network(checkpoint.network, "random", config.seed + 1)
         apply_masks(control, masks)
         work.say("control: the last ticket from new random weights")
-        work.train(control, training, folder="control", trainer=_trainer(masks))
+        _train(control, config, work, "control", _trainer(masks))
         _record(work, rows, config.rounds, "control", masks)
     notes = describe(trained, masks)
     work.say(notes.pop("line"))
     return Compressed(trained, {**notes, "rounds": rows})
 
 
+def _train(
+    start: DepthNet, config: LotteryConfig, work: Work, folder: str, trainer: MakeTrainer
+) -> DepthNet:
+    return work.train(start, config.training, config.seed, folder=folder, trainer=trainer)
+
+
 def _dense(
-    checkpoint: Checkpoint,
-    config: LotteryConfig,
-    training: TrainingConfig,
-    work: Work,
-    initial: DepthNet,
+    checkpoint: Checkpoint, config: LotteryConfig, work: Work, initial: DepthNet
 ) -> DepthNet:
     """Round 0: the network from whose magnitudes the first ticket is drawn."""
     masks, folder = present(checkpoint.network), work.out / _folder(0)
@@ -218,18 +220,17 @@ def _dense(
         return checkpoint.network
     keep = (config.rewind_step, folder / EARLY) if config.rewind == "early" else None
     work.say("round 0: the dense network")
-    return work.train(initial, training, folder=_folder(0), trainer=_trainer(masks, keep=keep))
+    return _train(initial, config, work, _folder(0), _trainer(masks, keep=keep))
 
 
-def _trainer(
-    masks: Masks, begin: int = 0, keep: tuple[int, Path] | None = None
-) -> Callable[[TrainConfig, Split, RunOptions], RoundTrainer]:
+def _trainer(masks: Masks, begin: int = 0, keep: tuple[int, Path] | None = None) -> MakeTrainer:
     return lambda config, split, options: RoundTrainer(
         config, split, options, masks=masks, begin=begin, keep=keep
     )
 
 
-def _require_step(config: LotteryConfig, training: TrainingConfig, work: Work) -> None:
+def _require_step(config: LotteryConfig, work: Work) -> None:
+    training = config.training
     steps = len(EpochSampler(len(work.split.train), training.batch_size, 0)) * training.epochs
     if config.rewind == "early" and config.rewind_step >= steps:
         raise UserError(

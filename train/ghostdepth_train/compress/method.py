@@ -67,6 +67,7 @@ class Work:
         self,
         start: DepthNet,
         training: TrainingConfig,
+        seed: int,
         *,
         folder: str = "run",
         trainer: type[T] | Callable[[TrainConfig, Split, RunOptions], T] = Trainer,  # type: ignore[assignment]
@@ -76,6 +77,7 @@ class Work:
         Args:
             start: Is not changed.
             training: How.
+            seed: Instead of that of `training`.
             folder: Of the run, below `out`.
             trainer: Makes the trainer, where another than the plain one is due.
 
@@ -83,7 +85,7 @@ class Work:
             The best network by the validation's si-RMSE, in eval mode.
         """
         run = self.out / folder
-        config = TrainConfig(network=start.config, **training.model_dump())
+        config = TrainConfig(network=start.config, **training.model_dump() | {"seed": seed})
         save_checkpoint(
             run / "start", start, name="start", training_data=self.training_data, metrics={}
         )

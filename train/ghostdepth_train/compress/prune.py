@@ -114,8 +114,7 @@ def apply(checkpoint: Checkpoint, config: PruneConfig, work: Work) -> Compressed
         work.say(note["line"])
         training = config.between if number < config.rounds else config.training
         if training is not None:
-            training = training.model_copy(update={"seed": config.seed})
-            network = work.train(network, training, folder=f"run-{number}")
+            network = work.train(network, training, config.seed, folder=f"run-{number}")
     return Compressed(network, {"rounds": history})
 
 

@@ -74,8 +74,7 @@ def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
     def trainer(train: TrainConfig, split: Split, options: RunOptions) -> QatTrainer:
         return QatTrainer(train, split, options, ranges)
 
-    training = config.training.model_copy(update={"seed": config.seed})
-    best = work.train(network, training, trainer=trainer)
+    best = work.train(network, config.training, config.seed, trainer=trainer)
     learned = load_checkpoint(work.out / "run" / "best").ranges
     kept = read_ranges(learned, names, "ranges.json")
     after = evaluate(Int8Net(Trunk.of(best), kept), work.split.val)

@@ -23,6 +23,7 @@ from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.summary import layer_costs
 
+ELAPSED = "elapsed.json"
 Recipe = tuple[Method, ...]
 RECIPES = resources.files("ghostdepth_train") / "compress" / "recipes"
 
@@ -98,10 +99,10 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         result = folder / "result"
         if not (result / METRICS).is_file():
             work.say(f"step {index} of {len(recipe)}: {config.method}")
-            own = dataclasses.replace(work, out=folder)
-            began = time.monotonic()
+            clock = _Clock(folder, work)
+            own = dataclasses.replace(work, out=folder, report=clock.report)
             compressed = compress(current, config, own)
-            _save(result, current, compressed, own, time.monotonic() - began, steps)
+            _save(result, current, compressed, own, clock.seconds(), steps)
         current = load_checkpoint(result)
         steps.append(current.metrics["steps"][-1])
         work.say(_line(config.method, steps[-1]))
@@ -115,6 +116,27 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         ranges=current.ranges,
     )
     return final
+
+
+class _Clock:
+    """How long a step has taken over all its starts, kept with every epoch as the training is.
+
+    What a start did after its last whole epoch is done again, and does not count.
+    """
+
+    def __init__(self, folder: Path, work: Work) -> None:
+        self._path, self._told = folder / ELAPSED, work.report
+        self._before = read_json(self._path)["seconds"] if self._path.is_file() else 0.0
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        """Until now."""
+        return float(self._before + time.monotonic() - self._began)
+
+    def report(self, row: dict[str, float]) -> None:
+        """Told about every epoch, when it can be resumed from."""
+        write_json(self._path, {"seconds": round(self.seconds(), 1)})
+        self._told(row)
 
 
 def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:

@@ -8,10 +8,14 @@ say: the losses are far larger than what training leaves of them, and they do no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bench_depth.dataset import Pair
+from bench_depth.errors import UserError
+from bench_depth.files import read_json, write_json
 
 from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.compress.importance import Scores
@@ -41,12 +45,66 @@ class Sensitivity:
     si_rmse: Mapping[float, float]
 
 
+class Kept:
+    """The figures so far in a file that is replaced whole, so that a killed run can go on.
+
+    Args:
+        path: The file.
+        identity: What the figures depend on, as JSON values.
+        resume: Go on with what the file holds.
+
+    Attributes:
+        times: Of the layers, see `widths.cost_model`; None until they are measured.
+        rows: Of the widths that are done.
+
+    Raises:
+        UserError: The file is there and `resume` is not set, or is of another run, or damaged.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self._path, self._identity = path, dict(identity)
+        self.times: dict[str, float] | None = None
+        self.rows: list[Sensitivity] = []
+        if not path.is_file():
+            return
+        if not resume:
+            raise UserError(
+                f"{path.parent} already holds a run; add --resume to go on with it, "
+                "or choose another --out"
+            )
+        kept = read_json(path)
+        if kept["run"] != self._identity:
+            raise UserError(
+                f"{path} is of another checkpoint, dataset or settings; choose another --out"
+            )
+        self.times = kept["times"]
+        self.rows = [
+            Sensitivity(**{**row, "si_rmse": {float(k): v for k, v in row["si_rmse"].items()}})
+            for row in kept["rows"]
+        ]
+
+    def add_times(self, times: Mapping[str, float]) -> None:
+        """Keeps the layers' times: those of another start are not quite the same."""
+        self.times = dict(times)
+        self._write()
+
+    def add(self, row: Sensitivity) -> None:
+        """Keeps a width's figures."""
+        self.rows.append(row)
+        self._write()
+
+    def _write(self) -> None:
+        rows = [asdict(row) for row in self.rows]
+        write_json(self._path, {"run": self._identity, "times": self.times, "rows": rows})
+
+
 def sensitivity(
     network: DepthNet,
     pairs: Sequence[Pair],
     scores: Callable[[Sequence[Axis]], Scores],
     times: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    kept: Kept | None = None,
 ) -> tuple[float, list[Sensitivity]]:
     """Prunes every width alone by each of `PARTS`.
 
@@ -56,6 +114,7 @@ def sensitivity(
         scores: Gives the importance of the axes' units: the least important go.
         times: Of each layer, see `widths.cost_model`.
         progress: Told how many of how many prunings are done.
+        kept: Widths that it holds are not measured again; the others are added as they are done.
 
     Returns:
         The whole network's si-RMSE, and one entry for each width in the network's order.
@@ -72,8 +131,12 @@ def sensitivity(
     }
     importance = scores(axes)
     whole = evaluate(network, pairs).si_rmse
+    done = {row.name: row for row in kept.rows} if kept else {}
     rows = []
     for number, axis in enumerate(axes):
+        if axis.name in done:
+            rows.append(done[axis.name])
+            continue
         errors = {}
         for step, part in enumerate(PARTS):
             keep = best_units(axis, _left(axis, part), importance)
@@ -82,6 +145,8 @@ def sensitivity(
             progress(number * len(PARTS) + step + 1, len(axes) * len(PARTS))
         saved: dict[str, float] = {of: _saved(cost, axes, number) for of, cost in costs.items()}
         rows.append(Sensitivity(axis.name, axis.width, saved, errors))
+        if kept is not None:
+            kept.add(rows[-1])
     return whole, rows
 
 

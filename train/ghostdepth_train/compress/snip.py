@@ -74,17 +74,17 @@ def apply(checkpoint: Checkpoint, config: SnipConfig, work: Work) -> Compressed:
     Raises:
         UserError: Fewer weights are left than are to be kept, or too few for a network.
     """
-    training = config.training.model_copy(update={"seed": config.seed})
     network = starting_network(checkpoint.network, config.start, config.seed)
     if config.structured:
-        return compress(replace(checkpoint, network=network), _channels(config, training), work)
-    masks = _masks(network, config, training, work)
+        return compress(replace(checkpoint, network=network), _channels(config), work)
+    masks = _masks(network, config, work)
     apply_masks(network, masks)
     size = (network.config.input_height, network.config.input_width)
     require_path(network, torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0)))
     trained = work.train(
         network,
-        training,
+        config.training,
+        config.seed,
         trainer=lambda *arguments: MaskedTrainer(*arguments, masks=masks),
     )
     notes = describe(trained, masks)
@@ -146,12 +146,12 @@ def sensitivity(
 
 
 def training_batches(
-    split: Split, network: NetworkConfig, training: TrainingConfig, number: int
+    split: Split, network: NetworkConfig, training: TrainingConfig, seed: int, number: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The first batches that a training run would see."""
     size = (network.input_height, network.input_width)
-    dataset = DepthDataset(split.train, size, training.augment, training.seed)
-    sampler = EpochSampler(len(split.train), training.batch_size, training.seed)
+    dataset = DepthDataset(split.train, size, training.augment, seed)
+    sampler = EpochSampler(len(split.train), training.batch_size, seed)
     loader = training_loader(dataset, sampler, workers=0)
 
     def endless() -> Iterator[tuple[Tensor, Tensor]]:
@@ -186,7 +186,7 @@ def describe(network: nn.Module, masks: Masks) -> dict[str, Any]:
     }
 
 
-def _channels(config: SnipConfig, training: TrainingConfig) -> Method:
+def _channels(config: SnipConfig) -> Method:
     """The same as a step of structured pruning."""
     fields = {
         "method": "prune",
@@ -194,19 +194,20 @@ def _channels(config: SnipConfig, training: TrainingConfig) -> Method:
         "importance": "snip",
         "parameters": config.keep,
         "batches": config.batches,
-        "batch_size": training.batch_size,
-        "training": training.model_dump(),
+        "batch_size": config.training.batch_size,
+        "training": config.training.model_dump(),
     }
     return method_config(fields, "snip, structured")
 
 
-def _masks(network: DepthNet, config: SnipConfig, training: TrainingConfig, work: Work) -> Masks:
+def _masks(network: DepthNet, config: SnipConfig, work: Work) -> Masks:
     """Kept in a file: a resumed run trains what it began with, on any machine."""
     path: Path = work.out / "masks.safetensors"
     if work.resume and path.is_file():
         return read_tensors(path)[0]
     work.say(f"scoring the connections on {config.batches} batches")
-    batches = training_batches(work.split, network.config, training, config.batches)
+    training = config.training
+    batches = training_batches(work.split, network.config, training, config.seed, config.batches)
     scores = sensitivity(network, batches, training.loss)
     among = present(network)
     total = sum(mask.numel() for mask in among.values())
