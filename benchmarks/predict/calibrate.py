@@ -4,7 +4,7 @@
 
 With --published the networks named there are built and counted, some ten seconds each; what was
 counted before is kept in --counts. Without it the rows of results.csv are fitted again. Writes
-results.csv, summary.json, predicted.svg and the coefficients that `ghostdepth predict` ships.
+results.csv, summary.json, predicted.png and the coefficients that `ghostdepth predict` ships.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rows import Row, counted, read_published, read_rows, row, write_rows
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COUNTS = ROOT / "runs" / "predict"
-RESULTS, SUMMARY, PLOT = HERE / "results.csv", HERE / "summary.json", HERE / "predicted.svg"
+RESULTS, SUMMARY, PLOT = HERE / "results.csv", HERE / "summary.json", HERE / "predicted.png"
 SHIPPED = ROOT / "export" / "ghostdepth_export" / "predict" / "coefficients.json"
 # A type of op is calibrated when so many of the networks have it.
 ENOUGH_NETWORKS = 4

@@ -17,8 +17,6 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    # The same bytes every time.
-    mpl.rcParams["svg.hashsalt"] = "ghostdepth"
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -39,5 +37,5 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes.set_title("Raspberry Pi 4: predicted by coefficients fitted to the other families")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, ncols=2)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -19,14 +19,11 @@ from ghostdepth_export.flatbuffer import Model, op_name, pack, unpack
 from ghostdepth_export.quiet import native_quiet
 from ghostdepth_export.source import Source
 from ghostdepth_train.network import DepthNet
-from numpy.typing import NDArray
-from torch import nn
 
 # What no layer accounts for: resizing, sums, gates, the call itself.
 REST = "(rest)"
 # Of one op in its file: calling the runtime takes as long as a small op.
 COPIES = 8
-_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 def layer_times(
@@ -51,13 +48,14 @@ def layer_times(
         UserError: The network cannot be exported or run.
     """
     from ghostdepth_export import tflite
+    from ghostdepth_export.budget.layers import CONVOLUTIONS, kernel, match
 
     progress("exporting")
     data = tflite.convert(Source(network.eval(), *camera, ()).lowered)
     model = unpack(data)
     graph = model.subgraphs[0]
-    ops = [op for op in graph.operators if op_name(model, op) in _CONVOLUTIONS]
-    names = _match([_kernel(model, op) for op in ops], network)
+    ops = [op for op in graph.operators if op_name(model, op) in CONVOLUTIONS]
+    names = match([kernel(model, op) for op in ops], network)
     progress(f"timing {len(ops)} layers")
     with tempfile.TemporaryDirectory() as folder:
         whole = _load(Path(folder) / "whole.tflite", data)
@@ -84,38 +82,6 @@ def _load(path: Path, data: bytes) -> LoadedModel:
     # Numbers as after a norm: denormal or infinite ones can be slower.
     model.set_input(np.random.default_rng(0).standard_normal(shape).astype(spec.dtype))
     return model
-
-
-def _kernel(model: Model, op: Any) -> NDArray[np.float32]:
-    """A convolution's weights, as torch has them: OxIxhxw, Ox1xhxw where it is depthwise."""
-    tensor = model.subgraphs[0].tensors[op.inputs[1]]
-    values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32)
-    kernel = values.reshape(tensor.shape)
-    depthwise = op_name(model, op) == "DEPTHWISE_CONV_2D"
-    return kernel.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
-
-
-def _match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
-    """For each op the layer that it came from: export scales a kernel, but does not turn it."""
-    left = {
-        name: layer.weight.detach().numpy()
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Conv2d)
-    }
-    names = []
-    for kernel in kernels:
-        able = [name for name, weight in left.items() if weight.shape == kernel.shape]
-        assert able, f"no layer is {kernel.shape}"
-        names.append(max(able, key=lambda name: _likeness(left[name], kernel)))
-        del left[names[-1]]
-    assert not left, f"not in the file: {left.keys()}"
-    return names
-
-
-def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(((a * b).sum(1) / np.maximum(lengths, 1e-12)).mean())
 
 
 def _alone(model: Model, op: Any) -> bytes:

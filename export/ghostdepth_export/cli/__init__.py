@@ -7,6 +7,7 @@ from ghostdepth_export.cli import (
     network,
     compress,
     sensitivity,
+    search,
     files,
     bundle,
     deploy,
@@ -26,5 +27,6 @@ __all__ = [
     "network",
     "pi",
     "predict",
+    "search",
     "sensitivity",
 ]

@@ -23,12 +23,25 @@ def compress(
     seed: Annotated[int | None, typer.Option(help="Instead of every step's own.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    target_ms: Annotated[
+        float | None, typer.Option(help="Prune until the file takes no longer, as predicted.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Of the runtime, for --target-ms.")] = 4,
+    target_file: Annotated[
+        str, typer.Option(help="For --target-ms: int8 or fp32, a .tflite file.")
+    ] = "int8",
 ) -> None:
     """Prune, distil and quantise a checkpoint by a recipe. Killed, it goes on with --resume."""
-    from ghostdepth_train.compress import Work, load_recipe, run_recipe
+    from ghostdepth_export.budget import FileClock
+    from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
+    from ghostdepth_train.compress.budget import Budget
+    from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import read_split
 
     steps = load_recipe(recipe, seed)
+    if target_ms is not None:
+        wanted = {"ms": target_ms, "threads": threads, "file": target_file}
+        steps = with_budget(steps, parse_config(Budget, wanted, "the time budget"), recipe)
     split = read_split(data, val)
     with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
         task = bar.add_task("compressing", total=None, loss=float("nan"), speed=0.0)
@@ -50,6 +63,7 @@ def compress(
             progress=step,
             report=epoch,
             say=bar.console.print,
+            clock=FileClock(say=bar.console.print),
         )
         result = run_recipe(checkpoint, steps, work)
     print(result)

@@ -7,7 +7,13 @@ after the other.
 """
 
 from ghostdepth_train.compress.method import Compressed, Method, Work, compress
-from ghostdepth_train.compress.recipe import Recipe, load_recipe, recipe_names, run_recipe
+from ghostdepth_train.compress.recipe import (
+    Recipe,
+    load_recipe,
+    recipe_names,
+    run_recipe,
+    with_budget,
+)
 
 __all__ = [
     "Compressed",
@@ -18,4 +24,5 @@ __all__ = [
     "load_recipe",
     "recipe_names",
     "run_recipe",
+    "with_budget",
 ]

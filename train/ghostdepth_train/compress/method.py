@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench_depth.errors import UserError
 
@@ -15,6 +15,9 @@ from ghostdepth_train.config import Config, NetworkConfig, TrainConfig, Training
 from ghostdepth_train.data import Split
 from ghostdepth_train.network import DepthNet
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
+
+if TYPE_CHECKING:
+    from ghostdepth_train.compress.budget import Clock
 
 T = TypeVar("T", bound=Trainer)
 
@@ -45,6 +48,8 @@ class Work:
         progress: Told about every training step.
         report: Told about every epoch.
         say: Told in one line what is being done.
+        clock: Predicts the time of exported files, for a budget of milliseconds; None where nothing
+            can.
     """
 
     out: Path
@@ -56,6 +61,7 @@ class Work:
     progress: Progress = silent
     report: Callable[[dict[str, float]], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
+    clock: Clock | None = None
 
     def train(
         self,

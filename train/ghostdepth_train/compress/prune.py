@@ -7,19 +7,26 @@ Which units there are: `channels`. How much each matters: `importance`. How many
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pydantic
 from bench_depth.errors import UserError
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.channels import best_units, find_axes, prune_channels
+from ghostdepth_train.compress.budget import Budget, Met, OpTime, meet, sample, time_model, total
+from ghostdepth_train.compress.budget import note as budget_note
+from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.compress.importance import Importance, batch_losses, importance
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.widths import (
     COSTS,
     Cost,
+    CostModel,
+    Counts,
     Spread,
     choices,
     choose_counts,
@@ -29,16 +36,18 @@ from ghostdepth_train.config import LossConfig, TrainingConfig
 from ghostdepth_train.network import DepthNet
 
 TIME_COLUMNS = ("layer", "time_us")
+TARGETS = (*COSTS, "budget")
 
 
 class PruneConfig(Method):
-    """How to prune. Exactly one of `macs`, `parameters` and `time` is given.
+    """How to prune. Exactly one of `macs`, `parameters`, `time` and `budget` is given.
 
     Attributes:
         macs: The part of the multiply-accumulates that is left, 0..1.
         parameters: The part of the parameters.
         time: The part of the time, by the table `costs`.
         costs: A CSV file with a time for each layer, as `ghostdepth sensitivity` makes it.
+        budget: Milliseconds that the exported file may take, as predicted: see `budget.py`.
         importance: What decides which units go: see `importance.py`.
         spread: `uniform` takes the same part of every width, `global` wherever it costs least.
         multiple: Widths become multiples of this.
@@ -56,6 +65,8 @@ class PruneConfig(Method):
     parameters: float | None = pydantic.Field(default=None, gt=0, lt=1)
     time: float | None = pydantic.Field(default=None, gt=0, lt=1)
     costs: Path | None = None
+    # Left out where there is none: recipes of earlier runs read as they did.
+    budget: Budget | None = pydantic.Field(default=None, exclude_if=lambda value: value is None)
     importance: Importance = "taylor"
     spread: Spread = "global"
     multiple: int = pydantic.Field(default=8, ge=1)
@@ -71,18 +82,23 @@ class PruneConfig(Method):
 
     @pydantic.model_validator(mode="after")
     def _one_target(self) -> PruneConfig:
-        given = [name for name in COSTS if getattr(self, name) is not None]
+        given = [name for name in TARGETS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(COSTS)}, got {given or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(TARGETS)}, got {given or 'none'}")
         if (self.time is None) != (self.costs is None):
             raise ValueError("time and costs go together: the table says what a layer takes")
         return self
 
     @property
     def target(self) -> tuple[Cost, float]:
-        """What is limited, and to which part."""
+        """What is limited, and to which part; not where there is a budget."""
         (name,) = (name for name in COSTS if getattr(self, name) is not None)
         return name, getattr(self, name)
+
+    def with_budget(self, budget: Budget) -> PruneConfig:
+        """The same with another target."""
+        fields = self.model_dump(exclude={*TARGETS, "costs"})
+        return PruneConfig.model_validate({**fields, "budget": budget})
 
 
 CONFIG = PruneConfig
@@ -162,9 +178,6 @@ def prune(
         UserError: The floors keep more than the target allows.
     """
     axes = find_axes(network)
-    of, part = config.target
-    times = None if config.costs is None else read_times(config.costs)
-    cost = cost_model(network, axes, of, times)
     options = [
         choices(axis, multiple=config.multiple, least=config.least, share=config.share)
         for axis in axes
@@ -178,17 +191,60 @@ def prune(
         seed=config.seed + number,
     )
     scores = importance(network, axes, config.importance, losses)
-    before = cost([axis.units for axis in axes])
-    goal = before * part ** (1 / config.rounds)
-    counts = choose_counts(axes, options, cost, goal, config.spread, scores)
-    keep = {
-        axis.name: best_units(axis, int(n), scores) for axis, n in zip(axes, counts, strict=True)
-    }
-    small = prune_channels(network, axes, keep)
-    after = cost(counts)
+
+    def build(counts: Counts) -> DepthNet:
+        keep = {
+            axis.name: best_units(axis, int(n), scores)
+            for axis, n in zip(axes, counts, strict=True)
+        }
+        return prune_channels(network, axes, keep)
+
+    def choose(cost: CostModel, goal: float) -> Counts:
+        return choose_counts(axes, options, cost, goal, config.spread, scores)
+
+    if config.budget is None:
+        of, part = config.target
+        times = None if config.costs is None else read_times(config.costs)
+        cost = cost_model(network, axes, of, times)
+        before = cost([axis.units for axis in axes])
+        counts = choose(cost, before * part ** (1 / config.rounds))
+        small, after = build(counts), cost(counts)
+        line = f"pruned to {after / before:.1%} of the {of}"
+        note = {"of": of, "before": before, "after": after, "line": line}
+    else:
+        met = _meet(network, axes, options, config, number, work, build, choose)
+        small, counts, note = met.network, met.counts, budget_note(met, config.budget)
     widths = {
         axis.name: [axis.width, int(n) * axis.channels]
         for axis, n in zip(axes, counts, strict=True)
     }
-    line = f"pruned to {after / before:.1%} of the {of}"
-    return small, {"of": of, "before": before, "after": after, "widths": widths, "line": line}
+    return small, {**note, "widths": widths}
+
+
+def _meet(
+    network: DepthNet,
+    axes: Sequence[Axis],
+    options: Sequence[Sequence[int]],
+    config: PruneConfig,
+    number: int,
+    work: Work,
+    build: Callable[[Counts], DepthNet],
+    choose: Callable[[CostModel, float], Counts],
+) -> Met:
+    """Goes a round's part of the way to the budget."""
+    clock, budget = work.clock, config.budget
+    assert budget is not None
+    if clock is None:
+        raise UserError("nothing here can predict milliseconds; run it by `ghostdepth compress`")
+
+    def look(candidate: DepthNet) -> list[OpTime]:
+        return clock(candidate, budget)
+
+    work.say("predicting the time of every op at a few sets of widths")
+    now = total(look(network))
+    if number > 1 and now <= budget.ms:  # The round before came near enough.
+        return Met(network, np.array([axis.units for axis in axes]), now, now, [])
+    samples = sample(budget, network, options, build, look)
+    cost = time_model(axes, samples)
+    goal = now * (budget.ms / now) ** (1 / (config.rounds - number + 1))
+    return meet(goal, samples, cost, partial(choose, cost), build, look, work.say)

@@ -17,6 +17,7 @@ from bench_depth.errors import UserError
 from bench_depth.files import read_json, write_json
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
+from ghostdepth_train.compress.budget import Budget
 from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
 from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
@@ -49,6 +50,30 @@ def load_recipe(name: str, seed: int | None = None) -> Recipe:
         steps = [{**step, "seed": seed} if isinstance(step, dict) else step for step in steps]
     return tuple(
         method_config(step, f"recipe {name}, step {index}") for index, step in enumerate(steps, 1)
+    )
+
+
+def with_budget(recipe: Recipe, budget: Budget, name: str) -> Recipe:
+    """The recipe whose one prune step has a budget of milliseconds as its target.
+
+    Args:
+        recipe: Of `load_recipe`.
+        budget: Instead of the step's own target.
+        name: The recipe's, for messages.
+
+    Raises:
+        UserError: It has no prune step, or several.
+    """
+    from ghostdepth_train.compress.prune import PruneConfig
+
+    prunings = sum(isinstance(step, PruneConfig) for step in recipe)
+    if prunings != 1:
+        raise UserError(
+            f"recipe {name} has {prunings or 'no'} prune step{'s' * (prunings > 1)}; a target in "
+            "milliseconds needs one"
+        )
+    return tuple(
+        step.with_budget(budget) if isinstance(step, PruneConfig) else step for step in recipe
     )
 
 

@@ -77,19 +77,19 @@ def cost_model(
             f"{len(layers)} layers, first {missing[0]}; make it from this very checkpoint "
             "with `ghostdepth sensitivity`"
         )
-    places = _places(axes)
+    where = places(axes)
     terms: list[tuple[float, int, int]] = []
     units = np.append([axis.units for axis in axes], 1)
 
-    def add(cost: float, *where: int) -> None:
-        first, second = (*where, len(axes), len(axes))[:2]
+    def add(cost: float, *by: int) -> None:
+        first, second = (*by, len(axes), len(axes))[:2]
         terms.append((cost / float(units[first] * units[second]), first, second))
 
     for row in layers:
         layer = network.get_submodule(row.name)
         assert isinstance(layer, nn.Conv2d)
-        out = [places[key] for key in [(row.name, "out")] if key in places]
-        both = out + [places[key] for key in [(row.name, "in")] if key in places]
+        out = [where[key] for key in [(row.name, "out")] if key in where]
+        both = out + [where[key] for key in [(row.name, "in")] if key in where]
         if of == "parameters":
             weights = layer.weight.numel()
             add(weights, *both)
@@ -234,7 +234,7 @@ def _with(counts: Counts, index: int, count: int) -> Counts:
     return changed
 
 
-def _places(axes: Sequence[Axis]) -> dict[tuple[str, str], int]:
+def places(axes: Sequence[Axis]) -> dict[tuple[str, str], int]:
     """For each side of a layer the axis that decides its channels."""
     return {
         (piece.module, piece.side): index

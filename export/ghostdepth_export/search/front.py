@@ -1,0 +1,156 @@
+"""What a search has found: the networks that no other one beats in both time and accuracy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from bench_depth.files import write_bytes
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.trainer import csv_bytes
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network that was trained in a search.
+
+    Attributes:
+        trial: The trial's number.
+        choices: What it chose.
+        ms: Predicted.
+        si_rmse: After the short training.
+        macs: Multiply-accumulates.
+        parameters: Trainable numbers.
+        network: Its config, as JSON values.
+        front: Whether no other one is as fast and as accurate.
+    """
+
+    trial: int
+    choices: dict[str, Any]
+    ms: float
+    si_rmse: float
+    macs: int
+    parameters: int
+    network: dict[str, Any]
+    front: bool
+
+    def row(self) -> dict[str, Any]:
+        """As a line of a table."""
+        figures = {"ms": f"{self.ms:.3f}", "si_rmse": f"{self.si_rmse:.5f}"}
+        sizes = {"macs": self.macs, "parameters": self.parameters}
+        return {"trial": self.trial, **figures, **sizes, **self.choices}
+
+
+def found(study: Study) -> list[Found]:
+    """The trained networks, fastest first; each network once."""
+    from optuna.trial import TrialState
+
+    trials = {
+        tuple(sorted(trial.params.items())): trial
+        for trial in reversed(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    }.values()
+    points = [(float(ms), float(error)) for ms, error in (trial.values for trial in trials)]
+    rows = [
+        Found(
+            trial=trial.number,
+            choices=dict(trial.params),
+            ms=point[0],
+            si_rmse=point[1],
+            **{key: trial.user_attrs[key] for key in ("macs", "parameters", "network")},
+            front=not any(beats(other, point) for other in points),
+        )
+        for trial, point in zip(trials, points, strict=True)
+    ]
+    return sorted(rows, key=lambda row: (row.ms, row.si_rmse))
+
+
+def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    """Whether `a` is nowhere worse than `b` and somewhere better; less is better."""
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def write_front(out: Path, rows: Sequence[Found], base: TrainConfig) -> list[Path]:
+    """Writes `front.csv`, `trained.csv` and a config for each network of the front.
+
+    Args:
+        out: Folder; made where missing.
+        rows: Of `found`.
+        base: How a network of the front is to be trained in full.
+
+    Returns:
+        The configs, fastest first: YAML files that `ghostdepth train --config` takes.
+    """
+    front = [row for row in rows if row.front]
+    write_bytes(out / "front.csv", csv_bytes([row.row() for row in front]))
+    write_bytes(out / "trained.csv", csv_bytes([row.row() for row in rows]))
+    training = base.model_dump(mode="json", exclude={"network"})
+    paths = []
+    for row in front:
+        paths.append(out / "front" / f"trial-{row.trial:04d}.yaml")
+        head = (
+            f"# {row.ms:.2f} ms predicted; si-RMSE {row.si_rmse:.4f} after the search's training.\n"
+        )
+        text = yaml.safe_dump({"network": row.network, **training}, sort_keys=False)
+        write_bytes(paths[-1], (head + text).encode())
+    return paths
+
+
+def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) -> None:
+    """Writes the page: a plot and the front as a table.
+
+    Args:
+        target: The HTML file.
+        rows: Of `found`, at least one.
+        what: Whose milliseconds these are, like `int8 file with 4 threads`.
+        budget: Milliseconds.
+    """
+    from bench_depth import __version__
+    from ghostdepth_export.templating import template
+
+    page = template("search.html.j2").render(
+        rows=[row for row in rows if row.front],
+        trained=len(rows),
+        what=what,
+        budget=budget,
+        plot=_plot(rows, budget),
+        program=f"ghostdepth {__version__}",
+    )
+    write_bytes(target, page.encode())
+
+
+def _plot(rows: Sequence[Found], budget: float) -> str:
+    import matplotlib as mpl
+    from ghostdepth_export.plot import FAINT, PAPER, SERIES, SETTINGS, for_page
+    from matplotlib.figure import Figure
+
+    colour = next(iter(SERIES.values()))
+    front = [row for row in rows if row.front]
+    others = [row for row in rows if not row.front]
+    with mpl.rc_context({**SETTINGS, "svg.hashsalt": "search"}):
+        figure = Figure(figsize=(11, 6), dpi=72, layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(budget, color=FAINT, linewidth=1, linestyle="--", label="budget")
+        axes.scatter([r.ms for r in others], [r.si_rmse for r in others], color=FAINT, s=36)
+        places = [r.ms for r in front], [r.si_rmse for r in front]
+        axes.plot(*places, color=colour, linewidth=1.2, drawstyle="steps-post")
+        axes.scatter(*places, color=colour, edgecolor=PAPER, s=64, zorder=3, label="front")
+        for row in front:
+            place, shift = (row.ms, row.si_rmse), (6, 6)
+            axes.annotate(str(row.trial), place, shift, textcoords="offset points")
+        axes.set_xlabel("predicted milliseconds")
+        axes.set_ylabel("si-RMSE after a short training")
+        axes.grid(visible=True, alpha=0.35, linewidth=0.6)
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.legend(loc="upper right", frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True)
+    return for_page(text.getvalue(), "search-")

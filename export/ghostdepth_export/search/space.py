@@ -1,0 +1,89 @@
+"""Which networks a search may try: plain lists of what each part may be."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+from ghostdepth_train.config import (
+    Config,
+    NetworkConfig,
+    ghostnet_widths,
+    make_divisible,
+    parse_config,
+    read_yaml,
+)
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+# Of 1x: stages of GhostNet up to stride 8, and the decoder of ghostdepth-s.
+_SHALLOW_STAGES = 5
+_DECODER = (96, 48, 32, 16)
+_Factors = tuple[pydantic.PositiveFloat, ...]
+
+
+class SearchSpace(Config):
+    """What a search chooses from; each field is a list of at least one.
+
+    Attributes:
+        sizes: Height and width that the network works on.
+        shallow: Factors of GhostNet's widths up to stride 8.
+        deep: Factors of its widths at strides 16 and 32.
+        se: Whether there are squeeze-and-excite gates.
+        levels: Of the decoder, 1 to 4: the output's stride is 16, 8, 4 or 2.
+        decoder: Factors of the decoder's widths, which are 96, 48, 32 and 16.
+    """
+
+    sizes: tuple[tuple[int, int], ...] = pydantic.Field(
+        default=((96, 128), (112, 144), (128, 160), (160, 192), (192, 256)), min_length=1
+    )
+    shallow: _Factors = pydantic.Field(default=(0.35, 0.5, 0.65, 0.8, 1.0), min_length=1)
+    deep: _Factors = pydantic.Field(default=(0.25, 0.35, 0.5, 0.75, 1.0), min_length=1)
+    se: tuple[bool, ...] = pydantic.Field(default=(True, False), min_length=1)
+    levels: tuple[int, ...] = pydantic.Field(default=(2, 3, 4), min_length=1)
+    decoder: _Factors = pydantic.Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1)
+
+    def suggest(self, trial: Trial, base: NetworkConfig) -> NetworkConfig:
+        """The network that a trial is about.
+
+        Args:
+            trial: Of Optuna.
+            base: Has the encoding of depth, the normalisation and the encoder's padding.
+
+        Raises:
+            UserError: The space holds a network that cannot be.
+        """
+        # Optuna's categories are plain values: a size is written 128x160.
+        sizes = {f"{height}x{width}": (height, width) for height, width in self.sizes}
+        height, width = sizes[trial.suggest_categorical("size", list(sizes))]
+        shallow = trial.suggest_categorical("shallow", self.shallow)
+        deep = trial.suggest_categorical("deep", self.deep)
+        se = trial.suggest_categorical("se", self.se)
+        levels = trial.suggest_categorical("levels", self.levels)
+        decoder = trial.suggest_categorical("decoder", self.decoder)
+        front, back = (ghostnet_widths(float(factor), se=bool(se)) for factor in (shallow, deep))
+        widths = [make_divisible(float(decoder) * n, 8) for n in _DECODER[: int(levels)]]
+        stages = [*front["stages"][:_SHALLOW_STAGES], *back["stages"][_SHALLOW_STAGES:]]
+        padding = getattr(base.encoder, "padding", "same")
+        value: dict[str, Any] = {
+            **base.model_dump(exclude={"encoder", "decoder", "adder"}),
+            "input_height": height,
+            "input_width": width,
+            "encoder": {"stem": front["stem"], "stages": stages, "padding": padding},
+            "decoder": {"widths": widths},
+        }
+        return parse_config(NetworkConfig, value, "the search space")
+
+
+def load_space(path: str | None) -> SearchSpace:
+    """Reads a search space from a YAML file; what it does not say is as usual.
+
+    Raises:
+        UserError: It cannot be read, or a field is unknown or wrong.
+    """
+    if path is None:
+        return SearchSpace()
+    value = read_yaml("search space", path, resources.files("ghostdepth_export") / "search")
+    return parse_config(SearchSpace, value, f"search space {path}")

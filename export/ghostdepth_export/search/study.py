@@ -1,0 +1,238 @@
+"""One worker of a search: asks the study for a network, predicts its time, trains it briefly.
+
+All that workers share is the study's database. A worker that dies leaves a trial without a
+heartbeat; whichever worker looks next marks it failed and puts it into the queue again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench_depth.errors import UserError
+from ghostdepth_export.cache import locked
+from ghostdepth_export.search.space import SearchSpace
+from ghostdepth_train.compress.budget import Budget
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.network import DepthNet
+from ghostdepth_train.summary import layer_costs
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+NAME = "ghostdepth"
+# Seconds between signs of life, and without one until a trial counts as dead.
+HEARTBEAT = (15, 90)
+# A search whose trials fail one after the other is not going anywhere.
+FAILURES = 3
+
+# A network -> predicted milliseconds.
+Cost = Callable[[DepthNet], float]
+# What to train, in which folder, resumed where it was left -> si-RMSE.
+Train = Callable[[TrainConfig, Path], float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study is about; all its workers have the same.
+
+    Attributes:
+        space: Which networks there are.
+        budget: Networks above it are not trained.
+        training: How a trial is trained; its network lends what the space does not choose.
+        data: What is trained and validated on, in words.
+    """
+
+    space: SearchSpace
+    budget: Budget
+    training: TrainConfig
+    data: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON values."""
+        parts = {"space": self.space, "budget": self.budget, "training": self.training}
+        return {"data": self.data} | {k: v.model_dump(mode="json") for k, v in parts.items()}
+
+
+def study_url(path: Path) -> str:
+    """The address of a local database file."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def open_study(url: str, plan: Plan, heartbeat: tuple[int, int] = HEARTBEAT) -> Study:
+    """Opens or makes the study of a database.
+
+    Args:
+        url: As SQLAlchemy spells it: `sqlite:////folder/study.db`, `postgresql://...`.
+        plan: What it is about.
+        heartbeat: See `HEARTBEAT`.
+
+    Raises:
+        UserError: Optuna is missing, the database cannot be opened, or it is of another search.
+    """
+    optuna = _optuna()
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    # Workers wait for each other's writes instead of giving up after five seconds.
+    local = url.startswith("sqlite")
+    engine = {"connect_args": {"timeout": 120}} if local else {}
+    interval, grace = heartbeat
+    alone = locked(Path(url.partition(":///")[2])) if local else contextlib.nullcontext()
+    try:
+        with alone, _quiet():
+            storage = optuna.storages.RDBStorage(
+                url,
+                engine_kwargs=engine,
+                heartbeat_interval=interval,
+                grace_period=grace,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+            )
+            study: Study = optuna.create_study(
+                storage=storage,
+                study_name=NAME,
+                directions=["minimize", "minimize"],
+                sampler=optuna.samplers.TPESampler(multivariate=False),
+                load_if_exists=True,
+            )
+            known = study.user_attrs.get("plan")
+            if known is None:
+                study.set_user_attr("plan", plan.to_json())
+    except (SQLAlchemyError, ArgumentError, ImportError, optuna.exceptions.OptunaError) as error:
+        raise UserError(f"cannot open the study {url}: {str(error).splitlines()[0]}") from error
+    if known not in (None, plan.to_json()):
+        own = plan.to_json()
+        parts = ", ".join(key for key in own if known.get(key) != own[key])
+        raise UserError(f"{url} holds a search with another {parts}; choose another --study")
+    return study
+
+
+class Worker:
+    """Runs trials until the study has enough.
+
+    Args:
+        study: Of `open_study`.
+        plan: The study's.
+        cost: Predicts.
+        train: Trains.
+        out: Folder for the runs, `out/trial-0007`.
+        say: Told in one line what is being done.
+        poll: Seconds between looks while only other workers' trials are left.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        plan: Plan,
+        cost: Cost,
+        train: Train,
+        out: Path,
+        say: Callable[[str], None] = lambda _: None,
+        poll: float = 5.0,
+    ) -> None:
+        self.study, self.plan, self.cost, self.train, self.out = study, plan, cost, train, out
+        self.say, self.poll = say, poll
+        self._failures: list[str] = []
+
+    def run(self, trials: int) -> None:
+        """Goes on until `trials` trials of the study, whoever ran them, are trained or pruned.
+
+        Raises:
+            UserError: Several trials in a row failed; the line is the last one's.
+        """
+        optuna = _optuna()
+        state, waited = optuna.trial.TrialState, False
+        with _quiet():
+            while True:
+                optuna.storages.fail_stale_trials(self.study)
+                states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
+                done = states.count(state.COMPLETE) + states.count(state.PRUNED)
+                if done >= trials:
+                    return
+                if done + states.count(state.RUNNING) < trials:
+                    self.study.optimize(self._trial, n_trials=1, catch=(UserError,))
+                    if len(self._failures) >= FAILURES:
+                        raise UserError(f"{FAILURES} trials in a row failed: {self._failures[-1]}")
+                    waited = False
+                    continue
+                if not waited:
+                    self.say("waiting for the trials of other workers")
+                    waited = True
+                time.sleep(self.poll)
+
+    def _trial(self, trial: Trial) -> tuple[float, float]:
+        try:
+            values = self._measure(trial)
+        except UserError as error:
+            self._failures.append(str(error))
+            self.say(f"trial {trial.number} failed: {error}")
+            raise
+        except KeyboardInterrupt:
+            # Optuna marks it failed; only dead ones are queued again by themselves.
+            self.study.enqueue_trial(trial.params, user_attrs={"run": self._run(trial)})
+            raise
+        self._failures.clear()
+        return values
+
+    def _measure(self, trial: Trial) -> tuple[float, float]:
+        optuna = _optuna()
+        config = self.plan.space.suggest(trial, self.plan.training.network)
+        run = self._run(trial)
+        network = DepthNet(config)
+        ms = self.cost(network)
+        rows = layer_costs(network)
+        for name, value in {
+            "run": run,
+            "ms": ms,
+            "macs": sum(row.macs for row in rows),
+            "parameters": sum(row.parameters for row in rows),
+            "network": config.model_dump(mode="json"),
+        }.items():
+            trial.set_user_attr(name, value)
+        budget = self.plan.budget.ms
+        if "budget" not in trial.constraints:  # A trial that is repeated has it.
+            trial.set_constraint("budget", ms - budget)
+        over = ms > budget
+        what = ", ".join(f"{key} {value}" for key, value in trial.params.items())
+        self.say(f"trial {trial.number}: {what}: {ms:.2f} ms{', over the budget' * over}")
+        if over:
+            self._failures.clear()
+            raise optuna.TrialPruned
+        twin = self._twin(trial)
+        if twin is not None:
+            return ms, float(twin.values[1])
+        error = self.train(
+            self.plan.training.model_copy(update={"network": config}), self.out / run
+        )
+        self.say(f"trial {trial.number}: si-RMSE {error:.4f}")
+        return ms, error
+
+    def _run(self, trial: Trial) -> str:
+        """The name of the run's folder, which a repeated trial goes on with."""
+        return str(trial.user_attrs.get("run", f"trial-{trial.number:04d}"))
+
+    def _twin(self, trial: Trial) -> FrozenTrial | None:
+        """A trial of the same network that has been trained."""
+        complete = _optuna().trial.TrialState.COMPLETE
+        trained = self.study.get_trials(deepcopy=False, states=(complete,))
+        return next((other for other in trained if other.params == trial.params), None)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError("search needs Optuna: pip install 'ghostdepth[search]'") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _quiet() -> Any:
+    """Heartbeats are marked experimental, and every call of them says so."""
+    category = _optuna().exceptions.ExperimentalWarning
+    return warnings.catch_warnings(action="ignore", category=category)
