@@ -2,9 +2,11 @@
 
     python benchmarks/release.py --run runs/s --run runs/s-finish --data DATA
     python benchmarks/release.py --run runs/half --name ghostdepth-xs --data DATA
+    python benchmarks/release.py --again ghostdepth-xs --data DATA
 
 A run is a folder of `ghostdepth train` or `ghostdepth compress`. The last one is released; runs
-before it are the stages it started from, and only count epochs.
+before it are the stages it started from, and only count epochs. --again exports and measures the
+files of a released checkpoint anew, after a change of the export.
 DATA holds `train/` and `val/`, the folders the runs were trained on. Writes `models/NAME/`: the
 checkpoint (convolutions in 16 bits) and `metrics.json` with the accuracy of the network, of every
 exported file (through bench-depth, in another runtime) and of the constant map to beat. The card
@@ -22,10 +24,11 @@ from typing import Any
 
 from bench_depth.bench import Hooks, bench
 from bench_depth.errors import UserError
+from bench_depth.files import write_bytes, write_json
 from bench_depth.measure import Plan
 from bench_depth.options import BenchOptions
 from ghostdepth_export.export import export
-from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
+from ghostdepth_train.checkpoint import METRICS, load_checkpoint, save_checkpoint
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import constant_baseline, evaluate
 from ghostdepth_train.summary import layer_costs
@@ -67,14 +70,29 @@ def release(runs: list[Path], data: Path, name: str | None) -> Path:
     }
     # The contract inside the exported files carries these figures.
     save(metrics)
-    with tempfile.TemporaryDirectory() as temporary:
-        files = export(folder, Path(temporary), progress=_say)
-        metrics["files"] = _measure(files, split.val[0].rgb.parents[1])
-    save(metrics)
+    save(metrics | {"files": _files(folder, data)})
     for log in logs:
         stage = log.parent.parent if log.parent.name.startswith("run") else log.parent
         _write_log(log, folder / f"log-{stage.name}.csv")
     return folder
+
+
+def again(name: str, data: Path) -> Path:
+    """Writes the figures of `models/NAME`'s files, and those of its files that are kept, anew."""
+    folder = ROOT / "models" / name
+    metrics = load_checkpoint(folder).metrics
+    write_json(folder / METRICS, metrics | {"files": _files(folder, data)})
+    return folder
+
+
+def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
+    """Exports a checkpoint and measures every file; replaces those that lie beside it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        files = export(folder, Path(temporary), progress=_say)
+        for file in files:
+            if (folder / file.name).is_file():
+                write_bytes(folder / file.name, file.read_bytes())
+        return _measure(files, data / "val")
 
 
 def _logs(run: Path) -> list[Path]:
@@ -109,11 +127,16 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, action="append")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", type=Path, action="append")
+    what.add_argument("--again", metavar="NAME")
     parser.add_argument("--name", help="instead of the run's own")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        print(release(arguments.run, arguments.data, arguments.name))
+        if arguments.again:
+            print(again(arguments.again, arguments.data))
+        else:
+            print(release(arguments.run, arguments.data, arguments.name))
     except UserError as error:
         sys.exit(f"release: {error}")
