@@ -34,6 +34,7 @@ PAGES = tuple(
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
+        "benchmarks/predict/README.md",
         "docs/compression/distil.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
@@ -99,6 +100,13 @@ def instructions() -> str:
     return table()
 
 
+def predicted(name: str) -> str:
+    """What predictions of milliseconds are fitted to, and how good they are."""
+    from predict import table
+
+    return str(getattr(table, f"{name}_table")())
+
+
 def compression() -> str:
     """Every compressed network against the dense one."""
     from compression.measure import table
@@ -160,6 +168,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "distillation": distillation,
     "speed": speed,
     "instructions": instructions,
+    "predict-forms": lambda: predicted("forms"),
+    "predict-families": lambda: predicted("families"),
+    "predict-coefficients": lambda: predicted("coefficients"),
     "digits": digits,
     "adder-cost": adder_cost,
     "adder-digits": adder_digits,

@@ -25,9 +25,10 @@ def model_counts(ops: Sequence[tuple[str, Counts]], file: str = "m.tflite") -> M
     return ModelCounts(file, "2.5.0.post1", "cortex-a72", "7.2.0", total, NOTHING, listed)
 
 
-def convolution(macs: int) -> OpWork:
-    """1x1, of `macs` multiply-accumulates."""
-    return OpWork("CONV_2D", "FLOAT32", (1, macs, 1, 1), ((1, macs, 1, 1), (1, 1, 1, 1)))
+def convolution(depth: int) -> OpWork:
+    """1x1, of 1024 pixels, 64 channels, `depth` input channels: of 65,536 depth MACs."""
+    weights, picture = (64, 1, 1, depth), (1, 32, 32, depth)
+    return OpWork("CONV_2D", "FLOAT32", (1, 32, 32, 64), (picture, weights))
 
 
 def plain(name: str) -> OpWork:

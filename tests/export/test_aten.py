@@ -66,6 +66,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "relu": (nn.ReLU, (1, 4, 5, 7)),
     "relu6": (lambda: Apply(lambda x: F.relu6(x * 9)), (1, 4, 5, 7)),
     "clamp": (lambda: Apply(lambda x: x.clamp(-0.5, 0.7)), (1, 4, 5, 7)),
+    "clamp far from 0": (lambda: Apply(lambda x: (x + 40).clamp(39.5, 40.7)), (1, 4, 5, 7)),
     "clamp from below": (lambda: Apply(lambda x: x.clamp(min=-0.5)), (1, 4, 5, 7)),
     "clamp from above": (lambda: Apply(lambda x: x.clamp(max=0.5)), (1, 4, 5, 7)),
     "conv and clamp above 0": (
@@ -83,6 +84,15 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "conv 1x1": (lambda: nn.Conv2d(4, 6, 1), (1, 4, 5, 7)),
     "conv 1x1 without bias": (lambda: nn.Conv2d(4, 6, 1, bias=False), (1, 4, 5, 7)),
     "conv 3x3": (lambda: nn.Conv2d(4, 6, 3, padding=1), (1, 4, 5, 7)),
+    "conv to one channel in blocks": (lambda: nn.Conv2d(4, 1, 3, padding=1), (1, 4, 8, 12)),
+    "conv to one channel in blocks, rows and columns of their own": (
+        lambda: nn.Conv2d(4, 1, (5, 3), padding=(2, 1), bias=False),
+        (1, 4, 12, 8),
+    ),
+    "conv to one channel, no whole blocks": (
+        lambda: nn.Conv2d(4, 1, 3, padding=1),
+        (1, 4, 8, 10),
+    ),
     "conv 3x3 valid": (lambda: nn.Conv2d(4, 6, 3), (1, 4, 5, 7)),
     "conv with rows and columns of their own": (
         lambda: nn.Conv2d(4, 6, (3, 5), padding=(1, 2)),
@@ -220,6 +230,26 @@ def test_symmetric_padding_that_is_not_same_becomes_one_pad() -> None:
 
 def test_symmetric_padding_that_is_same_needs_no_pad() -> None:
     assert ops(convert(lower(nn.Conv2d(4, 4, 3, 2, 1), (1, 4, 7, 9)))) == ["CONV_2D"]
+
+
+@pytest.mark.parametrize(
+    ("channels_out", "columns", "names"),
+    [
+        (1, 12, ["CONV_2D", "DEPTH_TO_SPACE"]),
+        (1, 10, ["CONV_2D"]),  # no whole number of blocks
+        (2, 12, ["CONV_2D"]),
+    ],
+)
+def test_a_convolution_to_one_channel_runs_in_blocks(
+    channels_out: int, columns: int, names: list[str]
+) -> None:
+    module = nn.Conv2d(4, channels_out, 3, padding=1)
+    assert ops(convert(lower(module, (1, 4, 8, columns)))) == names
+
+
+def test_both_limits_need_no_minimum_and_no_maximum() -> None:
+    data = convert(lower(Apply(lambda x: x.clamp(-0.5, 0.7)), (1, 4, 5, 7)))
+    assert ops(data) == ["MUL", "ADD", "MUL", "ADD"]
 
 
 def test_conv_batch_norm_and_relu_become_one_op() -> None:

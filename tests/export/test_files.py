@@ -146,9 +146,10 @@ def test_the_int8_file_is_int8_up_to_the_head_and_float_after_it(exported: Path)
     model = unpack((exported / "toy-int8.tflite").read_bytes())
     graph = model.subgraphs[0]
     kinds = [op_name(model, op) for op in graph.operators]
-    assert kinds[-9:] == ["DEQUANTIZE", "MAXIMUM", "MINIMUM", "EXP", *ENLARGEMENT]
+    head, limits = ["CONV_2D", "DEPTH_TO_SPACE"], ["MUL", "ADD", "MUL", "ADD"]
+    assert kinds[-13:] == [*head, "DEQUANTIZE", *limits, "EXP", *ENLARGEMENT]
     assert kinds.count("QUANTIZE") == kinds.count("DEQUANTIZE") == 1
-    for op in graph.operators[1:-9]:
+    for op in graph.operators[1:-11]:
         assert graph.tensors[op.outputs[0]].type == schema.TensorType.INT8
 
 

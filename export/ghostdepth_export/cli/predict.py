@@ -10,13 +10,15 @@ import typer
 from ghostdepth_export.cli.app import app
 
 if TYPE_CHECKING:
-    from ghostdepth_export.predict import Prediction
+    from ghostdepth_export.predict import Coefficients, Prediction
     from rich.console import Console
 
 
 @app.command()
 def predict(
-    models: Annotated[list[Path], typer.Argument(help=".tflite files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help=".tflite files; with --calibrate results files.")
+    ],
     threads: Annotated[int, typer.Option(help="Of the interpreter, 1 to 4.")] = 4,
     clock: Annotated[
         float | None, typer.Option(help="Of the processor, MHz.", show_default="1500")
@@ -27,22 +29,42 @@ def predict(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write every figure there.")] = None,
     top: Annotated[int, typer.Option(help="How many ops to print, the costliest.")] = 12,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit coefficients to what bench-depth measured.")
+    ] = False,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the models that were measured.", show_default="beside the results"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where --calibrate writes.")] = Path("board.json"),
 ) -> None:
     """Predict a model's milliseconds on a Raspberry Pi 4 from counts; needs no Pi."""
-    from ghostdepth_export.predict import (
-        check_request,
-        predict_files,
-        read_coefficients,
-        shipped,
-        write_predictions,
-    )
-    from ghostdepth_export.predict.screen import compared, heading, show
+    from ghostdepth_export.predict import check_request, read_coefficients, shipped
 
     check_request(threads, clock, runtime)
     board = read_coefficients(coefficients) if coefficients else shipped()
+    if calibrate:
+        _calibrate(files, board, models, clock, out)
+    else:
+        _predict(files, board, threads, clock, json, top)
+
+
+def _predict(
+    files: list[Path],
+    board: Coefficients,
+    threads: int,
+    clock: float | None,
+    json: Path | None,
+    top: int,
+) -> None:
+    from ghostdepth_export.predict import predict_files, write_predictions
+    from ghostdepth_export.predict.screen import compared, heading, show
+
     predictions: list[Prediction] = []
     console = _console()
-    for prediction in predict_files(models, threads, clock, board, _say):
+    for prediction in predict_files(files, threads, clock, board, _say):
         if not predictions:
             console.print(heading(prediction))
         show(prediction, top, console)
@@ -52,6 +74,18 @@ def predict(
         console.print(compared(predictions))
     if json is not None:
         write_predictions(json, predictions)
+
+
+def _calibrate(
+    files: list[Path], start: Coefficients, models: Path | None, clock: float | None, out: Path
+) -> None:
+    from ghostdepth_export.predict import write_coefficients
+    from ghostdepth_export.predict.calibrate import calibrate, show
+
+    found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_say)
+    write_coefficients(out, found.coefficients)
+    show(found, start, _console())
+    print(f"written: {out}; use it with: ghostdepth predict --coefficients {out} MODEL.tflite")
 
 
 def _say(line: str) -> None:

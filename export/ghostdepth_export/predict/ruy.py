@@ -58,7 +58,8 @@ def split_product(rows: int, columns: int, depth: int, itemsize: int, threads: i
     size_log2 = max(_ceil_log2(tile), _floor_log2(min(sides)))
     block_log2 = _block_log2(sides, depth, tile, itemsize, wanted, size_log2)
     counts = [1 << (size_log2 - block_log2 + extra) for extra in stretch]
-    return _shared(*(_parts(n, tile, k) for n, k in zip(sides, counts, strict=True)), wanted)
+    heights, widths = (_parts(n, tile, k) for n, k in zip(sides, counts, strict=True))
+    return _shared(heights, widths, wanted)
 
 
 def _shared(heights: list[int], widths: list[int], threads: int) -> Split:
