@@ -291,7 +291,7 @@ def test_rounds_train_between_and_resume_takes_what_is_there(
     [
         ({"macs": 0}, "macs: .*greater than 0"),
         ({"macs": 1.5}, "macs: .*less than 1"),
-        ({}, "give exactly one of macs, parameters, time, got none"),
+        ({}, "give exactly one of macs, parameters, time, budget, got none"),
         ({"macs": 0.5, "parameters": 0.5}, "exactly one"),
         ({"time": 0.5}, "time and costs go together"),
         ({"macs": 0.5, "importance": "luck"}, "importance: "),
