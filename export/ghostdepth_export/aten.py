@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 aten = torch.ops.aten
 # Pixels a side that a convolution to one channel computes at once.
-_BLOCK = 4
+BLOCK = 4
 # Where torch's dimension (the index) lies in storage.
 _STORED = (0, 3, 1, 2)
 
@@ -61,7 +61,7 @@ def conv2d(
 
 def _to_one_channel(shape: Sequence[int], weight: Array, stride: int, kind: str) -> bool:
     rows, columns = weight.shape[2:]
-    whole = shape[1] % _BLOCK == shape[2] % _BLOCK == 0
+    whole = shape[1] % BLOCK == shape[2] % BLOCK == 0
     return len(weight) == 1 and min(rows, columns) > 1 and stride == 1 and kind == "SAME" and whole
 
 
@@ -73,13 +73,13 @@ def _conv2d_in_blocks(x: Any, weight: Array, bias: Array | None) -> Any:
     instead of 16 times 3^2 pixels. The sums are the same; in int8 the same whole numbers.
     """
     _, inp, rows, columns = weight.shape
-    kernel = np.zeros((rows + _BLOCK - 1, columns + _BLOCK - 1, inp, _BLOCK**2), np.float32)
-    for place, (i, j) in enumerate(np.ndindex(_BLOCK, _BLOCK)):
+    kernel = np.zeros((rows + BLOCK - 1, columns + BLOCK - 1, inp, BLOCK**2), np.float32)
+    for place, (i, j) in enumerate(np.ndindex(BLOCK, BLOCK)):
         kernel[i : i + rows, j : j + columns, :, place] = weight[0].transpose(1, 2, 0)
-    y = tf.nn.conv2d(x, kernel, _BLOCK, "SAME")
+    y = tf.nn.conv2d(x, kernel, BLOCK, "SAME")
     if bias is not None:
-        y = tf.nn.bias_add(y, _not_one_number(np.repeat(bias, _BLOCK**2)))
-    return tf.nn.depth_to_space(y, _BLOCK)
+        y = tf.nn.bias_add(y, _not_one_number(np.repeat(bias, BLOCK**2)))
+    return tf.nn.depth_to_space(y, BLOCK)
 
 
 def _not_one_number(bias: Array) -> Array:

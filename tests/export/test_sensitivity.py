@@ -15,7 +15,7 @@ import torch
 from bench_depth.dataset import list_pairs
 from bench_depth.errors import UserError
 from bench_depth.measure import Plan
-from ghostdepth_export import layer_times as module
+from ghostdepth_export.budget.layers import match
 from ghostdepth_export.layer_times import REST, layer_times
 from ghostdepth_export.sensitivity_page import write_page, write_tables
 from ghostdepth_train.checkpoint import load_checkpoint
@@ -151,7 +151,7 @@ def test_an_op_is_found_whatever_export_did_to_its_weights(tiny: DepthNet) -> No
         weight = layers[name].weight.detach().numpy()
         # Batch norm folds a factor into each channel.
         kernels.append(weight * rng.uniform(0.2, 3, (len(weight), 1, 1, 1)).astype(np.float32))
-    found = module._match(kernels, tiny)
+    found = match(kernels, tiny)
     # Where a layer has one weight per channel, as a 1x1 convolution of one channel, none can tell.
     telling = [i for i, name in enumerate(names) if layers[name].weight[0].numel() > 2]
     assert [found[i] for i in telling] == [names[i] for i in telling]

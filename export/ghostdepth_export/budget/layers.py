@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from ghostdepth_export.aten import BLOCK
 from ghostdepth_export.flatbuffer import Model, op_name, unpack
 from ghostdepth_export.tensorflow_quietly import schema
 from ghostdepth_train.network import DepthNet
@@ -63,14 +64,21 @@ def match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
         for name, layer in network.named_modules()
         if isinstance(layer, nn.Conv2d)
     }
+    shapes = {weight.shape for weight in left.values()}
     names = []
-    for weights in kernels:
+    for stored in kernels:
+        weights = stored if stored.shape in shapes else _of_first_pixel(stored)
         able = [name for name, weight in left.items() if weight.shape == weights.shape]
         assert able, f"no layer is {weights.shape}"
         names.append(max(able, key=lambda name: _likeness(left[name], weights)))
         del left[names[-1]]
     assert not left, f"not in the file: {left.keys()}"
     return names
+
+
+def _of_first_pixel(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The kernel of a convolution that the file computes for a block of pixels at once."""
+    return weights[:1, :, : 1 - BLOCK, : 1 - BLOCK]
 
 
 def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
