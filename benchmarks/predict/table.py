@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ghostdepth_export.predict import shipped
 
 _SUMMARY = Path(__file__).resolve().parent / "summary.json"
+_RELEASED = Path(__file__).resolve().parent / "released.csv"
 _COLUMNS = (
     ("left_out", "all"),
     ("left_out_longer", "6 ms and more"),
@@ -51,6 +53,21 @@ def coefficients_table() -> str:
         rows.append(
             f"| {name} | {number.value:.3g} | {number.low:.3g} to {number.high:.3g} "
             f"| {number.unit} |"
+        )
+    return "\n".join(rows)
+
+
+def released_table() -> str:
+    """What the released models' files are predicted to take."""
+    with _RELEASED.open() as file:
+        found = list(csv.DictReader(file))
+    rows = ["| file | ms, 4 threads | band | ms, 1 thread | where (ms, 4 threads) |"]
+    rows.append("|---|--:|---|--:|---|")
+    for r in found:
+        rows.append(
+            f"| {r['file']} | {float(r['ms_4_threads']):.1f} "
+            f"| {float(r['low']):.1f} to {float(r['high']):.1f} "
+            f"| {float(r['ms_1_thread']):.1f} | {r['where']} |"
         )
     return "\n".join(rows)
 
