@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 aten = torch.ops.aten
+CONV2D = aten.conv2d.default
 # Pixels a side that a convolution to one channel computes at once.
 BLOCK = 4
 # Where torch's dimension (the index) lies in storage.
@@ -33,8 +34,13 @@ def conv2d(
     padding: Sequence[int] = (0, 0),
     dilation: Sequence[int] = (1, 1),
     groups: int = 1,
+    *,
+    blocks: bool = True,
 ) -> Any:
-    """A dense or depthwise convolution; SAME or VALID where the padding is so, else PAD + VALID."""
+    """A dense or depthwise convolution; SAME or VALID where the padding is so, else PAD + VALID.
+
+    `blocks` allows `_conv2d_in_blocks`.
+    """
     channels = x.shape[3]
     if groups not in (1, channels):
         # TFLite has grouped convolutions from CONV_2D version 6 (TensorFlow 2.9) on.
@@ -48,7 +54,7 @@ def conv2d(
     if kind is None:
         top, bottom, left, right = pads
         x, kind = tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]]), "VALID"
-    if _to_one_channel(x.shape, weight, stride[0], kind):
+    if blocks and _to_one_channel(x.shape, weight, stride[0], kind):
         return _conv2d_in_blocks(x, weight, bias)
     if groups == 1:
         y = tf.nn.conv2d(x, weight.transpose(2, 3, 1, 0), stride[0], kind)
@@ -217,7 +223,7 @@ LOWERINGS: dict[Any, Callable[..., Any]] = {
     aten.batch_norm.default: batch_norm,
     aten.cat.default: cat,
     aten.clamp.default: clamp,
-    aten.conv2d.default: conv2d,
+    CONV2D: conv2d,
     aten.exp.default: tf.exp,
     aten.mean.dim: mean,
     aten.mul.Tensor: _binary(lambda a, b: a * b),

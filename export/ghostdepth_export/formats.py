@@ -71,7 +71,7 @@ def _fp16_tflite(source: Source) -> bytes:
 def _dynamic_tflite(source: Source) -> bytes:
     from ghostdepth_export import tflite
 
-    return tflite.convert(source.lowered, "int8")
+    return tflite.convert(source.lowered_without_blocks, "int8")
 
 
 def _int8_tflite(source: Source) -> bytes:

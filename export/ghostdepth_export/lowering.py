@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench_depth.errors import UserError
-from ghostdepth_export.aten import LOWERINGS
+from ghostdepth_export.aten import CONV2D, LOWERINGS
 from ghostdepth_export.quiet import native_quiet
 from ghostdepth_export.tensorflow_quietly import tf
 from ghostdepth_train.quantise import PIXELS, Range, find_places, read_ranges
@@ -36,6 +37,7 @@ def lower(
     *,
     pixels: bool = False,
     ranges: Any = None,
+    blocks: bool = True,
 ) -> Lowered:
     """Lowers a torch module (see `torch_graph.trace` for what it may take and give).
 
@@ -46,6 +48,7 @@ def lower(
             the camera's bytes, whatever the calibration pictures hold.
         ranges: What a checkpoint's `ranges.json` holds: the graph then says of each quantised
             tensor what its range is, and needs no calibration.
+        blocks: Whether a convolution to one channel may compute a block of pixels at once.
 
     Raises:
         UserError: An op has no lowering; the line names it. The ranges are of another network.
@@ -60,7 +63,7 @@ def lower(
     known = _known_ranges(traced, ranges, pixels)
     holder = tf.Module()
     holder.network = tf.function(
-        lambda x: _run(traced, x, known),
+        lambda x: _run(traced, x, known, blocks),
         input_signature=[tf.TensorSpec(traced.input_shape, tf.float32)],
         autograph=False,
     )
@@ -80,7 +83,7 @@ def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, R
     return dict.fromkeys(places.pixels, PIXELS) | {n: read[p] for n, p in places.names.items()}
 
 
-def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range]) -> Any:
+def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) -> Any:
     values: dict[Node, Any] = {n: value().detach().numpy() for n, value in traced.constants.items()}
 
     def marked(node: Node, value: Any) -> Any:
@@ -90,9 +93,10 @@ def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range]) -> Any:
             value, known[node].low, known[node].high
         )
 
+    lowerings: dict[Any, Any] = {**LOWERINGS, CONV2D: partial(LOWERINGS[CONV2D], blocks=blocks)}
     values[traced.input] = marked(traced.input, x)
     for node in _calls(traced):
         args = map_arg(node.args, values.__getitem__)
         kwargs = map_arg(node.kwargs, values.__getitem__)
-        values[node] = marked(node, LOWERINGS[node.target](*args, **kwargs))
+        values[node] = marked(node, lowerings[node.target](*args, **kwargs))
     return values[traced.output]

@@ -58,6 +58,17 @@ class Source:
         return lower(self.camera, self.input_shape)
 
     @cached_property
+    def lowered_without_blocks(self) -> Lowered:
+        """The same for weights that are quantised alone, the "dynamic range" flavour.
+
+        The kernel of a block of pixels is large enough to be quantised, and in TensorFlow Lite 2.5
+        such a convolution gives the same number everywhere. The head's own kernel stays in float.
+        """
+        from ghostdepth_export.lowering import lower
+
+        return lower(self.camera, self.input_shape, blocks=False)
+
+    @cached_property
     def lowered_trunk(self) -> Lowered:
         """The part that can run in int8, in TensorFlow."""
         from ghostdepth_export.lowering import lower

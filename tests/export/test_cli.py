@@ -103,7 +103,10 @@ cli.main()
 @pytest.mark.parametrize("verb", VERBS)
 def test_ctrl_c_is_one_line_and_130(verb: str) -> None:
     needed = [one for one in VERBS[verb].params if one.required]
-    words = [[f"--{one.name}", "x"] if isinstance(one, TyperOption) else ["x"] for one in needed]
+    words = [
+        [f"--{one.name.replace('_', '-')}", "1"] if isinstance(one, TyperOption) else ["x"]
+        for one in needed
+    ]
     process = subprocess.Popen(
         [sys.executable, "-c", _WAITING, verb, *itertools.chain.from_iterable(words)],
         stdout=subprocess.PIPE,
