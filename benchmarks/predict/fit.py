@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def fit(features: Array, ms: Array) -> Array:
+def fit(features: Array, ms: Array, least: Array | None = None) -> Array:
     """The non-negative coefficients with the least sum of squared relative errors.
 
     Lawson and Hanson's non-negative least squares, every row divided by its published time.
@@ -19,32 +19,45 @@ def fit(features: Array, ms: Array) -> Array:
     Args:
         features: One row a network, one column a cost; not negative.
         ms: Published milliseconds, above 0.
+        least: What each coefficient is at least, in milliseconds per unit; 0 where None.
 
     Returns:
         Milliseconds per unit of each column.
     """
     from scipy.optimize import nnls
 
-    coefficients, _ = nnls(features / ms[:, None], np.ones(len(ms)))
-    return np.asarray(coefficients)
+    least = np.zeros(features.shape[1]) if least is None else least
+    relative = features / ms[:, None]
+    above, _ = nnls(relative, 1 - relative @ least)
+    return np.asarray(least + above)
 
 
-def left_out(features: Array, ms: Array, groups: Sequence[str]) -> Array:
+def left_out(
+    features: Array, ms: Array, groups: Sequence[str], least: Array | None = None
+) -> Array:
     """Every row's prediction by coefficients that no row of its group had a part in."""
     predicted = np.empty(len(ms))
     of = np.array(groups)
     for group in dict.fromkeys(groups):
         out = of == group
-        predicted[out] = features[out] @ fit(features[~out], ms[~out])
+        predicted[out] = features[out] @ fit(features[~out], ms[~out], least)
     return predicted
 
 
-def transferred(features: Array, ms: Array, train: NDArray[np.bool_]) -> Array:
+def transferred(
+    features: Array, ms: Array, train: NDArray[np.bool_], least: Array | None = None
+) -> Array:
     """The predictions of the rows outside `train`, by coefficients of those inside."""
-    return np.asarray(features[~train] @ fit(features[train], ms[train]))
+    return np.asarray(features[~train] @ fit(features[train], ms[train], least))
 
 
-def intervals(features: Array, ms: Array, groups: Sequence[str], rounds: int = 1000) -> Array:
+def intervals(
+    features: Array,
+    ms: Array,
+    groups: Sequence[str],
+    rounds: int = 1000,
+    least: Array | None = None,
+) -> Array:
     """The 5th and 95th percentile of each coefficient when whole groups are drawn anew.
 
     Args:
@@ -52,6 +65,7 @@ def intervals(features: Array, ms: Array, groups: Sequence[str], rounds: int = 1
         ms: As for `fit`.
         groups: Rows that stay together, being alike.
         rounds: How often.
+        least: As for `fit`.
 
     Returns:
         2 x columns.
@@ -62,7 +76,7 @@ def intervals(features: Array, ms: Array, groups: Sequence[str], rounds: int = 1
     drawn = []
     for _ in range(rounds):
         rows = np.concatenate([members[i] for i in random.integers(0, len(names), len(names))])
-        drawn.append(fit(features[rows], ms[rows]))
+        drawn.append(fit(features[rows], ms[rows], least))
     return np.percentile(drawn, (5, 95), axis=0)
 
 

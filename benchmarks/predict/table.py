@@ -48,7 +48,7 @@ def families_table() -> str:
 def coefficients_table() -> str:
     """What is shipped."""
     rows = ["| cost | value | 5 % to 95 % | unit |", "|---|--:|---|---|"]
-    for name in ("cycle", "line", "wake", "input"):
+    for name in ("cycle", "line", "wake", "input", "query"):
         number = getattr(shipped(), name)
         rows.append(
             f"| {name} | {number.value:.3g} | {number.low:.3g} to {number.high:.3g} "

@@ -13,6 +13,7 @@ from bench_depth.files import read_json, write_json
 
 SCHEMA = "ghostdepth-coefficients/1"
 _SHIPPED = "coefficients.json"
+_FITTED = ("cycle", "line", "wake", "input", "query")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Coefficients:
         wake: Milliseconds per op that runs on several threads.
         input: Milliseconds per million fp32 input elements of the harness whose figures were
             fitted; no part of a prediction.
+        query: Milliseconds that this harness takes for every query; no part of a prediction.
         errors: By length of the prediction, shortest first; the last one has no `up_to_ms`.
         calibrated: Types of ops that the fitted networks hold enough of.
         uncalibrated_error: Other ops may take longer by up to this part of their time.
@@ -72,6 +74,7 @@ class Coefficients:
     line: Coefficient
     wake: Coefficient
     input: Coefficient
+    query: Coefficient
     errors: tuple[ErrorOf, ...]
     calibrated: frozenset[str]
     uncalibrated_error: float
@@ -113,7 +116,7 @@ def read_coefficients(path: Path) -> Coefficients:
 
 
 def _coefficients(value: dict[str, Any]) -> Coefficients:
-    fitted = {name: _coefficient(name, value[name]) for name in ("cycle", "line", "wake", "input")}
+    fitted = {name: _coefficient(name, value[name]) for name in _FITTED}
     errors = tuple(ErrorOf(**entry) for entry in value["errors"])
     if not errors or errors[-1].up_to_ms is not None:
         raise ValueError("errors must end with an entry whose up_to_ms is null")
