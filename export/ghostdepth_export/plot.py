@@ -89,6 +89,14 @@ def accuracy_plot(points: Sequence[Point], width: float, height: float) -> str:
     return for_page(text.getvalue(), f"plot-{width:g}-")
 
 
+def draw_grid(axes: Axes) -> None:
+    """Faint lines behind what is drawn, and no frame above and to the right."""
+    axes.grid(visible=True, alpha=0.35, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
 def _draw_axes(axes: Axes, points: Sequence[Point]) -> None:
     slowest = max(max(p.p90_ms, p.median_ms) for p in points)
     errors = [p.si_rmse for p in points]
@@ -99,10 +107,7 @@ def _draw_axes(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_ylim(middle - reach, middle + reach)
     axes.set_xlabel("median time per photo, ms (line: up to p90)")
     axes.set_ylabel("si-RMSE")
-    axes.grid(visible=True, alpha=0.35, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    draw_grid(axes)
     axes.annotate(
         "faster, more accurate",
         xy=(0.015, 0.02),

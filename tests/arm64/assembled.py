@@ -64,3 +64,15 @@ def counted(listing: Listing) -> Counts:
     (section,) = listing.sections
     assert listing.threads == 1
     return section.total
+
+
+def chain(lines: int) -> str:
+    """Data: a ring of pointers, one a line, five lines on every time.
+
+    Args:
+        lines: Without a common factor with 5, so that the ring goes through all of them.
+    """
+    return (
+        f".data\n.balign 4096\ndata:\n.set i, 0\n.rept {lines}\n"
+        f".quad data + (i + 5) % {lines} * 64\n.space 56\n.set i, i + 1\n.endr"
+    )

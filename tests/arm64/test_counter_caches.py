@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ghostdepth_export.counter.listing import Listing
 
-from .assembled import counted
+from .assembled import chain, counted
 from .assembled import run as run_assembled
 from .conftest import need
 
@@ -39,12 +39,7 @@ def _run(tmp_path: Path) -> Run:
 def test_a_warm_pointer_chase(run: Run, kilobytes: int, l1d: bool, l2: bool) -> None:
     lines = kilobytes * 1024 // LINE
     chase = f"mov x9, {lines}\n1: ldr x20, [x20]\n subs x9, x9, 1\n b.ne 1b"
-    # Five lines on every time: 5 and the number of lines have no common factor.
-    chain = (
-        f".data\n.balign 4096\ndata:\n.set i, 0\n.rept {lines}\n"
-        f".quad data + (i + 5) % {lines} * 64\n.space 56\n.set i, i + 1\n.endr"
-    )
-    counts = counted(run(f"mark 0\n mark 1\n {chase}\n mark 2\n {chase}\n mark 3", chain))
+    counts = counted(run(f"mark 0\n mark 1\n {chase}\n mark 2\n {chase}\n mark 3", chain(lines)))
     assert counts.loads == lines
     assert (counts.l1d_misses, counts.l2_misses) == (l1d * lines, l2 * lines)
     assert counts.writebacks == 0

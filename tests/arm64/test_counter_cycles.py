@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ghostdepth_export.counter.listing import Listing
 
-from .assembled import counted
+from .assembled import chain, counted
 from .assembled import run as run_assembled
 
 Run = Callable[..., Listing]
@@ -104,11 +104,7 @@ def test_a_chase_of_pointers_is_known_by_its_misses_and_not_by_its_cycles(run: R
     """Latency is not modelled: a round takes its branch's cycle, wherever the line comes from."""
     lines = 1 << 15
     code = f"mov x9, {lines}\n1: ldr x20, [x20]\n subs x9, x9, 1\n b.ne 1b"
-    chain = (
-        f".data\n.balign 4096\ndata:\n.set i, 0\n.rept {lines}\n"
-        f".quad data + (i + 5) % {lines} * 64\n.space 56\n.set i, i + 1\n.endr"
-    )
-    counts = counted(run(f"mark 2\n {code}\n mark 3", chain))
+    counts = counted(run(f"mark 2\n {code}\n mark 3", chain(lines)))
     assert counts.l2_misses == lines
     # The first round's block has the MOV too: four micro-operations.
     assert counts.cycle_sixths == 6 * (lines - 1) + 8 + MARK

@@ -127,7 +127,7 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
 
 def _plot(rows: Sequence[Found], budget: float) -> str:
     import matplotlib as mpl
-    from ghostdepth_export.plot import FAINT, PAPER, SERIES, SETTINGS, for_page
+    from ghostdepth_export.plot import FAINT, PAPER, SERIES, SETTINGS, draw_grid, for_page
     from matplotlib.figure import Figure
 
     colour = next(iter(SERIES.values()))
@@ -146,10 +146,7 @@ def _plot(rows: Sequence[Found], budget: float) -> str:
             axes.annotate(str(row.trial), place, shift, textcoords="offset points")
         axes.set_xlabel("predicted milliseconds")
         axes.set_ylabel("si-RMSE after a short training")
-        axes.grid(visible=True, alpha=0.35, linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
+        draw_grid(axes)
         axes.legend(loc="upper right", frameon=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True)
