@@ -8,6 +8,7 @@ support another op, add it here and to the oracle tests; ops of quantisation-awa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 aten = torch.ops.aten
 CONV2D = aten.conv2d.default
-# Pixels a side that a convolution to one channel computes at once.
-BLOCK = 4
+# A convolution to one channel computes 4x4 pixels at once, one to four channels 2x2.
+BLOCK_CHANNELS = 16
 # Where torch's dimension (the index) lies in storage.
 _STORED = (0, 3, 1, 2)
 
@@ -54,8 +55,9 @@ def conv2d(
     if kind is None:
         top, bottom, left, right = pads
         x, kind = tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]]), "VALID"
-    if blocks and _to_one_channel(x.shape, weight, stride[0], kind):
-        return _conv2d_in_blocks(x, weight, bias)
+    block = math.isqrt(BLOCK_CHANNELS // len(weight))
+    if blocks and block > 1 and groups == 1 and _splits(x.shape, weight, stride[0], kind, block):
+        return _conv2d_in_blocks(x, weight, bias, block)
     if groups == 1:
         y = tf.nn.conv2d(x, weight.transpose(2, 3, 1, 0), stride[0], kind)
     else:
@@ -65,27 +67,27 @@ def conv2d(
     return y if bias is None else tf.nn.bias_add(y, _not_one_number(bias))
 
 
-def _to_one_channel(shape: Sequence[int], weight: Array, stride: int, kind: str) -> bool:
-    rows, columns = weight.shape[2:]
-    whole = shape[1] % BLOCK == shape[2] % BLOCK == 0
-    return len(weight) == 1 and min(rows, columns) > 1 and stride == 1 and kind == "SAME" and whole
+def _splits(shape: Sequence[int], weight: Array, stride: int, kind: str, block: int) -> bool:
+    """Whether the result splits into whole blocks, and a pixel sees more than one."""
+    whole = shape[1] % block == shape[2] % block == 0
+    return min(weight.shape[2:]) > 1 and stride == 1 and kind == "SAME" and whole
 
 
-def _conv2d_in_blocks(x: Any, weight: Array, bias: Array | None) -> Any:
-    """A convolution to one channel as one to a block of pixels, which DEPTH_TO_SPACE lays out.
+def _conv2d_in_blocks(x: Any, weight: Array, bias: Array | None, block: int) -> Any:
+    """A convolution to few channels as one to a block of pixels, which DEPTH_TO_SPACE lays out.
 
     TFLite copies what each output position sees (im2col), and the matrix library packs it again:
     with one channel that is far more than the arithmetic. A position for 4x4 pixels sees (3+3)^2
     instead of 16 times 3^2 pixels. The sums are the same; in int8 the same whole numbers.
     """
-    _, inp, rows, columns = weight.shape
-    kernel = np.zeros((rows + BLOCK - 1, columns + BLOCK - 1, inp, BLOCK**2), np.float32)
-    for place, (i, j) in enumerate(np.ndindex(BLOCK, BLOCK)):
-        kernel[i : i + rows, j : j + columns, :, place] = weight[0].transpose(1, 2, 0)
-    y = tf.nn.conv2d(x, kernel, BLOCK, "SAME")
+    out, inp, rows, columns = weight.shape
+    kernel = np.zeros((rows + block - 1, columns + block - 1, inp, block**2, out), np.float32)
+    for place, (i, j) in enumerate(np.ndindex(block, block)):
+        kernel[i : i + rows, j : j + columns, :, place] = weight.transpose(2, 3, 1, 0)
+    y = tf.nn.conv2d(x, kernel.reshape(*kernel.shape[:3], -1), block, "SAME")
     if bias is not None:
-        y = tf.nn.bias_add(y, _not_one_number(np.repeat(bias, BLOCK**2)))
-    return tf.nn.depth_to_space(y, BLOCK)
+        y = tf.nn.bias_add(y, _not_one_number(np.tile(bias, block**2)))
+    return tf.nn.depth_to_space(y, block)
 
 
 def _not_one_number(bias: Array) -> Array:
@@ -166,6 +168,14 @@ def _resize_plane(x: Any, height: int, width: int) -> Any:
     return tf.reshape(x, (x.shape[0], height, width, 1))
 
 
+def pixel_shuffle(x: Any, factor: int) -> Any:
+    """A pixel's channels as factor x factor pixels of one channel."""
+    if x.shape[3] != factor**2:
+        # With several, torch and TensorFlow order the channels differently.
+        raise UserError(f"aten.pixel_shuffle of {x.shape[3]} channels by {factor} has no lowering")
+    return tf.nn.depth_to_space(x, factor)
+
+
 def mean(x: Any, dims: Sequence[int], keepdim: bool = False) -> Any:
     """Mean over some dimensions, which stay as ones."""
     if not keepdim:
@@ -228,6 +238,7 @@ LOWERINGS: dict[Any, Callable[..., Any]] = {
     aten.mean.dim: mean,
     aten.mul.Tensor: _binary(lambda a, b: a * b),
     aten.pad.default: pad,
+    aten.pixel_shuffle.default: pixel_shuffle,
     aten.reciprocal.default: lambda x: np.float32(1) / x,
     aten.relu.default: tf.nn.relu,
     aten.relu6.default: tf.nn.relu6,

@@ -93,6 +93,11 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: nn.Conv2d(4, 1, 3, padding=1),
         (1, 4, 8, 10),
     ),
+    "conv to few channels in blocks": (lambda: nn.Conv2d(4, 3, 3, padding=1), (1, 4, 6, 10)),
+    "sub-pixel conv": (
+        lambda: nn.Sequential(nn.Conv2d(6, 4, 3, padding=1), nn.PixelShuffle(2)),
+        (1, 6, 4, 10),
+    ),
     "conv 3x3 valid": (lambda: nn.Conv2d(4, 6, 3), (1, 4, 5, 7)),
     "conv with rows and columns of their own": (
         lambda: nn.Conv2d(4, 6, (3, 5), padding=(1, 2)),
@@ -237,14 +242,20 @@ def test_symmetric_padding_that_is_same_needs_no_pad() -> None:
     [
         (1, 12, ["CONV_2D", "DEPTH_TO_SPACE"]),
         (1, 10, ["CONV_2D"]),  # no whole number of blocks
-        (2, 12, ["CONV_2D"]),
+        (4, 10, ["CONV_2D", "DEPTH_TO_SPACE"]),
+        (5, 12, ["CONV_2D"]),
     ],
 )
-def test_a_convolution_to_one_channel_runs_in_blocks(
+def test_a_convolution_to_few_channels_runs_in_blocks(
     channels_out: int, columns: int, names: list[str]
 ) -> None:
     module = nn.Conv2d(4, channels_out, 3, padding=1)
     assert ops(convert(lower(module, (1, 4, 8, columns)))) == names
+
+
+def test_pixels_of_several_channels_are_refused() -> None:
+    with pytest.raises(UserError, match="pixel_shuffle of 8 channels by 2 has no lowering"):
+        lower(Apply(lambda x: F.pixel_shuffle(x, 2)), (1, 8, 4, 5))
 
 
 def test_both_limits_need_no_minimum_and_no_maximum() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bench_depth.errors import UserError
-from ghostdepth_export.aten import BLOCK
+from ghostdepth_export.aten import BLOCK_CHANNELS
 from ghostdepth_export.budget import FileClock, clock
 from ghostdepth_export.budget.layers import op_layers
 from ghostdepth_export.counter import Counts, ModelCounts, OpCounts
@@ -37,7 +37,7 @@ def test_every_op_goes_with_the_convolution_whose_channels_it_has(
         channels = int(graph.tensors[op.outputs[0]].shape[-1])
         if own or (name and op_name(model, op) != "CONCATENATION"):
             ghost = ".ghost" in name and not own
-            width = convolutions[name].out_channels * (BLOCK**2 if name == "head" else 1)
+            width = BLOCK_CHANNELS if name == "head" else convolutions[name].out_channels
             assert channels in ((width, 2 * width) if ghost else (width,)), (name, channels)
     # The camera's picture comes in and the depth goes out at sizes that no width changes.
     assert layers[0] == ("", False) and layers[-1] == ("", False)

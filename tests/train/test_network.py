@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 from bench_depth.errors import UserError
-from ghostdepth_train.config import NetworkConfig, config_names, load_train_config, parse_config
+from ghostdepth_train.config import (
+    DecoderConfig,
+    NetworkConfig,
+    config_names,
+    load_train_config,
+    parse_config,
+)
 from ghostdepth_train.network import CameraNet, DepthNet, decode_depth, log_depth
 from ghostdepth_train.summary import layer_costs
 
@@ -37,6 +43,16 @@ def test_decoder_length_decides_the_output_stride(widths: tuple[int, ...]) -> No
     decoder = load_train_config("tiny").network.decoder.model_copy(update={"widths": widths})
     network = DepthNet(network_config(decoder=decoder)).eval()
     assert network(torch.zeros(1, 3, 64, 96)).shape[2] == 64 // decoder.output_stride
+
+
+def test_the_head_gives_the_pixels_of_each_position_row_by_row() -> None:
+    decoder = DecoderConfig(widths=(16, 8), enlarge=2)
+    network = DepthNet(network_config(decoder=decoder)).eval()
+    network.head.weight.data.zero_()
+    network.head.bias.data[:] = torch.arange(4.0)
+    depth = network(torch.zeros(1, 3, 64, 96))
+    assert depth.shape == (1, 1, 16, 24) and decoder.output_stride == 4
+    torch.testing.assert_close(depth[0, 0, :2, :4], torch.tensor([[0, 1, 0, 1.0], [2, 3, 2, 3]]))
 
 
 @torch.no_grad()
@@ -114,6 +130,7 @@ def test_config_round_trip_keeps_every_width() -> None:
     [
         ({"encoder": {"width_multiplier": -1}}, "encoder"),
         ({"decoder": {"widths": []}}, "decoder.widths"),
+        ({"decoder": {"widths": [8, 8, 8, 8], "enlarge": 4}}, "finer than the input"),
         ({"depth_min": 20.0}, "depth_min"),
         ({"colour": "red"}, "colour"),
     ],

@@ -187,15 +187,27 @@ class DecoderConfig(Config):
 
     Attributes:
         widths: Channels at stride 16, 8, 4, 2 of the input, coarsest first; its length decides
-            the output stride (4 widths: stride 2; 3 widths: stride 4; ...).
+            the last level's stride (4 widths: 2; 3 widths: 4; ...).
+        enlarge: The head gives as many pixels a side for each of its positions (sub-pixel
+            convolution, Shi et al., CVPR 2016): finer depth without a finer level.
     """
 
     widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(min_length=1, max_length=4)
+    # Left out of files where it is 1, as in all networks from before there was a choice.
+    enlarge: Literal[1, 2, 4] = pydantic.Field(default=1, exclude_if=lambda value: value == 1)
 
     @property
     def output_stride(self) -> int:
-        """Input pixels per pixel of the head's output, along each axis."""
-        return 32 >> len(self.widths)
+        """Input pixels per pixel of the network's output, along each axis."""
+        return (32 >> len(self.widths)) // self.enlarge
+
+    @pydantic.model_validator(mode="after")
+    def _no_finer_than_the_input(self) -> DecoderConfig:
+        if not self.output_stride:
+            raise ValueError(
+                f"enlarge {self.enlarge} after {len(self.widths)} levels is finer than the input"
+            )
+        return self
 
 
 class NetworkConfig(Config):

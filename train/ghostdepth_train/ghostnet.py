@@ -132,7 +132,7 @@ class GhostEncoder(nn.Module):
         self.channels: list[int] = []
         width = config.stem
         for index, blocks in enumerate(config.stages):
-            if blocks[0].stride == 2:
+            if blocks and blocks[0].stride == 2:
                 self._tap(index - 1, width)
             stage = []
             for block in blocks:

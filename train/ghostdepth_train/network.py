@@ -76,7 +76,7 @@ class DepthNet(Predictor):
             levels.append(FuseUp(width, skip, out))
             width = out
         self.decoder = nn.ModuleList(levels)
-        self.head = nn.Conv2d(width, 1, 3, padding=1)
+        self.head = nn.Conv2d(width, config.decoder.enlarge**2, 3, padding=1)
         self._initialise()
         use_adders(self, config.adder)
 
@@ -102,7 +102,9 @@ class DepthNet(Predictor):
         *skips, x = features
         for level in self.decoder:
             x = level(x, skips.pop())
-        return torch.as_tensor(self.head(x))
+        x = self.head(x)
+        enlarge = self.config.decoder.enlarge
+        return torch.as_tensor(x if enlarge == 1 else F.pixel_shuffle(x, enlarge))
 
 
 def log_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from ghostdepth_export.aten import BLOCK
 from ghostdepth_export.flatbuffer import Model, op_name, unpack
 from ghostdepth_export.tensorflow_quietly import schema
 from ghostdepth_train.network import DepthNet
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-# Its one channel is depth, which no width changes.
+# Its channels are pixels of depth, which no width changes.
 _LAST = "head"
 
 
@@ -67,7 +66,9 @@ def match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
     shapes = {weight.shape for weight in left.values()}
     names = []
     for stored in kernels:
-        weights = stored if stored.shape in shapes else _of_first_pixel(stored)
+        weights = stored
+        if stored.shape not in shapes:
+            weights = _of_first_pixel(stored, network.head.out_channels)
         able = [name for name, weight in left.items() if weight.shape == weights.shape]
         assert able, f"no layer is {weights.shape}"
         names.append(max(able, key=lambda name: _likeness(left[name], weights)))
@@ -76,9 +77,10 @@ def match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
     return names
 
 
-def _of_first_pixel(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def _of_first_pixel(weights: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
     """The kernel of a convolution that the file computes for a block of pixels at once."""
-    return weights[:1, :, : 1 - BLOCK, : 1 - BLOCK]
+    block = math.isqrt(len(weights) // channels)
+    return weights[:channels, :, : 1 - block, : 1 - block]
 
 
 def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

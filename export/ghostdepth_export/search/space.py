@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from ghostdepth_train.config import (
@@ -32,7 +32,8 @@ class SearchSpace(Config):
         shallow: Factors of GhostNet's widths up to stride 8.
         deep: Factors of its widths at strides 16 and 32.
         se: Whether there are squeeze-and-excite gates.
-        levels: Of the decoder, 1 to 4: the output's stride is 16, 8, 4 or 2.
+        levels: Of the decoder, 1 to 4: the last one's stride is 16, 8, 4 or 2.
+        enlarge: Pixels a side that the head gives for each of its positions, 1, 2 or 4.
         decoder: Factors of the decoder's widths, which are 96, 48, 32 and 16.
     """
 
@@ -43,6 +44,7 @@ class SearchSpace(Config):
     deep: _Factors = pydantic.Field(default=(0.25, 0.35, 0.5, 0.75, 1.0), min_length=1)
     se: tuple[bool, ...] = pydantic.Field(default=(True, False), min_length=1)
     levels: tuple[int, ...] = pydantic.Field(default=(2, 3, 4), min_length=1)
+    enlarge: tuple[Literal[1, 2, 4], ...] = pydantic.Field(default=(1, 2), min_length=1)
     decoder: _Factors = pydantic.Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1)
 
     def suggest(self, trial: Trial, base: NetworkConfig) -> NetworkConfig:
@@ -62,6 +64,7 @@ class SearchSpace(Config):
         deep = trial.suggest_categorical("deep", self.deep)
         se = trial.suggest_categorical("se", self.se)
         levels = trial.suggest_categorical("levels", self.levels)
+        enlarge = trial.suggest_categorical("enlarge", self.enlarge)
         decoder = trial.suggest_categorical("decoder", self.decoder)
         front, back = (ghostnet_widths(float(factor), se=bool(se)) for factor in (shallow, deep))
         widths = [make_divisible(float(decoder) * n, 8) for n in _DECODER[: int(levels)]]
@@ -72,7 +75,7 @@ class SearchSpace(Config):
             "input_height": height,
             "input_width": width,
             "encoder": {"stem": front["stem"], "stages": stages, "padding": padding},
-            "decoder": {"widths": widths},
+            "decoder": {"widths": widths, "enlarge": enlarge},
         }
         return parse_config(NetworkConfig, value, "the search space")
 

@@ -121,6 +121,7 @@ MODULES = {
     "snip": "snip",
     "lottery": "lottery",
     "prune": "prune",
+    "cut": "cut",
     "distil": "distil",
     "calibrate": "calibrate",
     "qat": "qat",

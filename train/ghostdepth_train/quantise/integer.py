@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.fx import Node
+from torch.nn import functional as F
 
 from ghostdepth_train.network import Predictor
 from ghostdepth_train.quantise.fake import convolve, weight_scale
@@ -84,6 +85,8 @@ class IntegerNet:
             y = enlarge(ins[0][0], cast(tuple[int, int], work.args[1]))
         elif work.target == aten.cat.default:
             y = self._cat(work, values)
+        elif work.target == aten.pixel_shuffle.default:
+            y = F.pixel_shuffle(ins[0][0], cast(int, work.args[1]))
         else:
             assert work.target == aten.slice.Tensor, work.target
             y = ins[0][0].narrow(work.args[1], work.args[2], work.args[3] - work.args[2])  # type: ignore[arg-type,operator]

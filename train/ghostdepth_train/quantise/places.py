@@ -16,7 +16,13 @@ ACTIVATIONS = (aten.relu.default, aten.relu6.default)
 # Fused with an activation that follows.
 FUSED = (aten.conv2d.default, aten.add.Tensor)
 # What comes out has the range of what went in: these ops only move numbers, or mix neighbours.
-SAME_RANGE = (aten.cat.default, aten.upsample_bilinear2d.vec, aten.slice.Tensor, aten.pad.default)
+SAME_RANGE = (
+    aten.cat.default,
+    aten.upsample_bilinear2d.vec,
+    aten.slice.Tensor,
+    aten.pad.default,
+    aten.pixel_shuffle.default,
+)
 OTHERS = (aten.mul.Tensor, aten.mean.dim)
 
 
