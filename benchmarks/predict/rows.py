@@ -13,7 +13,7 @@ from bench_depth.errors import UserError
 from bench_depth.files import write_bytes
 from ghostdepth_export.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.predict import OpWork, read_work
-from ghostdepth_export.predict.threads import busiest_cycles, threads_used
+from ghostdepth_export.predict.costs import costs
 from networks import network, write
 
 THREADS = 4
@@ -148,10 +148,7 @@ def counted(name: str, folder: Path, root: Path) -> tuple[ModelCounts, list[OpWo
 def row(published: Published, counts: ModelCounts, work: Sequence[OpWork]) -> Row:
     """The line of a network, its prediction still missing."""
     wanted = network(published.model)
-    busiest = sum(
-        busiest_cycles(of, op.counts.cycles, THREADS)
-        for op, of in zip(counts.ops, work, strict=True)
-    )
+    total = costs(counts, work, THREADS)
     return Row(
         model=published.model,
         family=wanted.family,
@@ -159,9 +156,9 @@ def row(published: Published, counts: ModelCounts, work: Sequence[OpWork]) -> Ro
         macs=sum(op.macs for op in work),
         bytes=sum(_bytes(op) for op in work),
         cycles=round(counts.total.cycles),
-        thread_cycles=round(busiest + counts.outside.cycles),
-        lines=counts.total.l2_misses + counts.total.writebacks,
-        wakes=sum(threads_used(op, THREADS) > 1 for op in work),
+        thread_cycles=round(total.cycles),
+        lines=total.lines,
+        wakes=total.wakes,
         input_elements=3 * wanted.side**2 if wanted.dtype == "fp32" else 0,
         p50_ms=published.p50_ms,
         predicted_ms=math.nan,

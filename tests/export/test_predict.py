@@ -19,7 +19,7 @@ from ghostdepth_export.predict import (
     OpWork,
     check_request,
     predict,
-    predicted_ms,
+    predict_files,
     read_coefficients,
     read_work,
     shipped,
@@ -60,7 +60,6 @@ def test_the_sum_is_that_of_one_formula_over_all_ops(threads: int, clock: float)
     )
     known = board()
     shared = np.array([threads_used(op, threads) for op in work])
-    busiest = [busiest_cycles(op, int(c), threads) for op, c in zip(work, cycles, strict=True)]
     busiest = [busiest_cycles(op, int(c), threads) for op, c in zip(work, cycles, strict=True)]
     ms = (
         1.0 * sum(busiest) / 1e6 * known.clock_mhz / clock
@@ -292,9 +291,12 @@ def test_a_boards_own_coefficients_are_used(
     assert f"1500 MHz: {len(PROBE_PATTERN)}.0 ms" in text
 
 
-def test_one_call_gives_the_milliseconds(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_alone_is_predicted_with_the_shipped_coefficients(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count_without_qemu(monkeypatch, counts(1_000_000))
-    assert predicted_ms(model, threads=1) == pytest.approx(37 * shipped().cycle.value)
+    (prediction,) = predict_files([model], threads=1)
+    assert prediction.ms == pytest.approx(len(PROBE_PATTERN) * shipped().cycle.value)
 
 
 def test_a_plain_request_is_accepted() -> None:

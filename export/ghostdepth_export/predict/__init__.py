@@ -16,7 +16,6 @@ from ghostdepth_export.predict.time import (
     check_request,
     predict,
     predict_files,
-    predicted_ms,
 )
 from ghostdepth_export.predict.work import OpWork, read_work
 
@@ -31,7 +30,6 @@ __all__ = [
     "check_request",
     "predict",
     "predict_files",
-    "predicted_ms",
     "read_coefficients",
     "read_work",
     "shipped",

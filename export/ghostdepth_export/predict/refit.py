@@ -168,7 +168,7 @@ def _values(coefficients: Coefficients) -> Array:
 
 
 def _features(of: Costs, stretch: float) -> tuple[float, float, float]:
-    return of.cycles * stretch, of.lines, of.wakes
+    return of.cycles / 1e6 * stretch, of.lines / 1e6, of.wakes
 
 
 def _ms(measurements: Sequence[Measurement]) -> Array:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from bench_depth.errors import UserError
-from ghostdepth_export.counter import Counts, ModelCounts, count
+from ghostdepth_export.counter import ModelCounts, count
 from ghostdepth_export.counter.graph import read_ops
 from ghostdepth_export.counter.plugin import find_qemu
 from ghostdepth_export.predict.coefficients import Coefficients, shipped
-from ghostdepth_export.predict.threads import busiest_cycles, threads_used
+from ghostdepth_export.predict.costs import op_costs, outside_costs
+from ghostdepth_export.predict.threads import threads_used
 from ghostdepth_export.predict.work import OpWork, read_work
 
 RUNTIMES = ("2.5",)
@@ -141,27 +142,24 @@ def predict(
     per_cycle = coefficients.cycle.value * stretch / 1e6
     per_line = coefficients.line.value / 1e6
 
-    def memory_ms(counts: Counts) -> float:
-        return per_line * (counts.l2_misses + counts.writebacks)
-
     ops = []
-    for op, of in zip(counts.ops, work, strict=True):
+    for op, of, cost in zip(counts.ops, work, op_costs(counts, work, threads), strict=True):
         assert op.name == of.name, (op, of)
-        used = threads_used(of, threads)
         ops.append(
             OpTime(
                 op.index,
                 op.name,
                 op.output,
                 op.shape,
-                used,
-                per_cycle * busiest_cycles(of, op.counts.cycles, threads),
-                memory_ms(op.counts),
-                coefficients.wake.value if used > 1 else 0.0,
+                threads_used(of, threads),
+                per_cycle * cost.cycles,
+                per_line * cost.lines,
+                coefficients.wake.value * cost.wakes,
                 op.name in coefficients.calibrated,
             )
         )
-    outside = per_cycle * counts.outside.cycles + memory_ms(counts.outside)
+    around = outside_costs(counts)
+    outside = per_cycle * around.cycles + per_line * around.lines
     ms = outside + sum(op.ms for op in ops)
     error = coefficients.error(ms)
     unknown = sum(op.ms for op in ops if not op.calibrated)
@@ -212,13 +210,3 @@ def predict_files(
         progress(f"counting {path.name}")
         counts = count(path, root)
         yield predict(counts, read_work(path), coefficients or shipped(), threads, clock_mhz)
-
-
-def predicted_ms(model: Path, threads: int = MOST_THREADS) -> float:
-    """The predicted milliseconds of one warm invocation on a Raspberry Pi 4 at 1500 MHz.
-
-    Raises:
-        UserError: The model cannot be counted, or a program is missing.
-    """
-    (prediction,) = predict_files([model], threads)
-    return prediction.ms
