@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from ghostdepth_export.labels import place_labels
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
@@ -77,13 +77,13 @@ def accuracy_plot(points: Sequence[Point], width: float, height: float) -> str:
     # The salt makes ids of two sizes of the same plot differ, and the same page the same bytes.
     with mpl.rc_context({**SETTINGS, "svg.hashsalt": f"{width}x{height}"}):
         figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
-        canvas = FigureCanvasAgg(figure)  # SVG's canvas cannot tell how much room a text takes.
+        FigureCanvasAgg(figure)  # SVG's canvas cannot tell how much room a text takes.
         axes = figure.add_subplot()
         _draw_axes(axes, points)
         for point in points:
             _draw_point(axes, point)
         figure.draw_without_rendering()
-        _add_labels(axes, points, canvas.get_renderer())  # type: ignore[no-untyped-call]
+        _label_points(axes, points)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True)
     return for_page(text.getvalue(), f"plot-{width:g}-")
@@ -144,14 +144,32 @@ def _draw_point(axes: Axes, point: Point) -> None:
     )
 
 
-def _add_labels(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> None:
-    """Puts each label near its point, where it covers neither a point nor another label."""
+def _label_points(axes: Axes, points: Sequence[Point]) -> None:
     marks = [_extent(axes, point) for point in points]
     roomy = axes.get_window_extent().width > _ROOMY
+    texts = [f"{p.label}, {p.megabytes:.1f} MB" if roomy else p.label for p in points]
+    places = [(p.median_ms, p.si_rmse) for p in points]
+    add_labels(axes, texts, places, [*marks, axes.texts[0].get_window_extent()])
+
+
+def add_labels(
+    axes: Axes,
+    texts: Sequence[str],
+    places: Sequence[tuple[float, float]],
+    marks: Sequence[Bbox],
+) -> None:
+    """Puts each label near its point, where it covers neither a mark nor another label.
+
+    Args:
+        axes: Of a figure that has been laid out, on a canvas of Agg.
+        texts: The labels.
+        places: x, y of their points, in units of the axes.
+        marks: What must stay visible, pixels: first each point's own mark, then any others.
+    """
     labels = [
         axes.annotate(
-            f"{point.label}, {point.megabytes:.1f} MB" if roomy else point.label,
-            xy=(point.median_ms, point.si_rmse),
+            text,
+            xy=place,
             xytext=(0, 0),
             textcoords="offset points",
             ha="center",
@@ -159,21 +177,17 @@ def _add_labels(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> N
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8, "shrinkB": 3},
             zorder=4,
         )
-        for point in points
+        for text, place in zip(texts, places, strict=True)
     ]
-    sizes = [label.get_window_extent(renderer) for label in labels]
+    sizes = [label.get_window_extent() for label in labels]
     offsets = place_labels(
-        [(float(x), float(y)) for x, y in axes.transData.transform(_centres(points))],
+        [(float(x), float(y)) for x, y in axes.transData.transform(places)],
         [(size.width, size.height) for size in sizes],
-        [*marks, axes.texts[0].get_window_extent(renderer)],
+        marks,
         axes.get_window_extent(),
     )
     for label, offset in zip(labels, offsets, strict=True):
         label.set_position(offset)
-
-
-def _centres(points: Sequence[Point]) -> list[tuple[float, float]]:
-    return [(point.median_ms, point.si_rmse) for point in points]
 
 
 def _extent(axes: Axes, point: Point) -> Bbox:

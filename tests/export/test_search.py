@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -77,7 +78,9 @@ def test_the_front_is_what_nothing_beats_and_its_configs_train(tmp_path: Path) -
         assert error(config) == pytest.approx(float(line["si_rmse"]), abs=1e-5)
     write_page(tmp_path / "search.html", rows, "int8 file with 4 threads", 1.0)
     page = (tmp_path / "search.html").read_text()
-    assert page.count('<th scope="row">') == len(best) and "<svg" in page
+    assert page.count('<th scope="row">') == len(best)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert page.count("<svg ") == 2 and len(ids) == len(set(ids))
 
 
 def test_another_start_goes_on_with_the_study(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,12 @@ from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.trainer import csv_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
     from optuna import Study
+
+# Inches; one for a screen, one for a phone.
+_PLOT_SIZES = ((10.5, 5.5), (4.7, 4.7))
 
 
 @dataclass(frozen=True)
@@ -119,35 +125,49 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
         trained=len(rows),
         what=what,
         budget=budget,
-        plot=_plot(rows, budget),
+        plots=[_plot(rows, budget, *size) for size in _PLOT_SIZES],
         program=f"ghostdepth {__version__}",
     )
     write_bytes(target, page.encode())
 
 
-def _plot(rows: Sequence[Found], budget: float) -> str:
+def _plot(rows: Sequence[Found], budget: float, width: float, height: float) -> str:
     import matplotlib as mpl
     from ghostdepth_export.plot import FAINT, PAPER, SERIES, SETTINGS, draw_grid, for_page
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     colour = next(iter(SERIES.values()))
-    front = [row for row in rows if row.front]
-    others = [row for row in rows if not row.front]
-    with mpl.rc_context({**SETTINGS, "svg.hashsalt": "search"}):
-        figure = Figure(figsize=(11, 6), dpi=72, layout="constrained")
+    front, others = ([r for r in rows if r.front is own] for own in (True, False))
+    with mpl.rc_context({**SETTINGS, "svg.hashsalt": f"search {width}x{height}"}):
+        figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
+        FigureCanvasAgg(figure)  # SVG's canvas cannot tell how much room a text takes.
         axes = figure.subplots()
-        axes.axvline(budget, color=FAINT, linewidth=1, linestyle="--", label="budget")
-        axes.scatter([r.ms for r in others], [r.si_rmse for r in others], color=FAINT, s=36)
         places = [r.ms for r in front], [r.si_rmse for r in front]
-        axes.plot(*places, color=colour, linewidth=1.2, drawstyle="steps-post")
+        axes.plot(*places, color=colour, drawstyle="steps-post")
         axes.scatter(*places, color=colour, edgecolor=PAPER, s=64, zorder=3, label="front")
-        for row in front:
-            place, shift = (row.ms, row.si_rmse), (6, 6)
-            axes.annotate(str(row.trial), place, shift, textcoords="offset points")
+        places = [r.ms for r in others], [r.si_rmse for r in others]
+        axes.scatter(*places, color=FAINT, s=36, label="others")
+        line = axes.axvline(budget, color=FAINT, linewidth=1, linestyle="--", label="budget")
         axes.set_xlabel("predicted milliseconds")
         axes.set_ylabel("si-RMSE after a short training")
         draw_grid(axes)
-        axes.legend(loc="upper right", frameon=False)
+        figure.legend(loc="outside upper right", ncols=3, frameon=False)
+        figure.draw_without_rendering()
+        _label(axes, front, others, line.get_window_extent())
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True)
-    return for_page(text.getvalue(), "search-")
+    return for_page(text.getvalue(), f"search-{width:g}-")
+
+
+def _label(axes: Axes, front: Sequence[Found], others: Sequence[Found], line: Bbox) -> None:
+    """Writes the front's trials beside their points, off the other points and all lines."""
+    from ghostdepth_export.plot import add_labels
+    from matplotlib.transforms import Bbox
+
+    points = [(row.ms, row.si_rmse) for row in (*front, *others)]
+    centres = axes.transData.transform(points)
+    marks = [Bbox.from_extents(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
+    for (x0, y0), (x1, y1) in pairwise(centres[: len(front)]):
+        marks += [Bbox.from_extents(x0, y0, x1, y0), Bbox.from_extents(x1, y1, x1, y0)]
+    add_labels(axes, [str(row.trial) for row in front], points[: len(front)], [*marks, line])
