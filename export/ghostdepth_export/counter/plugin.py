@@ -18,7 +18,15 @@ from ghostdepth_export.counter.listing import Listing, read_listing
 from ghostdepth_export.programs import need, run
 
 CPU = "cortex-a72"
-_SOURCES = ("counter.c", "a64.h", "cache.h", "plugin_api.h", "uops.h")
+_SOURCES = (
+    "counter.c",
+    "a64.h",
+    "cache.h",
+    "counts.h",
+    "memory.h",
+    "plugin_api.h",
+    "uops.h",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+/*
+ * What loads and stores find in caches like a Cortex-A72's: the callbacks that count the misses.
+ *
+ * Copyright 2025 The ghostdepth authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache.h"
+#include "counts.h"
+#include "plugin_api.h"
+
+enum { L1D_WAYS = 2, L1D_LINES = 32 * 1024 / LINE, L2_WAYS = 16, L2_LINES = 1024 * 1024 / LINE };
+
+static uint64_t l1d_entries[L1D_LINES], l2_entries[L2_LINES];
+#define l1d ((struct cache){ L1D_LINES / L1D_WAYS, L1D_WAYS, l1d_entries })
+#define l2 ((struct cache){ L2_LINES / L2_WAYS, L2_WAYS, l2_entries })
+
+enum kind { READ, WRITE, ZERO };
+enum { WIDEST = 16 }; /* no access that QEMU reports has more bytes */
+
+/*
+ * Write-back, write-allocate; the L2 holds all that the L1D holds. A line that is zeroed whole has
+ * to be fetched from nowhere, so it is no miss.
+ */
+static void access_line(uint64_t line, enum kind kind)
+{
+    uint64_t fallen, none;
+    if (touch(l1d, line, kind != READ, &fallen)) {
+        return;
+    }
+    now.l1d_misses += kind != ZERO;
+    if (fallen & 1) {
+        touch(l2, fallen >> 1, true, &none);
+    }
+    if (touch(l2, line, false, &fallen)) {
+        return;
+    }
+    now.l2_misses += kind != ZERO;
+    if (fallen) {
+        bool newer = invalidate(l1d, fallen >> 1);
+        now.writebacks += newer || fallen & 1;
+    }
+}
+
+/*
+ * DC ZVA zeroes a line, and QEMU does not say which. In glibc's memset, the only one to use it, it
+ * goes on where the last store ended, line after line, and the next store goes on after it. That a
+ * next store does not is counted as a stray.
+ */
+static uint64_t last_stored, strays;
+static bool zeroing;
+
+static void on_zero(unsigned vcpu, void *unused)
+{
+    zeroing = true;
+    access_line(++last_stored, ZERO);
+}
+
+static void access_bytes(uint64_t address, qemu_plugin_meminfo_t info, enum kind kind)
+{
+    uint64_t end = address + (1u << qemu_plugin_mem_size_shift(info));
+    for (uint64_t line = address >> LINE_SHIFT; line <= (end - 1) >> LINE_SHIFT; line++) {
+        access_line(line, kind);
+    }
+}
+
+/*
+ * Most accesses are to the line of their set that was used last, which changes nothing but that
+ * line's dirty bit. The entry of that line, if all of an access is surely in it; else none.
+ */
+INLINE uint64_t *last_used(uint64_t address)
+{
+    uint64_t line = address >> LINE_SHIFT, *entry = set_of(l1d, line);
+    return *entry >> 1 == line && address % LINE <= LINE - WIDEST ? entry : NULL;
+}
+
+static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+{
+    if (!last_used(address)) {
+        access_bytes(address, info, READ);
+    }
+}
+
+/* Of an instruction that stores; an exclusive one loads as well. */
+static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+{
+    if (!qemu_plugin_mem_is_store(info)) {
+        on_load(vcpu, info, address, unused);
+        return;
+    }
+    uint64_t line = address >> LINE_SHIFT, *entry = last_used(address);
+    strays += zeroing && line != last_stored + 1;
+    zeroing = false;
+    last_stored = line;
+    if (entry) {
+        *entry |= 1;
+    } else {
+        last_stored = (address + (1u << qemu_plugin_mem_size_shift(info)) - 1) >> LINE_SHIFT;
+        access_bytes(address, info, WRITE);
+    }
+}
+
+#endif
