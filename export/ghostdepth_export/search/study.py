@@ -161,7 +161,10 @@ class Worker:
                     waited = False
                     continue
                 if not waited:
-                    self.say("waiting for the trials of other workers")
+                    self.say(
+                        "waiting for the trials of other workers; one without a sign of life "
+                        f"for {HEARTBEAT[1]} s is queued again"
+                    )
                     waited = True
                 time.sleep(self.poll)
 
