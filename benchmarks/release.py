@@ -51,6 +51,7 @@ def release(runs: list[Path], data: Path, name: str | None) -> Path:
             name=name,
             training_data=trained.training_data,
             metrics=metrics,
+            ranges=trained.ranges,
             half=True,
         )
 
