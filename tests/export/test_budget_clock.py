@@ -14,6 +14,8 @@ from ghostdepth_export.counter import Counts, ModelCounts, OpCounts
 from ghostdepth_export.counter.plugin import Qemu
 from ghostdepth_export.flatbuffer import op_name, unpack
 from ghostdepth_export.predict import OpWork
+from ghostdepth_export.source import Source
+from ghostdepth_export.tflite import convert
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress.budget import Budget
 from ghostdepth_train.network import DepthNet
@@ -43,6 +45,17 @@ def test_every_op_goes_with_the_convolution_whose_channels_it_has(
     assert layers[0] == ("", False) and layers[-1] == ("", False)
     last = max(index for index, (name, _) in enumerate(layers) if name)
     assert layers[last] == ("head", True)
+
+
+def test_a_head_of_several_pixels_is_found_in_its_blocks(
+    make_network: Callable[..., DepthNet],
+) -> None:
+    network = make_network(decoder={"widths": [16, 8], "enlarge": 2})
+    data = convert(Source(network, 60, 80, ()).lowered)
+    model = unpack(data)
+    found = zip(model.subgraphs[0].operators, op_layers(data, network), strict=True)
+    own = [op_name(model, op) for op, layer in found if layer == ("head", True)]
+    assert own == ["CONV_2D"]
 
 
 @pytest.fixture
