@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 aten = torch.ops.aten
 CONV2D = aten.conv2d.default
-# A convolution to one channel computes 4x4 pixels at once, one to four channels 2x2.
+# A convolution to one channel computes 4x4 pixels at once, one to two, three or four channels 2x2.
 BLOCK_CHANNELS = 16
 # Where torch's dimension (the index) lies in storage.
 _STORED = (0, 3, 1, 2)

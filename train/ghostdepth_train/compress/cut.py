@@ -15,10 +15,12 @@ from typing import Any, Literal
 import pydantic
 import torch
 from bench_depth.errors import UserError
+from torch import nn
 
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work, require_ghostnet
 from ghostdepth_train.config import EncoderConfig, NetworkConfig, parse_config
+from ghostdepth_train.ghostnet import GhostBottleneck
 from ghostdepth_train.network import DepthNet
 from ghostdepth_train.summary import layer_costs
 
@@ -67,14 +69,14 @@ def cut(network: DepthNet, config: CutConfig) -> DepthNet:
     Args:
         network: With a GhostNet encoder; is not changed.
         config: What stays; its seed is that of a head that sees other channels than before. One
-            that sees the same repeats the old filter for each of its pixels, so that the depth is
-            the old one, enlarged without interpolation.
+            that sees the same repeats the one old filter for each of its pixels, so that the depth
+            is the old one, enlarged without interpolation.
 
     Raises:
         UserError: It has fewer levels, `enlarge` is too much, a block is none that can go, or
             nothing would change.
     """
-    place = _places(network.config, config)
+    place = _places(network, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         smaller = DepthNet(_smaller(network.config, config, place))
@@ -112,16 +114,16 @@ def _smaller(network: NetworkConfig, config: CutConfig, place: _Place) -> Networ
     return result
 
 
-def _places(network: NetworkConfig, config: CutConfig) -> _Place:
+def _places(network: DepthNet, config: CutConfig) -> _Place:
     """Where a parameter or layer of the old network is in the new one; None if it goes."""
-    assert isinstance(network.encoder, EncoderConfig)
+    assert isinstance(network.config.encoder, EncoderConfig)
     known = _residual_blocks(network.encoder)
     for name in config.blocks:
         if name not in known:
             raise UserError(f"cut: block {name!r} cannot go; these can: {', '.join(known)}")
     stays = [
         [j for j in range(len(stage)) if f"{i}.{j}" not in config.blocks]
-        for i, stage in enumerate(network.encoder.stages)
+        for i, stage in enumerate(network.config.encoder.stages)
     ]
 
     def place(name: str) -> str | None:
@@ -138,12 +140,10 @@ def _places(network: NetworkConfig, config: CutConfig) -> _Place:
     return place
 
 
-def _residual_blocks(encoder: EncoderConfig) -> list[str]:
+def _residual_blocks(encoder: nn.Module) -> list[str]:
     """Blocks that add their result to their input as it is."""
-    width, names = encoder.stem, []
-    for i, stage in enumerate(encoder.stages):
-        for j, block in enumerate(stage):
-            if block.stride == 1 and block.out == width and not block.conv_shortcut:
-                names.append(f"{i}.{j}")
-            width = block.out
-    return names
+    return [
+        name.removeprefix("blocks.")
+        for name, block in encoder.named_modules()
+        if isinstance(block, GhostBottleneck) and isinstance(block.shortcut, nn.Identity)
+    ]
