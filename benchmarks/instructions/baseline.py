@@ -29,9 +29,7 @@ from ghostdepth_export.export import export
 from ghostdepth_export.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKPOINTS = tuple(
-    ROOT / "models" / name for name in ("ghostdepth-s", "ghostdepth-xs", "ghostdepth-xxs")
-)
+CHECKPOINTS = tuple(sorted(path.parent for path in ROOT.glob("models/*/model.safetensors")))
 BASELINE = Path(__file__).resolve().parent / "baseline.json"
 MOST_GROWTH = 0.01
 # How many ops are named for one model.

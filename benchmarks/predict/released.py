@@ -34,8 +34,8 @@ def released() -> list[dict[str, str]]:
     counts = {model.file: model for model in read_counts(COUNTS)}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("ghostdepth-s", "ghostdepth-xs", "ghostdepth-xxs"):
-            for path in export(ROOT / "models" / name, Path(folder), formats=FORMATS):
+        for weights in sorted(ROOT.glob("models/*/model.safetensors")):
+            for path in export(weights.parent, Path(folder), formats=FORMATS):
                 work, counted = read_work(path), counts[path.name]
                 if [op.name for op in work] != [op.name for op in counted.ops]:
                     raise UserError(f"{path.name} is not what {COUNTS.name} counted; count it anew")

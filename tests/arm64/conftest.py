@@ -64,16 +64,16 @@ def trixie_root() -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the released checkpoints' model files; of the smaller ones .tflite alone."""
+    """A folder with the released checkpoints' model files; of all but one .tflite alone."""
     from ghostdepth_export.export import export
     from ghostdepth_export.formats import FORMATS
 
     folder = tmp_path_factory.mktemp("exported")
     samples = REPOSITORY / "samples"
-    small = [name for name in FORMATS if name.endswith(".tflite")]
-    for name in ("ghostdepth-xs", "ghostdepth-xxs"):
-        export(MODELS / name, folder, calibration=samples, formats=small)
-    export(MODELS / "ghostdepth-s", folder, calibration=samples)
+    tflite = [name for name in FORMATS if name.endswith(".tflite")]
+    for weights in MODELS.glob("*/model.safetensors"):
+        formats = tuple(FORMATS) if weights.parent.name == "ghostdepth-s" else tflite
+        export(weights.parent, folder, calibration=samples, formats=formats)
     return folder
 
 
