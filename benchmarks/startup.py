@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness import ROOT, interleave, median, run, write_result
 
-MODEL = ROOT / "models" / "ghostdepth-xs" / "ghostdepth-xs-int8.tflite"
+MODEL = ROOT / "models" / "ghostdepth-xxs" / "ghostdepth-xxs-int8.tflite"
 ROUNDS = 10
 LIMIT_S = 0.5
 # The child of bench-depth's guard, in which the model is loaded, says when it is there.

@@ -158,8 +158,8 @@ def write_rows(rows: Sequence[Row]) -> None:
 
 
 def table() -> str:
-    """The rows with a latency as Markdown; it is a share of the dense fp32 file's."""
-    rows = [row for row in read_rows() if row["latency_ratio"]]
+    """The rows of one network each as Markdown; latency is a share of the dense fp32 file's."""
+    rows = [row for row in read_rows() if not _of_seeds(row)]
     head = (
         "| network | seed | file | M parameters | MMACs | MB | latency | "
         "si-RMSE | RMSE m | delta_1 | training min |"
@@ -169,8 +169,8 @@ def table() -> str:
         minutes = f"{float(row['seconds']) / 60:.0f}" if row["seconds"] else ""
         lines.append(
             f"| {row['name']} | {row['seed']} | {row['file'].removesuffix('.tflite')} "
-            f"| {int(row['parameters']) / 1e6:.2f} | {int(row['macs']) / 1e6:.1f} "
-            f"| {int(row['bytes']) / 1e6:.2f} | {float(row['latency_ratio']):.2f} "
+            f"| {_parameters(row)} | {int(row['macs']) / 1e6:.1f} "
+            f"| {_fixed(row['bytes'], 1e-6)} | {_fixed(row['latency_ratio'])} "
             f"| {float(row['si_rmse']):.4f} | {float(row['rmse']):.3f} "
             f"| {float(row['delta_1']):.3f} | {minutes} |"
         )
@@ -178,10 +178,10 @@ def table() -> str:
 
 
 def seeds_table() -> str:
-    """The rows without a latency as Markdown: the seeds' mean and standard deviation."""
+    """The other rows as Markdown: the seeds' mean and standard deviation."""
     groups: dict[str, list[Row]] = {}
     for row in read_rows():
-        if not row["latency_ratio"]:
+        if _of_seeds(row):
             groups.setdefault(row["name"], []).append(row)
     lines = [
         "| run | steps | seeds | si-RMSE | RMSE m | delta_1 | training min |",
@@ -194,6 +194,22 @@ def seeds_table() -> str:
         cells = [name, rows[0]["steps"], str(len(rows)), *figures, f"{minutes:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _of_seeds(row: Row) -> bool:
+    """Whether a row is one of many runs of an architecture; adders have no latency either."""
+    return not row["latency_ratio"] and "adder" not in row["steps"]
+
+
+def _parameters(row: Row) -> str:
+    """Millions; of a network with zeroed weights those left as well."""
+    total, left = int(row["parameters"]), int(row["nonzero"])
+    zeroed = f" ({left / 1e6:.2f} not zero)" if left < 0.99 * total else ""
+    return f"{total / 1e6:.2f}{zeroed}"
+
+
+def _fixed(value: str, factor: float = 1.0) -> str:
+    return f"{float(value) * factor:.2f}" if value else ""
 
 
 def _spread(rows: Sequence[Row], key: str, digits: int) -> str:

@@ -29,7 +29,7 @@ from bench_depth import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
-TFLITE = ROOT / "models" / "ghostdepth-xs" / "ghostdepth-xs-int8.tflite"
+TFLITE = ROOT / "models" / "ghostdepth-xxs" / "ghostdepth-xxs-int8.tflite"
 QUICK = ("--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "1")
 LIMIT_S = 60.0
 # Numbers that readers trip over: none, negative, just above a limit, enormous.

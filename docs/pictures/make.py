@@ -2,7 +2,7 @@
 
 From the root of the repository, with Chromium installed; the first model is the reference:
 
-    python -m docs.pictures.make models/ghostdepth-xs/ghostdepth-xs-int8.tflite OTHER.tflite
+    python -m docs.pictures.make models/ghostdepth-xxs/ghostdepth-xxs-int8.tflite OTHER.tflite
 """
 
 from __future__ import annotations

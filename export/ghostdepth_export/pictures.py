@@ -15,7 +15,8 @@ Depth = NDArray[np.float32]
 
 # Both are perceptually even; near is light, as if lit from the camera.
 DEPTH_COLOURS = "plasma_r"
-ERROR_COLOURS = "RdBu"
+# As on the page of bench-depth: blue is too near, red too far.
+ERROR_COLOURS = "RdBu_r"
 # The error map's ends: a factor of 1.5 too near or too far.
 ERROR_END = 1.5
 PICTURE_WIDTH = 400
@@ -50,7 +51,7 @@ def depth_picture(depth: Depth, near: float, far: float) -> str:
 
 
 def error_picture(depth: Depth, truth: Depth) -> tuple[str, float]:
-    """Where a prediction is too near (red) or too far (blue) once its overall scale is forgiven.
+    """Where a prediction is too near (blue) or too far (red) once its overall scale is forgiven.
 
     This is what si-RMSE is made of: ln(depth / truth) less its mean.
 

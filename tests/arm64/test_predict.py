@@ -14,7 +14,7 @@ from ghostdepth_export.predict.costs import costs
 
 from .conftest import MODELS, need
 
-RELEASED = MODELS / "ghostdepth-xs/ghostdepth-xs-int8.tflite"
+RELEASED = MODELS / "ghostdepth-xxs/ghostdepth-xxs-int8.tflite"
 
 
 def test_the_released_model_is_predicted(bullseye_root: Path, tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ def test_depth_takes_the_colour_map_and_unknown_is_transparent() -> None:
         assert image[place][3] == 255
 
 
-def test_the_error_map_is_white_where_right_red_where_near_blue_where_far() -> None:
+def test_the_error_map_is_white_where_right_blue_where_near_red_where_far() -> None:
     truth = np.array([[2.0, 2.0, 2.0, 0.0]], np.float32)
     depth = np.array([[2.0, 2.0 / 1.5, 2.0 * 1.5, 2.0]], np.float32)
     for scale in (1.0, 0.7):
@@ -398,8 +398,8 @@ def test_the_error_map_is_white_where_right_red_where_near_blue_where_far() -> N
         assert found == pytest.approx(scale)
         right, near, far, unknown = decode(uri)[0].astype(int)
         assert right[:3].min() > 240
-        assert near[2] > 2 * near[0]
-        assert far[0] > 2 * far[2]
+        assert near[0] > 2 * near[2]
+        assert far[2] > 2 * far[0]
         assert unknown[3] == 0
 
 

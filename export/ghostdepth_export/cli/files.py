@@ -41,7 +41,7 @@ def export(
 
 @app.command()
 def demo(
-    checkpoint: CheckpointFolder = Path("models/ghostdepth-xs"),
+    checkpoint: CheckpointFolder = Path("models/ghostdepth-xxs"),
     samples: Annotated[Path, typer.Option(help="Dataset folder to measure on.")] = Path("samples"),
     out: Annotated[Path, typer.Option(help="Folder for files, results and page.")] = Path(
         "runs/demo"
