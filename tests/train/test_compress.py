@@ -74,6 +74,19 @@ def test_each_step_is_a_checkpoint_and_the_last_is_the_result(
     assert steps[1]["parameters"] == sum(p.numel() for p in final.network.parameters())
 
 
+def test_a_result_says_what_its_start_was_trained_on_unless_told_more(
+    data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    recipe = load_recipe(recipe_file(tmp_path, ONE_STEP))
+    plain = run_recipe(checkpoint, recipe, work(data, tmp_path / "plain"))
+    assert load_checkpoint(plain).training_data == "test"
+    told = dataclasses.replace(work(data, tmp_path / "told"), training_data="test; then rooms")
+    final = run_recipe(checkpoint, recipe, told)
+    assert load_checkpoint(final).training_data == "test; then rooms"
+    step = load_checkpoint(tmp_path / "told" / "1-finetune" / "result")
+    assert step.training_data == "test; then rooms"
+
+
 def test_resume_does_no_complete_step_again(data: Path, checkpoint: Path, tmp_path: Path) -> None:
     recipe = load_recipe(recipe_file(tmp_path, TWO_STEPS))
     out = tmp_path / "out"

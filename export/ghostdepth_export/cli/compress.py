@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from ghostdepth_export.cli.app import CheckpointFolder, app, progress
 from ghostdepth_export.cli.network import Data, Val
+
+if TYPE_CHECKING:
+    from ghostdepth_train.checkpoint import Checkpoint
+    from ghostdepth_train.data import Split
 
 
 @app.command()
@@ -21,6 +25,13 @@ def compress(
         Path | None, typer.Option(help="Photos without depth, for distillation: DIR/rgb.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of every step's own.")] = None,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            help="What the result was trained on, and its terms.",
+            show_default="the checkpoint's line, then the pairs and photos",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     target_ms: Annotated[
@@ -33,6 +44,7 @@ def compress(
 ) -> None:
     """Prune, distil and quantise a checkpoint by a recipe. Killed, it goes on with --resume."""
     from ghostdepth_export.budget import FileClock
+    from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
     from ghostdepth_train.compress.budget import Budget
     from ghostdepth_train.config import parse_config
@@ -56,7 +68,7 @@ def compress(
         work = Work(
             out=out,
             split=split,
-            training_data=f"{len(split.train)} pairs of {data.name}",
+            training_data=note or _trained_on(load_checkpoint(checkpoint), split, data, photos),
             photos=photos,
             workers=workers,
             resume=resume,
@@ -67,6 +79,15 @@ def compress(
         )
         result = run_recipe(checkpoint, steps, work)
     print(result)
+
+
+def _trained_on(start: Checkpoint, split: Split, data: Path, photos: Path | None) -> str:
+    """What a result was trained on: all that the start was, then what it is given now."""
+    now = f"{len(split.train)} pairs of {data.resolve().name}"
+    if photos is not None:
+        now += f" and photos without depth of {photos.resolve().name}"
+    said = start.training_data
+    return said if said.endswith(now) else f"{said}; then {now}"
 
 
 @app.command()

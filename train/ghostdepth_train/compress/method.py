@@ -41,7 +41,8 @@ class Work:
     Attributes:
         out: A folder of the step's own, for whatever it must keep to be resumed.
         split: Training and validation pairs.
-        training_data: One line for the checkpoint: what the pairs are.
+        training_data: One line for the checkpoints: all that the result was trained on, the start
+            included. Empty: what is said of the start.
         photos: Folder with photos without depth (`rgb/`, perhaps `pseudo_depth/`), or None.
         workers: Processes that load data.
         resume: Go on with what `out` holds.
@@ -54,7 +55,7 @@ class Work:
 
     out: Path
     split: Split
-    training_data: str = "unknown"
+    training_data: str = ""
     photos: Path | None = None
     workers: int = 1
     resume: bool = False

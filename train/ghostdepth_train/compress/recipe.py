@@ -92,6 +92,7 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         UserError: A step fails, or the folder holds another run.
     """
     start = load_checkpoint(checkpoint_folder)
+    work = dataclasses.replace(work, training_data=work.training_data or start.training_data)
     _open(start, recipe, work)
     current, steps = start, list[dict[str, Any]]()
     for index, config in enumerate(recipe, 1):
@@ -111,7 +112,7 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         final,
         current.network,
         name=f"{start.name}-{'-'.join(config.method for config in recipe)}",
-        training_data=current.training_data,
+        training_data=work.training_data,
         metrics=current.metrics,
         ranges=current.ranges,
     )
@@ -184,7 +185,7 @@ def _save(
         folder,
         network,
         name=before.name,
-        training_data=before.training_data,
+        training_data=work.training_data,
         metrics={
             "validation": accuracy,
             "validation_images": len(work.split.val),
