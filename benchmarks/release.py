@@ -2,11 +2,13 @@
 
     python benchmarks/release.py --run runs/s --run runs/s-finish --data DATA
     python benchmarks/release.py --run runs/half --name ghostdepth-xs --data DATA
+    python benchmarks/release.py --run runs/t --name teachers/x --no-files --data DATA
     python benchmarks/release.py --again ghostdepth-xs --data DATA
 
 A run is a folder of `ghostdepth train` or `ghostdepth compress`. The last one is released; runs
 before it are the stages it started from, and only count epochs. --again exports and measures the
-files of a released checkpoint anew, after a change of the export.
+files of a released checkpoint anew, after a change of the export. --no-files is for teachers,
+which are not exported.
 DATA holds `train/` and `val/`, the folders the runs were trained on. Writes `models/NAME/`: the
 checkpoint (convolutions in 16 bits) and `metrics.json` with the accuracy of the network, of every
 exported file (through bench-depth, in another runtime) and of the constant map to beat. The card
@@ -36,8 +38,8 @@ from ghostdepth_train.summary import layer_costs
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def release(runs: list[Path], data: Path, name: str | None) -> Path:
-    """Writes `models/NAME` and returns it."""
+def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path:
+    """Writes `models/NAME` and returns it; without `files` nothing is exported."""
     result = runs[-1] / "result"
     trained = load_checkpoint(result if result.is_dir() else runs[-1] / "best")
     split, name = read_split(data), name or trained.name
@@ -48,7 +50,7 @@ def release(runs: list[Path], data: Path, name: str | None) -> Path:
         save_checkpoint(
             folder,
             trained.network,
-            name=name,
+            name=folder.name,
             training_data=trained.training_data,
             metrics=metrics,
             ranges=trained.ranges,
@@ -71,7 +73,8 @@ def release(runs: list[Path], data: Path, name: str | None) -> Path:
     }
     # The contract inside the exported files carries these figures.
     save(metrics)
-    save(metrics | {"files": _files(folder, data)})
+    if files:
+        save(metrics | {"files": _files(folder, data)})
     for log in logs:
         stage = log.parent.parent if log.parent.name.startswith("run") else log.parent
         _write_log(log, folder / f"log-{stage.name}.csv")
@@ -132,12 +135,14 @@ if __name__ == "__main__":
     what.add_argument("--run", type=Path, action="append")
     what.add_argument("--again", metavar="NAME")
     parser.add_argument("--name", help="instead of the run's own")
+    parser.add_argument("--no-files", action="store_true", help="export nothing")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     try:
         if arguments.again:
             print(again(arguments.again, arguments.data))
         else:
-            print(release(arguments.run, arguments.data, arguments.name))
+            files = not arguments.no_files
+            print(release(arguments.run, arguments.data, arguments.name, files))
     except UserError as error:
         sys.exit(f"release: {error}")

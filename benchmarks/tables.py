@@ -34,6 +34,7 @@ PAGES = tuple(
         "models/ghostdepth-s-distilled/README.md",
         "models/ghostdepth-xs/README.md",
         "models/ghostdepth-xxs/README.md",
+        "models/teachers/efficientnet-lite0/README.md",
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
@@ -83,7 +84,7 @@ def release_card(name: str) -> str:
         "| | RMSE m | si-RMSE | log10 | REL | delta_1 | delta_2 | delta_3 |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for label, row in ((name, network), ("constant map (to beat)", constant)):
+    for label, row in ((Path(name).name, network), ("constant map (to beat)", constant)):
         numbers = " | ".join(f"{row[k]:.4f}" for k in network)
         rows.append(f"| {label} | {numbers} |")
     return "\n".join(rows)
@@ -172,6 +173,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "card-s-distilled": lambda: release_card("ghostdepth-s-distilled"),
     "card-xs": lambda: release_card("ghostdepth-xs"),
     "card-xxs": lambda: release_card("ghostdepth-xxs"),
+    "card-teacher": lambda: release_card("teachers/efficientnet-lite0"),
     "compression": compression,
     "distillation": distillation,
     "speed": speed,

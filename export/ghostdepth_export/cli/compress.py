@@ -11,7 +11,6 @@ from ghostdepth_export.cli.network import Data, Val
 
 if TYPE_CHECKING:
     from ghostdepth_train.checkpoint import Checkpoint
-    from ghostdepth_train.data import Split
 
 
 @app.command()
@@ -47,6 +46,7 @@ def compress(
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
     from ghostdepth_train.compress.budget import Budget
+    from ghostdepth_train.compress.distil import DistilConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import read_split
 
@@ -55,6 +55,10 @@ def compress(
         wanted = {"ms": target_ms, "threads": threads, "file": target_file}
         steps = with_budget(steps, parse_config(Budget, wanted, "the time budget"), recipe)
     split = read_split(data, val)
+    sees_photos = any(isinstance(step, DistilConfig) and step.photos for step in steps)
+    now = f"{len(split.train)} pairs of {data.resolve().name}"
+    if photos is not None and sees_photos:
+        now += f" and photos without depth of {photos.resolve().name}"
     with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
         task = bar.add_task("compressing", total=None, loss=float("nan"), speed=0.0)
 
@@ -68,7 +72,7 @@ def compress(
         work = Work(
             out=out,
             split=split,
-            training_data=note or _trained_on(load_checkpoint(checkpoint), split, data, photos),
+            training_data=note or _trained_on(load_checkpoint(checkpoint), now),
             photos=photos,
             workers=workers,
             resume=resume,
@@ -81,11 +85,8 @@ def compress(
     print(result)
 
 
-def _trained_on(start: Checkpoint, split: Split, data: Path, photos: Path | None) -> str:
+def _trained_on(start: Checkpoint, now: str) -> str:
     """What a result was trained on: all that the start was, then what it is given now."""
-    now = f"{len(split.train)} pairs of {data.resolve().name}"
-    if photos is not None:
-        now += f" and photos without depth of {photos.resolve().name}"
     said = start.training_data
     return said if said.endswith(now) else f"{said}; then {now}"
 

@@ -9,7 +9,7 @@ from bench_depth.errors import MODEL_FAILED, UserError
 from torch import Tensor
 
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.network import decode_depth, normaliser, resize
+from ghostdepth_train.network import DepthNet, decode_depth, normaliser, resize
 from ghostdepth_train.teachers.labels import Labels, metric_labels
 from ghostdepth_train.teachers.teacher import Teacher
 
@@ -31,7 +31,8 @@ class OwnTeacher(Teacher):
         self.identity = f"{checkpoint.name} sha256:{checkpoint.sha256[:16]}"
         self.quantity = "metric"
         self.device = device
-        self.network = checkpoint.network.to(device).eval().requires_grad_(False)
+        network = checkpoint.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: DepthNet = network.eval().requires_grad_(False)
         self.channels = tuple(self.network.encoder.channels)
         self._normalise = normaliser(self.network.config)
 
@@ -40,7 +41,9 @@ class OwnTeacher(Teacher):
         """See `Teacher`; the picture is resized as the exported graph does it."""
         config = self.network.config
         small = resize(rgb.to(self.device).float(), config.input_height, config.input_width)
-        features = self.network.encoder(self._normalise(small))
+        # The layout of its weights: a sixth less time on a CPU.
+        x = self._normalise(small).contiguous(memory_format=torch.channels_last)
+        features = self.network.encoder(x)
         encoded = self.network.decode(features)
         if not bool(encoded.isfinite().all()):
             raise UserError(f"the teacher {self.name} gives NaN or infinity", MODEL_FAILED)
