@@ -121,6 +121,13 @@ def compression() -> str:
     return table()
 
 
+def compression_summary() -> str:
+    """What the best recipes give."""
+    from compression.measure import summary
+
+    return summary()
+
+
 def distillation() -> str:
     """Runs that differ in what teaches, over several seeds."""
     from compression.measure import seeds_table
@@ -174,6 +181,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "card-xs": lambda: release_card("ghostdepth-xs"),
     "card-xxs": lambda: release_card("ghostdepth-xxs"),
     "card-teacher": lambda: release_card("teachers/efficientnet-lite0"),
+    "compression-summary": compression_summary,
     "compression": compression,
     "distillation": distillation,
     "speed": speed,

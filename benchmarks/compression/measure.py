@@ -9,8 +9,8 @@ bench-depth on one thread, so that the ratios mean something on any machine, and
 the truth of DATA/val. With `--no-latency`, for many runs of one architecture, nothing is exported
 or timed: the runs' accuracy alone is measured, in torch, through the graph of the fp32 file. A row
 stands for (name, seed, file) and replaces an older one.
-Without --run, and always at the end, the tables are printed: rows with a latency one by one, those
-without as means over the seeds.
+Without --run, and always at the end, the tables are printed: means over the seeds, and their
+standard deviation.
 """
 
 from __future__ import annotations
@@ -45,6 +45,13 @@ FORMATS = ("fp32.tflite", "int8.tflite")
 # Stands for a file in rows of which only the accuracy is known.
 TORCH = "torch"
 KEY = ("name", "seed", "file")
+# What `summary` shows of the networks, and how it says what they are.
+BEST = {
+    "ghostdepth-s": "as it is",
+    "s-student": "taught",
+    "half-student": "taught, pruned to half, taught",
+    "qat-xxs": "pruned, taught, cut, taught, trained for int8",
+}
 Row = dict[str, Any]
 
 
@@ -157,43 +164,65 @@ def write_rows(rows: Sequence[Row]) -> None:
     write_bytes(RESULTS, text.getvalue().encode())
 
 
+def summary() -> str:
+    """What the recipes give, as shares of the dense fp32 file, as Markdown."""
+    best = [row for row in read_rows() if row["name"] in BEST and row["file"] in FORMATS]
+    order = list(BEST)
+    groups = sorted(_groups(best, "name", "file"), key=lambda rows: order.index(rows[0]["name"]))
+    dense = groups[0]
+    lines = [
+        "| from ghostdepth-s | file | MACs | size | latency | si-RMSE | delta_1 |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for rows in groups:
+        name, kind = rows[0]["name"], rows[0]["file"].removesuffix(".tflite")
+        macs, size = _share(rows, dense, "macs"), _share(rows, dense, "bytes")
+        error = 100 * (_share(rows, dense, "si_rmse") - 1)
+        lines.append(
+            f"| {BEST[name]} | {kind} | {macs:.2f} | {size:.2f} | {_mean(rows, 'latency_ratio')} "
+            f"| {_spread(rows, 'si_rmse', 4)} ({error:+.1f} %) | {_spread(rows, 'delta_1', 3)} |"
+        )
+    return "\n".join(lines)
+
+
 def table() -> str:
-    """The rows of one network each as Markdown; latency is a share of the dense fp32 file's."""
-    rows = [row for row in read_rows() if not _of_seeds(row)]
+    """Every file of a network as Markdown, large ones first; latency is that of `summary`."""
     head = (
-        "| network | seed | file | M parameters | MMACs | MB | latency | "
+        "| network | seeds | file | M parameters | MMACs | MB | latency | "
         "si-RMSE | RMSE m | delta_1 | training min |"
     )
     lines = [head, "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for row in rows:
-        minutes = f"{float(row['seconds']) / 60:.0f}" if row["seconds"] else ""
+    groups = _groups([row for row in read_rows() if not _of_seeds(row)], "name", "file")
+    # Pruned to the same target, MACs differ by less than this.
+    for rows in sorted(groups, key=lambda rows: -round(int(rows[0]["macs"]) / 1e6)):
+        first = rows[0]
         lines.append(
-            f"| {row['name']} | {row['seed']} | {row['file'].removesuffix('.tflite')} "
-            f"| {_parameters(row)} | {int(row['macs']) / 1e6:.1f} "
-            f"| {_fixed(row['bytes'], 1e-6)} | {_fixed(row['latency_ratio'])} "
-            f"| {float(row['si_rmse']):.4f} | {float(row['rmse']):.3f} "
-            f"| {float(row['delta_1']):.3f} | {minutes} |"
+            f"| {first['name']} | {len(rows)} | {first['file'].removesuffix('.tflite')} "
+            f"| {_parameters(first)} | {int(first['macs']) / 1e6:.1f} "
+            f"| {_mean(rows, 'bytes', 1e-6)} | {_mean(rows, 'latency_ratio')} "
+            f"| {_accuracies(rows)} | {_minutes(rows)} |"
         )
     return "\n".join(lines)
 
 
 def seeds_table() -> str:
-    """The other rows as Markdown: the seeds' mean and standard deviation."""
-    groups: dict[str, list[Row]] = {}
-    for row in read_rows():
-        if _of_seeds(row):
-            groups.setdefault(row["name"], []).append(row)
+    """The rows without latency as Markdown, a line for each run: the mean and the spread."""
     lines = [
         "| run | steps | seeds | si-RMSE | RMSE m | delta_1 | training min |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
-    for name, rows in groups.items():
-        figures = [_spread(rows, "si_rmse", 4), _spread(rows, "rmse", 3)]
-        figures += [_spread(rows, "delta_1", 3)]
-        minutes = statistics.mean(float(row["seconds"] or 0) for row in rows) / 60
-        cells = [name, rows[0]["steps"], str(len(rows)), *figures, f"{minutes:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+    for rows in _groups([row for row in read_rows() if _of_seeds(row)], "name"):
+        cells = [rows[0]["name"], rows[0]["steps"], str(len(rows)), _accuracies(rows)]
+        lines.append(f"| {' | '.join([*cells, _minutes(rows)])} |")
     return "\n".join(lines)
+
+
+def _groups(rows: Sequence[Row], *keys: str) -> list[list[Row]]:
+    """The rows that differ in their seed alone, in the order of the first ones."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return list(groups.values())
 
 
 def _of_seeds(row: Row) -> bool:
@@ -208,8 +237,25 @@ def _parameters(row: Row) -> str:
     return f"{total / 1e6:.2f}{zeroed}"
 
 
-def _fixed(value: str, factor: float = 1.0) -> str:
-    return f"{float(value) * factor:.2f}" if value else ""
+def _accuracies(rows: Sequence[Row]) -> str:
+    return " | ".join(
+        _spread(rows, key, digits) for key, digits in (("si_rmse", 4), ("rmse", 3), ("delta_1", 3))
+    )
+
+
+def _minutes(rows: Sequence[Row]) -> str:
+    times = [float(row["seconds"]) for row in rows if row["seconds"]]
+    return f"{statistics.mean(times) / 60:.0f}" if times else ""
+
+
+def _mean(rows: Sequence[Row], key: str, factor: float = 1.0) -> str:
+    values = [float(row[key]) for row in rows if row[key]]
+    return f"{statistics.mean(values) * factor:.2f}" if values else ""
+
+
+def _share(rows: Sequence[Row], of: Sequence[Row], key: str) -> float:
+    mine, its = (statistics.mean(float(row[key]) for row in group) for group in (rows, of))
+    return mine / its
 
 
 def _spread(rows: Sequence[Row], key: str, digits: int) -> str:
@@ -239,6 +285,6 @@ if __name__ == "__main__":
             else:
                 own = (arguments.run, arguments.reference, arguments.data, arguments.seconds)
                 write_rows(measure(*own))
-        print(table(), seeds_table(), sep="\n\n")
+        print(summary(), table(), seeds_table(), sep="\n\n")
     except UserError as error:
         sys.exit(f"measure: {error}")

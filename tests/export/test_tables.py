@@ -63,3 +63,24 @@ def test_only_the_recipes_own_seed_goes_from_a_rows_name(
     measure: ModuleType, folder: str, seed: int, name: str
 ) -> None:
     assert measure.row_name(folder, seed) == name
+
+
+def test_the_summary_compares_with_the_dense_fp32_file(
+    measure: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "BEST", {"dense": "as it is", "small": "pruned"})
+    facts = {"steps": "", "parameters": 10, "nonzero": 10, "seconds": "", "rmse": 1}
+    dense = {"name": "dense", "seed": "", "macs": 80, "latency_ratio": 1, "delta_1": 0.5}
+    small = {"name": "small", "macs": 20, "delta_1": 0.6, "file": "int8.tflite", "bytes": 100}
+    rows: list[dict[str, object]] = [
+        # Not in the order of the table.
+        facts | small | {"seed": 0, "latency_ratio": 0.2, "si_rmse": 0.18},
+        facts | small | {"seed": 1, "latency_ratio": 0.3, "si_rmse": 0.20},
+        facts | dense | {"file": "fp32.tflite", "bytes": 1000, "si_rmse": 0.2},
+        facts | dense | {"name": "other", "file": "fp32.tflite", "bytes": 1, "si_rmse": 0.1},
+    ]
+    measure.write_rows(rows)
+    assert measure.summary().splitlines()[2:] == [
+        "| as it is | fp32 | 1.00 | 1.00 | 1.00 | 0.2000 (+0.0 %) | 0.500 |",
+        "| pruned | int8 | 0.25 | 0.10 | 0.25 | 0.1900 ± 0.0141 (-5.0 %) | 0.600 ± 0.000 |",
+    ]
