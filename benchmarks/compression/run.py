@@ -13,6 +13,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,20 +52,32 @@ def run(name: str, seed: int, arguments: argparse.Namespace) -> int:
     return done.returncode
 
 
+def _starts(runs: dict[str, dict[str, Any]], names: Iterable[str]) -> list[str]:
+    """The runs that these start from, and those that they do, the first first."""
+    found: list[str] = []
+    for start in (runs[name]["start"] for name in names):
+        if start in runs:
+            found += [*_starts(runs, [start]), start]
+    return list(dict.fromkeys(found))
+
+
+def _is_complete(name: str, seed: int) -> bool:
+    return (OUT / f"{name}-{seed}" / "result" / "metrics.json").is_file()
+
+
 def main(arguments: argparse.Namespace) -> int:
     """All that is asked for, starts first, then seed by seed; returns the worst exit code."""
     runs = read_runs()
     names = arguments.names or list(runs)
-    starts = {runs[name]["start"] for name in names} & runs.keys()
-    first = [(name, seed) for name in starts for seed in runs[name]["seeds"]]
+    # Only seed 0 of a start counts.
+    starts = [(name, 0) for name in _starts(runs, names)]
     jobs = [(name, seed) for name in names for seed in runs[name]["seeds"]]
     # A seed of every run before the next: cut short, the arms can be compared.
-    jobs.sort(key=lambda job: job[1])
+    jobs = sorted(set(jobs) - set(starts), key=lambda job: (job[1], names.index(job[0])))
     OUT.mkdir(exist_ok=True)
-    codes = [run(*job, arguments) for job in first]
+    codes = [run(*start, arguments) for start in starts if not _is_complete(*start)]
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        others = [job for job in jobs if job not in first]
-        codes += pool.map(lambda job: run(*job, arguments), others)
+        codes += pool.map(lambda job: run(*job, arguments), jobs)
     return max(codes, default=0)
 
 
