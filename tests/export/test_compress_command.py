@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -67,7 +68,10 @@ def test_a_result_is_where_the_command_says_and_knows_all_it_was_trained_on(
     out, again = tmp_path / "out", tmp_path / "again"
     recipe = f"- {{method: finetune, {TRAIN}}}"
     assert compress(monkeypatch, checkpoint, recipe, dataset, out) == 0
-    assert capsys.readouterr().out.strip() == str(out / "result")
+    told = capsys.readouterr()
+    assert told.out.strip() == str(out / "result")
+    (line,) = [line for line in told.err.splitlines() if line.startswith("finetune: ")]
+    assert re.fullmatch(r".* MMACs, si-RMSE .*, RMSE .* m, delta_1 0\.\d{3}", line)
     said = load_checkpoint(out / "result").training_data
     assert said == f"nothing: random weights; then 5 pairs of {dataset.name}"
     assert compress(monkeypatch, out / "result", recipe, dataset, again) == 0

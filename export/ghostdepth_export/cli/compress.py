@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,9 +66,12 @@ def compress(
         def step(done: int, total: int, loss: float, images_per_second: float) -> None:
             bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
 
+        # A line stays one in a log too, and the brackets in a path are no markup.
+        say = partial(bar.console.print, soft_wrap=True, markup=False, highlight=False)
+
         def epoch(row: dict[str, float]) -> None:
             if "si_rmse" in row:
-                bar.console.print(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
+                say(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
 
         work = Work(
             out=out,
@@ -78,8 +82,8 @@ def compress(
             resume=resume,
             progress=step,
             report=epoch,
-            say=bar.console.print,
-            clock=FileClock(say=bar.console.print),
+            say=say,
+            clock=FileClock(say=say),
         )
         result = run_recipe(checkpoint, steps, work)
     print(result)
