@@ -41,7 +41,7 @@ def run(name: str, seed: int, arguments: argparse.Namespace) -> int:
     checkpoint = OUT / f"{start}-0" / "result" if start in runs else ROOT / start
     command = [Path(sys.executable).with_name("ghostdepth"), "compress", "--resume"]
     command += ["--checkpoint", checkpoint, "--recipe", recipe, "--seed", seed, "--out", out]
-    command += ["--data", arguments.data, "--photos", arguments.photos]
+    command += ["--data", arguments.data.resolve(), "--photos", arguments.photos.resolve()]
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
     with out.with_suffix(".log").open("ab") as log:
