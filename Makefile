@@ -23,10 +23,10 @@ test-arm64: $(INSTALLED)
 	$(BIN)/python -m pytest tests/arm64
 
 native: $(INSTALLED)
-	$(BIN)/python -m ghostdepth_export.native build/native-aarch64
+	$(BIN)/python -m ghostdepth_export.ship.native build/native-aarch64
 
 image: $(INSTALLED)
-	$(BIN)/python -m ghostdepth_export.image build/bench-depth-arm64.tar
+	$(BIN)/python -m ghostdepth_export.ship.image build/bench-depth-arm64.tar
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

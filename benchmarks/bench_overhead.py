@@ -1,9 +1,9 @@
 """What bench-depth's measuring loop adds to a run of the interpreter.
 
-Measured: `bench_depth.measure.measure` around the loaded model, as the command runs it. Bare: the
-same interpreter called in a plain loop. Short blocks of both take turns; the ratio of the medians
-of a block's time per run should be at most 1.01. The int8 file is the fastest, so the one on which
-overhead weighs most.
+Measured: `bench_depth.timing.measure.measure` around the loaded model, as the command runs it.
+Bare: the same interpreter called in a plain loop. Short blocks of both take turns; the ratio of
+the medians of a block's time per run should be at most 1.01. The int8 file is the fastest, so the
+one on which overhead weighs most.
 
     python benchmarks/bench_overhead.py [--model FILE.tflite]
 
@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bench_depth.measure import Plan, measure
-from bench_depth.options import default_threads
-from bench_depth.runtimes import choose
+from bench_depth.machine.board import default_threads
+from bench_depth.model.runtimes import choose
+from bench_depth.timing.measure import Plan, measure
 from harness import ROOT, interleave, median, run, write_result
 
 ROUNDS = 120
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _export(folder: Path) -> Path:
-    from ghostdepth_export.export import export
+    from ghostdepth_export.convert.export import export
 
     checkpoint, samples = ROOT / "models" / "ghostdepth-s", ROOT / "samples"
     return export(checkpoint, folder, formats=["int8.tflite"], calibration=samples)[0]

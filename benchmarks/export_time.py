@@ -32,7 +32,9 @@ def main() -> None:
         if line.startswith(("running", "building")):
             marks.append((line.removeprefix("building "), time.perf_counter()))
 
-    from ghostdepth_export.export import export  # Its imports are a part of what a user waits for.
+    from ghostdepth_export.convert.export import (
+        export,  # Its imports are a part of what a user waits for.
+    )
 
     with tempfile.TemporaryDirectory() as folder:
         files = export(

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench_depth.board import read_board
-from bench_depth.errors import UserError
-from bench_depth.files import write_json
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_json
+from bench_depth.machine.board import read_board
 
 SCHEMA = "ghostdepth-benchmark/1"
 ROOT = Path(__file__).resolve().parent.parent

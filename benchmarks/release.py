@@ -24,16 +24,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_depth.bench import Hooks, bench
-from bench_depth.errors import UserError
-from bench_depth.files import write_bytes, write_json
-from bench_depth.measure import Plan
-from bench_depth.options import BenchOptions
-from ghostdepth_export.export import export
+from bench_depth.commands.bench import Hooks, bench
+from bench_depth.commands.options import BenchOptions
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes, write_json
+from bench_depth.timing.measure import Plan
+from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import METRICS, load_checkpoint, save_checkpoint
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import constant_baseline, evaluate
-from ghostdepth_train.summary import layer_costs
+from ghostdepth_train.models.summary import layer_costs
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench_depth.files import write_bytes
-from bench_depth.results import load
+from bench_depth.core.files import write_bytes
+from bench_depth.results.records import load
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
@@ -38,8 +38,8 @@ PAGES = tuple(
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
-        "benchmarks/predict/README.md",
-        "docs/predict.md",
+        "benchmarks/latency/README.md",
+        "docs/latency.md",
         "docs/compression/distil.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
@@ -109,7 +109,7 @@ def instructions() -> str:
 
 def predicted(name: str) -> str:
     """What predictions of milliseconds are fitted to, and how good they are."""
-    from predict import table
+    from latency import table
 
     return str(getattr(table, f"{name}_table")())
 
@@ -207,7 +207,7 @@ def _accuracy_row(name: str, row: dict[str, float]) -> str:
 
 def _on_a_pi(name: str) -> str:
     """Like `fp32 9.3 ms (8.8 to 11.1), int8 7.8 ms (7.4 to 9.2)`."""
-    with (ROOT / "benchmarks" / "predict" / "released.csv").open() as file:
+    with (ROOT / "benchmarks" / "latency" / "released.csv").open() as file:
         found = {row["file"]: row for row in csv.DictReader(file)}
     return ", ".join(
         f"{variant} {float(row['ms_4_threads']):.1f} ms "

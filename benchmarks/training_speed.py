@@ -19,7 +19,7 @@ import torch
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import Split, read_split
 from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
 from ghostdepth_train.trainer import RunOptions, Trainer, make_optimizer, silent
 from harness import ROOT, interleave, median, run, write_result
 

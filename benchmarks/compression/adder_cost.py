@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_depth.board import read_board
-from bench_depth.files import write_json
-from ghostdepth_export.op_versions import minimum_runtime
-from ghostdepth_export.quiet import native_quiet
-from ghostdepth_export.tensorflow_quietly import tf
+from bench_depth.core.files import write_json
+from bench_depth.machine.board import read_board
+from ghostdepth_export.convert.op_versions import minimum_runtime
+from ghostdepth_export.convert.tensorflow_quietly import tf
+from ghostdepth_export.host.quiet import native_quiet
 from numpy.typing import NDArray
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -165,7 +165,7 @@ def contender(data: bytes, x: Array) -> tuple[Callable[[], float], Array]:
 
 def tensors(data: bytes) -> dict[str, int]:
     """How many ops the file has, and the bytes of its largest intermediate tensor."""
-    from ghostdepth_export.flatbuffer import unpack
+    from ghostdepth_export.convert.flatbuffer import unpack
 
     (graph,) = unpack(data).subgraphs
     made = [graph.tensors[index] for op in graph.operators for index in op.outputs]

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from bench_depth.files import write_json
-from ghostdepth_train.adder_conv import AdderConv2d
+from bench_depth.core.files import write_json
 from ghostdepth_train.config import TrainConfig, TrainingConfig, load_train_config
+from ghostdepth_train.models.adder_conv import AdderConv2d
 from ghostdepth_train.trainer import learning_rate, make_optimizer
 from sklearn.datasets import load_digits
 from torch import Tensor, nn

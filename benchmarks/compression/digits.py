@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_depth.files import write_bytes
+from bench_depth.core.files import write_bytes
 from ghostdepth_train.compress.lottery import rewind, smallest_removed
-from ghostdepth_train.compress.masks import Masking, Masks, count, keep_top, present, share, weights
 from ghostdepth_train.compress.snip import connection_sensitivity
+from ghostdepth_train.pruning.masks import Masking, Masks, count, keep_top, present, share, weights
 from ghostdepth_train.trainer import csv_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -26,18 +26,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_depth.bench import Hooks, bench
-from bench_depth.errors import UserError
-from bench_depth.files import write_bytes
-from bench_depth.measure import Plan
-from bench_depth.metrics import DepthMetrics
-from bench_depth.options import BenchOptions
-from bench_depth.results import ModelRecord
-from ghostdepth_export.export import export
+from bench_depth.commands.bench import Hooks, bench
+from bench_depth.commands.options import BenchOptions
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
+from bench_depth.core.metrics import DepthMetrics
+from bench_depth.results.records import ModelRecord
+from bench_depth.timing.measure import Plan
+from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.summary import layer_costs
+from ghostdepth_train.models.summary import layer_costs
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from bench_depth.files import write_bytes
+from bench_depth.core.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = Path(__file__).with_name("runs.yaml")

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_depth import cli
+from bench_depth.commands import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -233,7 +233,7 @@ def fuzz(seeds: range, progress: Callable[[int], None] = lambda _: None) -> list
         (kind of file, damage, kind of outcome, seed, stderr) for each.
     """
     # What every run would import again; onnxruntime is left out, it starts a thread.
-    import bench_depth.bench  # noqa: F401
+    import bench_depth.commands.bench  # noqa: F401
 
     with contextlib.suppress(ImportError):
         import ai_edge_litert.interpreter  # noqa: F401

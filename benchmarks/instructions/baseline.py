@@ -15,8 +15,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench_depth.errors import GATE_FAILED, UserError
-from ghostdepth_export.counter import (
+from bench_depth.core.errors import GATE_FAILED, UserError
+from ghostdepth_export.convert.export import export
+from ghostdepth_export.convert.formats import FORMATS
+from ghostdepth_export.pi4.counter import (
     ModelCounts,
     OpCounts,
     by_type,
@@ -24,9 +26,7 @@ from ghostdepth_export.counter import (
     read_counts,
     write_counts,
 )
-from ghostdepth_export.emulator import build_root
-from ghostdepth_export.export import export
-from ghostdepth_export.formats import FORMATS
+from ghostdepth_export.pi4.emulator import build_root
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = tuple(sorted(path.parent for path in ROOT.glob("models/*/model.safetensors")))

@@ -2,7 +2,7 @@
 
 import sys
 
-from bench_depth.cli import main
+from bench_depth.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

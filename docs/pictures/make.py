@@ -17,12 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_depth.results import load
-from bench_depth.table import WIDTH, render
+from bench_depth.report.table import WIDTH, render
+from bench_depth.results.records import load
 from rich.console import Console
 from rich.text import Text
 
-from tests.device.browser import Browser, Page, chromium
+from tests.device.live.browser import Browser, Page, chromium
 
 HERE = Path(__file__).parent
 PIXELS = 1000

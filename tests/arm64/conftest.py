@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bench_depth.errors import UserError
-from ghostdepth_export.emulator import Machine, bench_layer, build_root
+from bench_depth.core.errors import UserError
+from ghostdepth_export.pi4.emulator import Machine, bench_layer, build_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "models"
@@ -65,8 +65,8 @@ def trixie_root() -> Path:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the released checkpoints' model files; of all but one .tflite alone."""
-    from ghostdepth_export.export import export
-    from ghostdepth_export.formats import FORMATS
+    from ghostdepth_export.convert.export import export
+    from ghostdepth_export.convert.formats import FORMATS
 
     folder = tmp_path_factory.mktemp("exported")
     samples = REPOSITORY / "samples"

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bench_depth.results import load
-from ghostdepth_export.bundle import build_bundle
-from ghostdepth_export.emulator import Machine
+from bench_depth.results.records import load
+from ghostdepth_export.pi4.emulator import Machine
+from ghostdepth_export.ship.bundle import build_bundle
 
 from .conftest import REPOSITORY
 

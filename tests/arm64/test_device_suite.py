@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from ghostdepth_export.emulator import Machine
+from ghostdepth_export.pi4.emulator import Machine
 
 from .conftest import REPOSITORY
 
 # What needs the workstation, and servers, whose patience emulation tries.
 LEFT_OUT = (
-    *("test_fuzz", "test_tflite25"),
-    *("test_live_server", "test_live_command", "test_live_browser"),
+    *("model/test_fuzz", "model/test_tflite25"),
+    *("live/test_live_server", "live/test_live_command", "live/test_live_browser"),
 )
 DEVICE_TESTS = ["tests/device", *(f"--ignore=tests/device/{name}.py" for name in LEFT_OUT)]
 OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]

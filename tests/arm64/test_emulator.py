@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from bench_depth.errors import UserError
-from ghostdepth_export.emulator import Machine, build_root, roots
+from bench_depth.core.errors import UserError
+from ghostdepth_export.pi4.emulator import Machine, build_root, roots
 
-GHOSTDEPTH = [sys.executable, "-c", "from ghostdepth_export.cli import main; main()"]
+GHOSTDEPTH = [sys.executable, "-c", "from ghostdepth.commands import main; main()"]
 HANDLERS = Path("/proc/sys/fs/binfmt_misc")
 
 

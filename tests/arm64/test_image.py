@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_depth import __version__, results
-from bench_depth.errors import UserError
-from ghostdepth_export.cache import cache_folder
-from ghostdepth_export.emulator import Machine, pi4
-from ghostdepth_export.image import build_image
+from bench_depth import __version__
+from bench_depth.core.errors import UserError
+from bench_depth.results import records as results
+from ghostdepth_export.host.cache import cache_folder
+from ghostdepth_export.pi4.emulator import Machine, pi4
+from ghostdepth_export.ship.image import build_image
 
 from .conftest import missing, need
 

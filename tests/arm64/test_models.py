@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_depth import results
-from bench_depth.dataset import list_pairs, read_pair
-from bench_depth.metrics import depth_metrics, mean_metrics
-from ghostdepth_export.emulator import Machine
+from bench_depth.core.dataset import list_pairs, read_pair
+from bench_depth.core.metrics import depth_metrics, mean_metrics
+from bench_depth.results import records as results
+from ghostdepth_export.pi4.emulator import Machine
 
-from . import predict
+from tests.arm64 import run_models as predict
+
 from .conftest import REPOSITORY
 
 SAMPLES = REPOSITORY / "samples"
@@ -54,7 +55,7 @@ def on_pi(
         for variant in FILES[name]:
             arguments = ["/samples", pictures(variant), "/out", f"/models/{file(variant)}"]
             dataclasses.replace(machine, shares=shares).run(
-                ["python3", "/scripts/predict.py", *arguments],
+                ["python3", "/scripts/run_models.py", *arguments],
                 env={"PYTHONDONTWRITEBYTECODE": "1"},
             )
     return folders

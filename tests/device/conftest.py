@@ -12,21 +12,15 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import pytest
-from bench_depth.advice import ADVICE
-from bench_depth.bands import Band
-from bench_depth.board import Board, Health
-from bench_depth.comparison import Comparison
-from bench_depth.contract import METADATA_NAME, ModelContract
-from bench_depth.measure import Timing, summarize
-from bench_depth.metrics import DepthMetrics
-from bench_depth.results import (
-    Accuracy,
-    Context,
-    ImageAccuracy,
-    ModelRecord,
-    Results,
-    RuntimeRecord,
-)
+from bench_depth.accuracy.bands import Band
+from bench_depth.accuracy.records import Accuracy, ImageAccuracy
+from bench_depth.core.metrics import DepthMetrics
+from bench_depth.machine.board import Board, Health
+from bench_depth.model.contract import METADATA_NAME, ModelContract
+from bench_depth.results.advice import ADVICE
+from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord
+from bench_depth.timing.comparison import Comparison
+from bench_depth.timing.measure import Timing, summarize
 
 HEIGHT, WIDTH = 48, 64
 

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bench_depth.dataset import list_pairs
-from ghostdepth_export.export import export
-from ghostdepth_export.source import Source
+from bench_depth.core.dataset import list_pairs
+from ghostdepth_export.convert.export import export
+from ghostdepth_export.convert.source import Source
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.config import NetworkConfig, load_train_config
-from ghostdepth_train.network import DepthNet
+from ghostdepth_train.models.network import DepthNet
 from torch import nn
 
 CAMERA = (96, 128)

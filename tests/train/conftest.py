@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bench_depth.dataset import write_depth
+from bench_depth.core.dataset import write_depth
 from ghostdepth_train.config import TrainConfig, load_train_config
 
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, load_imagenet, save_checkpoint
 from ghostdepth_train.config import EncoderConfig, load_train_config
-from ghostdepth_train.ghostnet import GhostNet
-from ghostdepth_train.network import DepthNet
+from ghostdepth_train.models.ghostnet import GhostNet
+from ghostdepth_train.models.network import DepthNet
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ tests/device/test_reader_*.py, here what becomes of them in a dataset folder."""
 import h5py
 import numpy as np
 import pytest
-from bench_depth.dataset import list_pairs, read_depth, read_pair
-from bench_depth.errors import UserError
-from bench_depth.readers import SOURCES, find
+from bench_depth.accuracy.readers import SOURCES, find
+from bench_depth.core.dataset import list_pairs, read_depth, read_pair
+from bench_depth.core.errors import UserError
 from ghostdepth_train.convert import convert
 from scipy.io import savemat
 
-from tests.device.sources import (
+from tests.device.accuracy.sources import (
     TRAIN_DRIVE,
     VAL_DRIVE,
     damage_depth_of_nyu,

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+RENDER = SAMPLES.parent / "train" / "ghostdepth_render" / "render.py"
 SCENES = json.loads((SAMPLES / "scenes.json").read_text())
 NAMES = sorted(SCENES["frames"])
 
@@ -121,7 +122,7 @@ def test_no_photo_or_depth_map_occurs_twice():
 
 @pytest.mark.parametrize("kind", ["noise", "slope", "one colour"])
 def test_depth_encoder_writes_pngs_that_others_read_without_loss(kind):
-    spec = importlib.util.spec_from_file_location("png16", SAMPLES / "scene" / "png16.py")
+    spec = importlib.util.spec_from_file_location("png16", RENDER.parent / "scene" / "png16.py")
     png16 = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(png16)
     y, x = np.mgrid[:37, :53]
@@ -136,11 +137,11 @@ def test_depth_encoder_writes_pngs_that_others_read_without_loss(kind):
 
 @pytest.fixture
 def render_script():
-    """Runs samples/render.py with this Python, which has no bpy."""
+    """Runs train/ghostdepth_render/render.py with this Python, which has no bpy."""
 
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, str(SAMPLES / "render.py"), *arguments],
+            [sys.executable, str(RENDER), *arguments],
             capture_output=True,
             text=True,
             check=False,

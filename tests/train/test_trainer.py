@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
@@ -84,7 +84,7 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
 def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path) -> None:
     def command(out: Path, *more: str) -> list[str]:
         # The command line itself, with a worker process, as a user has it.
-        start = "from ghostdepth_export.cli import main; main()"
+        start = "from ghostdepth.commands import main; main()"
         arguments = ["train", "--config", "tiny", "--epochs", "4", "--data", str(data)]
         return [sys.executable, "-c", start, *arguments, "--out", str(out), *more]
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_depth.errors import UserError
-from bench_depth.files import atomic_path, read_json, write_json
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import atomic_path, read_json, write_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ghostdepth_train.config import NetworkConfig, parse_config
-from ghostdepth_train.network import DepthNet
-from ghostdepth_train.sparse import pack, unpack
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.packed_weights import pack, unpack
 
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 RANGES = "ranges.json"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 
 C = TypeVar("C", bound=pydantic.BaseModel)
 
@@ -243,6 +243,17 @@ class NetworkConfig(Config):
         if self.depth_min >= self.depth_max:
             raise ValueError(f"depth_min {self.depth_min} is not below depth_max {self.depth_max}")
         return self
+
+
+def require_ghostnet(config: NetworkConfig, method: str) -> None:
+    """Refuses teachers, whose widths are not ours to change.
+
+    Raises:
+        UserError: The encoder is a library's.
+    """
+    kind = getattr(config.encoder, "kind", None)
+    if kind is not None:
+        raise UserError(f"{method} works on GhostNet encoders; this network has a {kind} encoder")
 
 
 class AugmentConfig(Config):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from bench_depth.dataset import write_depth
-from bench_depth.errors import UserError
-from bench_depth.files import write_bytes
-from bench_depth.readers import find
-from bench_depth.readers.frame import SourceFrame
+from bench_depth.accuracy.readers import find
+from bench_depth.accuracy.readers.frame import SourceFrame
+from bench_depth.core.dataset import write_depth
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
 from numpy.typing import NDArray
 
 JPEG_QUALITY = 95
@@ -32,7 +32,7 @@ def convert(
     goes on where it was.
 
     Args:
-        source: A key of `bench_depth.readers.SOURCES`.
+        source: A key of `bench_depth.accuracy.readers.SOURCES`.
         path: The source's file or folder, as its reader describes it.
         out: The dataset folder; made where missing. Not inside `path`.
         progress: Called with (pairs done, pairs in all) before the first and after each pair.

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_depth.dataset import Pair, list_pairs, read_pair
-from bench_depth.errors import UserError
+from bench_depth.core.dataset import Pair, list_pairs, read_pair
+from bench_depth.core.errors import UserError
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -41,7 +41,7 @@ def read_split(data: Path, val: Path | None = None) -> Split:
     neighbouring names are often neighbouring frames of one room.
 
     Raises:
-        UserError: As `bench_depth.dataset.list_pairs`, or too few pairs to split.
+        UserError: As `bench_depth.core.dataset.list_pairs`, or too few pairs to split.
     """
     if val is not None:
         return Split(list_pairs(data), list_pairs(val))

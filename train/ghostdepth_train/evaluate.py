@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from bench_depth.dataset import Pair, read_pair
-from bench_depth.errors import UserError
-from bench_depth.metrics import DepthMetrics, depth_metrics, mean_metrics
+from bench_depth.core.dataset import Pair, read_pair
+from bench_depth.core.errors import UserError
+from bench_depth.core.metrics import DepthMetrics, depth_metrics, mean_metrics
 
-from ghostdepth_train.network import CameraNet, Predictor, resize
+from ghostdepth_train.models.network import CameraNet, Predictor, resize
 
 
 @torch.no_grad()

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from bench_depth.errors import UserError
-from bench_depth.files import write_bytes, write_json
-from bench_depth.metrics import DepthMetrics
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes, write_json
+from bench_depth.core.metrics import DepthMetrics
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ghostdepth_train import distributed
-from ghostdepth_train.adder_conv import AdderAdamW, adders, others
 from ghostdepth_train.checkpoint import (
     load_imagenet,
     read_tensors,
@@ -38,7 +37,8 @@ from ghostdepth_train.data import DepthDataset, EpochSampler, Split, batches, tr
 from ghostdepth_train.ema import Ema
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.models.adder_conv import AdderAdamW, adders, others
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
 
 STATE = "training.safetensors"
 

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.errors import UserError
-from bench_depth.files import atomic_path
-from bench_depth.live import colours
-from bench_depth.live.message import to_millimetres
-from bench_depth.live.scale import Scale
-from bench_depth.postprocess import resize_depth
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import atomic_path
+from bench_depth.live.frames import colours
+from bench_depth.live.frames.scale import Scale
+from bench_depth.live.web.message import to_millimetres
+from bench_depth.model.postprocess import resize_depth
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 # Of a camera, whose photos come as they come.
@@ -84,7 +84,7 @@ def make_recorder(target: Path, scale: Scale, interval: Optional[float], every: 
 
 
 class DatasetRecorder:
-    """Writes `rgb/NAME.jpg` and `depth/NAME.png`, which `bench_depth.dataset` reads.
+    """Writes `rgb/NAME.jpg` and `depth/NAME.png`, which `bench_depth.core.dataset` reads.
 
     Args:
         folder: Made if it is not there.

@@ -13,16 +13,16 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.description import Description
-from bench_depth.errors import UserError
-from bench_depth.live.capture import Shot, in_order, newest
-from bench_depth.live.meter import Meter
-from bench_depth.live.model import DepthModel
+from bench_depth.core.errors import UserError
+from bench_depth.live.frames.meter import Meter
+from bench_depth.live.frames.model import DepthModel
+from bench_depth.live.frames.scale import Scale
 from bench_depth.live.record import check_target, make_recorder
-from bench_depth.live.scale import Scale
-from bench_depth.live.server import ViewServer
-from bench_depth.live.sources import open_source
-from bench_depth.live.view import HealthWatch, View, ViewFrame
+from bench_depth.live.source.capture import Shot, in_order, newest
+from bench_depth.live.source.sources import open_source
+from bench_depth.live.web.server import ViewServer
+from bench_depth.live.web.view import HealthWatch, View, ViewFrame
+from bench_depth.model.description import Description
 
 Sink = Callable[[Shot, NDArray[np.float32]], None]
 
@@ -33,9 +33,9 @@ class LiveOptions:
 
     Attributes:
         model: A .tflite or .onnx file.
-        source: See `bench_depth.live.sources.open_source`.
+        source: See `bench_depth.live.source.sources.open_source`.
         description: What the user says of the model, if anything.
-        runtime: One of `bench_depth.runtimes.RUNTIMES` by name; None for the first installed.
+        runtime: One of `bench_depth.model.runtimes.RUNTIMES` by name; None for the first installed.
         threads: Of the model; None for one per core, at most 4.
         size: Width and height a camera is asked for.
         loop: Whether a recording starts anew at its end.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Optional
 
-from bench_depth.bands import Band
-from bench_depth.comparison import Comparison
-from bench_depth.measure import Timing, percentile
-from bench_depth.sustained import Sustained
-from bench_depth.wording import band_text, figure
+from bench_depth.accuracy.bands import Band
+from bench_depth.report.wording import band_text, figure
+from bench_depth.timing.comparison import Comparison
+from bench_depth.timing.measure import Timing, percentile
+from bench_depth.timing.sustained import Sustained
 
 _WIDTH, _HEIGHT = 640, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 10, 26

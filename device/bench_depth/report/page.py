@@ -8,13 +8,11 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from bench_depth.bands import Band
-from bench_depth.files import write_bytes
-from bench_depth.profiling import Profile, by_kind
+from bench_depth.accuracy.bands import Band
+from bench_depth.core.files import write_bytes
 from bench_depth.report import charts
 from bench_depth.report.pictures import Picture
-from bench_depth.results import ModelRecord, Results, labels
-from bench_depth.wording import (
+from bench_depth.report.wording import (
     BAND_HEADS,
     BAND_NOTE,
     KIND_HEADS,
@@ -35,6 +33,8 @@ from bench_depth.wording import (
     threads_text,
     turns_text,
 )
+from bench_depth.results.records import ModelRecord, Results, labels
+from bench_depth.timing.profiling import Profile, by_kind
 
 _MOST_OPS = 20
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.accuracy import Judged
-from bench_depth.metrics import DepthMetrics, aligned
+from bench_depth.accuracy.evaluation import Judged
+from bench_depth.core.metrics import DepthMetrics, aligned
 
 MOST = 10
 # Pixels; two stand side by side.

@@ -10,7 +10,7 @@ namespace bench {
 
 using Json = nlohmann::ordered_json;
 
-// The contract inside a .tflite file, checked: every field of bench_depth.contract.ModelContract
+// The contract inside a .tflite file, checked: every field of bench_depth.model.contract.ModelContract
 // is there and of its type, and nothing else is. Nothing where the file carries none.
 // FormatError where the file is damaged, UserError (3) where its contract is not one that this
 // version understands; `path` is for the message.

@@ -12,7 +12,7 @@
 
 namespace bench {
 
-// The parts of bench_depth.results.Results that differ from run to run.
+// The parts of bench_depth.results.records.Results that differ from run to run.
 struct Results {
   std::string created;  // When the measuring began, ISO 8601, UTC.
   Board board;
@@ -30,7 +30,7 @@ struct Results {
   Health idle, before, after;  // Before anything ran, before the timing, after it.
 };
 
-// The codes of bench_depth.advice that hold.
+// The codes of bench_depth.results.advice that hold.
 std::vector<std::string> warnings(const Results& results);
 
 // The text of a results file of schema bench-depth-results/1.

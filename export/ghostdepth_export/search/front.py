@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from bench_depth.files import write_bytes
+from bench_depth.core.files import write_bytes
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.trainer import csv_bytes
 
@@ -118,7 +118,7 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
         budget: Milliseconds.
     """
     from bench_depth import __version__
-    from ghostdepth_export.templating import template
+    from ghostdepth_export.pages.templating import template
 
     page = template("search.html.j2").render(
         rows=[row for row in rows if row.front],
@@ -133,7 +133,7 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
 
 def _plot(rows: Sequence[Found], budget: float, width: float, height: float) -> str:
     import matplotlib as mpl
-    from ghostdepth_export.plot import FAINT, PAPER, SERIES, SETTINGS, draw_grid, for_page
+    from ghostdepth_export.pages.plot import FAINT, PAPER, SERIES, SETTINGS, draw_grid, for_page
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -162,7 +162,7 @@ def _plot(rows: Sequence[Found], budget: float, width: float, height: float) -> 
 
 def _label(axes: Axes, front: Sequence[Found], others: Sequence[Found], line: Bbox) -> None:
     """Writes the front's trials beside their points, off the other points and all lines."""
-    from ghostdepth_export.plot import add_labels
+    from ghostdepth_export.pages.plot import add_labels
     from matplotlib.transforms import Bbox
 
     points = [(row.ms, row.si_rmse) for row in (*front, *others)]

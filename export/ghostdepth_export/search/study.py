@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench_depth.errors import UserError
-from ghostdepth_export.cache import locked
+from bench_depth.core.errors import UserError
+from ghostdepth_export.host.cache import locked
 from ghostdepth_export.search.space import SearchSpace
-from ghostdepth_train.compress.budget import Budget
 from ghostdepth_train.config import TrainConfig
-from ghostdepth_train.network import DepthNet
-from ghostdepth_train.summary import layer_costs
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.clock import Budget
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ghostdepth_export.emulator import Machine
+from ghostdepth_export.pi4.emulator import Machine
 
 from .ssh_server import SshServer
 
@@ -19,7 +19,7 @@ HOST = "pi4"
 _LAUNCH = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from ghostdepth_export.cli import main
+from ghostdepth.commands import main
 main()
 """
 _QUICK = ("--no-samples", "--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "2")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ghostdepth_export.emulator import Machine
+from ghostdepth_export.pi4.emulator import Machine
 
 SSHD = "/usr/sbin/sshd"
 # Where tests put programs that a login is to find before the guest's own.

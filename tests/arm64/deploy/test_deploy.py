@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bench_depth.results import load
-from bench_depth.table import render
+from bench_depth.report.table import render
+from bench_depth.results.records import load
 
 from .pi import HOST, Pi, finish, wait_for
 from .ssh_server import free_port, proxy

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ghostdepth_export.emulator import Machine
-from ghostdepth_export.native import build_native
+from ghostdepth_export.pi4.emulator import Machine
+from ghostdepth_export.ship.native import build_native
 
 from tests.arm64.conftest import need
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from bench_depth.contract import read_contract
-from bench_depth.preprocess import to_input
-from bench_depth.runtimes import choose
-from bench_depth.signature import check_signature
+from bench_depth.model.contract import read_contract
+from bench_depth.model.preprocess import to_input
+from bench_depth.model.runtimes import choose
+from bench_depth.model.signature import check_signature
 
 
 def main(threads: str, picture: str, out: str, *models: str) -> None:

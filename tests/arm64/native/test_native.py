@@ -10,15 +10,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bench_depth import __version__, results
-from bench_depth.advice import ADVICE
-from bench_depth.board import SLOWED, UNDERVOLTAGE, Health, flagged
-from bench_depth.contract import ModelContract, read_contract
-from bench_depth.errors import UserError
-from bench_depth.measure import Plan, summarize
-from ghostdepth_export.emulator import Machine
-from ghostdepth_export.flatbuffer import pack, unpack
-from ghostdepth_export.native import SOURCE, build_native
+from bench_depth import __version__
+from bench_depth.core.errors import UserError
+from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, Health, flagged
+from bench_depth.model.contract import ModelContract, read_contract
+from bench_depth.results import records as results
+from bench_depth.results.advice import ADVICE
+from bench_depth.timing.measure import Plan, summarize
+from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.pi4.emulator import Machine
+from ghostdepth_export.ship.native import SOURCE, build_native
 
 from .program import FILES, INT8, PROGRAM, QUICK, THREADS, Native
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ghostdepth_export.emulator import Machine
-from ghostdepth_export.flatbuffer import pack, unpack
+from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.pi4.emulator import Machine
 
 from .program import INT8, PROGRAM, QUICK, Native, only_line
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_depth import tflite_file
-from bench_depth.contract import METADATA_NAME, ModelContract
-from ghostdepth_export.flatbuffer import pack, unpack
-from ghostdepth_export.native import SOURCE
+from bench_depth.model import tflite_file
+from bench_depth.model.contract import METADATA_NAME, ModelContract
+from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.ship.native import SOURCE
 
 from tests.arm64.conftest import missing, need
 

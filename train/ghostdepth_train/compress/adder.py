@@ -11,22 +11,22 @@ from typing import Any, Literal
 
 import pydantic
 import torch
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 from torch import Tensor, nn
 
-from ghostdepth_train.adder_conv import (
+from ghostdepth_train.checkpoint import Checkpoint
+from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.config import TrainingConfig, require_ghostnet
+from ghostdepth_train.data import DepthDataset
+from ghostdepth_train.models.adder_conv import (
     ETA,
     AdderConv2d,
     adder_candidates,
     adders,
     require_candidates,
 )
-from ghostdepth_train.checkpoint import Checkpoint
-from ghostdepth_train.compress.method import Compressed, Method, Work, require_ghostnet
-from ghostdepth_train.config import TrainingConfig
-from ghostdepth_train.data import DepthDataset
-from ghostdepth_train.network import DepthNet, normaliser
-from ghostdepth_train.summary import layer_costs
+from ghostdepth_train.models.network import DepthNet, normaliser
+from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.trainer import Trainer
 
 # Training pairs from which the filters' first values are drawn.

@@ -12,19 +12,19 @@ from typing import Literal
 import numpy as np
 import pydantic
 import torch
-from bench_depth.dataset import Pair, read_rgb
-from bench_depth.errors import UserError
+from bench_depth.core.dataset import Pair, read_rgb
+from bench_depth.core.errors import UserError
 from torch import Tensor
 
 from ghostdepth_train.checkpoint import Checkpoint
-from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of, require_ghostnet
-from ghostdepth_train.config import NetworkConfig
+from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of
+from ghostdepth_train.config import NetworkConfig, require_ghostnet
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.network import resize
-from ghostdepth_train.quantise import Range, Trunk, write_ranges
-from ghostdepth_train.quantise.correct import correct_bias, equalise
-from ghostdepth_train.quantise.integer import Int8Net
-from ghostdepth_train.quantise.observe import Rule, choose_range, observe
+from ghostdepth_train.models.network import resize
+from ghostdepth_train.quantization import Range, Trunk, write_ranges
+from ghostdepth_train.quantization.equalization import correct_bias, equalise
+from ghostdepth_train.quantization.integer_simulation import Int8Net
+from ghostdepth_train.quantization.observe import Rule, choose_range, observe
 
 FEWEST_PHOTOS = 4
 

@@ -20,23 +20,18 @@ from pathlib import Path
 from typing import Literal
 
 import pydantic
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 from torch import Tensor, nn
 
 from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import Checkpoint
-from ghostdepth_train.compress.distil_losses import (
-    affinity_loss,
-    feature_loss,
-    response_loss,
-    trusted,
-)
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
 from ghostdepth_train.data import EpochSampler, Split, batches, training_loader
-from ghostdepth_train.photos import LABELS, PhotoDataset, list_photos
-from ghostdepth_train.teachers import Teacher, align_to, load_teacher, ssi_loss
-from ghostdepth_train.teachers.labels import metric_labels
+from ghostdepth_train.distillation import Teacher, align_to, load_teacher, ssi_loss
+from ghostdepth_train.distillation.labels import metric_labels
+from ghostdepth_train.distillation.losses import affinity_loss, feature_loss, response_loss, trusted
+from ghostdepth_train.distillation.unlabelled import LABELS, PhotoDataset, list_photos
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import pydantic
 import torch
-from bench_depth.errors import UserError
-from bench_depth.files import write_bytes
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
 from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import (
@@ -27,7 +27,13 @@ from ghostdepth_train.checkpoint import (
     save_checkpoint,
     write_tensors,
 )
-from ghostdepth_train.compress.masks import (
+from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.compress.snip import Start, describe, starting_network
+from ghostdepth_train.config import TrainConfig, TrainingConfig
+from ghostdepth_train.data import EpochSampler, Split
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.pruning.masks import (
     MaskedTrainer,
     Masks,
     apply_masks,
@@ -38,12 +44,6 @@ from ghostdepth_train.compress.masks import (
     share,
     weights,
 )
-from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.compress.snip import Start, describe, starting_network
-from ghostdepth_train.config import TrainConfig, TrainingConfig
-from ghostdepth_train.data import EpochSampler, Split
-from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, csv_bytes
 
 HISTORY = "rounds.csv"

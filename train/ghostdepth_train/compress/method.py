@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.config import Config, NetworkConfig, TrainConfig, TrainingConfig
+from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
 from ghostdepth_train.data import Split
-from ghostdepth_train.network import DepthNet
+from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
 
 if TYPE_CHECKING:
-    from ghostdepth_train.compress.budget import Clock
+    from ghostdepth_train.pruning.clock import Clock
 
 T = TypeVar("T", bound=Trainer)
 
@@ -122,7 +122,7 @@ MODULES = {
     "snip": "snip",
     "lottery": "lottery",
     "prune": "prune",
-    "cut": "cut",
+    "cut": "block_removal",
     "distil": "distil",
     "calibrate": "calibrate",
     "qat": "qat",
@@ -180,17 +180,6 @@ def copy_of(network: DepthNet) -> DepthNet:
     copy = DepthNet(network.config)
     copy.load_state_dict(network.state_dict())
     return copy.eval()
-
-
-def require_ghostnet(config: NetworkConfig, method: str) -> None:
-    """Refuses teachers, whose widths are not ours to change.
-
-    Raises:
-        UserError: The encoder is a library's.
-    """
-    kind = getattr(config.encoder, "kind", None)
-    if kind is not None:
-        raise UserError(f"{method} works on GhostNet encoders; this network has a {kind} encoder")
 
 
 def _module(name: str) -> Any:

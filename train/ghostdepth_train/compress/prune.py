@@ -14,15 +14,18 @@ from typing import Any, Literal
 
 import numpy as np
 import pydantic
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.budget import Budget, Met, OpTime, meet, sample, time_model, total
-from ghostdepth_train.compress.budget import note as budget_note
-from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
-from ghostdepth_train.compress.importance import Importance, batch_losses, importance
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.compress.widths import (
+from ghostdepth_train.config import LossConfig, TrainingConfig
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.pruning.budget import Met, meet, sample, time_model, total
+from ghostdepth_train.pruning.budget import note as budget_note
+from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
+from ghostdepth_train.pruning.clock import Budget, OpTime
+from ghostdepth_train.pruning.importance import Importance, batch_losses, importance
+from ghostdepth_train.pruning.widths import (
     COSTS,
     Cost,
     CostModel,
@@ -32,8 +35,6 @@ from ghostdepth_train.compress.widths import (
     choose_counts,
     cost_model,
 )
-from ghostdepth_train.config import LossConfig, TrainingConfig
-from ghostdepth_train.network import DepthNet
 
 TIME_COLUMNS = ("layer", "time_us")
 TARGETS = (*COSTS, "budget")

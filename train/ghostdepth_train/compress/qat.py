@@ -9,21 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bench_depth.errors import UserError
-from bench_depth.metrics import DepthMetrics
+from bench_depth.core.errors import UserError
+from bench_depth.core.metrics import DepthMetrics
 from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
 from ghostdepth_train.compress.calibrate import CalibrateConfig, find_ranges, training_pictures
-from ghostdepth_train.compress.method import Compressed, Method, Work, require_ghostnet
-from ghostdepth_train.config import AugmentConfig, LossConfig, TrainConfig, TrainingConfig
+from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.config import (
+    AugmentConfig,
+    LossConfig,
+    TrainConfig,
+    TrainingConfig,
+    require_ghostnet,
+)
 from ghostdepth_train.data import Split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.network import log_depth, resize
-from ghostdepth_train.quantise import Range, Trunk, read_ranges, write_ranges
-from ghostdepth_train.quantise.fake import Scales, SimulatedNet
-from ghostdepth_train.quantise.integer import Int8Net
+from ghostdepth_train.models.network import log_depth, resize
+from ghostdepth_train.quantization import Range, Trunk, read_ranges, write_ranges
+from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet
+from ghostdepth_train.quantization.integer_simulation import Int8Net
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 

@@ -13,15 +13,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bench_depth.errors import UserError
-from bench_depth.files import read_json, write_json
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json, write_json
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.budget import Budget
 from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
 from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.summary import layer_costs
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.clock import Budget
 
 ELAPSED = "elapsed.json"
 Recipe = tuple[Method, ...]

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_depth.dataset import Pair
-from bench_depth.errors import UserError
-from bench_depth.files import read_json, write_json
+from bench_depth.core.dataset import Pair
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json, write_json
 
-from ghostdepth_train.compress.channels import Axis, best_units, find_axes, prune_channels
-from ghostdepth_train.compress.importance import Scores
-from ghostdepth_train.compress.widths import COSTS, CostModel, cost_model
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.network import DepthNet
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
+from ghostdepth_train.pruning.importance import Scores
+from ghostdepth_train.pruning.widths import COSTS, CostModel, cost_model
 
 # Which part of a width goes.
 PARTS = (0.25, 0.5, 0.75)

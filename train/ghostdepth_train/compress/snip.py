@@ -17,11 +17,17 @@ from typing import Any, Literal
 
 import pydantic
 import torch
-from bench_depth.errors import UserError
+from bench_depth.core.errors import UserError
 from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import Checkpoint, read_tensors, write_tensors
-from ghostdepth_train.compress.masks import (
+from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
+from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
+from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
+from ghostdepth_train.losses import depth_loss
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.models.packed_weights import stored_bytes
+from ghostdepth_train.pruning.masks import (
     MaskedTrainer,
     Masks,
     apply_masks,
@@ -33,12 +39,6 @@ from ghostdepth_train.compress.masks import (
     share,
     weights,
 )
-from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
-from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
-from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
-from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.network import DepthNet, log_depth, normaliser, resize
-from ghostdepth_train.sparse import stored_bytes
 
 Loss = Callable[[Any, Any], Tensor]
 Start = Literal["random", "checkpoint"]

@@ -1,0 +1,76 @@
+"""Tables of the calibration for the documents, from committed results."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from ghostdepth_export.pi4.latency import shipped
+
+_SUMMARY = Path(__file__).resolve().parent / "summary.json"
+_RELEASED = Path(__file__).resolve().parent / "released.csv"
+_COLUMNS = (
+    ("left_out", "all"),
+    ("left_out_longer", "6 ms and more"),
+    ("left_out_short", "below 6 ms"),
+    ("fp32_to_quantised", "fp32 to quantised"),
+    ("small_to_large", "small to large"),
+)
+
+
+def forms_table() -> str:
+    """Mean errors of the model and of simpler ones, on networks that they were not fitted to."""
+    rows = [
+        f"| fitted to | {' | '.join(title for _, title in _COLUMNS)} | within 10 % "
+        "| largest bias of a family |",
+        "|---|" + "--:|" * (len(_COLUMNS) + 2),
+    ]
+    summary = _summary()
+    for form, checks in summary["forms"].items():
+        means = " | ".join(f"{checks[name]['mean']:.1%}" for name, _ in _COLUMNS)
+        bias = max((e["bias"] for e in checks["families"].values()), key=abs)
+        rows.append(f"| {form} | {means} | {checks['left_out']['within_10']:.0%} | {bias:+.1%} |")
+    return "\n".join([*rows, "", f"{summary['rows']} published rows."])
+
+
+def families_table() -> str:
+    """How each family is predicted by coefficients that were fitted to the others."""
+    rows = ["| family left out | rows | mean error | largest | bias |", "|---|--:|--:|--:|--:|"]
+    for family, e in _summary()["forms"]["counts"]["families"].items():
+        rows.append(
+            f"| {family} | {e['rows']} | {e['mean']:.1%} | {e['worst']:.1%} | {e['bias']:+.1%} |"
+        )
+    return "\n".join(rows)
+
+
+def coefficients_table() -> str:
+    """What is shipped."""
+    rows = ["| cost | value | 5 % to 95 % | unit |", "|---|--:|---|---|"]
+    for name in ("cycle", "line", "wake", "input", "query"):
+        number = getattr(shipped(), name)
+        rows.append(
+            f"| {name} | {number.value:.3g} | {number.low:.3g} to {number.high:.3g} "
+            f"| {number.unit} |"
+        )
+    return "\n".join(rows)
+
+
+def released_table() -> str:
+    """What the released models' files are predicted to take."""
+    with _RELEASED.open() as file:
+        found = list(csv.DictReader(file))
+    rows = ["| file | ms, 4 threads | band | ms, 1 thread | where (ms, 4 threads) |"]
+    rows.append("|---|--:|---|--:|---|")
+    for r in found:
+        rows.append(
+            f"| {r['file']} | {float(r['ms_4_threads']):.1f} "
+            f"| {float(r['low']):.1f} to {float(r['high']):.1f} "
+            f"| {float(r['ms_1_thread']):.1f} | {r['where']} |"
+        )
+    return "\n".join(rows)
+
+
+def _summary() -> Any:
+    return json.loads(_SUMMARY.read_text())

@@ -1,0 +1,1 @@
+"""How good the depth of a model is on a dataset."""

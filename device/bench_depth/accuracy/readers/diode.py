@@ -1,0 +1,80 @@
+"""DIODE: laser-scanned rooms and streets (https://diode-dataset.org).
+
+Vasiljevic et al., DIODE: A Dense Indoor and Outdoor DEpth Dataset, arXiv:1908.00463.
+
+`path` is a folder such as `train`, `val` or `val/indoors`. Below it, in `scene_*/scan_*` folders, a
+photo is `NAME.png`, its depth `NAME_depth.npy` (HxWx1 float32 metres) and what of it is valid
+`NAME_depth_mask.npy` (HxW, 1 = valid). Invalid pixels become 0 = unknown, and so do those above
+65.535 m, which uint16 millimetres cannot hold. Pairs are called by their path below `path`, with -
+for /.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.accuracy.readers.frame import SourceFrame, millimetres, require_file
+from bench_depth.core.errors import UserError
+
+DEPTH, MASK = "_depth.npy", "_depth_mask.npy"
+LOOKS_LIKE = f"DIODE (scene_*/scan_*/NAME.png + NAME{DEPTH} + NAME{MASK})"
+NOTE = "DIODE's depth beyond 65.535 m counts as unknown"
+
+
+def recognise(path: Path) -> bool:
+    """Whether `path` is a scan or a few folders above scans.
+
+    Looking everywhere below would take minutes where `path` is something else.
+    """
+    places = ("", "scan_*/", "scene_*/scan_*/", "*/scene_*/scan_*/", "*/*/scene_*/scan_*/")
+    return any(any(path.glob(f"{place}*{DEPTH}")) for place in places)
+
+
+def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+    """The pairs below `path`, by path.
+
+    Raises:
+        UserError: There is none, a photo, depth map or mask lacks its partners, or a split is asked
+            for.
+    """
+    if split is not None:
+        raise UserError(f"diode's splits are folders; give {path / split} and leave the split out")
+    for depth in sorted(path.rglob(f"*{DEPTH}")):
+        photo = depth.with_name(depth.name.removesuffix(DEPTH) + ".png")
+        require_file(photo, f"{depth} is its depth map")
+    found = []
+    for photo in sorted(path.rglob("*.png")):
+        depth = require_file(photo.with_name(photo.stem + DEPTH), f"{photo} is its photo")
+        mask = require_file(photo.with_name(photo.stem + MASK), f"{photo} is its photo")
+        name = "-".join(photo.relative_to(path).with_suffix("").parts)
+        found.append(SourceFrame(name, photo, partial(_masked_depth, depth, mask)))
+    if not found:
+        raise UserError(f"{path} is empty: no NAME.png with NAME{DEPTH} and NAME{MASK} below it")
+    return found
+
+
+def _masked_depth(depth_path: Path, mask_path: Path) -> NDArray[np.uint16]:
+    depth, mask = _load(depth_path), _load(mask_path)
+    if depth.ndim != 3 or depth.shape[2] != 1 or depth.dtype.kind != "f":
+        raise UserError(
+            f"{depth_path} is {depth.dtype} {depth.shape}, but must be float HxWx1 metres"
+        )
+    if mask.shape != depth.shape[:2]:
+        raise UserError(
+            f"{mask_path} is {mask.shape}, but must be {depth.shape[:2]} like {depth_path.name}"
+        )
+    return millimetres(np.where(mask > 0, depth[:, :, 0], 0).astype(np.float32))
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} is not a readable .npy file ({error}); it may be truncated, fetch it again"
+        ) from error

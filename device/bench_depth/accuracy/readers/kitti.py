@@ -1,0 +1,82 @@
+"""KITTI depth: streets from a car (https://www.cvlibs.net/datasets/kitti).
+
+Uhrig et al., Sparsity Invariant CNNs, 3DV 2017.
+
+Depth PNGs are uint16, 256 steps a metre, 0 = unknown (most pixels: the truth is accumulated laser
+scans). Lasers see farther than uint16 millimetres hold: pixels above 65.535 m become unknown.
+`path` is one of two layouts:
+
+- the benchmark: `{train,val}/DRIVE/proj_depth/groundtruth/image_02/NNNNNNNNNN.png`, with the photos
+  of the raw data beside it, `DATE/DRIVE/image_02/data/NNNNNNNNNN.png`. The left colour camera
+  (image_02) is taken. The benchmark has no truth for the first and last five frames of a drive, so
+  photos without depth are left out. split is "train", "val" or None for both.
+- its small validation set: `val_selection_cropped/{image,groundtruth_depth}/*.png`; `path` is that
+  folder, or the one that holds `depth_selection/`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Optional
+
+from bench_depth.accuracy.readers.frame import SourceFrame, read_png16, require_file
+from bench_depth.core.errors import UserError
+
+STEPS_PER_METRE = 256.0
+SPLITS = ("train", "val")
+LOOKS_LIKE = (
+    "KITTI depth (train/ or val/DRIVE_sync/proj_depth, depth_selection/, or groundtruth_depth/)"
+)
+NOTE = "KITTI's depth beyond 65.535 m counts as unknown"
+
+
+def recognise(path: Path) -> bool:
+    """Whether `path` has a folder of one of the layouts."""
+    drives = (path.glob(f"{split}/*_sync/proj_depth") for split in SPLITS)
+    selections = ("groundtruth_depth", "depth_selection")
+    return any(map(any, drives)) or any((path / name).is_dir() for name in selections)
+
+
+def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+    """The pairs, by drive and frame.
+
+    Raises:
+        UserError: Neither layout is there, a depth map has no photo, or the split is unknown.
+    """
+    if split is not None and split not in SPLITS:
+        raise UserError(f"kitti has no split {split!r}; it has {' and '.join(SPLITS)}")
+    found = _benchmark(path, SPLITS if split is None else (split,))
+    if not found and split is None:
+        found = _selection(path) or _selection(path / "depth_selection" / "val_selection_cropped")
+    if not found:
+        raise UserError(
+            f"{path} is empty: it holds neither "
+            f"{split or 'train'}/DRIVE/proj_depth/groundtruth/image_02/*.png nor "
+            "groundtruth_depth/*.png; give the folder that KITTI's depth was unpacked in"
+        )
+    return found
+
+
+def _benchmark(path: Path, splits: tuple[str, ...]) -> list[SourceFrame]:
+    found = []
+    for split in splits:
+        for depth in sorted(path.glob(f"{split}/*_sync/proj_depth/groundtruth/image_02/*.png")):
+            drive = depth.parents[3].name
+            date = drive[: len("2011_09_26")]
+            photo = path / date / drive / "image_02" / "data" / depth.name
+            found.append(_frame(f"{drive}_{depth.stem}", photo, depth))
+    return found
+
+
+def _selection(folder: Path) -> list[SourceFrame]:
+    found = []
+    for depth in sorted((folder / "groundtruth_depth").glob("*.png")):
+        photo = folder / "image" / depth.name.replace("_groundtruth_depth_", "_image_")
+        found.append(_frame(photo.stem, photo, depth))
+    return found
+
+
+def _frame(name: str, photo: Path, depth: Path) -> SourceFrame:
+    require_file(photo, f"{depth} is its depth map")
+    return SourceFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE))

@@ -1,0 +1,139 @@
+"""NYU Depth v2, the labelled set (https://cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html).
+
+Silberman et al., Indoor Segmentation and Support Inference from RGBD Images, ECCV 2012.
+
+`path` is `nyu_depth_v2_labeled.mat`, a MATLAB 7.3 file and so HDF5: 1449 photos in `images` and
+their filled-in depth maps, metres, in `depths`. HDF5 lists MATLAB's axes from last to first, so
+that H x W x 3 x N arrives as N x 3 x W x H. It is read with h5py, the only thing that does not come
+with bench-depth.
+
+The official split is a file of its own, `splits.mat` (MATLAB 5, indices from 1), which must lie
+beside `path` when split is "train" (795 pairs) or "test" (654). Pairs are called by their place in
+the .mat file, from 0000.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.accuracy.readers.frame import SourceFrame, millimetres
+from bench_depth.accuracy.readers.mat5 import read_numbers
+from bench_depth.core.errors import UserError
+
+SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
+FILE = "nyu_depth_v2_labeled.mat"
+LOOKS_LIKE = f"NYU Depth v2 ({FILE}, a MATLAB 7.3 file)"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# MATLAB puts a header of this size before what is HDF5.
+_MATLAB_HEADER = 512
+
+
+def recognise(path: Path) -> bool:
+    """Whether `path` is an HDF5 file, or a folder with the published one, which `frames` names."""
+    if path.is_dir():
+        return (path / FILE).is_file()
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(_MATLAB_HEADER + len(_HDF5))
+    except OSError:
+        return False
+    return start.startswith(_HDF5) or start[_MATLAB_HEADER:] == _HDF5
+
+
+def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+    """The pairs of the .mat file, or those of the official "train" or "test" split.
+
+    Raises:
+        UserError: The file or `splits.mat` is missing, truncated or laid out otherwise, the split
+            is unknown, or h5py is not installed.
+    """
+    if split is not None and split not in SPLITS:
+        raise UserError(f"nyu has no split {split!r}; it has train and test")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the file {FILE} itself")
+    count = _count(path)
+    indices = range(count) if split is None else _split_indices(path, split, count)
+    return [
+        SourceFrame(f"{i:04d}", partial(_photo, path, i), partial(_depth, path, i)) for i in indices
+    ]
+
+
+def _photo(path: Path, index: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(_read(path, "images", index).transpose(2, 1, 0), np.uint8)
+
+
+def _depth(path: Path, index: int) -> NDArray[np.uint16]:
+    return millimetres(np.ascontiguousarray(_read(path, "depths", index).T, np.float32))
+
+
+def _read(path: Path, name: str, index: int) -> Any:
+    # Opened for each picture: that takes a millisecond, and no file stays open behind a frame.
+    try:
+        with _h5py().File(path, "r") as file:
+            return file[name][index]
+    except (OSError, RuntimeError, KeyError) as error:
+        raise _unreadable(path, f"{name} {index}", error) from error
+
+
+def _count(path: Path) -> int:
+    """Number of pairs; looks at the shapes only."""
+    try:
+        with _h5py().File(path, "r") as file:
+            missing = [name for name in ("images", "depths") if name not in file]
+            if missing:
+                raise UserError(f"{path} has no array {missing[0]!r}; is it the labelled NYU set?")
+            images, depths = file["images"], file["depths"]
+            shapes, dtype = (tuple(images.shape), tuple(depths.shape)), images.dtype
+    except (OSError, RuntimeError, KeyError) as error:
+        raise _unreadable(path, "it", error) from error
+    (image_shape, depth_shape) = shapes
+    n_w_h = (*image_shape[:1], *image_shape[2:])
+    if len(image_shape) != 4 or image_shape[1] != 3 or n_w_h != depth_shape or dtype != np.uint8:
+        raise UserError(
+            f"{path}: images are {dtype} {image_shape} and depths {depth_shape}, but must be "
+            "uint8 N x 3 x W x H and N x W x H; use the .mat file as it was published"
+        )
+    if not image_shape[0]:
+        raise UserError(f"{path} is empty: it holds no photo")
+    return int(image_shape[0])
+
+
+def _h5py() -> Any:
+    try:
+        return import_module("h5py")
+    except ImportError as error:
+        raise UserError(
+            f"NYU's .mat file is read with h5py, which cannot be loaded ({error}); "
+            "run: pip install h5py"
+        ) from error
+
+
+def _split_indices(path: Path, split: str, count: int) -> list[int]:
+    splits = path.parent / "splits.mat"
+    if not splits.is_file():
+        raise UserError(
+            f"split {split!r} needs {splits}, which is missing; put it beside {path.name}"
+        )
+    name = SPLITS[split]
+    try:
+        numbers = read_numbers(splits, name)
+    except (OSError, ValueError) as error:
+        raise _unreadable(splits, "it", error) from error
+    if numbers is None:
+        raise UserError(f"{splits} has no variable {name}; use the file as it was published")
+    # NaN, as every other number that is no place in the file, fails the comparison.
+    if not numbers.size or not all(1 <= number <= count for number in numbers):
+        raise UserError(f"{splits}: {name} is empty or names pictures that {path.name} lacks")
+    return sorted(int(number) - 1 for number in numbers)
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: cannot read {what} ({error}); the file may be truncated, fetch it again"
+    )

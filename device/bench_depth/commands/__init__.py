@@ -1,0 +1,1 @@
+"""The `bench-depth` command line: options, verbs, exit codes."""

@@ -1,0 +1,213 @@
+"""The `bench-depth` command: what it is asked for, what it prints, its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from bench_depth.commands.arguments import parser
+from bench_depth.core.errors import GATE_FAILED, WARNED, UserError, exit_code
+
+if TYPE_CHECKING:
+    from bench_depth.accuracy.evaluation import Judged
+    from bench_depth.commands.thresholds import Gate
+    from bench_depth.machine.guard import Doing
+    from bench_depth.report.pictures import WorstPictures
+    from bench_depth.results.records import Results
+
+
+def _compare(words: Sequence[str]) -> int:
+    from bench_depth.commands.compare import main
+
+    return main(words)
+
+
+def _live(words: Sequence[str]) -> int:
+    from bench_depth.commands.live import main
+
+    return main(words)
+
+
+# Other verbs; each is imported when it is asked for.
+_VERBS = {"compare": _compare, "live": _live}
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Instead of those of the process.
+
+    Returns:
+        The exit code; argparse itself leaves with 0 or 2.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_code("bench-depth", lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
+    if words and words[0] in _VERBS:
+        return _VERBS[words[0]](words[1:])
+    from bench_depth.machine.guard import guarded
+
+    options = parser().parse_args(words)
+    kept = "interrupted; what was measured was kept"
+    # The child tells its errors itself, so that the parent need not know them.
+    return guarded(lambda doing: exit_code("bench-depth", lambda: _measure(options, doing), kept))
+
+
+def _measure(options: argparse.Namespace, doing: Doing) -> int:
+    """What the child process does."""
+    output = _Output(options)
+    try:
+        gates, baseline = _gates(options)
+        _bench(options, output, doing)
+    finally:
+        # What was measured before an error or Ctrl-C is shown all the same.
+        doing("writing the results", None)
+        output.finish()
+    return _verdict(options, output.results, gates, baseline)
+
+
+def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
+    from bench_depth.commands.bench import Hooks, bench
+    from bench_depth.commands.flags import from_arguments
+    from bench_depth.commands.options import BenchOptions
+    from bench_depth.machine.conditions import parse_cores
+    from bench_depth.timing.measure import Plan
+
+    if options.per_image is not None and options.data is None:
+        raise UserError("--per-image lists a dataset's photos: give --data as well")
+    bench(
+        options.model,
+        BenchOptions(
+            data=options.data,
+            data_format=options.data_format,
+            data_split=options.data_split,
+            data_limit=options.data_limit,
+            runtime=options.runtime,
+            threads=options.threads,
+            plan=Plan(options.warmup, options.min_runs, options.min_time),
+            align=options.align,
+            save_predictions=options.save_predictions,
+            interleave=options.interleave,
+            affinity=parse_cores(options.affinity) if options.affinity else None,
+            cooldown_to=options.cooldown_to,
+            description=from_arguments(options),
+            sustain_minutes=options.sustain,
+            profile_seconds=options.profile,
+        ),
+        Hooks(output.screen.say, output.keep, output.screen.tick, doing, output.judged),
+    )
+
+
+def _gates(options: argparse.Namespace) -> tuple[list[Gate], Optional[Results]]:
+    """Reads the conditions and the baseline before anything is measured."""
+    from bench_depth.commands.thresholds import parse
+    from bench_depth.results.records import load
+
+    baseline = load(options.baseline) if options.baseline is not None else None
+    return [parse(text) for text in options.fail_if], baseline
+
+
+def _verdict(
+    options: argparse.Namespace,
+    results: Optional[Results],
+    gates: Sequence[Gate],
+    baseline: Optional[Results],
+) -> int:
+    from bench_depth.commands.thresholds import failures
+
+    if results is None:
+        return 0
+    failed = failures(results, gates, baseline)
+    for line in failed:
+        print(f"bench-depth: {line}", file=sys.stderr)
+    if failed:
+        return GATE_FAILED
+    codes = sorted({code for record in results.models for code in record.warnings})
+    if options.strict and codes:
+        print(f"bench-depth: --strict: there are warnings: {', '.join(codes)}", file=sys.stderr)
+        return WARNED
+    return 0
+
+
+class _Output:
+    """Where results go: files after each model, the screen at the end."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from bench_depth.report.progress import Screen
+
+        self.results: Optional[Results] = None
+        self.screen = Screen(sys.stderr, sys.stderr.isatty())
+        self._json: Optional[str] = options.json
+        self._files = {
+            "csv": options.csv,
+            "markdown": options.markdown,
+            "per-image": options.per_image,
+        }
+        self._page: Optional[Path] = options.html
+        self._worst: dict[int, WorstPictures] = {}
+
+    def keep(self, results: Results) -> None:
+        from bench_depth.results.records import save
+
+        self.results = results
+        if self._json is not None and self._json != "-" and results.models:
+            save(results, Path(self._json))
+
+    def judged(self, place: int, image: Judged) -> None:
+        """Makes the page's pictures as the images go by: no model has to be run again for them."""
+        from bench_depth.report.pictures import WorstPictures
+
+        if self._page is not None:
+            self._worst.setdefault(place, WorstPictures()).add(image)
+
+    def finish(self) -> None:
+        self.screen.clear()
+        if self.results is None or not self.results.models:
+            return
+        from bench_depth.report.table import render
+        from bench_depth.results.records import to_json
+
+        stream = sys.stderr if self._json == "-" else sys.stdout
+        text = render(self.results, stream.isatty() and not os.environ.get("NO_COLOR"))
+        if self._json == "-":
+            sys.stderr.write(text)
+            _write_stdout(to_json(self.results))
+        else:
+            _write_stdout(text)
+        self._write_files(self.results)
+
+    def _write_files(self, results: Results) -> None:
+        from bench_depth.core.files import write_bytes
+        from bench_depth.report import csv_markdown as exchange
+        from bench_depth.report import per_image
+
+        writers = {
+            "csv": exchange.to_csv,
+            "markdown": exchange.to_markdown,
+            "per-image": per_image.to_csv,
+        }
+        for kind, path in self._files.items():
+            if path is not None:
+                write_bytes(path, writers[kind](results).encode())
+        if self._page is not None:
+            from bench_depth.report.page import write_page
+
+            pictures = {place: worst.pictures() for place, worst in self._worst.items()}
+            write_page(results, pictures, self._page)
+
+
+def _write_stdout(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes again when it ends, and would print a traceback of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise UserError(f"cannot write to standard output: {error.strerror}") from error

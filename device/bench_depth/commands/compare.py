@@ -1,0 +1,112 @@
+"""`bench-depth compare OLD.json NEW.json`: what changed between two results files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench_depth.core.errors import UserError
+from bench_depth.report.wording import figure, runtimes_text
+from bench_depth.results.records import ModelRecord, Results, load
+from bench_depth.timing.comparison import apart
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: After the verb.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: A file is no results file, or they have no model in common.
+    """
+    parser = argparse.ArgumentParser(
+        prog="bench-depth compare",
+        description="Time of each model in the second file over that in the first: ratio, 95 %% "
+        "confidence interval, verdict. A single model in each is compared whatever its name.",
+    )
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    options = parser.parse_args(arguments)
+    old, new = load(options.old), load(options.new)
+    sys.stdout.write(render(old, new, str(options.old), str(options.new)))
+    return 0
+
+
+def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
+    """The comparison as text of at most 80 columns.
+
+    Raises:
+        UserError: The two have no model in common.
+    """
+    pairs = partners(old, new)
+    if not pairs:
+        raise UserError(
+            f"{old_name} and {new_name} have no model in common: "
+            f"{_names(old)} against {_names(new)}"
+        )
+    lines = []
+    for before, after in pairs:
+        name = after.file if after.file == before.file else f"{before.file} -> {after.file}"
+        threads = f" ({after.threads} threads)" if after.threads else ""
+        change = apart(after.invoke, before.invoke, before.file)
+        interval = ""
+        if change.low is not None and change.high is not None:
+            interval = f" (95 %: {change.low:.3f} .. {change.high:.3f})"
+        lines += [
+            name + threads,
+            f"  median {figure(before.invoke.statistics.median)} -> "
+            f"{figure(after.invoke.statistics.median)} ms, p95 "
+            f"{figure(before.invoke.statistics.p95)} -> {figure(after.invoke.statistics.p95)} ms",
+            f"  ratio {change.ratio:.3f}{interval}: {change.verdict}",
+            *_accuracy(before, after),
+        ]
+    return "\n".join([*lines, *_caveats(old, new)]) + "\n"
+
+
+def partners(old: Results, new: Results) -> list[tuple[ModelRecord, ModelRecord]]:
+    """The records of the same file and threads; with one record in each, those."""
+    if len(old.models) == len(new.models) == 1:
+        return [(old.models[0], new.models[0])]
+    known = {(record.file, record.threads): record for record in old.models}
+    return [
+        (known[record.file, record.threads], record)
+        for record in new.models
+        if (record.file, record.threads) in known
+    ]
+
+
+def _accuracy(before: ModelRecord, after: ModelRecord) -> list[str]:
+    if before.accuracy is None or after.accuracy is None:
+        return []
+    if (before.accuracy.data, before.accuracy.align) != (after.accuracy.data, after.accuracy.align):
+        return ["  accuracy was measured on other data or with another alignment: not compared"]
+    old, new = before.accuracy.mean, after.accuracy.mean
+    return [
+        f"  si-RMSE {old.si_rmse:.4f} -> {new.si_rmse:.4f}, delta_1 {old.delta_1:.4f} -> "
+        f"{new.delta_1:.4f}"
+    ]
+
+
+def _caveats(old: Results, new: Results) -> list[str]:
+    """What differs besides the models, so that a ratio is not taken for more than it is."""
+    lines = []
+    for what, before, after in (
+        ("board", old.context.board.model, new.context.board.model),
+        ("CPU", old.context.board.cpu, new.context.board.cpu),
+        ("governor", old.context.board.governor, new.context.board.governor),
+        ("cores", old.context.affinity, new.context.affinity),
+        ("runtime", runtimes_text(old), runtimes_text(new)),
+    ):
+        if before != after:
+            lines.append(f"note: {what} differs: {before} -> {after}")
+    return ["", *lines] if lines else []
+
+
+def _names(results: Results) -> str:
+    return ", ".join(record.file for record in results.models) or "no model"

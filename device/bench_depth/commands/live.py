@@ -1,0 +1,154 @@
+"""The command line of `bench-depth live`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench_depth.commands.arguments import RUNTIMES
+from bench_depth.commands.flags import add_arguments, from_arguments
+from bench_depth.core.errors import UserError, exit_code
+
+_LOOPBACK = "127.0.0.1"
+_PORT = 8080
+_EPILOG = """\
+The page shows photo and depth side by side, the distance under the pointer, and how fast it runs.
+It is open to this machine alone; --host 0.0.0.0 opens it to whoever has the address that is
+printed. Ctrl-C ends it.
+
+exit codes: 0 ended by Ctrl-C, by --frames, or with the recording; 2 wrong options or input, or
+the camera stopped working; 3 the model cannot be loaded or run
+"""
+# What OpenCV would print beside our own line, and how many seconds it waits for a silent camera.
+_OPENCV = {
+    "OPENCV_LOG_LEVEL": "OFF",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "5",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Those after `live`.
+
+    Returns:
+        The exit code; argparse itself leaves with 0 or 2.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for name, value in _OPENCV.items():
+        os.environ.setdefault(name, value)
+    return exit_code("bench-depth", lambda: _live(options))
+
+
+def _live(options: argparse.Namespace) -> int:
+    _check(options)
+    with stopped_by_signals() as stop:
+        from bench_depth.live.session import LiveOptions, run
+
+        run(
+            LiveOptions(
+                model=options.model,
+                source=options.source,
+                description=from_arguments(options),
+                runtime=options.runtime,
+                threads=options.threads,
+                size=options.size,
+                loop=options.loop,
+                record=options.record,
+                frames=options.frames,
+                host=None if options.no_server else options.host or _LOOPBACK,
+                port=_PORT if options.port is None else options.port,
+            ),
+            stop,
+            lambda line: print(line, file=sys.stderr, flush=True),
+            lambda url: print(f"open {url}", flush=True),
+        )
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name in ("threads", "frames"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value} means nothing; give at least 1")
+    if options.no_server and (options.host is not None or options.port is not None):
+        raise UserError("--no-server serves no page: leave out --host and --port, or --no-server")
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts at once, as usual."""
+    stop = threading.Event()
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: object) -> None:
+        stop.set()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell's background jobs are started with Ctrl-C switched off: that stays.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, like 640x480")
+    return int(found[1]), int(found[2])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench-depth live",
+        description="What a depth model sees in a camera, a video or pictures, as it happens.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", required=True, type=Path, metavar="FILE", help="a .tflite or .onnx file")
+    add(
+        "--source",
+        default="auto",
+        metavar="S",
+        help="auto (default: the Pi's camera, else the first other one), picamera2, N or "
+        "/dev/videoN, a video file, a picture, or a folder of pictures",
+    )
+    add("--size", type=_size, metavar="WxH", help="what a camera is asked for (default: 640x480)")
+    add("--loop", action="store_true", help="start a video or folder anew at its end")
+    add("--runtime", choices=RUNTIMES, help="default: the first of these that is installed")
+    add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
+    add("--host", metavar="ADDRESS", help=f"where the page is served (default: {_LOOPBACK})")
+    add("--port", type=int, metavar="N", help=f"default: {_PORT}; 0 takes any free one")
+    add(
+        "--no-server",
+        action="store_true",
+        help="no page; of a video or folder every frame is run, in order",
+    )
+    add(
+        "--record",
+        type=Path,
+        metavar="DIR|FILE",
+        help="write each frame to DIR/rgb/NAME.jpg and DIR/depth/NAME.png (16-bit millimetres), "
+        "or a video of both side by side to FILE.mp4 or FILE.avi",
+    )
+    add("--frames", type=int, metavar="N", help="end after N frames")
+    add_arguments(parser)
+    return parser

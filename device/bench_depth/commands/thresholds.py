@@ -1,0 +1,147 @@
+"""Conditions on results that end a CI run: `invoke.p95>50ms`, `median>+5%`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from bench_depth.core.errors import UserError
+from bench_depth.results.records import STAGES, ModelRecord, Results, labels
+from bench_depth.timing.measure import Timing
+
+_STATISTICS = {"min": "minimum", "max": "maximum"}
+_TIMES = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
+_ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
+# What a unit turns a number into: milliseconds and bytes are what the results have.
+_UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "MB": 1e6, "kB": 1e3, "B": 1.0, "m": 1.0, "": 1.0}
+_FORM = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)\s*(%|[A-Za-z]*)\s*")
+HELP = (
+    "STAGE.STATISTIC (invoke.p95, total.median; median alone is invoke.median), load, first, "
+    "peak_rss, size, si_rmse, rmse, delta_1, ..., then < or >, then a number with ms, s, MB or "
+    "none; +5% and -5% are against --baseline"
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition under which the run has failed.
+
+    Attributes:
+        text: As it was written.
+        figure: What is looked at, like `invoke.p95`.
+        above: Whether being above the limit fails; else being below.
+        inclusive: Whether the limit itself fails too.
+        limit: In milliseconds, bytes or metres; with `relative`, a fraction like 0.05.
+        relative: Whether the limit is a change against the baseline.
+    """
+
+    text: str
+    figure: str
+    above: bool
+    inclusive: bool
+    limit: float
+    relative: bool
+
+
+def parse(text: str) -> Gate:
+    """Reads a condition.
+
+    Raises:
+        UserError: It is none; the line says how one is written.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise UserError(f"--fail-if {text!r} is no condition; write {HELP}")
+    figure, sign, number, unit = found.groups()
+    figure = _normal(figure)
+    if figure is None:
+        raise UserError(f"--fail-if {text!r} names no figure; write {HELP}")
+    if unit != "%" and unit not in _UNITS:
+        raise UserError(f"--fail-if {text!r} has an unknown unit {unit!r}; use ms, s, MB or %")
+    relative = unit == "%"
+    limit = float(number) * (0.01 if relative else _UNITS[unit])
+    return Gate(text, figure, sign[0] == ">", sign.endswith("="), limit, relative)
+
+
+def failures(
+    results: Results, gates: Sequence[Gate], baseline: Optional[Results] = None
+) -> list[str]:
+    """The conditions that hold, one line each.
+
+    Args:
+        results: What was measured.
+        gates: The conditions.
+        baseline: Earlier results; needed by relative ones.
+
+    Raises:
+        UserError: A figure was not measured, or a model is not in the baseline.
+    """
+    lines = []
+    for label, record in zip(labels(results), results.models):
+        for gate in gates:
+            value = _value(record, gate)
+            reference = None
+            if gate.relative:
+                reference = _value(_partner(record, gate, baseline), gate)
+            line = _failure(label, gate, value, reference)
+            if line is not None:
+                lines.append(line)
+    return lines
+
+
+def _failure(label: str, gate: Gate, value: float, reference: Optional[float]) -> Optional[str]:
+    seen, against = value, ""
+    if reference is not None:
+        if reference == 0:
+            raise UserError(f"{gate.text}: {gate.figure} is 0 in the baseline; nothing compares")
+        seen = value / reference - 1
+        against = f", {100 * seen:+.1f} % against {reference:.5g}"
+    over = seen > gate.limit if gate.above else seen < gate.limit
+    if over or (gate.inclusive and seen == gate.limit):
+        return f"{label}: {gate.figure} is {value:.5g}{against}: fails {gate.text}"
+    return None
+
+
+def _partner(record: ModelRecord, gate: Gate, baseline: Optional[Results]) -> ModelRecord:
+    if baseline is None:
+        raise UserError(f"--fail-if {gate.text!r} compares; give --baseline FILE as well")
+    same = [other for other in baseline.models if other.file == record.file]
+    exact = [other for other in same if other.threads == record.threads]
+    if not (exact or same):
+        names = ", ".join(other.file for other in baseline.models)
+        raise UserError(f"{record.file} is not in the baseline, which has {names}")
+    return (exact or same)[0]
+
+
+def _normal(figure: str) -> Optional[str]:
+    stage, dot, statistic = figure.partition(".")
+    if not dot and figure in (*_ACCURACY, "load", "first", "peak_rss", "size", "score"):
+        return figure
+    if not dot:
+        stage, statistic = "invoke", figure
+    statistic = _STATISTICS.get(statistic, statistic)
+    return f"{stage}.{statistic}" if stage in STAGES and statistic in _TIMES else None
+
+
+def _value(record: ModelRecord, gate: Gate) -> float:
+    figure = gate.figure
+    simple = {
+        "load": record.load_ms,
+        "first": record.first_ms,
+        "peak_rss": float(record.peak_rss_bytes),
+        "size": float(record.bytes),
+    }
+    if figure in simple:
+        return simple[figure]
+    if "." in figure:
+        stage, statistic = figure.split(".")
+        timing: Optional[Timing] = getattr(record, stage)
+        if timing is None:
+            raise UserError(f"--fail-if {gate.text!r}: {stage} of {record.file} was not measured")
+        return float(getattr(timing.statistics, statistic))
+    if record.accuracy is None:
+        raise UserError(f"--fail-if {gate.text!r}: give --data, so that accuracy is measured")
+    source = record.accuracy if figure == "score" else record.accuracy.mean
+    return float(getattr(source, figure))

@@ -1,0 +1,1 @@
+"""What every other part stands on, the host included: errors, files, datasets, metrics."""

@@ -1,0 +1,151 @@
+"""The dataset folder: `rgb/NAME.(jpg|png)` + `depth/NAME.png`.
+
+The Mobile AI challenge's layout. Depth is uint16 millimetres, 0 = unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import atomic_path
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class Frame(Protocol):
+    """One photo with its depth, from any kind of dataset; read when asked for, and not kept."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in its dataset; fit for a file name without suffix."""
+        ...
+
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """HxWx3 uint8 RGB and HxW uint16 millimetres, 0 = unknown.
+
+        Raises:
+            UserError: A file is missing or damaged, or photo and depth differ in size.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One photo and its depth map, as files; a `Frame`."""
+
+    name: str
+    rgb: Path
+    depth: Path
+
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """See `read_pair`."""
+        return read_pair(self)
+
+
+def list_pairs(folder: Path) -> list[Pair]:
+    """The pairs of a dataset folder, sorted by name.
+
+    Raises:
+        UserError: The folder is missing or empty, a photo has no depth, or a depth has no photo.
+    """
+    folder = Path(folder)
+    for part in ("rgb", "depth"):
+        if not (folder / part).is_dir():
+            raise UserError(
+                f"{folder / part} is not a folder; a dataset is rgb/NAME.jpg + depth/NAME.png"
+            )
+    photos: dict[str, Path] = {}
+    for path in sorted((folder / "rgb").iterdir()):
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+            if path.stem in photos:
+                raise UserError(f"two photos are called {path.stem} in {folder / 'rgb'}")
+            photos[path.stem] = path
+    depths = {
+        path.stem: path
+        for path in (folder / "depth").iterdir()
+        if path.suffix.lower() == ".png" and not path.name.startswith(".")
+    }
+    if not photos and not depths:
+        raise UserError(f"{folder} is empty: no photo in rgb/, no depth map in depth/")
+    _refuse_lonely(sorted(photos.keys() - depths.keys()), "photo", "depth map", folder / "depth")
+    _refuse_lonely(sorted(depths.keys() - photos.keys()), "depth map", "photo", folder / "rgb")
+    return [Pair(name, photos[name], depths[name]) for name in sorted(photos)]
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Reads a photo as HxWx3 uint8 RGB.
+
+    Raises:
+        UserError: The file is missing or not a picture.
+    """
+    # Channels reversed by hand: OpenCV reads BGR.
+    return np.ascontiguousarray(_decode(path, cv2.IMREAD_COLOR)[:, :, ::-1], np.uint8)
+
+
+def read_depth(path: Path) -> NDArray[np.uint16]:
+    """Reads a depth map as HxW uint16 millimetres, 0 = unknown.
+
+    Raises:
+        UserError: The file is missing, not a picture, or not a 16-bit single-channel one.
+    """
+    image = _decode(path, cv2.IMREAD_UNCHANGED)
+    if image.dtype != np.uint16 or image.ndim != 2:
+        found = (
+            f"{8 * image.dtype.itemsize}-bit, {1 if image.ndim == 2 else image.shape[2]} channels"
+        )
+        raise UserError(
+            f"{path} is {found}; a depth map must be a 16-bit single-channel PNG in millimetres"
+        )
+    return np.asarray(image, np.uint16)
+
+
+def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Reads both files of a pair.
+
+    Raises:
+        UserError: As `read_rgb` and `read_depth`, or photo and depth differ in size.
+    """
+    rgb, depth = read_rgb(pair.rgb), read_depth(pair.depth)
+    if rgb.shape[:2] != depth.shape:
+        raise UserError(
+            f"{pair.rgb} is {rgb.shape[1]}x{rgb.shape[0]} but {pair.depth} is "
+            f"{depth.shape[1]}x{depth.shape[0]}; photo and depth must have the same size"
+        )
+    return rgb, depth
+
+
+def write_depth(path: Path, depth_mm: NDArray[np.generic]) -> None:
+    """Writes HxW millimetres (any dtype, rounded, clipped to 0..65535) as a uint16 PNG."""
+    values = np.clip(np.rint(np.nan_to_num(np.asarray(depth_mm, np.float64))), 0, 65535)
+    ok, data = cv2.imencode(".png", values.astype(np.uint16))
+    if not ok:
+        raise UserError(f"cannot encode the depth map {path} as PNG")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def _decode(path: Path, flags: int) -> NDArray[np.generic]:
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise UserError(f"{path} is not a readable picture; it may be truncated")
+    return image
+
+
+def _refuse_lonely(names: Sequence[str], what: str, partner: str, where: Path) -> None:
+    if names:
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        raise UserError(
+            f"the {what} {names[0]}{more} has no {partner} in {where}; add it or remove the {what}"
+        )

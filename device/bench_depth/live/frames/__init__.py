@@ -1,0 +1,1 @@
+"""One frame: the picture, its depth, its times."""

@@ -1,0 +1,77 @@
+"""How fast it runs: medians of the last seconds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
+
+from bench_depth.live.frames.model import STAGES
+
+WINDOW_SECONDS = 3.0
+# Enough for the window at any rate that makes sense, and bounded.
+_MOST = 1000
+
+
+class Meter:
+    """Counts frames and keeps the latest times.
+
+    Args:
+        clock: Monotonic, seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._recent: deque[tuple[float, Sequence[float]]] = deque(maxlen=_MOST)
+        self._first: Optional[float] = None
+        self._last = 0.0
+        self.frames = 0
+        self.dropped = 0
+
+    def add(self, times_ms: Sequence[float], latency_ms: float, dropped: int) -> None:
+        """Counts one frame.
+
+        Args:
+            times_ms: Of each of `STAGES`.
+            latency_ms: From the photo to its depth.
+            dropped: Photos dropped since the frame before.
+        """
+        self._last = self._clock()
+        if self._first is None:
+            self._first = self._last
+        self.frames += 1
+        self.dropped += dropped
+        self._recent.append((self._last, [*times_ms, latency_ms]))
+
+    def now(self) -> dict[str, Any]:
+        """Frames per second and medians, ms, over the last 3 seconds; None where there are none."""
+        recent = [entry for entry in self._recent if entry[0] > self._last - WINDOW_SECONDS]
+        span = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
+        return {
+            "fps": (len(recent) - 1) / span if span > 0 else None,
+            **_medians([times for _, times in recent]),
+            "frames": self.frames,
+            "dropped": self.dropped,
+        }
+
+    def summary(self) -> str:
+        """One line on the whole run, with the medians of its last 1000 frames at most."""
+        if self._first is None:
+            return "no frames"
+        span = self._last - self._first
+        rate = f", {(self.frames - 1) / span:.1f} per second" if span > 0 else ""
+        medians = _medians([times for _, times in self._recent])
+        stages = ", ".join(f"{stage} {medians['stages'][stage]:.1f}" for stage in STAGES)
+        return (
+            f"{self.frames} frames{rate}, {self.dropped} dropped; median ms: {stages}; "
+            f"photo to depth {medians['latency']:.1f}"
+        )
+
+
+def _medians(series: Sequence[Sequence[float]]) -> dict[str, Any]:
+    columns = [round(statistics.median(column), 2) for column in zip(*series)]
+    if not columns:
+        return {"stages": dict.fromkeys(STAGES), "latency": None}
+    return {"stages": dict(zip(STAGES, columns)), "latency": columns[-1]}

@@ -1,0 +1,83 @@
+"""Photos out of a video file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Optional
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.errors import UserError
+
+# For files that do not tell.
+_FALLBACK_FPS = 25.0
+_FASTEST_FPS = 1000.0
+# The number of frames in a file's header is an estimate in some formats.
+_TOLERANCE = 0.1
+
+
+class Video:
+    """A video file; see `bench_depth.live.source.sources.Source`.
+
+    Args:
+        path: Anything that OpenCV's FFmpeg reads.
+        loop: Whether it starts anew at its end.
+
+    Raises:
+        UserError: The file is no video or is damaged.
+    """
+
+    def __init__(self, path: Path, loop: bool) -> None:
+        self.name = str(path)
+        self._path = path
+        self._loop = loop
+        self._number = 0
+        self._open()
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        sensible = math.isfinite(fps) and 0 < fps <= _FASTEST_FPS
+        self.interval: Optional[float] = 1 / (fps if sensible else _FALLBACK_FPS)
+
+    def grab(self) -> Optional[str]:
+        """See `Source.grab`; frames are named by their number, from `000000`."""
+        if not self._capture.grab():
+            self._refuse_early_end()
+            if not self._loop:
+                return None
+            self._capture.release()
+            self._open()
+            if not self._capture.grab():
+                raise UserError(f"{self._path} cannot be read again from its start")
+        self._frames += 1
+        self._number += 1
+        return f"{self._number - 1:06d}"
+
+    def take(self) -> NDArray[np.uint8]:
+        """See `Source.take`."""
+        ok, image = self._capture.retrieve()
+        if not ok or image is None:
+            raise UserError(
+                f"frame {self._frames - 1} of {self._path} cannot be decoded; the file is damaged"
+            )
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._capture.release()
+
+    def _open(self) -> None:
+        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        self._frames = 0
+        if not self._capture.isOpened():
+            raise UserError(f"{self._path} is not a readable video; it may be truncated")
+
+    def _refuse_early_end(self) -> None:
+        """OpenCV gives no error for a file that stops half-way, but its header tells."""
+        promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if self._frames == 0 or self._frames < promised * (1 - _TOLERANCE) - 1:
+            raise UserError(
+                f"{self._path} stops after frame {self._frames} of {promised:.0f}; it is truncated "
+                "or damaged"
+            )

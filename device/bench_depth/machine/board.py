@@ -1,0 +1,206 @@
+"""The machine a measurement was made on, and how it was doing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+ROOT = Path("/")
+# Main ID parts of ARM cores (Arm's technical reference manuals): 64-bit kernels give no name.
+_ARM_CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
+# vcgencmd get_throttled: the low half says what is so now, the high half what has been so. Bit 0
+# is low voltage; 1 to 3 are a capped clock, throttling and the soft temperature limit.
+UNDERVOLTAGE = 0x1
+SLOWED = 0xE
+_SINCE_BOOT_SHIFT = 16
+MOST_DEFAULT_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Board:
+    """What stays the same while measuring; None where the system does not tell.
+
+    Attributes:
+        model: Like `Raspberry Pi 4 Model B Rev 1.4`.
+        cpu: Like `Cortex-A72`.
+        cores: That the system has.
+        architecture: Like `aarch64`.
+        system: Operating system and its kernel.
+        max_clock_mhz: The highest clock that core 0 may have.
+        governor: Who sets core 0's clock, like `ondemand`.
+        emulated: Whether this is an emulator, whose times say nothing about a real board.
+    """
+
+    model: Optional[str]
+    cpu: Optional[str]
+    cores: int
+    architecture: str
+    system: str
+    max_clock_mhz: Optional[float]
+    governor: Optional[str]
+    emulated: bool
+
+
+@dataclass(frozen=True)
+class Health:
+    """What may change while measuring; None where the system does not tell.
+
+    Attributes:
+        clock_mhz: Of core 0.
+        temperature_c: Degrees Celsius.
+        throttled: The firmware's flags (`vcgencmd get_throttled`), 0 when all is well.
+        load: Processes that ran or waited to run, mean of the last minute.
+        swapped_in: Pages read back from swap since boot, by any process.
+    """
+
+    clock_mhz: Optional[float]
+    temperature_c: Optional[float]
+    throttled: Optional[int]
+    load: Optional[float] = None
+    swapped_in: Optional[int] = None
+
+
+def read_board(root: Path = ROOT, architecture: Optional[str] = None) -> Board:
+    """Describes the machine.
+
+    Args:
+        root: Where /proc and /sys are; another folder in tests.
+        architecture: Of this process; asked from the system unless given.
+    """
+    architecture = architecture or platform.machine()
+    cpuinfo = _read(root / "proc/cpuinfo") or ""
+    frequency = root / "sys/devices/system/cpu/cpu0/cpufreq"
+    fields = _fields(cpuinfo)
+    model = _read(root / "proc/device-tree/model") or fields.get("Model")
+    return Board(
+        model=model,
+        cpu=_cpu_name(fields),
+        cores=os.cpu_count() or 1,
+        architecture=architecture,
+        system=_system(root),
+        max_clock_mhz=_scaled(frequency / "scaling_max_freq", 1e-3),
+        governor=_read(frequency / "scaling_governor"),
+        emulated=_is_emulated(architecture, cpuinfo, model),
+    )
+
+
+def ask_firmware() -> Optional[str]:
+    """What `vcgencmd get_throttled` says, like `throttled=0x0`; None where there is none."""
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, "get_throttled"], check=False, capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout
+
+
+def read_health(root: Path = ROOT, firmware: Callable[[], Optional[str]] = ask_firmware) -> Health:
+    """Reads how the machine is doing now."""
+    return Health(
+        clock_mhz=_scaled(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", 1e-3),
+        temperature_c=read_temperature(root),
+        throttled=_flags(firmware()),
+        load=_first_number(root / "proc/loadavg"),
+        swapped_in=_counter(root / "proc/vmstat", "pswpin"),
+    )
+
+
+def read_temperature(root: Path = ROOT) -> Optional[float]:
+    """Degrees Celsius; None where there is no sensor."""
+    return _scaled(root / "sys/class/thermal/thermal_zone0/temp", 1e-3)
+
+
+def flagged(before: Health, after: Health, bits: int) -> bool:
+    """Whether any of the firmware's bits held at either reading or came up between them.
+
+    Args:
+        before: The first reading.
+        after: The second.
+        bits: `UNDERVOLTAGE`, `SLOWED`, or both.
+    """
+    if after.throttled is None:
+        return False
+    earlier = before.throttled or 0
+    new = (after.throttled & ~earlier) >> _SINCE_BOOT_SHIFT
+    return bool((earlier | after.throttled | new) & bits)
+
+
+def _read(path: Path) -> Optional[str]:
+    try:
+        # Device-tree strings end in a zero byte.
+        return path.read_text(errors="replace").strip("\0 \n\t") or None
+    except OSError:
+        return None
+
+
+def _scaled(path: Path, factor: float) -> Optional[float]:
+    try:
+        return round(float(_read(path) or "") * factor, 3)
+    except ValueError:
+        return None
+
+
+def _fields(cpuinfo: str) -> dict[str, str]:
+    """The first value of each key: that of core 0, or of the whole board."""
+    values: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            values.setdefault(key.strip(), value.strip())
+    return values
+
+
+def _first_number(path: Path) -> Optional[float]:
+    try:
+        return float((_read(path) or "").split()[0])
+    except (IndexError, ValueError):
+        return None
+
+
+def _counter(path: Path, name: str) -> Optional[int]:
+    for line in (_read(path) or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return None
+
+
+def _cpu_name(fields: dict[str, str]) -> Optional[str]:
+    part = fields.get("CPU part")
+    return fields.get("model name") or _ARM_CORES.get(part or "", part)
+
+
+def _system(root: Path) -> str:
+    name = platform.system()
+    for line in (_read(root / "etc/os-release") or "").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            name = line.partition("=")[2].strip('"')
+    return f"{name}, kernel {platform.release()}"
+
+
+def _is_emulated(architecture: str, cpuinfo: str, model: Optional[str]) -> bool:
+    # QEMU's user mode shows the host's cpuinfo to an ARM process; its `virt` board has this model.
+    foreign = architecture.startswith(("aarch64", "arm")) and "vendor_id" in cpuinfo
+    return foreign or "QEMU" in cpuinfo or model == "linux,dummy-virt"
+
+
+def _flags(answer: Optional[str]) -> Optional[int]:
+    try:
+        return int((answer or "").partition("=")[2].strip(), 16)
+    except ValueError:
+        return None
+
+
+def default_threads() -> int:
+    """One per core, at most 4: small networks do not gain from more."""
+    return min(os.cpu_count() or 1, MOST_DEFAULT_THREADS)

@@ -1,0 +1,83 @@
+"""The state of the machine that a measurement asks for: which cores, how cool."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Optional
+
+from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.machine.board import read_temperature
+
+COOLDOWN_LIMIT = 900.0
+_STEP = 2.0
+
+
+def parse_cores(text: str) -> list[int]:
+    """Core numbers from text like `0-2,5`.
+
+    Raises:
+        UserError: The text is no such list.
+    """
+    cores: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise UserError(f"--affinity {text!r} is no list of cores; write it as 0-2 or 0,3")
+        cores.update(range(int(first), int(last if dash else first) + 1))
+    return sorted(cores)
+
+
+def bind(cores: list[int]) -> None:
+    """Keeps this process, and the threads it starts from now on, on some cores.
+
+    Raises:
+        UserError: A core does not exist or is not allowed, or the system cannot bind.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError("--affinity: this system cannot bind a process to cores")
+    allowed = os.sched_getaffinity(0)
+    missing = sorted(set(cores) - allowed)
+    if missing or not cores:
+        raise UserError(
+            f"--affinity: no core {', '.join(map(str, missing))} here; there are "
+            f"{', '.join(map(str, sorted(allowed)))}"
+        )
+    os.sched_setaffinity(0, cores)
+
+
+def cool_down(
+    target: float,
+    say: Callable[[str], None],
+    *,
+    temperature: Callable[[], Optional[float]] = read_temperature,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Waits until the board is as cool as asked for.
+
+    Args:
+        target: Degrees Celsius.
+        say: Takes a line now and then.
+        temperature: Of the board.
+        clock: Seconds, monotonic.
+        sleep: Waits so many seconds.
+
+    Raises:
+        UserError: There is no sensor (exit code 2), or it is not reached within 15 minutes (1).
+    """
+    now = temperature()
+    if now is None:
+        raise UserError("--cooldown-to: this machine has no temperature sensor that can be read")
+    end = clock() + COOLDOWN_LIMIT
+    while now is not None and now > target:
+        if clock() >= end:
+            raise UserError(
+                f"--cooldown-to {target:g}: still {now:.1f} C after {COOLDOWN_LIMIT / 60:.0f} "
+                "minutes; choose a higher one, or cool the board",
+                GATE_FAILED,
+            )
+        say(f"cooling down: {now:.1f} C, {target:g} C wanted")
+        sleep(_STEP)
+        now = temperature()

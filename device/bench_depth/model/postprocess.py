@@ -1,0 +1,89 @@
+"""What a model gives -> depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.preprocess import content
+from bench_depth.model.signature import Signature
+
+# The farthest that a 16-bit depth map in millimetres can hold: no inverse depth goes beyond it.
+FARTHEST_M = 65.535
+
+
+def to_depth(output: NDArray[Any], signature: Signature) -> NDArray[np.float32]:
+    """The depth map in a model's output.
+
+    Args:
+        output: As the model gives it. Where the signature names no depth map it comes back as is.
+        signature: What the model gives.
+
+    Returns:
+        HxW float32, of the output's own size: metres; of a relative model depth in no unit, or if
+        it gives inverse depth that, in no unit.
+
+    Raises:
+        UserError: A model that leaves its output's shape open gave no map (exit code 3).
+    """
+    if signature.output is None:
+        return output
+    values = np.asarray(_plane(output), np.float32)
+    if (signature.scale, signature.offset) != (1.0, 0.0):
+        values = values * np.float32(signature.scale) + np.float32(signature.offset)
+    if signature.quantity == "log-depth":
+        with np.errstate(over="ignore"):  # Infinity is reported by whoever needs the depth.
+            values = np.exp(values)
+    unit_m = np.float32(0.001 if signature.unit == "mm" else 1.0)
+    if signature.quantity == "inverse-depth" and not signature.relative:
+        return np.asarray(unit_m / np.maximum(values, unit_m / np.float32(FARTHEST_M)), np.float32)
+    return values * unit_m if signature.unit == "mm" else values
+
+
+def to_photo_size(
+    depth: NDArray[np.float32], signature: Signature, height: int, width: int
+) -> NDArray[np.float32]:
+    """A depth map of the model's size, brought to the photo's: the letterbox is cut off.
+
+    Args:
+        depth: HxW, any unit.
+        signature: Of the model that gave it.
+        height: Of the photo.
+        width: Of the photo.
+
+    Returns:
+        height x width float32.
+    """
+    if signature.resize == "letterbox":
+        top, left, rows, columns = content(signature, height, width)
+        depth = resize_depth(depth, signature.height, signature.width)
+        depth = np.ascontiguousarray(depth[top : top + rows, left : left + columns])
+    return resize_depth(depth, height, width)
+
+
+def resize_depth(depth: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Resizes a depth map (HxW, any unit) bilinearly, as the protocol does it to the prediction."""
+    if depth.shape == (height, width):
+        return depth
+    resized = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)
+
+
+def _plane(output: NDArray[Any]) -> NDArray[Any]:
+    """The map in an array of any of the shapes that `check_signature` lets pass."""
+    shape = output.shape
+    if len(shape) == 4 and shape[0] == 1 and 1 in (shape[1], shape[3]):
+        return output[0, :, :, 0] if shape[3] == 1 else output[0, 0]
+    if len(shape) == 3 and 1 in (shape[0], shape[2]):
+        return output[0] if shape[0] == 1 else output[:, :, 0]
+    if len(shape) == 2:
+        return output
+    raise UserError(
+        f"the model gave {'x'.join(map(str, shape))}, which is no depth map; choose another output "
+        "with --output",
+        MODEL_FAILED,
+    )

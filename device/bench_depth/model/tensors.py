@@ -1,0 +1,75 @@
+"""What a model's tensors may be at all; checked before anything of their size is allocated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.runtime import TensorSpec
+
+# A Pi has 1 to 8 GB in all, and a photo of 8000x6000 in float32 is 0.6 GB.
+LARGEST_BYTES = 2**30
+
+
+def check_tensors(path: Path, specs: Sequence[TensorSpec]) -> None:
+    """Refuses what no picture or depth map can be, and what TFLite crashes on.
+
+    Raises:
+        UserError: A tensor is larger than `LARGEST_BYTES`, or its scale is impossible; exit code 3.
+    """
+    for spec in specs:
+        quantization(path, spec)
+        size = math.prod(n for n in spec.shape if n is not None) * item_size(spec.dtype)
+        if size > LARGEST_BYTES:
+            raise UserError(
+                f"{path} has a tensor {spec}, {size / 1e9:.3g} GB; at most "
+                f"{LARGEST_BYTES / 1e9:.2g} GB are tried: export it for a smaller picture",
+                MODEL_FAILED,
+            )
+
+
+def check_axes(path: Path, inputs: Sequence[TensorSpec]) -> None:
+    """Refuses inputs that hold nothing. Outputs may: how many boxes, say, depends on the picture.
+
+    Raises:
+        UserError: An axis is below 1; exit code 3.
+    """
+    for spec in inputs:
+        smallest = min((n for n in spec.shape if n is not None), default=1)
+        if smallest < 1:
+            raise UserError(
+                f"{path} takes {spec}, with an axis of size {smallest}; export it again",
+                MODEL_FAILED,
+            )
+
+
+def item_size(dtype: str) -> int:
+    """The bytes of one number; 1 for what is no number."""
+    try:
+        return max(np.dtype(dtype).itemsize, 1)
+    except TypeError:
+        return 1
+
+
+def quantization(path: Path, spec: TensorSpec) -> tuple[float, int]:
+    """Scale and zero point of a tensor; (1, 0) where numbers stand for themselves.
+
+    Raises:
+        UserError: There are several, or the scale is no positive number; exit code 3.
+    """
+    if not spec.scales or spec.dtype.startswith("float"):
+        return 1.0, 0
+    if len(set(spec.scales)) > 1:
+        raise UserError(
+            f"{path} has {len(spec.scales)} scales for {spec}; expected one", MODEL_FAILED
+        )
+    scale, zero_point = spec.scales[0], spec.zero_points[0] if spec.zero_points else 0
+    if not 0 < scale < math.inf:
+        raise UserError(
+            f"{path} has a scale of {scale:g} for {spec}; expected a positive number", MODEL_FAILED
+        )
+    return scale, zero_point

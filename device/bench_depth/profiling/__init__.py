@@ -1,9 +1,0 @@
-"""Where a model's time goes, op by op.
-
-`ops` holds what is found; `run` starts `child` in a process of its own, as what it does inside a
-runtime may crash; `tflite` and `onnx` are the two ways to time ops.
-"""
-
-from bench_depth.profiling.ops import Group, OpTime, Profile, by_kind, costliest
-
-__all__ = ["Group", "OpTime", "Profile", "by_kind", "costliest"]

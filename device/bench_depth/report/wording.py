@@ -1,0 +1,258 @@
+"""The words and figures that the printed table, the page and the other files share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Optional
+
+from bench_depth.accuracy.bands import Band
+from bench_depth.accuracy.records import Accuracy
+from bench_depth.machine.board import Board
+from bench_depth.results.advice import ADVICE
+from bench_depth.results.records import STAGES, Context, ModelRecord, Results, labels
+from bench_depth.timing.comparison import Comparison
+from bench_depth.timing.profiling import Profile, by_kind, costliest
+
+# Of the time, from which on what XNNPACK runs is worth telling apart without it.
+_MOST = 0.5
+KIND_HEADS = ("kind", "ops", "ms", "share")
+STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
+BAND_HEADS = ("true m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
+BAND_NOTE = (
+    "by true distance: means over the images with pixels in the band; bias is the mean of "
+    "ln(predicted / true), above 0 too far"
+)
+
+
+def summary(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The comparison of the models: the headings, and one row each.
+
+    The first column is the file; the rest are figures.
+    """
+    records = results.models
+    heads = ["model", "MB", "median ms", "p95", "FPS"]
+    columns = [[label] for label in labels(results)]
+    for row, record in zip(columns, records):
+        timed = record.invoke.statistics
+        row += [f"{record.bytes / 1e6:.1f}", figure(timed.median), figure(timed.p95)]
+        row.append(figure(1000 / max(timed.median, 1e-6)))
+    if any(record.comparison for record in records):
+        heads += ["ratio", "95 % interval"]
+        for row, record in zip(columns, records):
+            row.extend(_ratio(record.comparison))
+    if any(record.accuracy for record in records):
+        heads += ["RMSE", "si-RMSE", "delta_1", "score"]
+        for row, record in zip(columns, records):
+            row.extend(_quality(record.accuracy))
+    return heads, columns
+
+
+def figure(value: float) -> str:
+    """About three figures, never in scientific notation."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def threads_text(record: ModelRecord, context: Context) -> str:
+    """Like `4 threads`."""
+    threads = record.threads or context.threads
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def runtime_text(record: ModelRecord) -> str:
+    """Like `tflite_runtime 2.5.0.post1, XNNPACK off`."""
+    xnnpack = {True: ", XNNPACK on", False: ", XNNPACK off", None: ""}[record.runtime.xnnpack]
+    return f"{record.runtime.name} {record.runtime.version}{xnnpack}"
+
+
+def board_name(board: Board) -> str:
+    """Like `Raspberry Pi 4 Model B Rev 1.4`."""
+    return board.model or "unknown board"
+
+
+def cpu_text(board: Board) -> str:
+    """Like `4x Cortex-A72`."""
+    return f"{board.cores}x {board.cpu or 'unknown CPU'}"
+
+
+def cpu_facts(board: Board) -> list[str]:
+    """`cpu_text`, then the clock and the governor where they are known."""
+    facts = [cpu_text(board)]
+    if board.max_clock_mhz is not None:
+        facts.append(f"up to {board.max_clock_mhz:.0f} MHz")
+    if board.governor is not None:
+        facts.append(f"governor {board.governor}")
+    return facts
+
+
+def runtimes_text(results: Results) -> str:
+    """All runtimes of a file, each once."""
+    return ", ".join(sorted({f"{r.runtime.name} {r.runtime.version}" for r in results.models}))
+
+
+def stage_rows(record: ModelRecord) -> list[list[str]]:
+    """One row under `STAGE_HEADS` for each stage that was measured."""
+    rows = []
+    for stage in STAGES:
+        timing = getattr(record, stage)
+        if timing is not None:
+            s = timing.statistics
+            values = (s.median, s.p90, s.p95, s.p99, s.mean, s.sd, s.minimum, s.maximum)
+            rows.append([stage, *map(figure, values)])
+    return rows
+
+
+def profile_views(profile: Profile) -> list[tuple[str, Profile]]:
+    """The profile as run and, where XNNPACK took part, without it; each with what it is."""
+    how = f"{len(profile.ops)} ops"
+    if profile.method == "onnxruntime":
+        how += " by ONNX Runtime's profiler, which slows them"
+    if profile.plain is None:
+        return [(_sum_text(how, profile), profile)]
+    plain = profile.plain
+    run = f"XNNPACK runs {profile.delegated} of {len(plain.ops)} ops"
+    without = f"{len(plain.ops)} ops without XNNPACK"
+    return [(_sum_text(run, profile), profile), (_sum_text(without, plain), plain)]
+
+
+def kind_rows(profile: Profile) -> list[list[str]]:
+    """One row under `KIND_HEADS` for each kind of op, the longest first."""
+    return [
+        [group.kind, str(group.count), f"{group.ms:.3f}", _percent(group.share)]
+        for group in by_kind(profile)
+    ]
+
+
+def op_rows(profile: Profile, count: int) -> tuple[list[str], list[list[str]]]:
+    """The ops that take longest: the headings, and one row each.
+
+    They are those of the file as run, unless XNNPACK runs most of it: then without that.
+    """
+    head = "longest ops"
+    spent = math.fsum(group.share for group in by_kind(profile) if group.kind == "XNNPACK")
+    if profile.plain is not None and spent > _MOST:
+        profile, head = profile.plain, "longest ops without XNNPACK"
+    rows = [
+        [
+            f"{op.index} {op.kind} {op.name}".rstrip(),
+            *(op.shape, f"{op.ms:.3f}", f"{op.error_ms:.3f}", _percent(op.share)),
+        ]
+        for op in costliest(profile, count)
+    ]
+    return [head, "output", "ms", "+-", "share"], rows
+
+
+def _sum_text(what: str, profile: Profile) -> str:
+    return (
+        f"{what}: {figure(profile.sum_ms)} ms, {profile.runs} runs; a run without timing "
+        f"ops {figure(profile.untimed_ms)} ms"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def band_text(band: Band) -> str:
+    """Like `1-2`, or `10+`: metres."""
+    return f"{band.near_m:g}+" if band.far_m is None else f"{band.near_m:g}-{band.far_m:g}"
+
+
+def band_rows(bands: Sequence[Band]) -> list[list[str]]:
+    """One row under `BAND_HEADS` for each band that has pixels."""
+    return [
+        [
+            band_text(band),
+            f"{100 * band.share:.1f} %",
+            f"{band.rmse:.3f}",
+            f"{band.rel:.3f}",
+            f"{band.delta_1:.4f}",
+            f"{band.bias:+.3f}",
+            str(band.images),
+        ]
+        for band in bands
+    ]
+
+
+def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The RMSE of every model by true distance: the headings, and one row each band.
+
+    Without rows where no accuracy was measured. All models saw the same images.
+    """
+    measured = [r.accuracy.bands if r.accuracy is not None else [] for r in results.models]
+    bands = max(measured, key=len, default=[])
+    heads = ["true m", "pixels", *(f"RMSE {label}" for label in labels(results))]
+    rows = [row[:2] for row in band_rows(bands)]
+    for row, band in zip(rows, bands):
+        for others in measured:
+            rmse = next((o.rmse for o in others if o.near_m == band.near_m), None)
+            row.append("-" if rmse is None else f"{rmse:.3f}")
+    return heads, rows
+
+
+def predicted_notes(results: Results) -> list[str]:
+    """Predicted times, one sentence for each machine: never among what was measured."""
+    machines: dict[str, list[str]] = {}
+    for name, record in zip(labels(results), results.models):
+        found = record.predicted
+        if found is not None:
+            machine = (
+                f"{found.board}, {found.runtime}, {found.threads} "
+                f"thread{'s' if found.threads > 1 else ''}, {found.clock_mhz:.0f} MHz, from "
+                f"{found.method}"
+            )
+            band = f"{figure(found.low_ms)} to {figure(found.high_ms)}"
+            machines.setdefault(machine, []).append(f"{name} {figure(found.ms)} ms ({band})")
+    return [
+        f"predicted, not measured, for {machine}: {', '.join(times)}"
+        for machine, times in machines.items()
+    ]
+
+
+def turns_text(context: Context) -> str:
+    """How the models that are compared were measured."""
+    return "taking turns" if context.interleaved else "one after the other"
+
+
+def notices(results: Results) -> list[tuple[str, str]]:
+    """The codes of all warnings, each with its advice and, unless it holds for all, for which."""
+    found = []
+    for code, advice in ADVICE.items():
+        names = [name for name, r in zip(labels(results), results.models) if code in r.warnings]
+        if names:
+            which = "" if len(names) == len(results.models) else f" ({', '.join(names)})"
+            found.append((code, advice + which))
+    return found
+
+
+def accuracy_notes(results: Results) -> list[str]:
+    """How accuracy was measured, in one sentence; once where it is the same for several models."""
+    accuracies = [record.accuracy for record in results.models if record.accuracy is not None]
+    return list(dict.fromkeys(map(_accuracy_note, accuracies)))
+
+
+def _ratio(comparison: Optional[Comparison]) -> list[str]:
+    if comparison is None:
+        return ["1", "reference"]
+    if comparison.low is None or comparison.high is None:
+        return [f"{comparison.ratio:.3f}", "-"]
+    return [f"{comparison.ratio:.3f}", f"{comparison.low:.3f} .. {comparison.high:.3f}"]
+
+
+def _quality(accuracy: Optional[Accuracy]) -> list[str]:
+    if accuracy is None:
+        return ["-"] * 4
+    mean = accuracy.mean
+    quality = [f"{mean.rmse:.3f}", f"{mean.si_rmse:.4f}", f"{mean.delta_1:.4f}"]
+    return [*quality, figure(accuracy.score)]
+
+
+def _accuracy_note(accuracy: Accuracy) -> str:
+    align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
+    note = (
+        f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
+    )
+    if accuracy.left_out:
+        names = ", ".join(accuracy.left_out)
+        note += f"; left out, as no pixel of their depth is known: {names}"
+    return note

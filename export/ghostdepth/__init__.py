@@ -1,0 +1,1 @@
+"""The `ghostdepth` command line."""

@@ -1,0 +1,32 @@
+"""The `ghostdepth` command. Each verb imports what it needs when it runs."""
+
+# The order is that of the help.
+# ruff: isort: off
+from ghostdepth.commands.app import app, main
+from ghostdepth.commands import (
+    network,
+    compress,
+    sensitivity,
+    search,
+    files,
+    bundle,
+    deploy,
+    pi,
+    count,
+    latency,
+)
+
+__all__ = [
+    "app",
+    "bundle",
+    "compress",
+    "count",
+    "deploy",
+    "files",
+    "latency",
+    "main",
+    "network",
+    "pi",
+    "search",
+    "sensitivity",
+]

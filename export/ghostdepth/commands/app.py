@@ -1,0 +1,82 @@
+"""The `ghostdepth` command itself; each group of verbs is a module beside this one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from bench_depth import __version__
+from bench_depth.core.errors import INTERRUPTED, UserError, exit_code
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class _Verbs(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # typer would leave without a word.
+            raise UserError("interrupted", INTERRUPTED) from None
+
+
+# Help texts are rich markup: a [ in one of them needs a backslash.
+app = typer.Typer(
+    cls=_Verbs,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Depth from one camera on a Raspberry Pi: train, export, measure, deploy.",
+)
+
+CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder, e.g. RUN/best.")]
+
+
+def main() -> None:
+    """Runs the command; a user's error is one line on stderr and a non-zero exit."""
+
+    def work() -> int:
+        app()
+        return 0
+
+    sys.exit(exit_code("ghostdepth", work))
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"ghostdepth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def progress(extra: str = "") -> Progress:
+    """A progress bar on stderr; silent where that is no terminal.
+
+    Args:
+        extra: One more column, in rich's markup.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn(extra)]
+    console = Console(stderr=True)
+    return RichProgress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

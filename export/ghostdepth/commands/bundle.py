@@ -1,0 +1,35 @@
+"""The verb that makes a bundle for a Raspberry Pi without network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostdepth.commands.app import app
+
+
+@app.command()
+def bundle(
+    target: Annotated[str, typer.Option(help="rpi4-bullseye, rpi4-bookworm or rpi4-trixie.")],
+    models: Annotated[list[Path], typer.Option(help="Model files.")],
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="[FILE]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (default: runs/bundle/TARGET).")] = None,
+    samples: Annotated[bool, typer.Option(help="Photos with depth go along (5 MB).")] = True,
+) -> None:
+    """Put models, bench-depth and all it needs into a folder that a Pi installs offline."""
+    from ghostdepth_export.convert.export import SAMPLES
+    from ghostdepth_export.ship.bundle import build_bundle
+
+    folder = out or Path("runs/bundle") / target
+    build_bundle(
+        target,
+        [*models, *(more or [])],  # --models A B C gives A to the option, B and C to the argument.
+        folder,
+        samples=SAMPLES if samples else None,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
+    print(f"copy it to the Pi and run its `install`: sh {folder.name}/install", file=sys.stderr)
+    print(folder)

@@ -1,0 +1,89 @@
+"""The verb that counts instructions: count."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ghostdepth.commands.app import app
+
+if TYPE_CHECKING:
+    from ghostdepth_export.pi4.counter import Counts, ModelCounts
+
+_FIGURES = (
+    "instructions",
+    "share",
+    "loads",
+    "stores",
+    "issue cycles",
+    "L1D misses",
+    "L2 misses",
+    "write-backs",
+)
+
+
+@app.command()
+def count(
+    models: Annotated[list[Path], typer.Argument(help=".tflite files.")],
+    json: Annotated[Path | None, typer.Option(help="Also write every count there.")] = None,
+    top: Annotated[int, typer.Option(help="How many ops to print, the costliest.")] = 12,
+) -> None:
+    """Count what the ops of a model execute on an emulated Cortex-A72; no milliseconds."""
+    from ghostdepth_export.pi4.counter import count as run
+    from ghostdepth_export.pi4.counter import write_counts
+    from ghostdepth_export.pi4.emulator import build_root
+
+    root = build_root("bullseye", lambda line: print(line, file=sys.stderr))
+    counted = []
+    for path in models:
+        counted.append(run(path, root))
+        _print(counted[-1], top)
+    if json is not None:
+        write_counts(json, counted)
+
+
+def _print(model: ModelCounts, top: int) -> None:
+    from ghostdepth_export.pi4.counter import by_type
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    def row(label: str, counts: Counts) -> list[Text]:
+        share = f"{counts.instructions / model.total.instructions:.1%}"
+        figures = (
+            counts.loads,
+            counts.stores,
+            round(counts.cycles),
+            counts.l1d_misses,
+            counts.l2_misses,
+            counts.writebacks,
+        )
+        cells = (label, f"{counts.instructions:,}", share, *(f"{n:,}" for n in figures))
+        return [Text(cell) for cell in cells]
+
+    types = Table(title=Text(f"{model.file} by type of op"), title_justify="left", box=None)
+    ops = Table(title=Text("the costliest ops"), title_justify="left", box=None)
+    for table in (types, ops):
+        table.add_column("")
+        for name in _FIGURES:
+            table.add_column(name, justify="right")
+    for name, (number, counts) in by_type(model.ops).items():
+        types.add_row(*row(f"{number} {name}", counts))
+    types.add_row(*row("outside the ops", model.outside))
+    types.add_row(*row("total", model.total))
+    for op in sorted(model.ops, key=lambda op: -op.counts.instructions)[:top]:
+        ops.add_row(*row(f"{op.index} {op.name} {op.shape}", op.counts))
+
+    # Wide enough for every column: a table in a file or a pipe must not be cut.
+    console = Console() if sys.stdout.isatty() else Console(width=145)
+    console.print(
+        f"counts on an emulated Cortex-A72, TensorFlow Lite {model.runtime.partition('.post')[0]}, "
+        "one thread: no milliseconds",
+        highlight=False,
+    )
+    console.print(types)
+    if top > 0:
+        console.print(ops)

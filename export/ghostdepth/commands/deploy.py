@@ -1,0 +1,67 @@
+"""The verb that brings models to Raspberry Pis: deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from bench_depth.core.errors import INTERRUPTED, UserError
+
+from ghostdepth.commands.app import app
+
+
+@app.command()
+def deploy(
+    hosts: Annotated[list[str], typer.Argument(help="Like pi@raspberrypi.local, for ssh.")],
+    models: Annotated[
+        list[Path] | None, typer.Option(help="A .tflite or .onnx file; may be given several times.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help=r"Of `bundle` \[the host is asked].")] = None,
+    samples: Annotated[
+        bool, typer.Option(help="Send the project's samples and measure accuracy on them.")
+    ] = True,
+    prefix: Annotated[
+        str, typer.Option(help="Folder on the Pi; a relative one starts at its home folder.")
+    ] = "ghostdepth",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of ssh.")] = None,
+    identity: Annotated[Path | None, typer.Option(help="Private key for ssh.")] = None,
+    ssh_config: Annotated[Path | None, typer.Option(help="Instead of ~/.ssh/config.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder for HOST/results.json.")] = Path(
+        "runs/deploy"
+    ),
+    threads: Annotated[int | None, typer.Option(help="As bench-depth's.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="As bench-depth's.")] = None,
+    min_runs: Annotated[int | None, typer.Option(help="As bench-depth's.")] = None,
+    min_time: Annotated[float | None, typer.Option(help="As bench-depth's.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent; change nothing.")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Switch back to the version before.")
+    ] = False,
+) -> None:
+    """Install models on Raspberry Pis over ssh, measure them there, fetch and show the results."""
+    from ghostdepth_export.convert.export import SAMPLES
+    from ghostdepth_export.ship import deploy as work
+
+    if rollback == bool(models):
+        raise UserError("give either --models FILE or --rollback")
+    chosen = {"threads": threads, "warmup": warmup, "min-runs": min_runs, "min-time": min_time}
+    bench = [(f"--{name}", str(value)) for name, value in chosen.items() if value is not None]
+    options = work.DeployOptions(
+        models=models or [],
+        target=target,
+        samples=SAMPLES if samples else None,
+        prefix=prefix,
+        settings=work.SshSettings(port, identity, ssh_config),
+        results=results,
+        bench=tuple(word for pair in bench for word in pair),
+    )
+    verb = work.roll_back if rollback else work.dry_run if dry_run else work.deploy
+    try:
+        code = verb(hosts, options)
+    except KeyboardInterrupt:
+        # typer would leave without a word.
+        raise UserError("interrupted; what ran on the Pis was ended", INTERRUPTED) from None
+    raise typer.Exit(code)

@@ -1,0 +1,54 @@
+"""The verbs that make model files: export, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from bench_depth.core.errors import UserError
+
+from ghostdepth.commands.app import CheckpointFolder, app, progress
+
+
+@app.command()
+def export(
+    checkpoint: CheckpointFolder,
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    calibration: Annotated[Path, typer.Option(help="Dataset folder for int8 ranges.")] = Path(
+        "samples"
+    ),
+    runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
+    camera: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "640x480",
+) -> None:
+    """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8); compare with torch."""
+    from ghostdepth_export.convert.export import export as run
+
+    width, _, height = camera.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UserError(f"--camera {camera!r} is not a size; write it as 640x480")
+    with progress() as bar:
+        task = bar.add_task("export", total=None)
+        for path in run(
+            checkpoint,
+            out,
+            camera=(int(height), int(width)),
+            calibration=calibration,
+            runtime=runtime,
+            progress=lambda text: bar.update(task, description=text),
+        ):
+            print(path)
+
+
+@app.command()
+def demo(
+    checkpoint: CheckpointFolder = Path("models/ghostdepth-xxs"),
+    samples: Annotated[Path, typer.Option(help="Dataset folder to measure on.")] = Path("samples"),
+    out: Annotated[Path, typer.Option(help="Folder for files, results and page.")] = Path(
+        "runs/demo"
+    ),
+) -> None:
+    """Export, verify and measure the released model; write a page with pictures and a table."""
+    from ghostdepth_export.pages.demo import run
+
+    run(checkpoint, samples, out)

@@ -1,0 +1,100 @@
+"""The verb that predicts milliseconds on a Raspberry Pi 4: predict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ghostdepth.commands.app import app
+
+if TYPE_CHECKING:
+    from ghostdepth_export.pi4.latency import Coefficients, Prediction
+    from rich.console import Console
+
+
+@app.command()
+def predict(
+    files: Annotated[
+        list[Path], typer.Argument(help=".tflite files; with --calibrate results files.")
+    ],
+    threads: Annotated[int, typer.Option(help="Of the interpreter, 1 to 4.")] = 4,
+    clock: Annotated[
+        float | None, typer.Option(help="Of the processor, MHz.", show_default="1500")
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="Version of TensorFlow Lite.")] = "2.5",
+    coefficients: Annotated[
+        Path | None, typer.Option(help="A board's own, from --calibrate.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write every figure there.")] = None,
+    top: Annotated[int, typer.Option(help="How many ops to print, the costliest.")] = 12,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit coefficients to what bench-depth measured.")
+    ] = False,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the models that were measured.", show_default="beside the results"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where --calibrate writes.")] = Path("board.json"),
+) -> None:
+    """Predict a model's milliseconds on a Raspberry Pi 4 from counts; needs no Pi."""
+    from ghostdepth_export.pi4.latency import check_request, read_coefficients, shipped
+
+    check_request(threads, clock, runtime)
+    board = read_coefficients(coefficients) if coefficients else shipped()
+    if calibrate:
+        _calibrate(files, board, models, clock, out)
+    else:
+        _predict(files, board, threads, clock, json, top)
+
+
+def _predict(
+    files: list[Path],
+    board: Coefficients,
+    threads: int,
+    clock: float | None,
+    json: Path | None,
+    top: int,
+) -> None:
+    from ghostdepth_export.pi4.latency import predict_files, write_predictions
+    from ghostdepth_export.pi4.latency.screen import compared, heading, show
+
+    predictions: list[Prediction] = []
+    console = _console()
+    for prediction in predict_files(files, threads, clock, board, _say):
+        if not predictions:
+            console.print(heading(prediction))
+        show(prediction, top, console)
+        predictions.append(prediction)
+    if len(predictions) > 1:
+        console.print()
+        console.print(compared(predictions))
+    if json is not None:
+        write_predictions(json, predictions)
+
+
+def _calibrate(
+    files: list[Path], start: Coefficients, models: Path | None, clock: float | None, out: Path
+) -> None:
+    from ghostdepth_export.pi4.latency import write_coefficients
+    from ghostdepth_export.pi4.latency.calibrate import calibrate, show
+
+    found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_say)
+    write_coefficients(out, found.coefficients)
+    show(found, start, _console())
+    print(f"written: {out}; use it with: ghostdepth predict --coefficients {out} MODEL.tflite")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Wide enough for every column: a table in a file or a pipe must not be cut.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 130)

@@ -1,0 +1,33 @@
+"""The verbs about a Raspberry Pi: emulate."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ghostdepth.commands.app import app
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def emulate(
+    command: Annotated[list[str], typer.Argument(help="What to run there, after `--`.")],
+    root: Annotated[
+        str, typer.Option(help="bullseye (Python 3.9, TFLite 2.5) or trixie (3.13, newest).")
+    ] = "bullseye",
+) -> None:
+    """Run a command on an emulated Raspberry Pi 4; its times are not a Pi's.
+
+    The working directory is seen there under its own path. All else that the command writes ends
+    with it.
+    """
+    from ghostdepth_export.pi4.emulator import Machine, bench_layer, build_root
+
+    folder = Path.cwd()
+    built = build_root(root, lambda line: print(line, file=sys.stderr))
+    machine = Machine(built, layers=[bench_layer(built)], shares={folder: str(folder)})
+    argv = machine.argv(command, cwd=str(folder))
+    os.execv(argv[0], argv)

@@ -1,0 +1,98 @@
+"""The verb that looks for a network within a time: search."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ghostdepth.commands.app import app, progress
+from ghostdepth.commands.network import Data, Val
+
+if TYPE_CHECKING:
+    from ghostdepth_export.search.front import Found
+
+
+@app.command()
+def search(
+    budget_ms: Annotated[float, typer.Option(help="Milliseconds on a Raspberry Pi 4.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for runs, tables, page and configs.")],
+    val: Val = None,
+    trials: Annotated[int, typer.Option(min=1, help="Of all workers, over all starts.")] = 50,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each trial's short training.")] = 5,
+    config: Annotated[
+        str, typer.Option(help="How to train, and what the space does not choose.")
+    ] = "s",
+    space: Annotated[str | None, typer.Option(help="YAML file: what to choose from.")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="SQLite file of the study.", show_default="OUT/study.db")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="A database's address instead, for several machines.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 4,
+    target_file: Annotated[str, typer.Option(help="int8 or fp32, a .tflite file.")] = "int8",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+) -> None:
+    """Search for networks that are accurate within a time. Start it again to go on."""
+    from ghostdepth_export.pi4.budget import FileClock
+    from ghostdepth_export.search import Plan, Worker, load_space, open_study
+    from ghostdepth_export.search.front import found, write_front, write_page
+    from ghostdepth_export.search.study import study_url
+    from ghostdepth_export.search.training import short, trainer
+    from ghostdepth_train.config import load_train_config, parse_config
+    from ghostdepth_train.data import read_split
+    from ghostdepth_train.pruning.budget import total
+    from ghostdepth_train.pruning.clock import Budget
+
+    wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
+    budget = parse_config(Budget, wanted, "the time budget")
+    base, split = load_train_config(config), read_split(data, val)
+    words = f"{len(split.train)} pairs of {data.name}"
+    plan = Plan(load_space(space), budget, short(base, epochs), words)
+    out.mkdir(parents=True, exist_ok=True)
+    opened = open_study(storage or study_url(study or out / "study.db"), plan)
+    with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
+        task = bar.add_task("searching", total=None, loss=float("nan"), speed=0.0)
+
+        def step(done: int, total: int, loss: float, images_per_second: float) -> None:
+            bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
+
+        def say(line: str) -> None:
+            bar.console.print(line, soft_wrap=True)
+
+        clock = FileClock(say=say)
+        Worker(
+            opened,
+            plan,
+            cost=lambda network: total(clock(network, budget)),
+            train=trainer(split, words, workers, step),
+            out=out,
+            say=say,
+        ).run(trials)
+    rows = found(opened)
+    configs = write_front(out, rows, base)
+    if not rows:
+        print(f"no network of {trials} takes at most {budget_ms:g} ms; give another --space")
+        raise typer.Exit(1)
+    write_page(out / "search.html", rows, budget.what, budget_ms)
+    _print(rows)
+    print(f"configs: {configs[0].parent}; page: {out / 'search.html'}")
+
+
+def _print(rows: Sequence[Found]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    front = [row.row() for row in rows if row.front]
+    table = Table(box=None, pad_edge=False)
+    for title in front[0]:
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in front:
+        table.add_row(*map(str, row.values()))
+    print(f"{len(front)} of {len(rows)} trained networks are on the front")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

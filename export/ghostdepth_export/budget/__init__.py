@@ -1,5 +1,0 @@
-"""What a network's exported file takes on a Raspberry Pi 4, for what is fitted to a budget."""
-
-from ghostdepth_export.budget.clock import FileClock
-
-__all__ = ["FileClock"]

@@ -1,6 +1,0 @@
-"""Everything a Raspberry Pi needs to measure models, in one folder that installs offline."""
-
-from ghostdepth_export.bundle.build import build_bundle
-from ghostdepth_export.bundle.targets import TARGETS, Target, find_target
-
-__all__ = ["TARGETS", "Target", "build_bundle", "find_target"]

@@ -1,0 +1,1 @@
+"""A checkpoint to .tflite and .onnx files, each verified against torch."""

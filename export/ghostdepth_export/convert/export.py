@@ -1,0 +1,183 @@
+"""Checkpoint -> model files, each verified against torch before it gets its final name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bench_depth
+from bench_depth.core.dataset import list_pairs
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import atomic_path, write_json
+from bench_depth.model.contract import METADATA_NAME, ModelContract
+from ghostdepth_export.convert.formats import FORMATS, Format, find_format
+from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, parse_version
+from ghostdepth_export.convert.source import FEWEST_CALIBRATION_PICTURES, Source, evenly
+from ghostdepth_export.convert.verify import (
+    VERIFY_PICTURES,
+    Parity,
+    Reference,
+    check_limit,
+    make_reference,
+    verify,
+)
+from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
+
+SCHEMA = "ghostdepth-verify/1"
+# The project's own rendered pairs, beside the source tree.
+SAMPLES = Path(__file__).resolve().parents[3] / "samples"
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def export(
+    checkpoint_folder: Path,
+    out: Path,
+    *,
+    camera: tuple[int, int] = (480, 640),
+    formats: Sequence[str] = tuple(FORMATS),
+    calibration: Path = SAMPLES,
+    runtime: str = "2.5",
+    progress: Callable[[str], None] = _to_stderr,
+) -> list[Path]:
+    """Exports a checkpoint to model files and `verify.json`.
+
+    Args:
+        checkpoint_folder: As training writes it.
+        out: Folder for the files; made where missing.
+        camera: Height and width of the photos that the files will take.
+        formats: Names from `formats.FORMATS`.
+        calibration: A dataset folder: its photos calibrate the int8 files and verify all of them.
+        runtime: The TFLite runtime that must be able to run the .tflite files.
+        progress: Called with one line a step.
+
+    Returns:
+        The model files, in the order of `formats`.
+
+    Raises:
+        UserError: An argument is wrong, the checkpoint cannot be read, an op cannot be exported or
+            is too new for `runtime`, a file fails its limit, or a file cannot be written.
+    """
+    kinds = [find_format(name) for name in formats]
+    parse_version(runtime)
+    if min(camera) < 1:
+        raise UserError(f"the camera's size must be positive, got {camera[1]}x{camera[0]}")
+    pairs = list_pairs(calibration)
+    checkpoint = load_checkpoint(checkpoint_folder)
+    _refuse_adders(checkpoint, checkpoint_folder)
+    calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
+    if calibrates and len(pairs) < FEWEST_CALIBRATION_PICTURES:
+        raise UserError(
+            f"{calibration} has {len(pairs)} photo{'s' * (len(pairs) != 1)}; int8 ranges need at "
+            f"least {FEWEST_CALIBRATION_PICTURES}: give a larger --calibration folder"
+        )
+    source = Source(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
+    progress(f"running torch on {min(len(pairs), VERIFY_PICTURES)} photos of {calibration}")
+    reference = make_reference(source, evenly(pairs, VERIFY_PICTURES))
+    report: dict[str, Any] = {
+        "schema": SCHEMA,
+        "checkpoint_sha256": checkpoint.sha256,
+        "pictures": len(reference.pictures),
+        "camera": {"height": camera[0], "width": camera[1]},
+        "files": [],
+    }
+    written = []
+    for kind in kinds:
+        target = Path(out) / kind.file_name(checkpoint.name)
+        progress(f"building {target.name}")
+        data = kind.build(source)
+        if kind.suffix == ".tflite":
+            check_runtime(target, runtime, data)
+        data = _with_contract(data, kind, source, checkpoint)
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(data)
+            parity = _verified(temporary, target.name, kind, reference, report)
+            write_json(Path(out) / "verify.json", report)
+            check_limit(target.name, kind, parity)
+        progress(_line(target.name, len(data), parity))
+        written.append(target)
+    return written
+
+
+def _refuse_adders(checkpoint: Checkpoint, folder: Path) -> None:
+    """Composed of other ops an adder is many times slower than the convolution it replaces."""
+    if count := len(checkpoint.config.adder):
+        raise UserError(
+            f"{folder} has {count} adder convolutions, for which TFLite and ONNX have no op; "
+            "export the checkpoint from before the step `adder` (docs/compression/adder.md)"
+        )
+
+
+def _with_contract(data: bytes, kind: Format, source: Source, checkpoint: Checkpoint) -> bytes:
+    """The file's bytes with the names of its ends and the contract."""
+    if kind.suffix == ".onnx":
+        from ghostdepth_export.convert import onnx_files
+
+        contract = _contract(kind, source, checkpoint, onnx_files.MINIMUM_RUNTIME)
+        return onnx_files.finish(data, METADATA_NAME, contract.to_json())
+    from ghostdepth_export.convert import tflite
+
+    oldest = minimum_runtime(data)
+    contract = _contract(kind, source, checkpoint, oldest)
+    return tflite.finish(data, oldest, METADATA_NAME, contract.to_json())
+
+
+def _contract(kind: Format, source: Source, checkpoint: Checkpoint, minimum: str) -> ModelContract:
+    config = source.network.config
+    return ModelContract(
+        name=checkpoint.name,
+        variant=kind.variant,
+        input_height=source.height,
+        input_width=source.width,
+        input_dtype=kind.input_dtype,
+        input_layout="NHWC",
+        input_color="RGB",
+        input_range=(0, 255),
+        output_height=source.height,
+        output_width=source.width,
+        output_dtype="float32",
+        output_layout="NHWC",
+        output_quantity="depth",
+        output_unit="m",
+        output_range=(config.depth_min, config.depth_max),
+        minimum_runtime=minimum,
+        checkpoint_sha256=checkpoint.sha256,
+        training_data=checkpoint.training_data,
+        metrics=checkpoint.metrics,
+        created_by=f"ghostdepth {bench_depth.__version__}",
+    )
+
+
+def _verified(
+    path: Path, file_name: str, kind: Format, reference: Reference, report: dict[str, Any]
+) -> Parity:
+    """Verifies a file and adds it to the report, whether it passes or not."""
+    try:
+        parity = verify(path, kind, reference)
+    except UserError as error:
+        raise UserError(f"{file_name}: {error}", error.exit_code) from error
+    passed = getattr(parity, kind.limit.figure) <= kind.limit.most
+    report["files"].append(
+        {
+            "file": file_name,
+            "format": kind.name,
+            **asdict(parity),
+            "limit": asdict(kind.limit),
+            "passed": passed,
+        }
+    )
+    return parity
+
+
+def _line(file_name: str, size: int, parity: Parity) -> str:
+    noise = "equal to torch" if parity.sqnr_db is None else f"SQNR {parity.sqnr_db:.1f} dB"
+    return (
+        f"{file_name}: {size / 1e6:.2f} MB, {noise}, largest relative error "
+        f"{parity.max_relative_error:.1e}, si-RMSE {parity.si_rmse:.4f} "
+        f"(torch {parity.si_rmse_torch:.4f})"
+    )

@@ -1,0 +1,128 @@
+"""Small changes to .tflite files: join two, move an op, write metadata.
+
+A .tflite file is a flatbuffer; TensorFlow ships generated classes that unpack it to plain objects
+and pack it again.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ghostdepth_export.convert.tensorflow_quietly import schema
+
+Model = Any  # schema.ModelT: generated code, without types
+MIN_RUNTIME_NAME = b"min_runtime_version"
+
+
+def unpack(data: bytes) -> Model:
+    """Bytes of a .tflite file -> an object tree (`schema.ModelT`)."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+
+
+def pack(model: Model) -> bytes:
+    """The inverse of `unpack`."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def op_name(model: Model, op: Any) -> str:
+    """The name of an op of the model's graph, as TFLite's schema spells it."""
+    return builtin_name(model.operatorCodes[op.opcodeIndex])
+
+
+def builtin_name(code: Any) -> str:
+    """The name of an operator code; a custom op is `CUSTOM name`."""
+    # Codes up to 127 used to live in a byte of their own; old files have only that one.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    for name, value in vars(schema.BuiltinOperator).items():
+        if value == number and not name.startswith("_"):
+            custom = f" {code.customCode.decode()}" if code.customCode else ""
+            return f"{name}{custom}"
+    return f"builtin {number}"
+
+
+def join(front: Model, back: Model) -> Model:
+    """One model that feeds the output of `front` to `back`; `front` is used up.
+
+    Both must have one graph, one input and one output, and the tensors that meet must have the
+    same shape and type.
+    """
+    (first,), (second,) = front.subgraphs, back.subgraphs
+    (meeting,), (entry,) = first.outputs, second.inputs
+    a, b = first.tensors[meeting], second.tensors[entry]
+    assert list(a.shape) == list(b.shape) and a.type == b.type, (a.shape, b.shape)
+    tensors, buffers = len(first.tensors), len(front.buffers)
+    codes = len(front.operatorCodes)
+    front.operatorCodes = [*front.operatorCodes, *back.operatorCodes]
+    # Buffer 0 is by convention the empty one of tensors without data.
+    front.buffers = [*front.buffers, *back.buffers]
+    for tensor in second.tensors:
+        tensor.buffer = tensor.buffer + buffers if tensor.buffer else 0
+        first.tensors.append(tensor)
+
+    def moved(indices: Any) -> Any:
+        if indices is None:
+            return None
+        new = [meeting if i == entry else i + tensors if i >= 0 else i for i in indices]
+        return np.array(new, np.int32)
+
+    for op in second.operators:
+        op.opcodeIndex += codes
+        op.inputs, op.outputs = moved(op.inputs), moved(op.outputs)
+        op.intermediates = moved(op.intermediates)
+        first.operators.append(op)
+    first.outputs = moved(second.outputs)
+    return front
+
+
+def resize_before_quantize(model: Model) -> None:
+    """Turns QUANTIZE(uint8 picture) -> RESIZE into RESIZE -> QUANTIZE, where a model starts so.
+
+    Both orders resize the same numbers, but this one converts only the pixels that are left.
+    """
+    graph = model.subgraphs[0]
+    start = [op_name(model, op) for op in graph.operators[:2]]
+    if start != ["QUANTIZE", "RESIZE_BILINEAR"]:
+        return
+    quantize, resize = graph.operators[:2]
+    (picture,), (between,), (small,) = quantize.inputs, quantize.outputs, resize.outputs
+    users = [op for op in graph.operators if between in op.inputs]
+    if len(users) != 1 or resize.inputs[0] != between:
+        return
+    resized = graph.tensors[between]
+    resized.shape = graph.tensors[small].shape
+    resized.shapeSignature = None
+    resized.type = graph.tensors[picture].type
+    resized.quantization = copy.deepcopy(graph.tensors[picture].quantization)
+    resize.inputs = np.array([picture, resize.inputs[1]], np.int32)
+    resize.outputs = np.array([between], np.int32)
+    quantize.inputs, quantize.outputs = resize.outputs, np.array([small], np.int32)
+    graph.operators[:2] = [resize, quantize]
+
+
+def name_ends(model: Model, input_name: str, output_name: str) -> None:
+    """Names the one input and the one output."""
+    graph = model.subgraphs[0]
+    (first,), (last,) = graph.inputs, graph.outputs
+    graph.tensors[first].name = input_name.encode()
+    graph.tensors[last].name = output_name.encode()
+    # The converter's signatures go by the old names, and a joined model has two sets of them.
+    model.signatureDefs = None
+
+
+def set_metadata(model: Model, name: bytes, data: bytes) -> None:
+    """Adds or replaces one entry of the model's metadata."""
+    for entry in model.metadata or []:
+        if entry.name == name:
+            model.buffers[entry.buffer].data = np.frombuffer(data, np.uint8)
+            return
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(data, np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = name, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]

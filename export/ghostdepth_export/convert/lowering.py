@@ -1,0 +1,102 @@
+"""A torch module as a TensorFlow function: the graph is walked, each op looked up in `aten`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bench_depth.core.errors import UserError
+from ghostdepth_export.convert.aten import CONV2D, LOWERINGS
+from ghostdepth_export.convert.tensorflow_quietly import tf
+from ghostdepth_export.host.quiet import native_quiet
+from ghostdepth_train.quantization import PIXELS, Range, find_places, read_ranges
+from ghostdepth_train.quantization.torch_graph import TorchGraph, trace
+from torch import nn
+from torch.fx import Node
+from torch.fx.node import map_arg
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network in TensorFlow.
+
+    Attributes:
+        module: Keeps the function alive.
+        function: A concrete function of one float32 tensor, NHWC in and out.
+    """
+
+    module: Any
+    function: Any
+
+
+def lower(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    pixels: bool = False,
+    ranges: Any = None,
+    blocks: bool = True,
+) -> Lowered:
+    """Lowers a torch module (see `torch_graph.trace` for what it may take and give).
+
+    Args:
+        module: In eval mode afterwards.
+        input_shape: Of its argument.
+        pixels: Say in the graph that the input is 0..255, so that a quantised input is exactly
+            the camera's bytes, whatever the calibration pictures hold.
+        ranges: What a checkpoint's `ranges.json` holds: the graph then says of each quantised
+            tensor what its range is, and needs no calibration.
+        blocks: Whether a convolution to one channel may compute a block of pixels at once.
+
+    Raises:
+        UserError: An op has no lowering; the line names it. The ranges are of another network.
+    """
+    traced = trace(module, input_shape)
+    for node in _calls(traced):
+        if node.target not in LOWERINGS:
+            raise UserError(
+                f"the op {node.target} of the network has no lowering to TFLite; "
+                "replace it in the network or add it to ghostdepth_export/aten.py"
+            )
+    known = _known_ranges(traced, ranges, pixels)
+    holder = tf.Module()
+    holder.network = tf.function(
+        lambda x: _run(traced, x, known, blocks),
+        input_signature=[tf.TensorSpec(traced.input_shape, tf.float32)],
+        autograph=False,
+    )
+    with native_quiet():
+        return Lowered(holder, holder.network.get_concrete_function())
+
+
+def _calls(traced: TorchGraph) -> list[Node]:
+    return [node for node in traced.graph.nodes if node.op == "call_function"]
+
+
+def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, Range]:
+    if ranges is None:
+        return {traced.input: PIXELS} if pixels else {}
+    places = find_places(traced)
+    read = read_ranges(ranges, set(places.names.values()), "ranges.json")
+    return dict.fromkeys(places.pixels, PIXELS) | {n: read[p] for n, p in places.names.items()}
+
+
+def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) -> Any:
+    values: dict[Node, Any] = {n: value().detach().numpy() for n, value in traced.constants.items()}
+
+    def marked(node: Node, value: Any) -> Any:
+        if node not in known:
+            return value
+        return tf.quantization.fake_quant_with_min_max_args(
+            value, known[node].low, known[node].high
+        )
+
+    lowerings: dict[Any, Any] = {**LOWERINGS, CONV2D: partial(LOWERINGS[CONV2D], blocks=blocks)}
+    values[traced.input] = marked(traced.input, x)
+    for node in _calls(traced):
+        args = map_arg(node.args, values.__getitem__)
+        kwargs = map_arg(node.kwargs, values.__getitem__)
+        values[node] = marked(node, lowerings[node.target](*args, **kwargs))
+    return values[traced.output]

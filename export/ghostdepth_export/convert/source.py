@@ -1,0 +1,117 @@
+"""What the formats are built from: a network at a camera's size, lowered once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from bench_depth.core.dataset import Pair, read_rgb
+from ghostdepth_train.models.network import CameraNet, DepthNet
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ghostdepth_export.convert.lowering import Lowered
+
+T = TypeVar("T")
+CALIBRATION_PICTURES = 32
+FEWEST_CALIBRATION_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network ready to be written in any format.
+
+    Attributes:
+        network: In eval mode.
+        height: Rows of the camera's picture.
+        width: Columns.
+        pairs: Real photos for calibration.
+        ranges: What the checkpoint's `ranges.json` holds; then int8 needs no calibration.
+    """
+
+    network: DepthNet
+    height: int
+    width: int
+    pairs: Sequence[Pair]
+    ranges: Mapping[str, Any] | None = None
+
+    @cached_property
+    def camera(self) -> CameraNet:
+        """Raw RGB in, metres out."""
+        return CameraNet(self.network, self.height, self.width).eval()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """1xHxWx3."""
+        return (1, self.height, self.width, 3)
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        """The whole network in TensorFlow."""
+        from ghostdepth_export.convert.lowering import lower
+
+        return lower(self.camera, self.input_shape)
+
+    @cached_property
+    def lowered_without_blocks(self) -> Lowered:
+        """The same for weights that are quantised alone, the "dynamic range" flavour.
+
+        The kernel of a block of pixels is large enough to be quantised, and in TensorFlow Lite 2.5
+        such a convolution gives the same number everywhere. The head's own kernel stays in float.
+        """
+        from ghostdepth_export.convert.lowering import lower
+
+        return lower(self.camera, self.input_shape, blocks=False)
+
+    @cached_property
+    def lowered_trunk(self) -> Lowered:
+        """The part that can run in int8, in TensorFlow."""
+        from ghostdepth_export.convert.lowering import lower
+
+        return lower(self.camera.trunk, self.input_shape, pixels=True, ranges=self.ranges)
+
+    @cached_property
+    def lowered_tail(self) -> Lowered:
+        """The part that stays in float, in TensorFlow."""
+        from ghostdepth_export.convert.lowering import lower
+
+        config = self.network.config
+        stride = config.decoder.output_stride
+        # The stem and every later stride-2 layer round up.
+        size = (-(-config.input_height // stride), -(-config.input_width // stride))
+        return lower(self.camera.tail, (1, 1, *size))
+
+    @cached_property
+    def onnx_model(self) -> Any:
+        """The whole network as an `onnx.ModelProto` in float32."""
+        from ghostdepth_export.convert import onnx_files
+
+        return onnx_files.convert(self.camera, self.input_shape)
+
+    def calibration(self) -> list[NDArray[np.float32]]:
+        """Up to 32 photos as the network's input: 1xHxWx3 float32, 0..255."""
+        chosen = evenly(self.pairs, CALIBRATION_PICTURES)
+        return [self.picture(read_rgb(pair.rgb)) for pair in chosen]
+
+    def picture(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A photo of any size, HxWx3 uint8 -> the network's input, 1xHxWx3 float32, 0..255."""
+        if rgb.shape[:2] != (self.height, self.width):
+            rgb = np.asarray(cv2.resize(rgb, (self.width, self.height)), np.uint8)
+        return rgb[None].astype(np.float32)
+
+    @torch.no_grad()
+    def predict(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What torch gives for a picture: HxW metres."""
+        return np.asarray(self.camera(torch.from_numpy(picture))[0, :, :, 0].numpy())
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` items, spread evenly over the sequence."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]

@@ -1,0 +1,101 @@
+"""A lowered network as .tflite files, in four flavours, by TensorFlow's own converter."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from ghostdepth_export.convert.flatbuffer import (
+    MIN_RUNTIME_NAME,
+    join,
+    name_ends,
+    pack,
+    resize_before_quantize,
+    set_metadata,
+    unpack,
+)
+from ghostdepth_export.convert.lowering import Lowered
+from ghostdepth_export.convert.tensorflow_quietly import tf
+from ghostdepth_export.host.quiet import native_quiet
+from numpy.typing import NDArray
+
+# Arithmetic in float32 everywhere but in the int8 file; what differs is how weights are stored.
+Weights = Literal["float32", "float16", "int8"]
+
+
+def convert(lowered: Lowered, weights: Weights = "float32") -> bytes:
+    """A file with float input and output.
+
+    Args:
+        lowered: The network.
+        weights: How they are stored. `int8` is the "dynamic range" flavour: per channel, with
+            activations quantised on the fly inside the convolutions.
+    """
+    converter = _converter(lowered)
+    if weights != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return _convert(converter)
+
+
+def convert_int8(
+    trunk: Lowered, tail: Lowered, pictures: Iterable[NDArray[np.float32]] | None
+) -> bytes:
+    """A file that takes uint8 pixels, runs the trunk in int8 and the tail in float32.
+
+    The head's convolution is in the trunk. Kept in float, it gave nothing: on 106 real photos
+    si-RMSE 0.26242 instead of 0.26244 (torch: 0.26305), SQNR 39.2 instead of 38.8 dB.
+
+    Args:
+        trunk: Lowered with `pixels=True`, or with ranges.
+        tail: What follows it.
+        pictures: For calibration: 1xHxWx3 float32, 0..255; None where the trunk has its ranges.
+    """
+    converter = int8_converter(trunk)
+    if pictures is not None:
+        kept = list(pictures)
+        converter.representative_dataset = lambda: ([picture] for picture in kept)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    front = unpack(_convert(converter))
+    resize_before_quantize(front)
+    return pack(join(front, unpack(convert(tail))))
+
+
+def int8_converter(trunk: Lowered) -> Any:
+    """TensorFlow's converter, set to int8 with uint8 in and float out."""
+    converter = _converter(trunk)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.float32
+    return converter
+
+
+def finish(data: bytes, minimum_runtime: str, name: str, contract: str) -> bytes:
+    """Names the input `rgb` and the output `depth`, and writes the metadata.
+
+    Args:
+        data: A converted file.
+        minimum_runtime: Like `"2.3.0"`.
+        name: Of the metadata entry for the contract.
+        contract: JSON.
+    """
+    model = unpack(data)
+    name_ends(model, "rgb", "depth")
+    # TensorFlow's readers expect 16 bytes, padded with zeros.
+    set_metadata(model, MIN_RUNTIME_NAME, minimum_runtime.encode().ljust(16, b"\0"))
+    set_metadata(model, name.encode(), contract.encode())
+    return pack(model)
+
+
+def _converter(lowered: Lowered) -> Any:
+    return tf.lite.TFLiteConverter.from_concrete_functions([lowered.function], lowered.module)
+
+
+def _convert(converter: Any) -> bytes:
+    with native_quiet(), warnings.catch_warnings():
+        # Asks for ranges that the calibration pictures give.
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
+        return bytes(converter.convert())

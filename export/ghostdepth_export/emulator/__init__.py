@@ -1,7 +1,0 @@
-"""A Raspberry Pi 4 that every Linux machine has: Debian for arm64 under QEMU, without root."""
-
-from ghostdepth_export.emulator.layer import bench_layer
-from ghostdepth_export.emulator.machine import Machine
-from ghostdepth_export.emulator.roots import RECIPES, Recipe, build_root
-
-__all__ = ["RECIPES", "Machine", "Recipe", "bench_layer", "build_root"]

@@ -1,0 +1,157 @@
+"""From a checkpoint to a page: export, verify, measure, predict, show."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench_depth.core.dataset import list_pairs
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.report import table
+from bench_depth.results.records import Results, load, save
+from bench_depth.timing.measure import Plan
+from ghostdepth_export.convert.export import export
+from ghostdepth_export.convert.formats import FORMATS
+from ghostdepth_export.convert.source import evenly
+from ghostdepth_export.pages.report import write_report
+from ghostdepth_export.pages.scenes import read_scenes
+from ghostdepth_export.pi4.latency import as_record, predict_files
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+# Of these the page shows depth maps; the last one's errors too.
+SHOWN = ("fp32.tflite", "int8.tflite")
+SCENES = 6
+
+
+def run(
+    checkpoint: Path,
+    samples: Path,
+    out: Path,
+    *,
+    camera: tuple[int, int] = (480, 640),
+    plan: Plan | None = None,
+) -> None:
+    """Exports a checkpoint to every format, measures all files and writes a page about them.
+
+    The page also has the times predicted for a Raspberry Pi 4, or says why it has none.
+
+    `out` then holds `models/` with the files and `verify.json`, `predictions/`, `results.json`
+    and `report.html`. The table and the page's place are printed.
+
+    Args:
+        checkpoint: A checkpoint folder.
+        samples: A dataset folder: calibrates, verifies, and is what accuracy is measured on.
+        out: Made where missing; files of an earlier run are replaced.
+        camera: Height and width of the photos that the files take.
+        plan: How long each file is timed; the protocol's defaults unless given.
+
+    Raises:
+        UserError: As `export.export`, and whatever stops `bench-depth`.
+    """
+    pairs = list_pairs(samples)
+    page = out / "report.html"
+    with _Steps(2 + 5 * len(FORMATS)) as steps:
+        files = export(
+            checkpoint, out / "models", camera=camera, calibration=samples, progress=steps.show
+        )
+        results = _measure(files, samples, out, plan or Plan(), steps.show)
+        results, unpredicted = _predict(results, files, steps.show)
+        save(results, out / "results.json")
+        steps.show(f"writing {page}")
+        names = [pair.name for pair in evenly(pairs, SCENES)]
+        shown = [
+            out / "predictions" / file.name
+            for kind, file in zip(FORMATS, files, strict=True)
+            if kind in SHOWN
+        ]
+        scenes = read_scenes(samples, names, shown)
+        write_report(results, scenes, page, unpredicted)
+    print(table.render(results, sys.stdout.isatty()))
+    if unpredicted:
+        print(f"times on a Raspberry Pi 4 are not predicted: {unpredicted}")
+    print(f"page: {page}")
+
+
+def _measure(
+    files: Sequence[Path], samples: Path, out: Path, plan: Plan, show: Callable[[str], None]
+) -> Results:
+    """Runs `bench-depth` in a process of its own.
+
+    In this one the memory of the libraries that export the files would count as the models'.
+    """
+    target = out / "results.json"
+    command: list[str | Path] = [sys.executable, "-m", "bench_depth"]
+    for file in files:
+        command += ["--model", file]
+    command += ["--data", samples, "--json", target, "--save-predictions", out / "predictions"]
+    command += ["--warmup", str(plan.warmup), "--min-runs", str(plan.min_runs)]
+    command += ["--min-time", str(plan.min_time)]
+    line = ""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        for line in map(str.strip, child.stderr):
+            show(line)
+    if child.returncode:
+        cause = line.removeprefix("bench-depth: ") or f"bench-depth ended with {child.returncode}"
+        raise UserError(cause, child.returncode if child.returncode > 0 else MODEL_FAILED)
+    return load(target)
+
+
+def _predict(
+    results: Results, files: Sequence[Path], show: Callable[[str], None]
+) -> tuple[Results, str]:
+    """Adds to the .tflite files what they are predicted to take on a Raspberry Pi 4.
+
+    Returns:
+        The results, and why there is no prediction: a program is missing; empty where there are.
+    """
+    counted = [file for file in files if file.suffix == ".tflite"]
+    try:
+        predicted = {each.file: as_record(each) for each in predict_files(counted, progress=show)}
+    except UserError as error:
+        return results, str(error)
+    records = [
+        dataclasses.replace(record, predicted=predicted.get(record.file))
+        for record in results.models
+    ]
+    return dataclasses.replace(results, models=records), ""
+
+
+class _Steps:
+    """A bar on a terminal's stderr, plain lines on anything else.
+
+    Args:
+        total: How many lines will be shown.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            BarColumn(20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=total)
+
+    def __enter__(self) -> _Steps:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, line: str) -> None:
+        """Says what begins now, or what came of what ended."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, description=line, advance=1)
+        else:
+            print(line, file=sys.stderr, flush=True)

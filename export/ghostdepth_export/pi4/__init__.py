@@ -1,0 +1,1 @@
+"""A Raspberry Pi 4 without one: emulated, its instructions counted, its latency predicted."""

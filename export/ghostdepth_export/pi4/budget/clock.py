@@ -1,0 +1,128 @@
+"""A network -> its file -> its counts on the emulated processor -> milliseconds, op by op.
+
+What a file executes does not depend on the weights in it. So the counts are kept in the cache, once
+for each config, and the network may be random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_depth import __version__
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json, write_json
+from ghostdepth_export.convert.source import Source
+from ghostdepth_export.host.cache import cache_folder, locked
+from ghostdepth_export.pi4.counter import Counts, ModelCounts, count, read_counts, write_counts
+from ghostdepth_export.pi4.counter.graph import RUNTIME
+from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
+from ghostdepth_export.pi4.emulator import build_root
+from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict, read_work, shipped
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.pruning.clock import Budget, OpTime, TargetFile
+
+Counted = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
+OUTSIDE = "(outside the ops)"
+
+
+class FileClock:
+    """Predicts the ops of networks' files.
+
+    Args:
+        coefficients: Of the board; the shipped Raspberry Pi 4 where None.
+        camera: Height and width of the photos that the files take.
+        say: Told when a root of the emulator is built, which takes minutes.
+
+    Raises:
+        UserError: When called: a program is missing, or the network cannot be exported or counted.
+    """
+
+    def __init__(
+        self,
+        coefficients: Coefficients | None = None,
+        camera: tuple[int, int] = (480, 640),
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.coefficients = coefficients or shipped()
+        self.camera = camera
+        self.say = say
+
+    def __call__(self, network: DepthNet, budget: Budget) -> list[OpTime]:
+        """The ops of the file that `budget` names, in the file's order, and what is around them."""
+        counts, work, layers = self._counted(network, budget.file)
+        prediction = predict(counts, work, self.coefficients, budget.threads)
+        ops = [
+            OpTime(op.name, layer, own, op.ms)
+            for op, (layer, own) in zip(prediction.ops, layers, strict=True)
+        ]
+        return [*ops, OpTime(OUTSIDE, "", False, prediction.outside_ms)]
+
+    def _counted(self, network: DepthNet, file: TargetFile) -> Counted:
+        """What the cache holds, or what is put there."""
+        folder = cache_folder() / "budget" / self._key(network, file)
+        with locked(folder):
+            # The counts are written last: where they are, all is there.
+            if (folder / "counts.json").is_file():
+                (counts,) = read_counts(folder / "counts.json")
+                kept = read_json(folder / "ops.json")
+                work = [OpWork(**{k: _tuples(v) for k, v in op.items()}) for op in kept["work"]]
+                return counts, work, [(layer, own) for layer, own in kept["layers"]]
+            counts, work, layers = self._count(network, file)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "ops.json", {"work": [asdict(op) for op in work], "layers": layers})
+            write_counts(folder / "counts.json", [counts])
+        return counts, work, layers
+
+    def _count(self, network: DepthNet, file: TargetFile) -> Counted:
+        from ghostdepth_export.pi4.budget.layers import op_layers
+
+        data = build_file(network, file, self.camera)
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model.tflite"
+            path.write_bytes(data)
+            return count(path, self._root), read_work(path), op_layers(data, network)
+
+    @cached_property
+    def _root(self) -> Path:
+        return build_root("bullseye", self.say)
+
+    def _key(self, network: DepthNet, file: TargetFile) -> str:
+        """Of everything that counts depend on, and of the form of what is kept."""
+        programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
+        form = [field.name for kind in (Counts, OpWork) for field in fields(kind)]
+        config = network.config.model_dump(mode="json")
+        value = [programs, RUNTIME, form, self.camera, config, file]
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def build_file(network: DepthNet, file: TargetFile, camera: tuple[int, int]) -> bytes:
+    """The .tflite file of a network, as export writes it but for ranges and metadata.
+
+    Raises:
+        UserError: The network has adders, or cannot be exported.
+    """
+    from ghostdepth_export.convert import tflite
+
+    if network.config.adder:
+        raise UserError(
+            "adders cannot be exported, so nothing predicts their time; prune before `adder`"
+        )
+    source = Source(network.eval(), *camera, ())
+    if file == "fp32":
+        return tflite.convert(source.lowered)
+    random = np.random.default_rng(0)
+    pictures = [random.uniform(0, 255, source.input_shape).astype(np.float32)]
+    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, pictures)

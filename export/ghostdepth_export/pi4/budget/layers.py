@@ -1,0 +1,102 @@
+"""Which layer of a network each op of its .tflite file belongs to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from ghostdepth_export.convert.flatbuffer import Model, op_name, unpack
+from ghostdepth_export.convert.tensorflow_quietly import schema
+from ghostdepth_train.models.network import DepthNet
+from numpy.typing import NDArray
+from torch import nn
+
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+# Its channels are pixels of depth, which no width changes.
+_LAST = "head"
+
+
+def op_layers(data: bytes, network: DepthNet) -> list[tuple[str, bool]]:
+    """For each op of a file, in its order, the layer, and whether the op is its convolution.
+
+    Args:
+        data: A .tflite file of the network.
+        network: Of `GhostNet`, without adders.
+
+    Returns:
+        Another op belongs to the convolution whose channels it works on: the one that its largest
+        input comes from. The name is empty before the first convolution and after the last one.
+    """
+    model = unpack(data)
+    graph = model.subgraphs[0]
+    own = [op for op in graph.operators if op_name(model, op) in CONVOLUTIONS]
+    names = iter(match([kernel(model, op) for op in own], network))
+    of_tensor: dict[int, str] = {}
+    found = []
+    for op in graph.operators:
+        is_own = op_name(model, op) in CONVOLUTIONS
+        layer = next(names) if is_own else of_tensor.get(_largest(model, op), "")
+        for tensor in op.outputs:
+            of_tensor[int(tensor)] = "" if layer == _LAST else layer
+        found.append((layer, is_own))
+    return found
+
+
+def kernel(model: Model, op: Any) -> NDArray[np.float32]:
+    """A convolution's weights, as torch has them: OxIxhxw, Ox1xhxw where it is depthwise.
+
+    Quantised ones are given as they are stored: off by a factor for each output channel.
+    """
+    tensor = model.subgraphs[0].tensors[op.inputs[1]]
+    stored = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT8: np.int8}
+    values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), stored[tensor.type])
+    weights = values.astype(np.float32).reshape(tensor.shape)
+    depthwise = op_name(model, op) == "DEPTHWISE_CONV_2D"
+    return weights.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
+
+
+def match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
+    """For each op the layer that it came from: export scales a kernel, but does not turn it."""
+    left = {
+        name: layer.weight.detach().numpy()
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d)
+    }
+    shapes = {weight.shape for weight in left.values()}
+    names = []
+    for stored in kernels:
+        weights = stored
+        if stored.shape not in shapes:
+            weights = _of_first_pixel(stored, network.head.out_channels)
+        able = [name for name, weight in left.items() if weight.shape == weights.shape]
+        assert able, f"no layer is {weights.shape}"
+        names.append(max(able, key=lambda name: _likeness(left[name], weights)))
+        del left[names[-1]]
+    assert not left, f"not in the file: {left.keys()}"
+    return names
+
+
+def _of_first_pixel(weights: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """The kernel of a convolution that the file computes for a block of pixels at once."""
+    block = math.isqrt(len(weights) // channels)
+    return weights[:channels, :, : 1 - block, : 1 - block]
+
+
+def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(1) / np.maximum(lengths, 1e-12)).mean())
+
+
+def _largest(model: Model, op: Any) -> int:
+    """The input with the most numbers that is no constant; -1 where there is none."""
+    tensors = model.subgraphs[0].tensors
+
+    def size(index: int) -> int:
+        shape = tensors[index].shape
+        constant = model.buffers[tensors[index].buffer].data is not None
+        return 0 if constant or shape is None else math.prod(int(n) for n in shape)
+
+    inputs = [int(index) for index in op.inputs if index >= 0]
+    return max(inputs, key=size, default=-1)

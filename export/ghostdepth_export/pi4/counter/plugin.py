@@ -1,0 +1,136 @@
+"""Compiles the QEMU plugin and runs a program of the emulated machine under it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.files import atomic_path
+from ghostdepth_export.host.cache import cache_folder, locked
+from ghostdepth_export.host.programs import need, run
+from ghostdepth_export.pi4.counter.listing import Listing, read_listing
+
+CPU = "cortex-a72"
+_SOURCES = (
+    "counter.c",
+    "a64.h",
+    "cache.h",
+    "counts.h",
+    "memory.h",
+    "plugin_api.h",
+    "uops.h",
+)
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """An installed qemu-aarch64 that can load plugins.
+
+    Attributes:
+        program: Its path.
+        version: Like `7.2.22`.
+    """
+
+    program: str
+    version: str
+
+
+def find_qemu() -> Qemu:
+    """Finds QEMU's user mode for aarch64.
+
+    Raises:
+        UserError: It is missing, or was built without plugins; the line names the package.
+    """
+    program = need("qemu-aarch64")
+    said = run([program, "--version"], f"cannot start {program}").stdout
+    found = re.search(r"version (\d+(?:\.\d+)+)", said)
+    version = found.group(1) if found else "unknown"
+    if "-plugin " not in run([program, "-h"], f"cannot start {program}").stdout:
+        raise UserError(
+            f"{program} (QEMU {version}) was built without plugins; Debian's package qemu-user has "
+            "them, qemu-user-static has not"
+        )
+    return Qemu(program, version)
+
+
+def build_plugin() -> Path:
+    """Compiles the plugin, or finds what was compiled from the same sources earlier.
+
+    Raises:
+        UserError: gcc is missing or fails, or the cache cannot be written.
+    """
+    folder = resources.files(__package__)
+    sources = [folder / name for name in _SOURCES]
+    key = hashlib.sha256(platform.machine().encode())
+    for source in sources:
+        key.update(source.read_bytes())
+    target = cache_folder() / "counter" / f"counter-{key.hexdigest()[:12]}.so"
+    with locked(target):
+        if not target.exists():
+            command = [need("gcc"), "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
+            with resources.as_file(sources[0]) as source, atomic_path(target) as temporary:
+                run([*command, "-o", str(temporary), str(source)], "cannot compile counter.c")
+    return target
+
+
+def run_counted(
+    qemu: Qemu,
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    root: Path | None = None,
+    name: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[str, Listing]:
+    """Runs a program of aarch64 under the plugin.
+
+    Nothing that can be fixed differs between two runs: addresses, the environment, random bytes.
+
+    Args:
+        qemu: From `find_qemu`.
+        program: Of the host's file system.
+        arguments: Without the program's name.
+        folder: Where it runs; the plugin's output is left there.
+        root: Where it finds its libraries; None for a static program.
+        name: What it is told that it is called; `program` where None.
+        environment: All its environment.
+
+    Returns:
+        What it printed, and what was counted.
+
+    Raises:
+        UserError: QEMU refuses the plugin, or the program failed; the line has its last words.
+    """
+    plugin = str(build_plugin()).replace(",", ",,")
+    listing = folder / "counts.txt"
+    listing.unlink(missing_ok=True)
+    command = [need("setarch"), "-R", qemu.program, "-cpu", CPU, "-seed", "1"]
+    if root is not None:
+        command += ["-L", str(root)]
+    command += ["-plugin", f"{plugin},out={listing.name}", "-0", name or str(program)]
+    done = subprocess.run(
+        [*command, str(program), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=dict(environment or {}),
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        if "requires API version" in said:
+            raise UserError(
+                f"QEMU {qemu.version} has another plugin interface than version 1, which Debian "
+                "12's qemu-user 7.2 has; put that one first on PATH"
+            )
+        raise UserError(f"the emulated program failed: {said}", MODEL_FAILED)
+    return done.stdout, read_listing(listing)

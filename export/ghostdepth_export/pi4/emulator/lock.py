@@ -1,0 +1,40 @@
+"""Takes newer wheels for the emulated Pis: `python -m ghostdepth_export.pi4.emulator.lock`.
+
+What is wanted stands here, what it came to in `wheels/*.txt`, from which the roots are built.
+"""
+
+from __future__ import annotations
+
+from bench_depth.core.files import write_bytes
+from ghostdepth_export.host.wheels import resolve
+from ghostdepth_export.pi4.emulator.roots import RECIPES
+
+_TESTS = ("pytest", "pytest-timeout")
+_WANTED: dict[str, dict[str, tuple[str, ...]]] = {
+    "bullseye": {
+        "bullseye": (
+            "tflrt==2.5.0.post1",
+            "numpy<2",
+            "opencv-python-headless<4.12",
+            *_TESTS,
+            "exceptiongroup",
+            "tomli",
+        ),
+        "litert21": ("ai-edge-litert==2.1.0", "numpy<2"),
+    },
+    "trixie": {
+        "trixie": ("ai-edge-litert", "onnxruntime", "numpy", "opencv-python-headless", *_TESTS),
+    },
+}
+
+
+def main() -> None:
+    """Writes every list anew."""
+    for name, lists in _WANTED.items():
+        recipe = RECIPES[name]
+        for lock, wanted in lists.items():
+            write_bytes(recipe.lock(lock), resolve(wanted, recipe.target).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Predictions as a file, and as records of bench-depth's results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench_depth.core.files import write_json
+from bench_depth.results.predicted_latency import PredictedTime
+from ghostdepth_export.pi4.latency.time import Prediction
+
+SCHEMA = "ghostdepth-predictions/1"
+
+
+def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Writes every op of every prediction as JSON.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    write_json(path, {"schema": SCHEMA, "predictions": [_plain(each) for each in predictions]})
+
+
+def as_record(prediction: Prediction) -> PredictedTime:
+    """What a results file holds of a prediction, beside what was measured."""
+    return PredictedTime(
+        board=prediction.board,
+        runtime=f"TensorFlow Lite {prediction.runtime}",
+        threads=prediction.threads,
+        clock_mhz=prediction.clock_mhz,
+        ms=prediction.ms,
+        low_ms=prediction.low,
+        high_ms=prediction.high,
+        method="counts on an emulated Cortex-A72",
+    )
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    value = asdict(prediction)
+    for plain, op in zip(value["ops"], prediction.ops, strict=True):
+        plain.update(ms=op.ms, bound=op.bound)
+    return {**value, "uncalibrated_ms": prediction.uncalibrated}

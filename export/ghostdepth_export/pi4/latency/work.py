@@ -1,0 +1,67 @@
+"""What each op of a .tflite graph has to do, as far as the split among threads depends on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+
+
+@dataclass(frozen=True)
+class OpWork:
+    """One op of a graph, in the order of execution.
+
+    Attributes:
+        name: Its type, as TFLite's schema spells it.
+        dtype: Of its first output: `FLOAT32`, `INT8`, `UINT8`, ...
+        output: Shape of its first output, NHWC for pictures; () for a scalar.
+        inputs: Shapes of its inputs, in order; () where an optional one is left out.
+    """
+
+    name: str
+    dtype: str
+    output: tuple[int, ...]
+    inputs: tuple[tuple[int, ...], ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a convolution or a matrix product; of other ops 0.
+
+        Weights are O x h x w x I (convolution), 1 x h x w x C (depthwise), O x I (fully connected).
+        """
+        if self.name not in _WITH_WEIGHTS:
+            return 0
+        weights = self.inputs[1]
+        if self.name == "TRANSPOSE_CONV":  # inputs: output shape, weights, picture
+            return math.prod(self.inputs[2][:3]) * math.prod(weights)
+        if self.name == "DEPTHWISE_CONV_2D":
+            return math.prod(self.output) * math.prod(weights[1:3])
+        return math.prod(self.output) * math.prod(weights[1:])
+
+
+def read_work(path: Path) -> list[OpWork]:
+    """The ops of a model that `counter.graph.read_ops` accepts, in the same order."""
+    from ghostdepth_export.convert.flatbuffer import op_name, unpack
+    from ghostdepth_export.convert.tensorflow_quietly import schema
+
+    types = {value: name for name, value in vars(schema.TensorType).items() if name[0] != "_"}
+    model = unpack(path.read_bytes())
+    graph = model.subgraphs[0]
+
+    def shape(index: int) -> tuple[int, ...]:
+        sizes: Any = graph.tensors[index].shape if index >= 0 else None
+        return () if sizes is None else tuple(int(size) for size in sizes)
+
+    return [
+        OpWork(
+            op_name(model, op),
+            types[graph.tensors[op.outputs[0]].type],
+            shape(op.outputs[0]),
+            # The schema's classes have None for an empty vector.
+            tuple(shape(index) for index in (op.inputs if op.inputs is not None else ())),
+        )
+        for op in graph.operators
+    ]

@@ -1,0 +1,1 @@
+"""What brings models and programs to a Raspberry Pi."""

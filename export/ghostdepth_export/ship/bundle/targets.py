@@ -1,0 +1,71 @@
+"""The systems that bundles are made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from bench_depth.core.errors import UserError
+from ghostdepth_export.host.wheels import WheelTarget
+
+
+@dataclass(frozen=True)
+class Target:
+    """A board with a release of Raspberry Pi OS (64-bit).
+
+    Attributes:
+        system: Its Python and glibc.
+        packages: What `bench_depth` needs there, as requirements.
+        runtimes: The runtime for each kind of model file, by suffix, as a requirement.
+        tflite: The TensorFlow Lite version of a runtime that lacks newer ops; None where the
+            runtime is as new as the one that checks the models here.
+        onnx: The newest file format and opset that an older ONNX Runtime reads; None likewise.
+        machine: As `uname -m` says it.
+    """
+
+    system: WheelTarget
+    packages: tuple[str, ...]
+    runtimes: dict[str, str]
+    tflite: str | None = None
+    onnx: tuple[int, int] | None = None
+    machine: str = "aarch64"
+
+
+_NEW = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
+_PACKAGES = ("numpy", "opencv-python-headless", "pip")
+
+TARGETS = {
+    # The last Python that TensorFlow Lite 2.5, the reference of the measuring protocol, has wheels
+    # for. It was built against numpy 1, which OpenCV no longer takes from 4.12 on.
+    "rpi4-bullseye": Target(
+        WheelTarget("3.9", 31),
+        ("numpy<2", "opencv-python-headless<4.12", "pip"),
+        {".tflite": "tflrt==2.5.0.post1", ".onnx": "onnxruntime"},
+        tflite="2.5",
+        onnx=(10, 21),  # ONNX Runtime 1.19
+    ),
+    "rpi4-bookworm": Target(WheelTarget("3.11", 36), _PACKAGES, _NEW),
+    "rpi4-trixie": Target(WheelTarget("3.13", 41), _PACKAGES, _NEW),
+}
+
+
+def find_target(name: str) -> Target:
+    """A target by its name.
+
+    Raises:
+        UserError: There is no such target.
+    """
+    if name not in TARGETS:
+        raise UserError(f"unknown target {name!r}; choose from {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def lock_file(target: str, suffix: str) -> Path:
+    """The committed list of the wheels that a target needs for one kind of model.
+
+    Args:
+        target: A key of `TARGETS`.
+        suffix: Of the model files.
+    """
+    return Path(str(resources.files(__package__) / "wheel_lists" / f"{target}{suffix}.txt"))

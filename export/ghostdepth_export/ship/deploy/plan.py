@@ -1,0 +1,129 @@
+"""What of a bundle has to be sent, and what the Pi already has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bench_depth.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a bundle."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a Pi has below its prefix.
+
+    Attributes:
+        sha256: Of each file, by its path from the prefix.
+        sizes: Bytes of those that copying may have left unfinished.
+    """
+
+    sha256: Mapping[str, str]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a bundle gets to PREFIX/incoming/ID.
+
+    Attributes:
+        delete: Paths from the prefix, of damaged files.
+        folders: Paths from the prefix, to be made.
+        link: (from, to) from the prefix: equal files that are already there.
+        send: Paths from the bundle.
+        resume: Those of `send` whose beginning has arrived.
+        to_send: Bytes that are still to be sent.
+    """
+
+    delete: list[str]
+    folders: list[str]
+    link: list[tuple[str, str]]
+    send: list[str]
+    resume: list[str]
+    to_send: int
+
+    def instructions(self) -> bytes:
+        """For remote.sh's `prepare`."""
+        lines = [f"delete\t{path}" for path in self.delete]
+        lines += [f"folder\t{path}" for path in self.folders]
+        lines += [f"link\t{old}\t{new}" for old, new in self.link]
+        return "".join(f"{line}\n" for line in lines).encode()
+
+
+def read_bundle(folder: Path) -> dict[str, Entry]:
+    """The files of a bundle by their paths in it, like `models/a.tflite`.
+
+    Raises:
+        UserError: A name has a character that shells and tools on the way would misunderstand.
+    """
+    entries = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            if "\\" in name or not name.isprintable():
+                raise UserError(f"{name!r}: a file name with such characters cannot be sent")
+            data = path.read_bytes()
+            entries[name] = Entry(hashlib.sha256(data).hexdigest(), len(data))
+    return entries
+
+
+def parse_listing(text: str) -> Listing:
+    """Reads the answer of remote.sh's `list`."""
+    sums, _, sizes = text.partition("\n\n") if not text.startswith("\n") else ("", "", text[1:])
+    return Listing(
+        {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())},
+        {path: int(size) for size, _, path in (s.partition(" ") for s in sizes.splitlines())},
+    )
+
+
+def make_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) -> Plan:
+    """Finds the least that has to be sent.
+
+    Args:
+        entries: Of the bundle.
+        listing: Of the Pi.
+        bundle_id: The bundle's.
+    """
+    incoming = f"incoming/{bundle_id}"
+    places = {digest: path for path, digest in listing.sha256.items()}
+    folders = {incoming, *(f"{incoming}/{PurePosixPath(name).parent}" for name in entries)}
+    plan = Plan([], sorted(folders), [], [], [], 0)
+    missing = 0
+    for name, entry in entries.items():
+        path = f"{incoming}/{name}"
+        if listing.sha256.get(path) == entry.sha256:
+            continue
+        arrived = listing.sizes.get(path, entry.bytes)
+        resumable = 0 < arrived < entry.bytes and entry.sha256 not in places
+        if path in listing.sha256 and not resumable:
+            plan.delete.append(path)
+        if entry.sha256 in places:
+            plan.link.append((places[entry.sha256], path))
+            continue
+        plan.send.append(name)
+        missing += entry.bytes
+        if resumable:
+            plan.resume.append(name)
+            missing -= arrived
+    return replace(plan, to_send=missing)
+
+
+def space_needed(manifest: Mapping[str, Any], plan: Plan) -> int:
+    """Bytes on the Pi that a deployment takes: what is sent, and what is unpacked from it.
+
+    Args:
+        manifest: Of the bundle.
+        plan: Packages are taken to be installed there when none of them has to be sent.
+    """
+    new_packages = any(name.startswith("wheels/") for name in plan.send)
+    return plan.to_send + (int(manifest["env_bytes"]) if new_packages else 0)

@@ -1,0 +1,215 @@
+"""One ssh connection to one Pi, over which everything runs; it ends when this process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+from bench_depth.core.errors import UserError
+from ghostdepth_export.host.programs import need
+from ghostdepth_export.ship.deploy.ssh.errors import RemoteError, explain
+from ghostdepth_export.ship.deploy.ssh.facts import Facts, parse_facts
+from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings
+from ghostdepth_export.ship.deploy.ssh.processes import Process, Processes, each_line, write
+
+TakeLine = Callable[[str], object]
+
+# Any name will do: what uses the open connection takes the host from there.
+PI = "pi"
+_REMOTE = (resources.files(__package__) / "remote.sh").read_bytes()
+_HELLO = "ghostdepth"
+_BUSY = 75
+_SSH_FAILED = (255, -9, -15)
+_END_SECONDS = 3
+_COMMON = ("-T", "-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no")
+_MASTER = (
+    *("-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", "RemoteCommand=none"),
+    *("-o", "StrictHostKeyChecking=yes", "-o", "PermitLocalCommand=no", "-o", "LogLevel=INFO"),
+    *("-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
+)
+# Where the connection is gone, ssh would open another one by itself: it must not get through.
+_SLAVE = ("-F", "none", "-o", "ControlMaster=no", "-o", "ProxyCommand=false")
+
+
+class Link:
+    """An open connection, with the Pi's lock held; to be closed.
+
+    Args:
+        host: Destination for ssh.
+        settings: How it is reached.
+        prefix: Folder on the Pi; a relative one starts at its home folder.
+        processes: Where ssh and its like are run.
+        wait: Seconds to wait for another deployment to end; None for a look without a lock, which
+            changes nothing on the Pi.
+
+    Attributes:
+        facts: Of the Pi.
+
+    Raises:
+        LinkLostError: The connection broke off.
+        UserError: It could not be made, or the Pi refuses; the line says why.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        settings: SshSettings,
+        prefix: str,
+        processes: Processes,
+        wait: int | None,
+    ) -> None:
+        self._host, self._prefix, self._processes = host, prefix, processes
+        self._said: deque[str] = deque(maxlen=50)
+        self._connected = False
+        self._stack = contextlib.ExitStack()
+        try:
+            temporary = tempfile.TemporaryDirectory(prefix="ghostdepth-")
+            self._folder = Path(self._stack.enter_context(temporary))
+            common = ["-S", str(self._folder / "connection"), *_COMMON]
+            self._write_program([need("ssh"), *_SLAVE, *common])
+            call = self._call("hold", "-" if wait is None else str(wait))
+            command = [need("ssh"), *_MASTER, *common, *settings.options(), "--", host, call]
+            running = processes.running(command, Path.cwd())
+            self._master: Process = self._stack.enter_context(running)
+            self._listener = threading.Thread(target=self._listen, daemon=True)
+            self._listener.start()
+            self.facts = self._read_facts()
+            processes.hold(self._master)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection; the Pi gives its lock back."""
+        self._stack.close()
+
+    def ask(self, verb: str, *arguments: str, data: bytes = b"") -> str:
+        """Runs a verb of remote.sh that is soon done.
+
+        Args:
+            verb: See remote.sh.
+            arguments: Those after the prefix.
+            data: Its standard input.
+
+        Returns:
+            What it prints.
+
+        Raises:
+            LinkLostError: The connection broke off.
+            RemoteError: The verb failed.
+        """
+        command = ["./ssh", PI, self._call(verb, *arguments)]
+        with self._processes.running(command, self._folder) as process:
+            out, err = process.communicate(_REMOTE + data)
+        self._check(process, verb, err.decode(errors="replace").splitlines())
+        return out.decode(errors="surrogateescape").partition(f"{_HELLO}\n")[2]
+
+    def watch(self, verb: str, *arguments: str, line: TakeLine) -> None:
+        """Runs a verb that takes its time; the Pi ends it when this process goes away.
+
+        Args:
+            verb: See remote.sh.
+            arguments: Those after the prefix.
+            line: Takes each line that it prints.
+
+        Raises:
+            LinkLostError: The connection broke off.
+            RemoteError: The verb failed.
+        """
+
+        def take(text: str) -> None:
+            self._processes.check()
+            if text != _HELLO:
+                line(text)
+
+        command = ["./ssh", PI, self._call(verb, *arguments)]
+        with self._processes.running(command, self._folder, subprocess.STDOUT) as process:
+            self._processes.hold(process)
+            write(process.stdin, _REMOTE)
+            lines = each_line(process.stdout, take)
+        self._check(process, verb, lines)
+
+    def use(self, command: Sequence[str], task: str, data: bytes, line: TakeLine) -> None:
+        """Runs a program of this machine that reaches the Pi by `./ssh` in its working folder.
+
+        Args:
+            command: The program and its arguments; it calls the host `PI`.
+            task: What it does, in a word.
+            data: Its standard input.
+            line: Takes each line that it prints, also those that end in a carriage return.
+
+        Raises:
+            LinkLostError: The connection broke off.
+            RemoteError: The program failed.
+        """
+        with self._processes.running(command, self._folder, subprocess.STDOUT) as process:
+            feed = threading.Thread(target=write, args=(process.stdin, data, True), daemon=True)
+            feed.start()
+            lines = each_line(process.stdout, line)
+            feed.join()
+        self._check(process, task, lines, by_ssh=False)
+
+    def _write_program(self, command: Sequence[str]) -> None:
+        program = self._folder / "ssh"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        program.chmod(0o700)
+
+    def _call(self, verb: str, *arguments: str) -> str:
+        """The command line for the Pi: its shell, whichever, sees one line of quoted words."""
+        script = f'eval "$(head -c {len(_REMOTE)})"'
+        return shlex.join(["sh", "-c", script, "ghostdepth", verb, self._prefix, *arguments])
+
+    def _listen(self) -> None:
+        assert self._master.stderr is not None
+        for line in self._master.stderr:
+            self._said.append(line.decode(errors="replace"))
+
+    def _read_facts(self) -> Facts:
+        write(self._master.stdin, _REMOTE)
+        lines: list[str] = []
+        assert self._master.stdout is not None
+        while (line := self._master.stdout.readline().decode(errors="replace")) != "ready\n":
+            if not line:
+                raise self._why()
+            lines.append(line)
+        if lines[0] != f"{_HELLO}\n":
+            raise UserError(
+                f"its login prints {lines[0].strip()[:60]!r} where only answers may be; move what "
+                "prints in ~/.bashrc behind its test for an interactive shell"
+            )
+        self._connected = True
+        return parse_facts(lines[1:])
+
+    def _why(self) -> UserError:
+        """Why the connection ended."""
+        code = self._master.wait()
+        self._listener.join(timeout=5)
+        self._processes.check()
+        if code == _BUSY:
+            return UserError("another deployment to it is at work; try again when it is done")
+        if code in _SSH_FAILED:
+            return explain(self._host, self._said, connected=self._connected)
+        return RemoteError("preparing", code, self._said)
+
+    def _check(
+        self, process: Process, task: str, said: Sequence[str], *, by_ssh: bool = True
+    ) -> None:
+        """Raises the error for a process that failed."""
+        self._processes.check()
+        if process.returncode == 0:
+            return
+        # ssh has one exit code of its own; all others are of what ran on the Pi.
+        may_be_lost = not by_ssh or process.returncode in _SSH_FAILED
+        try:
+            # Where the connection is gone, the master ends as well: what it says is the cause.
+            self._master.wait(timeout=_END_SECONDS if may_be_lost else 0)
+        except subprocess.TimeoutExpired:
+            raise RemoteError(task, process.returncode, said) from None
+        raise self._why()

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bench_depth import __version__
+from bench_depth.commands import arguments
+from bench_depth.core import metrics
+from bench_depth.model import runtimes
+from bench_depth.results import records as results
+
+from tests.device.accuracy.sources import VAL_DRIVE, write_kitti
+from tests.device.conftest import TfliteMaker
+
+# Of these bench-depth needs at most its one runtime, and that when it loads the model.
+HEAVY = (
+    *("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "onnx", "torch"),
+    *("matplotlib", "pandas", "scipy", "PIL", "http.server"),
+)
+QUICK = ["--warmup", "1", "--min-runs", "3", "--min-time", "0"]
+
+
+def run(*words: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench_depth", *map(str, words)],
+        check=False,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def only_line(text: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith("bench-depth: ")]
+    assert "Traceback" not in text
+    return line
+
+
+def test_importing_and_help_load_nothing_heavy() -> None:
+    code = (
+        "import sys, bench_depth.commands.cli\n"
+        "try:\n    bench_depth.commands.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        f"print('HEAVY', [m for m in {('numpy', 'cv2', *HEAVY)} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "HEAVY []" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["compare", "live"])
+def test_the_help_of_the_other_verbs_loads_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys, bench_depth.commands.cli\n"
+        f"try:\n    bench_depth.commands.cli.main(['{verb}', '--help'])\nexcept SystemExit: pass\n"
+        f"print('HEAVY', [m for m in {('cv2', *HEAVY)} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "HEAVY []" in done.stdout
+
+
+def test_nothing_heavy_is_loaded_before_the_model_is(tiny_tflite: Path) -> None:
+    code = (
+        "import sys\n"
+        "from bench_depth.commands import bench, cli\n"
+        "def open_session(*_):\n"
+        f"    print('HEAVY', [m for m in {HEAVY} if m in sys.modules], flush=True)\n"
+        "    raise SystemExit\n"
+        "bench.open_session = open_session\n"
+        "cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "--model", str(tiny_tflite), *QUICK]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "HEAVY []\n"
+
+
+def test_no_module_imports_what_the_host_or_a_runtime_needs() -> None:
+    code = (
+        "import sys, pkgutil, importlib, bench_depth\n"
+        "for m in pkgutil.walk_packages(bench_depth.__path__, 'bench_depth.'):\n"
+        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'tensorflow', 'onnx', "
+        "'onnxruntime', 'ai_edge_litert', 'ghostdepth_train', 'ghostdepth_export')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    assert [runtime.name for runtime in runtimes.RUNTIMES] == list(arguments.RUNTIMES)
+    assert metrics.ALIGNMENTS == arguments._ALIGNMENTS
+
+
+def test_version() -> None:
+    assert run("--version").stdout.strip() == f"bench-depth {__version__}"
+
+
+def test_a_model_alone_is_enough(tiny_tflite: Path) -> None:
+    done = run("--model", tiny_tflite, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "tiny.tflite" in done.stdout
+    assert "median" in done.stdout
+    assert "at least 3 runs and 0 s" in done.stderr
+
+
+def test_data_adds_accuracy_to_the_table(tiny_tflite: Path, dataset: Path) -> None:
+    done = run("--model", tiny_tflite, "--data", dataset, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "RMSE si-RMSE delta_1" in done.stdout
+    assert "no alignment" in done.stdout
+    assert "true m" in done.stdout
+
+
+def test_a_published_dataset_is_measured_as_it_lies(tiny_tflite: Path, tmp_path: Path) -> None:
+    kitti = write_kitti(tmp_path / "kitti")
+    files = [tmp_path / "out.csv", tmp_path / "out.html", tmp_path / "out.json"]
+    outputs = ["--per-image", files[0], "--html", files[1], "--json", files[2]]
+    done = run("--model", tiny_tflite, "--data", kitti, "--data-split", "val", *outputs, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "depth beyond 65.535 m counts as unknown" in done.stderr
+    (row,) = csv.DictReader(files[0].read_text().splitlines())
+    accuracy = results.load(files[2]).models[0].accuracy
+    assert accuracy is not None
+    assert accuracy.data == f"{kitti} (kitti, val)"
+    assert row["image"] == accuracy.images[0].name == f"{VAL_DRIVE}_0000000005"
+    assert float(row["rmse"]) == accuracy.mean.rmse
+    assert sum(band.share for band in accuracy.bands) == pytest.approx(1)
+    assert files[1].read_text().count('<img src="data:image/jpeg;base64,') == 1
+
+
+def test_the_page_shows_the_worst_images_of_each_model(
+    tiny_tflite: Path, make_tflite: TfliteMaker, dataset: Path, tmp_path: Path
+) -> None:
+    other, page = make_tflite(tmp_path / "other.tflite"), tmp_path / "out.html"
+    models = ["--model", tiny_tflite, "--model", other]
+    done = run(*models, "--data", dataset, "--data-limit", 2, "--html", page, *QUICK)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert text.count("The 2 images with the highest si-RMSE") == 2
+    assert text.count('<img src="data:image/jpeg;base64,') == 4
+    assert f"accuracy on 2 photos of {dataset} (2 of 4)" in done.stderr
+
+
+def test_json_on_standard_output_is_all_there_is_on_it(tiny_tflite: Path) -> None:
+    done = run("--model", tiny_tflite, "--json", "-", *QUICK)
+    assert json.loads(done.stdout)["models"][0]["file"] == "tiny.tflite"
+    assert "median" in done.stderr
+
+
+def test_json_into_a_file(tiny_tflite: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "results.json"
+    assert run("--model", tiny_tflite, "--json", target, *QUICK).returncode == 0
+    assert len(results.load(target).models) == 1
+    assert [path.name for path in target.parent.iterdir()] == ["results.json"]
+
+
+def test_profile_adds_the_ops_to_the_table_and_the_file(tiny_tflite: Path, tmp_path: Path) -> None:
+    target = tmp_path / "results.json"
+    done = run("--model", tiny_tflite, "--profile", "0.1", "--json", target, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "tiny.tflite: its ops, 0.1 s" in done.stderr
+    assert re.search(r"^longest ops", done.stdout, re.MULTILINE)
+    profile = results.load(target).models[0].profile
+    assert profile is not None
+    assert len((profile.plain or profile).ops) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--model", "missing.tflite"], 2, "cannot read missing.tflite: No such file"),
+        (["--model", "MODEL", "--data", "missing"], 2, "missing does not exist"),
+        (["--model", "MODEL", "--data", "EMPTY"], 2, "is empty"),
+        (["--model", "MODEL", "--data", "BARE"], 2, "is no dataset; looked for"),
+        (["--model", "MODEL", "--data-limit", "3"], 2, "say more of --data"),
+        (["--model", "MODEL", "--data", "EMPTY", "--data-limit", "0"], 2, "at least 1 photo"),
+        (["--model", "MODEL", "--data", "EMPTY", "--data-format", "tum"], 2, "rgb.txt"),
+        (["--model", "MODEL", "--data", "EMPTY", "--data-split", "val"], 2, "has no splits"),
+        (["--model", "MODEL", "--per-image", "a.csv"], 2, "give --data"),
+        (["--model", "MODEL", "--runtime", "onnxruntime"], 2, "onnxruntime cannot run"),
+        (["--model", "MODEL", "--threads", "0"], 2, "0 threads"),
+        (["--model", "MODEL", "--affinity", "999"], 2, "no core 999"),
+        (["--model", "MODEL", "--affinity", "a"], 2, "write it as 0-2"),
+        (["--model", "MODEL", "--sustain", "-1"], 2, "--sustain"),
+        (["--model", "MODEL", "--fail-if", "p95=3"], 2, "is no condition"),
+        (["--model", "MODEL", "--fail-if", "p95>3%"], 2, "--baseline"),
+        (["--model", "MODEL", "--fail-if", "rmse>1"], 2, "give --data"),
+        (["--model", "MODEL", "--baseline", "none.json"], 2, "cannot read none.json"),
+        (["--model", "CUT"], 3, "damaged or truncated"),
+        (["--model", "MODEL", "--json", "/dev/full"], 2, "cannot write /dev/full: No space"),
+    ],
+)
+def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
+    tiny_tflite: Path, tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    for folder in ("rgb", "depth"):
+        (tmp_path / "empty" / folder).mkdir(parents=True)
+    (tmp_path / "bare").mkdir()
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(tiny_tflite.read_bytes()[:500])
+    names = {"MODEL": str(tiny_tflite), "CUT": str(cut)}
+    names.update(EMPTY=str(tmp_path / "empty"), BARE=str(tmp_path / "bare"))
+    done = run(*[names.get(word, word) for word in words], *QUICK)
+    assert message in only_line(done.stderr)
+    assert done.returncode == code
+
+
+def test_an_unknown_runtime_is_a_usage_error(tiny_tflite: Path) -> None:
+    done = run("--model", tiny_tflite, "--runtime", "caffe")
+    assert done.returncode == 2
+    assert "invalid choice: 'caffe'" in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--json", "-"]])
+def test_a_full_disk_behind_standard_output_is_one_line(
+    tiny_tflite: Path, options: list[str]
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        done = run("--model", tiny_tflite, *options, *QUICK, stdout=full)
+    finally:
+        os.close(full)
+    assert "cannot write to standard output: No space left" in only_line(done.stderr)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("turns", ["--interleave", "--no-interleave"])
+def test_ctrl_c_keeps_what_was_measured(
+    turns: str, tiny_tflite: Path, make_tflite, tmp_path: Path
+) -> None:
+    second, target = make_tflite(tmp_path / "second.tflite"), tmp_path / "results.json"
+    command = ["--model", tiny_tflite, "--model", second, "--min-time", "30", "--json", target]
+    if turns == "--no-interleave":
+        command[4:6] = ["--min-time", "3"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench_depth", turns, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and so their children, are started with Ctrl-C switched off.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("second.tflite" if turns == "--no-interleave" else "2 models"):
+            break
+    time.sleep(2.5)  # Into the measuring of the second.
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in only_line(err)
+    assert "tiny.tflite" in out
+    first, second = results.load(target).models
+    assert (first.file, second.file) == ("tiny.tflite", "second.tflite")
+    assert "interrupted" in second.warnings
+    assert second.invoke.statistics.runs > 0
+
+
+def test_a_crash_inside_a_runtime_is_one_line(tiny_tflite: Path, tmp_path: Path) -> None:
+    fake = tmp_path / "tflite_runtime"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("__version__ = '2.5.0'\n")
+    (fake / "interpreter.py").write_text(
+        "import os, signal\n"
+        "class Interpreter:\n"
+        "    def __init__(self, **_): os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_depth", "--model", tiny_tflite],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    line = only_line(done.stderr)
+    assert "crashed (segmentation fault) while it worked on" in line
+    assert str(tiny_tflite) in line
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("turns", ["--interleave", "--no-interleave"])
+def test_a_model_that_cannot_be_run_does_not_keep_the_others_from_it(
+    turns: str, tiny_tflite: Path, make_tflite, tmp_path: Path
+) -> None:
+    inputs, target = ((1, 48, 64, 3),) * 2, tmp_path / "results.json"
+    other = make_tflite(tmp_path / "two.tflite", shapes=inputs)
+    done = run(turns, "--model", other, "--model", tiny_tflite, "--json", target, *QUICK)
+    assert done.returncode == 3
+    assert "takes 2 inputs" in only_line(done.stderr)
+    assert [record.file for record in results.load(target).models] == ["tiny.tflite"]
+
+
+def test_each_number_of_threads_is_measured(tiny_tflite: Path, tmp_path: Path) -> None:
+    target = tmp_path / "results.json"
+    done = run("--model", tiny_tflite, "--threads", "1,2", "--json", target, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert [record.threads for record in results.load(target).models] == [1, 2]
+    assert "tiny.tflite, 1 thread" in done.stdout and "tiny.tflite, 2 threads" in done.stdout
+
+
+def test_affinity_keeps_the_process_on_the_core(tiny_tflite: Path, tmp_path: Path) -> None:
+    core, target = max(os.sched_getaffinity(0)), tmp_path / "results.json"
+    done = run("--model", tiny_tflite, "--affinity", str(core), "--json", target, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert results.load(target).context.affinity == [core]
+    assert f"on cores {core}" in " ".join(done.stdout.split())
+
+
+def test_strict_ends_with_4_when_there_are_warnings(tiny_tflite: Path) -> None:
+    done = run("--model", tiny_tflite, "--strict", *QUICK)
+    assert done.returncode == 4
+    assert "no-contract" in only_line(done.stderr)
+
+
+def test_a_condition_that_holds_ends_with_1_and_names_the_figure(
+    tiny_tflite: Path, tmp_path: Path
+) -> None:
+    baseline = tmp_path / "old.json"
+    assert run("--model", tiny_tflite, "--json", baseline, *QUICK).returncode == 0
+    done = run("--model", tiny_tflite, "--fail-if", "median>0.0001us", *QUICK)
+    assert done.returncode == 1
+    assert "invoke.median is" in only_line(done.stderr)
+    relative = ["--baseline", baseline, "--fail-if", "size>+1%", "--fail-if", "size<-1%"]
+    assert run("--model", tiny_tflite, *relative, *QUICK).returncode == 0
+
+
+def test_csv_and_markdown_hold_the_models(tiny_tflite: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "out.csv", tmp_path / "out.md"]
+    options = ["--csv", files[0], "--markdown", files[1]]
+    assert run("--model", tiny_tflite, *options, *QUICK).returncode == 0
+    (row,) = csv.DictReader(files[0].read_text().splitlines())
+    assert row["file"] == "tiny.tflite"
+    assert float(row["invoke_median_ms"]) > 0
+    assert files[1].read_text().startswith("| model |")
+
+
+def test_compare_tells_the_ratio_of_two_files(tiny_tflite: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file in files:
+        assert run("--model", tiny_tflite, "--json", file, *QUICK).returncode == 0
+    done = run("compare", *files)
+    assert done.returncode == 0, done.stderr
+    assert "tiny.tflite" in done.stdout and "ratio" in done.stdout
+    missing = run("compare", files[0], tmp_path / "none.json")
+    assert missing.returncode == 2
+    assert "cannot read" in only_line(missing.stderr)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from bench_depth.commands.compare import partners, render
+from bench_depth.core.errors import UserError
+from bench_depth.results.records import Results
+from bench_depth.timing.measure import Timing, summarize
+
+
+def timed(results: Results, ms: float, **changes: object) -> Results:
+    times = [round(ms * 1e6 * (1 + 0.01 * (i % 7))) for i in range(200)]
+    record = dataclasses.replace(
+        results.models[0], invoke=Timing(times, summarize(times)), **changes
+    )
+    return dataclasses.replace(results, models=[record])
+
+
+def test_the_verdict_and_the_figures_are_told(measured: Results) -> None:
+    text = render(timed(measured, 40), timed(measured, 30), "old", "new")
+    assert "ratio 0.750 (95 %: 0.7" in text
+    assert "faster" in text
+    assert "si-RMSE 0.2199 -> 0.2199" in text
+
+
+def test_one_model_in_each_is_compared_whatever_its_name(measured: Results) -> None:
+    text = render(timed(measured, 40), timed(measured, 30, file="new.tflite"), "old", "new")
+    assert f"{measured.models[0].file} -> new.tflite" in text
+
+
+def test_of_several_models_those_of_the_same_name_and_threads_are_compared(
+    measured: Results,
+) -> None:
+    record = measured.models[0]
+    old = dataclasses.replace(measured, models=[dataclasses.replace(record, threads=1), record])
+    new = dataclasses.replace(measured, models=[record, dataclasses.replace(record, file="x")])
+    assert partners(old, new) == [(record, record)]
+    apart = dataclasses.replace(new, models=[dataclasses.replace(record, file=f) for f in "xy"])
+    with pytest.raises(UserError, match="old and new have no model in common"):
+        render(old, apart, "old", "new")
+
+
+def test_other_conditions_are_named(measured: Results) -> None:
+    board = dataclasses.replace(measured.context.board, governor="performance")
+    context = dataclasses.replace(measured.context, board=board)
+    new = dataclasses.replace(timed(measured, 30), context=context)
+    assert "note: governor differs: ondemand -> performance" in render(
+        timed(measured, 40), new, "old", "new"
+    )
+
+
+def test_accuracy_on_other_data_is_not_compared(measured: Results) -> None:
+    accuracy = measured.models[0].accuracy
+    assert accuracy is not None
+    other = timed(measured, 30, accuracy=dataclasses.replace(accuracy, align="median"))
+    assert "not compared" in render(timed(measured, 40), other, "old", "new")

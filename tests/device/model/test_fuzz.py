@@ -1,0 +1,98 @@
+"""Files that are damaged at random, and sound ones that want more memory than there is."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.device.conftest import OnnxMaker, TfliteMaker
+
+FUZZ = Path(__file__).resolve().parents[3] / "benchmarks" / "fuzz" / "fuzz.py"
+SIDE = 13_380  # SIDE x SIDE x 3 float32 are 2.1 GB.
+LIMIT = 3 << 30
+
+
+def test_damaged_files_are_measured_or_refused_in_one_line(tmp_path: Path) -> None:
+    counts = tmp_path / "counts.csv"
+    command = [sys.executable, FUZZ, "--seeds", "20", "--results", counts]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    rows = list(csv.DictReader(counts.read_text().splitlines()))
+    assert sum(int(row["seeds"]) for row in rows) == 20
+    assert {row["outcome"] for row in rows} <= {"measured", "refused"}
+
+
+def refusal(path: Path) -> str:
+    """The one line that the command ends in; it may have `LIMIT` bytes of address space."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_depth", "--model", path, "--threads", "1"],
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT)),
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("bench-depth: ")]
+    return line
+
+
+def test_an_input_of_two_gigabytes_is_refused(
+    make_tflite: TfliteMaker, make_onnx: OnnxMaker, tmp_path: Path
+) -> None:
+    shape = (1, SIDE, SIDE, 3)
+    for path in (
+        make_tflite(tmp_path / "m.tflite", shapes=(shape,)),
+        make_onnx(tmp_path / "m.onnx", shape=shape),
+    ):
+        assert f"{path} has a tensor 1x{SIDE}x{SIDE}x3 float32, 2.15 GB" in refusal(path)
+
+
+@pytest.mark.parametrize("write", ["tflite", "onnx"])
+def test_a_tensor_inside_that_memory_cannot_hold_is_one_line(write: str, tmp_path: Path) -> None:
+    path = tmp_path / f"m.{write}"
+    path.write_bytes({"tflite": _tflite, "onnx": _onnx}[write]())
+    assert str(path) in refusal(path)
+
+
+def _tflite() -> bytes:
+    import tensorflow as tf
+
+    class Large(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 3), tf.float32)])
+        def run(self, picture: Any) -> Any:
+            large = tf.image.resize(picture, (2 * SIDE, 2 * SIDE))
+            return tf.image.resize(tf.reduce_mean(large, -1, keepdims=True), (8, 8))
+
+    module = Large()
+    concrete = module.run.get_concrete_function()
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+
+
+def _onnx() -> bytes:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    sizes = {"up": [1, 3, 2 * SIDE, 2 * SIDE], "down": [1, 3, 8, 8]}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Resize", ["rgb", "", "", "up"], ["large"], mode="nearest"),
+            helper.make_node("Resize", ["large", "", "", "down"], ["small"], mode="nearest"),
+            helper.make_node("ReduceMean", ["small", "axes"], ["depth"]),
+        ],
+        "large",
+        [helper.make_tensor_value_info("rgb", number, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("depth", number, [1, 1, 8, 8])],
+        [
+            helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1]),
+            *(helper.make_tensor(k, onnx.TensorProto.INT64, [4], v) for k, v in sizes.items()),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())

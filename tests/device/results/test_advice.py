@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from bench_depth.machine.board import Board, Health
+from bench_depth.model.signature import Signature
+from bench_depth.results.advice import ADVICE, drift, warnings_for
+from bench_depth.timing.measure import Timing, summarize
+
+BOARD = Board("Pi", "Cortex-A72", 4, "aarch64", "Linux", 1500, "performance", emulated=False)
+COOL = Health(1500, 50, 0, load=0.1, swapped_in=7)
+STEADY = [10_000_000] * 90
+
+
+SIGNATURE = Signature(480, 640, "uint8")
+
+
+def codes(**changes: object) -> list[str]:
+    times = list(changes.pop("times", STEADY))  # type: ignore[call-overload]
+    given = {
+        "signature": SIGNATURE,
+        "idle": COOL,
+        "before": COOL,
+        "after": COOL,
+        "first_ms": 11.0,
+        **changes,
+    }
+    described, board = given.pop("described", True), given.pop("board", BOARD)
+    return warnings_for(described, board, invoke=Timing(times, summarize(times)), **given)
+
+
+def test_a_good_measurement_has_no_warning() -> None:
+    assert codes() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("no-contract", {"described": False}),
+        ("unknown-output", {"signature": dataclasses.replace(SIGNATURE, output=None)}),
+        ("relative-depth", {"signature": dataclasses.replace(SIGNATURE, unit="relative")}),
+        ("throttled", {"after": dataclasses.replace(COOL, throttled=0x4)}),
+        ("undervoltage", {"after": dataclasses.replace(COOL, throttled=0x10000)}),
+        ("governor", {"board": dataclasses.replace(BOARD, governor="ondemand")}),
+        ("emulated", {"board": dataclasses.replace(BOARD, emulated=True)}),
+        ("load", {"idle": dataclasses.replace(COOL, load=1.0)}),
+        ("swap", {"after": dataclasses.replace(COOL, swapped_in=8)}),
+        ("noisy", {"times": [10_000_000] * 80 + [20_000_000] * 10}),
+        ("drift", {"times": [10_000_000] * 45 + [10_600_000] * 45}),
+        ("first-slow", {"first_ms": 31.0}),
+    ],
+)
+def test_each_state_has_its_code(code: str, changes: dict[str, object]) -> None:
+    found = codes(**changes)
+    # Ten slow runs at the end are a drift as well.
+    assert code in found and set(found) <= {code, "drift"}
+
+
+def test_what_the_board_does_not_tell_is_no_warning() -> None:
+    unknown = Health(None, None, None)
+    board = dataclasses.replace(BOARD, governor=None)
+    assert codes(idle=unknown, before=unknown, after=unknown, board=board) == []
+
+
+def test_drift_is_the_change_from_the_first_third_to_the_last() -> None:
+    assert drift([100] * 30 + [500] * 30 + [110] * 30) == pytest.approx(0.1)
+    assert drift([100] * 10 + [200] * 10) == 0
+
+
+def test_every_code_says_what_to_do() -> None:
+    assert all("; " in advice or ";" in advice for advice in ADVICE.values())

@@ -1,0 +1,163 @@
+"""The `ghostdepth` command: a user's mistake is one line on stderr and a non-zero exit."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_depth.core.dataset import write_depth
+from ghostdepth import commands as cli
+from rich.text import Text
+from typer.core import TyperOption
+from typer.main import get_group
+
+VERBS = get_group(cli.app).commands
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def empty_dataset(folder: Path) -> Path:
+    for part in ("rgb", "depth"):
+        (folder / part).mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "--data", "DATA", "--config", "xl", "--out", "OUT"], "unknown config 'xl'"),
+        (["train", "--data", "DATA", "--config", "tiny", "--out", "OUT"], "is empty"),
+        (["train", "--data", "NONE", "--config", "tiny", "--out", "OUT"], "is not a folder"),
+        (["summary", "--config", "xl"], "unknown config 'xl'"),
+        (["summary", "--checkpoint", "NONE"], "is not a checkpoint folder"),
+        (["evaluate", "--checkpoint", "NONE", "--data", "DATA"], "is empty"),
+        (["export", "--checkpoint", "NONE", "--out", "OUT"], "is not a checkpoint folder"),
+        (["export", "--checkpoint", "NONE", "--out", "OUT", "--camera", "big"], "not a size"),
+        (["demo", "--checkpoint", "NONE", "--samples", "DATA"], "is empty"),
+        (["label", "--teacher", "NONE", "--photos", "DATA", "--out", "OUT"], "has no photo"),
+        (["label", "--teacher", "NONE", "--photos", "PHOTOS", "--out", "OUT"], "unknown teacher"),
+        (["convert", "sun", "NONE", "--out", "OUT"], "sun"),
+    ],
+)
+def test_one_line_and_a_non_zero_exit(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photos = empty_dataset(tmp_path / "photos")
+    (photos / "rgb" / "a.jpg").touch()
+    places = {
+        "PHOTOS": photos,
+        "DATA": empty_dataset(tmp_path / "data"),
+        "NONE": tmp_path / "x",
+        "OUT": tmp_path / "o",
+    }
+    code = run(monkeypatch, *(places.get(a, a) for a in arguments))
+    err = capsys.readouterr().err.strip()
+    assert code == 2
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['ghostdepth', '--version']\n"
+        "from ghostdepth.commands import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'tensorflow', 'onnx', 'numpy', 'cv2'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+# Any verb, whose work is to wait. Shells start background jobs with SIGINT ignored, and Python
+# leaves it so.
+_WAITING = """
+import functools, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from ghostdepth import commands as cli
+def wait():
+    print("ready", flush=True)
+    time.sleep(60)
+for verb in cli.app.registered_commands:
+    verb.callback = functools.wraps(verb.callback)(lambda **_: wait())
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_ctrl_c_is_one_line_and_130(verb: str) -> None:
+    needed = [one for one in VERBS[verb].params if one.required]
+    words = [
+        [f"--{one.name.replace('_', '-')}", "1"] if isinstance(one, TyperOption) else ["x"]
+        for one in needed
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WAITING, verb, *itertools.chain.from_iterable(words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "ghostdepth: interrupted\n")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_help_text_loses_its_brackets_as_markup(verb: str) -> None:
+    for text in [VERBS[verb].help, *(getattr(one, "help", None) for one in VERBS[verb].params)]:
+        shown = Text.from_markup(text or "")
+        assert not shown.spans
+        assert shown.plain == (text or "").replace("\\[", "[")
+
+
+@pytest.mark.parametrize(
+    ("verb", "shown"),
+    [("train", "[ghostdepth-CONFIG]"), ("deploy", "[the host is asked]")],
+)
+def test_help_shows_brackets(
+    verb: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(monkeypatch, verb, "--help") == 0
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_truncated_photo_in_training_names_the_file(
+    workers: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = empty_dataset(tmp_path / "data")
+    for name in ("a", "b", "c"):
+        (data / "rgb" / f"{name}.jpg").write_bytes(b"\xff\xd8\xff")
+        write_depth(data / "depth" / f"{name}.png", np.full((8, 8), 2000))
+    code = run(
+        monkeypatch, "train", "--data", data, "--config", "tiny", "--out", tmp_path / "o",
+        "--workers", workers,
+    )  # fmt: skip
+    assert code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.endswith("a.jpg is not a readable picture; it may be truncated") or (
+        line.endswith("b.jpg is not a readable picture; it may be truncated")
+    )
+    assert "Traceback" not in line

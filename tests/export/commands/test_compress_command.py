@@ -1,0 +1,116 @@
+"""`ghostdepth compress` as it is typed: what it prints and keeps, and what a mistake looks like."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from bench_depth.core.dataset import list_pairs
+from ghostdepth import commands as cli
+from ghostdepth_train.checkpoint import load_checkpoint
+from onnx import TensorProto, helper, numpy_helper
+
+TRAIN = "training: {epochs: 1, batch_size: 4}"
+
+
+@pytest.fixture
+def one_photo(tmp_path: Path, dataset: Path) -> Path:
+    """A dataset folder with `train/` and `val/` of one pair each."""
+    pair = list_pairs(dataset)[0]
+    for part in ("train", "val"):
+        for file in (pair.rgb, pair.depth):
+            target = tmp_path / "one" / part / file.relative_to(dataset)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    return tmp_path / "one"
+
+
+def classifier(path: Path) -> Path:
+    """Ten numbers for a picture: no depth map."""
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["rgb", "w"], ["out"])],
+        "g",
+        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, (1, 3, 8, 8))],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (1, 10, 1, 1))],
+        [numpy_helper.from_array(np.ones((10, 3, 8, 8), np.float32), "w")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    return path
+
+
+def compress(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: Path, recipe: str, data: Path, out: Path
+) -> int:
+    """Types the command; the recipe is a YAML list."""
+    file = out.with_suffix(".yaml")
+    file.write_text(recipe)
+    words = ["compress", "--checkpoint", checkpoint, "--recipe", file, "--data", data]
+    words += ["--out", out, "--workers", 0]
+    monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def test_a_result_is_where_the_command_says_and_knows_all_it_was_trained_on(
+    checkpoint: Path,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    recipe = f"- {{method: finetune, {TRAIN}}}"
+    assert compress(monkeypatch, checkpoint, recipe, dataset, out) == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(out / "result")
+    (line,) = [line for line in told.err.splitlines() if line.startswith("finetune: ")]
+    assert re.fullmatch(r".* MMACs, si-RMSE .*, RMSE .* m, delta_1 0\.\d{3}", line)
+    said = load_checkpoint(out / "result").training_data
+    assert said == f"nothing: random weights; then 5 pairs of {dataset.name}"
+    assert compress(monkeypatch, out / "result", recipe, dataset, again) == 0
+    assert load_checkpoint(again / "result").training_data == said
+
+
+@pytest.mark.parametrize(
+    ("recipe", "data", "says"),
+    [
+        ("- method: shrink", "dataset", "unknown method 'shrink'; choose from snip, lottery"),
+        ("- {method: prune, macs: 1.5}", "dataset", "prune: macs: Input should be less than"),
+        ("- {method: snip, keep: 0}", "dataset", "snip: keep: Input should be greater than 0"),
+        ("- {method: prune, macs: 0.0001}", "dataset", "the floors leave"),
+        ("- {method: snip, keep: 0.0005}", "dataset", "pruned to nothing"),
+        ("- method: calibrate", "one_photo", "has 1 photo; ranges from fewer than 4"),
+        ("- {method: distil, teachers: [CLASSIFIER]}", "dataset", "expected one depth map"),
+        ("- {method: distil, teachers: [nobody]}", "dataset", "unknown teacher 'nobody'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_lost(
+    recipe: str,
+    data: str,
+    says: str,
+    checkpoint: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = recipe.replace("CLASSIFIER", str(classifier(tmp_path / "classes.onnx")))
+    before = {path: path.read_bytes() for path in checkpoint.iterdir()}
+    code = compress(
+        monkeypatch, checkpoint, recipe, request.getfixturevalue(data), tmp_path / "out"
+    )
+    err = capsys.readouterr().err
+    (line,) = [line for line in err.splitlines() if line.startswith("ghostdepth: ")]
+    # 3: a model file that cannot be used.
+    assert code == (3 if "classes.onnx" in recipe else 2)
+    assert says in line
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in checkpoint.iterdir()} == before
+    assert not (tmp_path / "out" / "result").exists()

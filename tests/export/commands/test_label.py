@@ -1,0 +1,67 @@
+"""`ghostdepth label`: what it writes, and that killing it loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bench_depth.core.dataset import list_pairs, read_depth, read_rgb
+from ghostdepth_train.distillation import load_teacher
+from ghostdepth_train.models.network import resize
+
+
+def label(checkpoint: Path, photos: Path, out: Path) -> list[str]:
+    code = "from ghostdepth.commands import main; main()"
+    verb = ["label", "--teacher", checkpoint, "--photos", photos, "--out", out]
+    return [sys.executable, "-c", code, *map(str, verb)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["toy-fp32.onnx", "toy-fp32.tflite"])
+def test_an_exported_file_teaches_what_its_checkpoint_teaches(
+    name: str, exported: Path, checkpoint: Path, dataset: Path
+) -> None:
+    file, network = load_teacher(str(exported / name)), load_teacher(str(checkpoint))
+    for pair in list_pairs(dataset)[:2]:
+        rgb = torch.from_numpy(read_rgb(pair.rgb)).permute(2, 0, 1)[None]
+        expected = resize(network(rgb).log_depth.exp(), *rgb.shape[-2:])
+        torch.testing.assert_close(file(rgb).log_depth.exp(), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_labels_after_a_kill_are_those_of_an_undisturbed_run(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / "rgb").mkdir(parents=True)
+    originals = [pair.rgb for pair in list_pairs(dataset)]
+    for index in range(120):
+        (photos / "rgb" / f"{index:03}.png").symlink_to(originals[index % len(originals)])
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = subprocess.run(
+        label(checkpoint, photos, whole), check=False, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == f"{whole}: 120 new labels, 120 in all", done.stderr
+
+    running = subprocess.Popen(label(checkpoint, photos, killed))
+    while not (killed / "003.png").exists() and running.poll() is None:
+        time.sleep(0.002)
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    before = contents(killed)
+    assert 4 < len(before) < 121
+    for path in killed.glob("[!.]*.png"):
+        assert np.array_equal(read_depth(path), read_depth(whole / path.name))
+    subprocess.run(label(checkpoint, photos, killed), check=True, stdout=subprocess.DEVNULL)
+    after = {name: data for name, data in contents(killed).items() if not name.startswith(".")}
+    assert after == contents(whole)

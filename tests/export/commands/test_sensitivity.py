@@ -1,0 +1,166 @@
+"""The sensitivity report: figures that agree with pruning itself, files that pruning takes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bench_depth.core.dataset import list_pairs
+from bench_depth.core.errors import UserError
+from bench_depth.timing.measure import Plan
+from ghostdepth_export.pages.sensitivity_page import write_page, write_tables
+from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
+from ghostdepth_export.pi4.budget.layers import match
+from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.compress.prune import read_times
+from ghostdepth_train.compress.sensitivity import PARTS, Kept, Sensitivity, sensitivity
+from ghostdepth_train.config import load_train_config
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
+from ghostdepth_train.pruning.importance import Scores, importance
+from ghostdepth_train.pruning.widths import cost_model
+from torch import nn
+
+SAMPLES = Path(__file__).resolve().parents[3] / "samples"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> DepthNet:
+    torch.manual_seed(0)
+    return DepthNet(load_train_config("tiny").network).eval()
+
+
+def by_magnitude(network: DepthNet, axes: list[Axis]) -> Scores:
+    return importance(network, axes, "magnitude", iter(()))
+
+
+@pytest.mark.slow
+def test_every_width_is_measured_alone(tiny: DepthNet) -> None:
+    pairs = list_pairs(SAMPLES)[:1]
+    done: list[tuple[int, int]] = []
+    whole, rows = sensitivity(
+        tiny,
+        pairs,
+        lambda axes: by_magnitude(tiny, list(axes)),
+        progress=lambda *counts: done.append(counts),
+    )
+    axes = find_axes(tiny)
+    assert whole == evaluate(tiny, pairs).si_rmse
+    assert [row.name for row in rows] == [axis.name for axis in axes]
+    assert done[-1] == (3 * len(axes), 3 * len(axes))
+    axis, row = axes[-1], rows[-1]
+    keep = {axis.name: best_units(axis, axis.units // 2, by_magnitude(tiny, axes))}
+    half = prune_channels(tiny, axes, keep)
+    assert row.si_rmse[0.5] == evaluate(half, pairs).si_rmse
+    for kind in ("macs", "parameters"):
+        before, after = (sum(getattr(r, kind) for r in layer_costs(n)) for n in (tiny, half))
+        assert row.saved[kind] == pytest.approx(1 - after / before)
+    assert "time" not in row.saved
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_measures_no_width_twice(
+    checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    def command(*more: str) -> list[str]:
+        start = "from ghostdepth.commands import main; main()"
+        arguments = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset]
+        arguments += ["--pictures", "1", "--importance", "magnitude", "--out", tmp_path, *more]
+        return [sys.executable, "-c", start, *map(str, arguments)]
+
+    kept = tmp_path / "measured.json"
+    process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not kept.exists() or len(json.loads(kept.read_text())["rows"]) < 2:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    # A figure that no measurement gives shows that its width is not measured again.
+    before = json.loads(kept.read_text())
+    before["rows"][0]["si_rmse"]["0.25"] = 9.0
+    kept.write_text(json.dumps(before))
+    subprocess.run(command("--resume"), check=True, capture_output=True)
+    after = json.loads(kept.read_text())
+    assert after["times"] == before["times"]
+    assert after["rows"][: len(before["rows"])] == before["rows"]
+    with (tmp_path / "widths.csv").open() as file:
+        table = list(csv.DictReader(file))
+    network = load_checkpoint(checkpoint).network
+    assert [line["width"] for line in table] == [axis.name for axis in find_axes(network)]
+    assert table[0]["si_rmse_0.25"] == "9.00000"
+
+
+def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "measured.json"
+    row = Sensitivity("stem", 16, {"macs": 0.1, "parameters": 0.2}, {0.25: 0.3, 0.5: 0.4})
+    first = Kept(path, {"seed": 0}, resume=False)
+    first.add_times({"stem": 2.5})
+    first.add(row)
+    again = Kept(path, {"seed": 0}, resume=True)
+    assert again.times == {"stem": 2.5} and again.rows == [row]
+    with pytest.raises(UserError, match=r"out already holds a run; add --resume to go on"):
+        Kept(path, {"seed": 0}, resume=False)
+    with pytest.raises(UserError, match=r"measured\.json is of another checkpoint"):
+        Kept(path, {"seed": 1}, resume=True)
+
+
+def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_path: Path) -> None:
+    times = {row.name: 2.0 for row in layer_costs(tiny)} | {REST: 30.0}
+    axes, whole = find_axes(tiny), 0.2
+    rows = [
+        Sensitivity(
+            axis.name,
+            axis.width,
+            {"macs": 0.01 * place, "parameters": 0.02, "time": 0.03},
+            {part: whole + part * place / 100 for part in PARTS},
+        )
+        for place, axis in enumerate(axes)
+    ]
+    write_tables(tmp_path, layer_costs(tiny), times, whole, rows)
+    assert read_times(tmp_path / "layers.csv") == times
+    cost = cost_model(tiny, axes, "time", read_times(tmp_path / "layers.csv"))
+    assert cost([axis.units for axis in axes]) == pytest.approx(sum(times.values()))
+    with (tmp_path / "widths.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [line["width"] for line in table] == [row.name for row in rows]
+    assert float(table[0]["si_rmse_0.75"]) == pytest.approx(rows[0].si_rmse[0.75], abs=1e-5)
+    assert float(table[0]["saved_time"]) == pytest.approx(rows[0].saved["time"], abs=1e-5)
+    write_page(tmp_path / "page.html", "tiny<1>", whole, rows, 1, "taylor")
+    page = (tmp_path / "page.html").read_text()
+    assert "tiny&lt;1&gt;" in page and "<svg" in page
+    for row in rows:
+        assert f">{row.name}<" in page
+        assert all(f"<td>{row.si_rmse[part]:.4f}</td>" in page for part in PARTS)
+
+
+def test_an_op_is_found_whatever_export_did_to_its_weights(tiny: DepthNet) -> None:
+    rng = np.random.default_rng(0)
+    layers = {n: m for n, m in tiny.named_modules() if isinstance(m, nn.Conv2d)}
+    names = list(rng.permutation(list(layers)))
+    kernels = []
+    for name in names:
+        weight = layers[name].weight.detach().numpy()
+        # Batch norm folds a factor into each channel.
+        kernels.append(weight * rng.uniform(0.2, 3, (len(weight), 1, 1, 1)).astype(np.float32))
+    found = match(kernels, tiny)
+    # Where a layer has one weight per channel, as a 1x1 convolution of one channel, none can tell.
+    telling = [i for i, name in enumerate(names) if layers[name].weight[0].numel() > 2]
+    assert [found[i] for i in telling] == [names[i] for i in telling]
+    assert sorted(found) == sorted(layers)
+
+
+@pytest.mark.slow
+def test_every_layer_of_the_file_is_timed(tiny: DepthNet) -> None:
+    plan = Plan(warmup=1, min_runs=3, min_time=0)
+    times = layer_times(tiny, (48, 64), plan)
+    assert set(times) == {row.name for row in layer_costs(tiny)} | {REST}
+    assert all(time > 0 for name, time in times.items() if name != REST)

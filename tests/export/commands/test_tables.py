@@ -1,0 +1,86 @@
+"""Every table in the pages is what the committed results say."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_no_table_is_stale() -> None:
+    command = [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("compression.measure")
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results.csv")
+    return module
+
+
+def test_seeds_of_one_run_become_one_line_with_their_mean_and_spread(measure: ModuleType) -> None:
+    facts = {"steps": "distil", "file": "torch", "latency_ratio": ""}
+    errors = {0: 0.20, 1: 0.21, 2: 0.25}
+    rows: list[dict[str, object]] = [
+        {
+            **facts,
+            "name": measure.row_name(f"ab-teacher-{seed}", seed),
+            "seed": seed,
+            "seconds": 600,
+            "si_rmse": error,
+            "rmse": 0.8,
+            "delta_1": 0.6,
+        }
+        for seed, error in errors.items()
+    ]
+    measure.write_rows(rows)
+    *_, line = measure.seeds_table().splitlines()
+    mean, spread = np.mean(list(errors.values())), np.std(list(errors.values()), ddof=1)
+    assert line == (
+        f"| ab-teacher | distil | 3 | {mean:.4f} ± {spread:.4f} | 0.800 ± 0.000 "
+        "| 0.600 ± 0.000 | 10 |"
+    )
+    measure.write_rows([rows[2] | {"si_rmse": 0.22}])
+    assert "| 3 | 0.2100 ± 0.0100 |" in measure.seeds_table()
+    assert "ab-teacher" not in measure.table()
+
+
+@pytest.mark.parametrize(
+    ("folder", "seed", "name"),
+    [("ab-both-2", 2, "ab-both"), ("ab-both-2", 1, "ab-both-2"), ("half", 0, "half")],
+)
+def test_only_the_recipes_own_seed_goes_from_a_rows_name(
+    measure: ModuleType, folder: str, seed: int, name: str
+) -> None:
+    assert measure.row_name(folder, seed) == name
+
+
+def test_the_summary_compares_with_the_dense_fp32_file(
+    measure: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "BEST", {"dense": "as it is", "small": "pruned"})
+    facts = {"steps": "", "parameters": 10, "nonzero": 10, "seconds": "", "rmse": 1}
+    dense = {"name": "dense", "seed": "", "macs": 80, "latency_ratio": 1, "delta_1": 0.5}
+    small = {"name": "small", "macs": 20, "delta_1": 0.6, "file": "int8.tflite", "bytes": 100}
+    rows: list[dict[str, object]] = [
+        # Not in the order of the table.
+        facts | small | {"seed": 0, "latency_ratio": 0.2, "si_rmse": 0.18},
+        facts | small | {"seed": 1, "latency_ratio": 0.3, "si_rmse": 0.20},
+        facts | dense | {"file": "fp32.tflite", "bytes": 1000, "si_rmse": 0.2},
+        facts | dense | {"name": "other", "file": "fp32.tflite", "bytes": 1, "si_rmse": 0.1},
+    ]
+    measure.write_rows(rows)
+    assert measure.summary().splitlines()[2:] == [
+        "| as it is | fp32 | 1.00 | 1.00 | 1.00 | 0.2000 (+0.0 %) | 0.500 |",
+        "| pruned | int8 | 0.25 | 0.10 | 0.25 | 0.1900 ± 0.0141 (-5.0 %) | 0.600 ± 0.000 |",
+    ]

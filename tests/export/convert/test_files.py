@@ -1,0 +1,224 @@
+"""The six exported files: their ends, their contract, their ops and how near they are to torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from bench_depth.core.dataset import list_pairs
+from bench_depth.model.contract import METADATA_NAME, ModelContract, read_contract
+from ghostdepth_export.convert.flatbuffer import MIN_RUNTIME_NAME, op_name, unpack
+from ghostdepth_export.convert.formats import FORMATS
+from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
+from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.tensorflow_quietly import schema
+from ghostdepth_export.convert.tflite import convert, convert_int8
+from ghostdepth_export.convert.verify import make_reference, open_model, verify
+from ghostdepth_train.models.network import DepthNet
+
+TFLITE = [name for name in FORMATS if name.endswith(".tflite")]
+ONNX = [name for name in FORMATS if name.endswith(".onnx")]
+
+# One axis after the other; see `aten._resize_plane`.
+ENLARGEMENT = ["TRANSPOSE", "RESIZE_BILINEAR", "TRANSPOSE", "RESIZE_BILINEAR", "RESHAPE"]
+
+
+def metadata(path: Path) -> dict[str, str]:
+    if path.suffix == ".onnx":
+        return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    model = unpack(path.read_bytes())
+    return {
+        entry.name.decode(): bytes(model.buffers[entry.buffer].data).decode(errors="replace")
+        for entry in model.metadata
+    }
+
+
+def op_names(data: bytes) -> list[str]:
+    model = unpack(data)
+    return [op_name(model, op) for op in model.subgraphs[0].operators]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_contract_is_in_the_file(exported: Path, checkpoint: Path, name: str) -> None:
+    path = exported / f"toy-{name}"
+    contract = json.loads(metadata(path)[METADATA_NAME])
+    kind = FORMATS[name]
+    assert contract["name"] == "toy"
+    assert contract["variant"] == kind.variant
+    assert (contract["input_height"], contract["input_width"]) == (96, 128)
+    assert (contract["output_height"], contract["output_width"]) == (96, 128)
+    assert contract["input_dtype"] == kind.input_dtype
+    assert contract["output_dtype"] == "float32"
+    assert contract["output_unit"] == "m"
+    assert contract["output_range"] == [0.3, 12.0]
+    weights = (checkpoint / "model.safetensors").read_bytes()
+    assert contract["checkpoint_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert contract["metrics"] == {"si_rmse": 0.5}
+    assert read_contract(path) == ModelContract.from_json(json.dumps(contract))
+
+
+@pytest.mark.parametrize("name", TFLITE)
+def test_the_true_minimum_runtime_is_in_metadata_and_contract(exported: Path, name: str) -> None:
+    path = exported / f"toy-{name}"
+    entries = metadata(path)
+    oldest = minimum_runtime(path.read_bytes())
+    assert entries[MIN_RUNTIME_NAME.decode()].rstrip("\0") == oldest
+    assert json.loads(entries[METADATA_NAME])["minimum_runtime"] == oldest
+    assert parse_version(oldest) <= parse_version("2.5")
+
+
+@pytest.mark.parametrize("name", TFLITE)
+def test_a_tflite_file_takes_rgb_and_gives_depth(exported: Path, name: str) -> None:
+    model = unpack((exported / f"toy-{name}").read_bytes())
+    graph = model.subgraphs[0]
+    (first,), (last,) = graph.inputs, graph.outputs
+    kind = schema.TensorType.UINT8 if "int8" in name else schema.TensorType.FLOAT32
+    assert graph.tensors[first].name == b"rgb"
+    assert graph.tensors[first].type == kind
+    assert list(graph.tensors[first].shape) == [1, 96, 128, 3]
+    assert graph.tensors[last].name == b"depth"
+    assert graph.tensors[last].type == schema.TensorType.FLOAT32
+    assert list(graph.tensors[last].shape) == [1, 96, 128, 1]
+
+
+def test_the_int8_file_takes_bytes_as_they_are(exported: Path) -> None:
+    graph = unpack((exported / "toy-int8.tflite").read_bytes()).subgraphs[0]
+    quantization = graph.tensors[graph.inputs[0]].quantization
+    assert list(quantization.scale) == [1.0]
+    assert list(quantization.zeroPoint) == [0]
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_an_onnx_file_takes_rgb_and_gives_depth(exported: Path, name: str) -> None:
+    graph = onnx.load(exported / f"toy-{name}").graph
+    (first,), (last,) = graph.input, graph.output
+    kind = onnx.TensorProto.UINT8 if "int8" in name else onnx.TensorProto.FLOAT
+    assert (first.name, first.type.tensor_type.elem_type) == ("rgb", kind)
+    assert [d.dim_value for d in first.type.tensor_type.shape.dim] == [1, 96, 128, 3]
+    assert (last.name, last.type.tensor_type.elem_type) == ("depth", onnx.TensorProto.FLOAT)
+    assert [d.dim_value for d in last.type.tensor_type.shape.dim] == [1, 96, 128, 1]
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_an_onnx_file_tells_nothing_about_the_machine(exported: Path, name: str) -> None:
+    data = (exported / f"toy-{name}").read_bytes()
+    assert str(Path(__file__).parents[3]).encode() not in data
+    assert b"stack_trace" not in data
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_an_onnx_file_has_no_exporter_noise(exported: Path, name: str) -> None:
+    model = onnx.load(exported / f"toy-{name}")
+    kinds = Counter(node.op_type for node in model.graph.node)
+    assert kinds["Transpose"] == 2
+    assert not kinds.keys() & {"Shape", "Slice", "Gather", "BatchNormalization", "Unsqueeze"}
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
+
+
+def test_the_int8_onnx_file_keeps_its_ends_in_float(exported: Path) -> None:
+    graph = onnx.load(exported / "toy-int8.onnx").graph
+    constants = {value.name for value in graph.initializer}
+    kinds = [node.op_type for node in graph.node if node.input[0] not in constants]
+    assert kinds[:5] == ["Transpose", "Cast", "Resize", "Mul", "Add"]
+    assert kinds[-4:] == ["Clip", "Exp", "Resize", "Transpose"]
+    assert kinds[-5] == "DequantizeLinear"
+
+
+@pytest.mark.parametrize("name", TFLITE)
+def test_no_pad_and_no_transpose_but_those_of_the_last_enlargement(
+    exported: Path, name: str
+) -> None:
+    names = op_names((exported / f"toy-{name}").read_bytes())
+    assert names[-5:] == ENLARGEMENT
+    kinds = Counter(names[:-5])
+    assert kinds["TRANSPOSE"] == kinds["PAD"] == kinds["PADV2"] == 0
+
+
+def test_the_int8_file_is_int8_up_to_the_head_and_float_after_it(exported: Path) -> None:
+    model = unpack((exported / "toy-int8.tflite").read_bytes())
+    graph = model.subgraphs[0]
+    kinds = [op_name(model, op) for op in graph.operators]
+    head, limits = ["CONV_2D", "DEPTH_TO_SPACE"], ["MUL", "ADD", "MUL", "ADD"]
+    assert kinds[-13:] == [*head, "DEQUANTIZE", *limits, "EXP", *ENLARGEMENT]
+    assert kinds.count("QUANTIZE") == kinds.count("DEQUANTIZE") == 1
+    for op in graph.operators[1:-11]:
+        assert graph.tensors[op.outputs[0]].type == schema.TensorType.INT8
+
+
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("encoding", ["log", "inverse"])
+def test_a_network_in_float_is_exact(
+    source: Source,
+    make_network: Callable[..., DepthNet],
+    tmp_path: Path,
+    padding: str,
+    encoding: str,
+) -> None:
+    network = make_network(padding=padding, depth_encoding=encoding)
+    network.head.bias.data.fill_(0.7)
+    other = dataclasses.replace(source, network=network)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(convert(other.lowered))
+    parity = verify(path, FORMATS["fp32.tflite"], make_reference(other, other.pairs[:3]))
+    assert parity.max_relative_error <= 1e-5
+    assert op_names(path.read_bytes()).count("PAD") == (0 if padding == "same" else 8)
+
+
+def test_odd_sizes_are_exact(
+    source: Source, make_network: Callable[..., DepthNet], tmp_path: Path
+) -> None:
+    network = make_network(input_height=75, input_width=101)
+    other = Source(network, 97, 131, source.pairs)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(convert(other.lowered))
+    parity = verify(path, FORMATS["fp32.tflite"], make_reference(other, other.pairs[:2]))
+    assert parity.max_relative_error <= 1e-5
+    assert op_names(path.read_bytes()).count("PAD") == 0
+
+
+def test_odd_sizes_survive_int8(source: Source, make_network: Callable[..., DepthNet]) -> None:
+    other = Source(make_network(input_height=75, input_width=101), 97, 131, source.pairs)
+    data = convert_int8(other.lowered_trunk, other.lowered_tail, other.calibration())
+    assert op_names(data)[-5:] == ENLARGEMENT
+
+
+def test_the_int8_trunk_keeps_20_db(exported: Path, source: Source) -> None:
+    # Taken on log depth, which is what the trunk gives: a constant factor of depth is no noise.
+    run = open_model(exported / "toy-int8.tflite")
+    for picture in source.calibration():
+        got = np.log(run(picture.astype(np.uint8)))
+        want = np.log(source.predict(picture))
+        assert 10 * np.log10(np.var(want) / np.mean((got - want) ** 2)) >= 20
+
+
+def test_all_files_agree_about_a_picture_that_was_not_calibrated(
+    exported: Path, source: Source, dataset: Path
+) -> None:
+    white = np.full((1, 96, 128, 3), 255, np.float32)
+    want = source.predict(white)
+    for name, kind in FORMATS.items():
+        got = open_model(exported / f"toy-{name}")(white.astype(kind.input_dtype))
+        assert got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=0.25 if kind.variant == "int8" else 2e-2)
+
+
+def test_photos_of_another_size_are_resized_for_calibration(
+    make_network: Callable[..., DepthNet], dataset: Path
+) -> None:
+    other = Source(make_network(), 48, 64, list_pairs(dataset))
+    assert {picture.shape for picture in other.calibration()} == {(1, 48, 64, 3)}
+
+
+def test_the_reference_is_the_graph_that_training_evaluates(source: Source) -> None:
+    picture = source.calibration()[0]
+    with torch.no_grad():
+        want = source.camera(torch.from_numpy(picture))[0, :, :, 0].numpy()
+    np.testing.assert_array_equal(source.predict(picture), want)

@@ -1,0 +1,94 @@
+"""The demo from end to end, on a tiny random network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bench_depth.core.errors import UserError
+from bench_depth.results import records as results
+from bench_depth.timing.measure import Plan
+from ghostdepth_export.convert.formats import FORMATS
+from ghostdepth_export.pages import demo
+from ghostdepth_export.pi4.counter.graph import probe
+from ghostdepth_train.checkpoint import save_checkpoint
+from ghostdepth_train.models.network import DepthNet
+
+from tests.export.pi4.made_counts import count_without_qemu, counts
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.slow
+def test_it_leaves_files_results_and_page_and_prints_the_table(
+    make_network: Callable[..., DepthNet],
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = make_network()
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(folder, network, name="toy", training_data="nothing", metrics={})
+    out = tmp_path / "demo"
+    count_without_qemu(monkeypatch, counts(1_000_000))
+    demo.run(folder, dataset, out, camera=(96, 128), plan=Plan(0, 1, 0))
+    printed = capsys.readouterr()
+
+    measured = results.load(out / "results.json")
+    names = [f"toy-{kind}" for kind in FORMATS]
+    assert [record.file for record in measured.models] == names
+    for record in measured.models:
+        assert record.accuracy is not None
+        assert len(record.accuracy.images) == 6
+        assert (record.predicted is not None) == record.file.endswith(".tflite")
+    assert all((out / "models" / name).is_file() for name in names)
+    verified = json.loads((out / "models" / "verify.json").read_text())
+    assert all(file["passed"] for file in verified["files"])
+    page = (out / "report.html").read_text()
+    assert page.count("<article>") == 6
+    assert all(name in page and name in printed.out for name in names)
+    assert str(out / "report.html") in printed.out
+    assert "building toy-int8.onnx" in printed.err
+    assert "On a Raspberry Pi, predicted" in page
+
+
+@pytest.mark.parametrize("part", ["", "rgb", "depth"])
+def test_missing_samples_are_named_before_anything_is_made(part: str, tmp_path: Path) -> None:
+    samples = tmp_path / "samples"
+    if part:
+        (samples / part).mkdir(parents=True)
+    with pytest.raises(UserError, match=r"samples/(rgb|depth) is not a folder"):
+        demo.run(tmp_path / "checkpoint", samples, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_checkpoint_is_named(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="checkpoint"):
+        demo.run(tmp_path / "checkpoint", dataset, tmp_path / "out")
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_what_stops_the_measuring_is_passed_on(dataset: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "toy.tflite"
+    damaged.write_bytes(b"no model")
+    shown: list[str] = []
+    with pytest.raises(UserError, match=r"toy\.tflite is damaged or truncated") as caught:
+        demo._measure([damaged], dataset, tmp_path / "out", Plan(0, 1, 0), shown.append)
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_without_qemu_nothing_is_predicted_and_the_reason_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "toy.tflite"
+    model.write_bytes(probe())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    measured = results.load(REPOSITORY / "benchmarks/results/demo.json")
+    same, reason = demo._predict(measured, [model, tmp_path / "toy.onnx"], print)
+    assert same is measured
+    assert re.match(r"qemu-aarch64 is not installed; .* apt install qemu-user", reason)

@@ -1,0 +1,270 @@
+"""Counting, as far as nothing has to be emulated: refusals, checks, records."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.pi4.counter import (
+    Counts,
+    ModelCounts,
+    OpCounts,
+    by_type,
+    read_counts,
+    write_counts,
+)
+from ghostdepth_export.pi4.counter import plugin as plugin_module
+from ghostdepth_export.pi4.counter.counts import checked
+from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, Op, probe, read_ops
+from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section, read_listing
+from ghostdepth_export.pi4.counter.plugin import Qemu, build_plugin, find_qemu, run_counted
+
+# ------------------------------------------------------------------ models that are refused
+
+Change = Callable[[Any], None]
+
+
+def _custom(model: Any) -> None:
+    from ghostdepth_export.convert.tensorflow_quietly import schema
+
+    code = model.operatorCodes[0]
+    code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, b"Blur"
+
+
+def _too_new(model: Any) -> None:
+    from ghostdepth_export.convert.tensorflow_quietly import schema
+
+    code = model.operatorCodes[0]
+    code.builtinCode = schema.BuiltinOperator.GELU
+    code.deprecatedBuiltinCode = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+
+
+def _dynamic(model: Any) -> None:
+    model.subgraphs[0].tensors[1].shapeSignature = [1, -1]
+
+
+def _two_graphs(model: Any) -> None:
+    model.subgraphs.append(model.subgraphs[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_custom, "the op CUSTOM Blur is not in TensorFlow Lite 2.5"),
+        (_too_new, "it needs TensorFlow Lite 2.9.0, and 2.5 is what runs here"),
+        (_dynamic, r"its input has no fixed shape \(1x-1\); export it with one"),
+        (_two_graphs, "it has several graphs"),
+    ],
+)
+def test_a_model_that_cannot_be_counted_is_refused(
+    tmp_path: Path, change: Change, message: str
+) -> None:
+    model = unpack(probe())
+    change(model)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(pack(model))
+    with pytest.raises(UserError, match=message) as caught:
+        read_ops(path)
+    assert caught.value.exit_code == MODEL_FAILED
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    with pytest.raises(UserError, match=r"cannot read .*model\.tflite: No such file"):
+        read_ops(path)
+    path.write_bytes(b"not a model at all")
+    with pytest.raises(UserError, match=r"it is not a \.tflite file"):
+        read_ops(path)
+    path.write_bytes(probe()[:-200])
+    with pytest.raises(UserError, match=r"cannot count .*model\.tflite"):
+        read_ops(path)
+
+
+def test_the_ops_of_a_model_are_read_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "probe.tflite"
+    path.write_bytes(probe())
+    shapes = [op.shape for op in read_ops(path)]
+    assert [shape == "1x4096" for shape in shapes] == list(PROBE_PATTERN)
+    assert {op.name for op in read_ops(path)} == {"RELU"}
+
+
+# ------------------------------------------------------------------ programs that are missing
+
+
+def only(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
+    """Leaves nothing on PATH but these shell scripts, `_` read as `-`."""
+    for name, body in scripts.items():
+        script = folder / name.replace("_", "-")
+        script.write_text(f"#!/bin/sh\n{body}\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_a_missing_qemu_is_told_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=r"qemu-aarch64 is not installed.*apt install qemu-user$"):
+        find_qemu()
+
+
+def test_a_qemu_without_plugins_is_told_with_the_package_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(tmp_path, monkeypatch, qemu_aarch64="echo qemu-aarch64 version 6.1.0")
+    with pytest.raises(UserError, match=r"QEMU 6\.1\.0.* without plugins; .* qemu-user has"):
+        find_qemu()
+
+
+def test_a_qemu_that_is_too_new_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = (
+        "Could not load plugin x.so: plugin requires API version 1, but this QEMU supports only a "
+        "minimum version of 2"
+    )
+    monkeypatch.setattr(plugin_module, "build_plugin", lambda: Path("x.so"))
+    setarch = shutil.which("setarch")
+    only(
+        tmp_path, monkeypatch, setarch=f'exec {setarch} "$@"', qemu=f"echo '{refusal}' >&2; exit 1"
+    )
+    with pytest.raises(UserError, match=r"^QEMU 9\.1\.0 has another plugin interface"):
+        run_counted(Qemu(str(tmp_path / "qemu"), "9.1.0"), Path("p"), [], folder=tmp_path)
+
+
+def test_a_missing_compiler_is_told_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
+    only(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=r"gcc is not installed.*apt install gcc$"):
+        build_plugin()
+
+
+def test_a_failing_compiler_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
+    only(tmp_path, monkeypatch, gcc="echo 'fatal error: stdint.h: No such file' >&2; exit 1")
+    with pytest.raises(UserError, match=r"cannot compile counter\.c: fatal error: stdint\.h"):
+        build_plugin()
+    assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_the_plugin_compiles_without_a_warning(tmp_path: Path, monkeypatch: Any) -> None:
+    real = shutil.which("gcc")
+    monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
+    wrapper = tmp_path / "bin"
+    wrapper.mkdir()
+    (wrapper / "gcc").write_text(
+        f'#!/bin/sh\nexec {real} -Wall -Wextra -Wno-unused-parameter -Werror "$@"\n'
+    )
+    (wrapper / "gcc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper}:/usr/bin:/bin")
+    built = build_plugin()
+    assert built.exists()
+    assert build_plugin() == built
+
+
+# ------------------------------------------------------------------ contradictions
+
+SMALL, LARGE = Counts(300, 0, 0, 0, 0, 0, 0), Counts(5000, 0, 0, 0, 0, 0, 0)
+OPS = [Op("CONV_2D", "a", "1x2"), Op("ADD", "b", "1x2")]
+
+
+def listing(**changes: Any) -> Listing:
+    of_probe = Section([LARGE if large else SMALL for large in PROBE_PATTERN])
+    section = Section([LARGE, SMALL], LARGE + LARGE)
+    return dataclasses.replace(Listing(1, [of_probe, section], LARGE, 1, 0), **changes)
+
+
+def test_counts_without_contradiction_are_taken() -> None:
+    good = listing()
+    assert checked(Path("m.tflite"), OPS, good) is good.sections[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (listing(candidates=0), "the runtime's call of an op was not found"),
+        (listing(threads=2), "2 threads ran instead of one"),
+        (listing(strays=3), "the addresses of 3 zeroed cache lines are not known"),
+        (
+            listing(sections=[listing().sections[0], Section([LARGE])]),
+            "1 ops were called, but the graph has 2",
+        ),
+        (
+            listing(sections=[listing().sections[0], Section([LARGE, SMALL], LARGE, 4)]),
+            "4 ops were called inside others",
+        ),
+        (
+            listing(sections=[Section([SMALL] * len(PROBE_PATTERN)), listing().sections[1]]),
+            "the ops of the probe do not show the work that they do",
+        ),
+    ],
+)
+def test_a_contradiction_is_not_guessed_away(wrong: Listing, message: str) -> None:
+    with pytest.raises(UserError, match=f"^cannot count m.tflite: {message}$"):
+        checked(Path("m.tflite"), OPS, wrong)
+
+
+def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "counts.txt"
+    with pytest.raises(UserError, match="the emulated program was killed"):
+        read_listing(path)
+    whole = (
+        "learned 2\nop 10 3 2 50 1 1 0\nnested 0\nsection 15 4 3 60 1 1 0\n"
+        "all 100 9 9 9 9 9 9\nthreads 1\nstrays 0\n"
+    )
+    path.write_text(whole)
+    read = read_listing(path)
+    assert read.sections == [
+        Section([Counts(10, 3, 2, 50, 1, 1, 0)], Counts(15, 4, 3, 60, 1, 1, 0), 0)
+    ]
+    assert (read.candidates, read.whole.instructions, read.threads) == (2, 100, 1)
+    path.write_text(whole.removesuffix("strays 0\n"))
+    with pytest.raises(UserError, match="the emulated program was killed"):
+        read_listing(path)
+
+
+# ------------------------------------------------------------------ records
+
+
+def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
+    rows = [
+        OpCounts(index, name, f"{{t}}{index}", "1x2", Counts(instructions, 2, 1, 0, 0, 0, 0))
+        for index, (name, instructions) in enumerate(ops)
+    ]
+    total = sum((row.counts for row in rows), NOTHING)
+    return ModelCounts(file, "2.5.0", "cortex-a72", "7.2.22", total, NOTHING, rows)
+
+
+def test_counts_survive_their_file_with_one_op_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "counts.json"
+    models = [model(("ADD", 5), ("MUL", 7)), model(("ADD", 6), file="n.tflite")]
+    write_counts(path, models)
+    assert read_counts(path) == models
+    assert sum('"MUL"' in line for line in path.read_text().splitlines()) == 1
+    assert '"output": "{t}1"' in path.read_text()
+
+
+@pytest.mark.parametrize("text", ['{"schema": "other/1"}', '{"models": []}', "[]"])
+def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "counts.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"counts\.json"):
+        read_counts(path)
+
+
+def test_types_come_with_the_most_instructions_first() -> None:
+    types = by_type(model(("ADD", 5), ("MUL", 7), ("ADD", 6)).ops)
+    assert [(name, number, counts.instructions) for name, (number, counts) in types.items()] == [
+        ("ADD", 2, 11),
+        ("MUL", 1, 7),
+    ]

@@ -1,0 +1,310 @@
+"""Predicting, as far as nothing has to be emulated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bench_depth.core.errors import UserError
+from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, probe
+from ghostdepth_export.pi4.latency import (
+    Coefficients,
+    ErrorOf,
+    OpWork,
+    check_request,
+    predict,
+    predict_files,
+    read_coefficients,
+    read_work,
+    shipped,
+    threads_used,
+    write_coefficients,
+)
+from ghostdepth_export.pi4.latency.threads import busiest_cycles
+
+from tests.export.commands.test_cli import run
+from tests.export.pi4.made_counts import (
+    convolution,
+    count_without_qemu,
+    counts,
+    model_counts,
+    plain,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+RELEASED = REPOSITORY / "models/ghostdepth-xxs/ghostdepth-xxs-int8.tflite"
+
+
+def board(**changes: Any) -> Coefficients:
+    """The shipped one with easy numbers: 1 ms per million cycles, 20 per million lines."""
+    start = shipped()
+    easy = {
+        name: dataclasses.replace(getattr(start, name), value=value, low=value, high=value)
+        for name, value in (("cycle", 1.0), ("line", 20.0), ("wake", 0.5))
+    }
+    return dataclasses.replace(start, **easy, **changes)
+
+
+# ------------------------------------------------------------------ time
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("clock", [1500.0, 1800.0])
+def test_the_sum_is_that_of_one_formula_over_all_ops(threads: int, clock: float) -> None:
+    random = np.random.default_rng(0)
+    cycles, lines = random.integers(0, 5_000_000, 9), random.integers(0, 200_000, 9)
+    work = [convolution(depth) for depth in (1, 16, 200)] + [plain("ADD")] * 3
+    work += [plain("SOFTMAX")] * 3
+    counted = model_counts(
+        [(op.name, counts(int(c), int(d))) for op, c, d in zip(work, cycles, lines, strict=True)]
+    )
+    known = board()
+    shared = np.array([threads_used(op, threads) for op in work])
+    busiest = [busiest_cycles(op, int(c), threads) for op, c in zip(work, cycles, strict=True)]
+    ms = (
+        1.0 * sum(busiest) / 1e6 * known.clock_mhz / clock
+        + 20.0 * lines.sum() / 1e6
+        + 0.5 * (shared > 1).sum()
+    )
+    assert predict(counted, work, known, threads, clock).ms == pytest.approx(ms)
+
+
+def test_one_thread_wakes_none_and_divides_nothing() -> None:
+    counted = model_counts([("CONV_2D", counts(8_000_000))])
+    work = [convolution(64)]
+    assert predict(counted, work, board(), threads=1).ms == pytest.approx(8.0)
+    assert predict(counted, work, board(), threads=4).ms == pytest.approx(8.0 / 4 + 0.5)
+
+
+def test_another_clock_leaves_the_memorys_part() -> None:
+    counted = model_counts([("ADD", counts(3_000_000, 100_000))])
+    slow, fast = (predict(counted, [plain("ADD")], board(), 4, mhz) for mhz in (750, 1500))
+    assert slow.ops[0].compute_ms == pytest.approx(2 * fast.ops[0].compute_ms)
+    assert slow.ops[0].memory_ms == fast.ops[0].memory_ms == pytest.approx(2.0)
+
+
+def test_what_is_between_the_ops_is_in_the_sum() -> None:
+    counted = model_counts([("ADD", counts(3_000_000))])
+    counted = dataclasses.replace(counted, outside=counts(1_000_000))
+    prediction = predict(counted, [plain("ADD")], board())
+    assert prediction.outside_ms == pytest.approx(1.0)
+    assert prediction.ms == pytest.approx(4.0)
+
+
+def test_an_op_is_bound_by_what_takes_most_of_its_time() -> None:
+    counted = model_counts([("ADD", counts(3_000_000, 1000)), ("ADD", counts(1000, 100_000))])
+    ops = predict(counted, [plain("ADD")] * 2, board()).ops
+    assert [op.bound for op in ops] == ["issue", "memory"]
+
+
+def test_the_band_is_the_error_of_the_calibration_by_length() -> None:
+    known = board(errors=(ErrorOf(6.0, 0.5), ErrorOf(None, 0.1)))
+    for ms, error in ((4, 0.5), (20, 0.1)):
+        counted = model_counts([("ADD", counts(ms * 1_000_000))])
+        prediction = predict(counted, [plain("ADD")], known)
+        assert (prediction.low, prediction.high) == pytest.approx(
+            (ms * (1 - error), ms * (1 + error))
+        )
+
+
+def test_ops_outside_the_calibration_widen_the_band_upwards_only() -> None:
+    known = board(errors=(ErrorOf(None, 0.1),), uncalibrated_error=0.3)
+    names = ["ADD", "RESIZE_BILINEAR", "CONCATENATION"]
+    counted = model_counts([(name, counts(10_000_000)) for name in names])
+    prediction = predict(counted, [plain(name) for name in names], known)
+    assert prediction.uncalibrated == {"RESIZE_BILINEAR": 10.0, "CONCATENATION": 10.0}
+    assert (prediction.low, prediction.high) == pytest.approx((27.0, 33.0 + 0.3 * 20))
+
+
+# ------------------------------------------------------------------ work
+
+
+def test_the_macs_of_a_released_file_are_those_of_its_network() -> None:
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.models.summary import layer_costs
+
+    network = load_checkpoint(RELEASED.parent).network
+    rows = layer_costs(network)
+    # For 2x2 positions at once the head multiplies by (3 + 1)^2 weights each instead of 3^2.
+    expected = sum(row.macs * 16 // 9 if row.name == "head" else row.macs for row in rows)
+    assert sum(op.macs for op in read_work(RELEASED)) == expected
+
+
+def test_macs_of_a_transposed_convolution_are_those_of_what_it_reads() -> None:
+    weights, picture = (7, 3, 3, 5), (1, 4, 6, 5)
+    op = OpWork("TRANSPOSE_CONV", "FLOAT32", (1, 8, 12, 7), ((4,), weights, picture))
+    assert op.macs == 4 * 6 * 5 * 7 * 3 * 3
+
+
+def test_ops_come_in_the_order_of_the_counter(tmp_path: Path) -> None:
+    path = tmp_path / "probe.tflite"
+    path.write_bytes(probe())
+    work = read_work(path)
+    assert [op.output == (1, 4096) for op in work] == list(PROBE_PATTERN)
+    assert {(op.name, op.dtype, op.inputs == (op.output,)) for op in work} == {
+        ("RELU", "FLOAT32", True)
+    }
+
+
+# ------------------------------------------------------------------ coefficients
+
+
+def test_coefficients_come_back_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "board.json"
+    write_coefficients(path, board())
+    assert read_coefficients(path) == board()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": "other/1"}, r"holds no coefficients .* but other/1"),
+        ({"cycle": {"value": 1.0}}, "no whole set of coefficients.*missing"),
+        ({"clock_mhz": 0}, "clock_mhz must be above 0"),
+        ({"errors": [{"up_to_ms": 6.0, "error": 0.1}]}, "errors must end with"),
+        ({"colour": "blue"}, "no whole set of coefficients.*colour"),
+    ],
+)
+def test_a_file_of_coefficients_that_is_wrong_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "board.json"
+    write_coefficients(path, board())
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(UserError, match=message):
+        read_coefficients(path)
+
+
+@pytest.mark.parametrize("value", [-1.0, 9.0])
+def test_a_coefficient_that_is_negative_or_outside_its_interval_is_refused(
+    tmp_path: Path, value: float
+) -> None:
+    path = tmp_path / "board.json"
+    write_coefficients(path, board())
+    content = json.loads(path.read_text())
+    content["line"].update(value=value, low=-2.0, high=3.0)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"board\.json holds no whole set of coefficients: line"):
+        read_coefficients(path)
+
+
+# ------------------------------------------------------------------ the verb
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(probe())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--threads", "5"], "--threads 5: a Raspberry Pi 4 has 1..4"),
+        (["--threads", "0"], "--threads 0: a Raspberry Pi 4 has 1..4"),
+        (["--clock", "1.5"], "--clock 1.5: the clock is in MHz, 300..2500"),
+        (["--runtime", "2.14"], "--runtime 2.14: only TensorFlow Lite 2.5 can be predicted"),
+        (["--coefficients", "none.json"], "cannot read none.json"),
+    ],
+)
+def test_what_no_prediction_exists_for_is_refused_at_once(
+    model: Path,
+    options: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, "predict", model, *options) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"ghostdepth: {says}")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_later_file_that_cannot_be_counted_stops_before_the_first_is(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def change(name: str, edit: Any) -> Path:
+        content = unpack(probe())
+        edit(content)
+        path = model.parent / name
+        path.write_bytes(pack(content))
+        return path
+
+    dynamic = change(
+        "dynamic.tflite", lambda m: setattr(m.subgraphs[0].tensors[1], "shapeSignature", [1, -1])
+    )
+    text = model.parent / "text.tflite"
+    text.write_text("not a model at all")
+    count_without_qemu(monkeypatch, counts(1))
+    for path, says in ((dynamic, "its input has no fixed shape"), (text, "not a .tflite file")):
+        assert run(monkeypatch, "predict", model, path) != 0
+        printed = capsys.readouterr()
+        assert says in printed.err
+        assert str(path) in printed.err
+        assert printed.out == ""
+
+
+def test_a_missing_qemu_is_told_with_its_package(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(model.parent))
+    assert run(monkeypatch, "predict", model) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"^ghostdepth: qemu-aarch64 is not installed; .*qemu-user$", said)
+
+
+def test_models_are_printed_one_by_one_and_side_by_side(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count_without_qemu(monkeypatch, counts(1_000_000, 10_000))
+    other = model.with_name("other.tflite")
+    other.write_bytes(probe())
+    report = model.with_name("predictions.json")
+    assert run(monkeypatch, "predict", model, other, "--threads", 1, "--json", report) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("predicted for Raspberry Pi 4, TFLite 2.5, from counts: nothing was")
+    known = shipped()
+    ms = len(PROBE_PATTERN) * (known.cycle.value + known.line.value / 100)
+    assert text.count(f"1 thread, 1500 MHz: {ms:.1f} ms (") == 2
+    assert "side by side" in text
+    assert "100% of the time is of ops that the networks of the calibration hardly have (RELU)" in (
+        " ".join(text.split())
+    )
+    first, second = json.loads(report.read_text())["predictions"]
+    assert (first["file"], second["file"]) == ("m.tflite", "other.tflite")
+    assert first["ms"] == pytest.approx(ms)
+    assert first["low"] < first["ms"] < first["high"]
+    assert sum(op["ms"] for op in first["ops"]) == pytest.approx(ms)
+    assert {op["bound"] for op in first["ops"]} == {"issue"}
+
+
+def test_a_boards_own_coefficients_are_used(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count_without_qemu(monkeypatch, counts(1_000_000))
+    path = model.with_name("board.json")
+    write_coefficients(path, board(board="my Pi"))
+    assert run(monkeypatch, "predict", model, "--coefficients", path) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("predicted for my Pi")
+    assert f"1500 MHz: {len(PROBE_PATTERN)}.0 ms" in text
+
+
+def test_a_file_alone_is_predicted_with_the_shipped_coefficients(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_without_qemu(monkeypatch, counts(1_000_000))
+    (prediction,) = predict_files([model], threads=1)
+    assert prediction.ms == pytest.approx(len(PROBE_PATTERN) * shipped().cycle.value)
+
+
+def test_a_plain_request_is_accepted() -> None:
+    check_request(1, None, "2.5")
+    check_request(4, 2000.0, "2.5")

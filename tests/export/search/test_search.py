@@ -1,0 +1,230 @@
+"""Searching within a time: the budget holds, nothing is lost, and the front is a front."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_depth.core.errors import UserError
+from ghostdepth.commands import app
+from ghostdepth_export.search import Worker, load_space, open_study
+from ghostdepth_export.search.front import beats, found, write_front, write_page
+from ghostdepth_export.search.study import study_url
+from ghostdepth_export.search.training import short, trainer
+from ghostdepth_train.config import TrainConfig, load_train_config
+from ghostdepth_train.data import read_split
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.trainer import silent
+from typer.testing import CliRunner
+
+from tests.export.search.search_worker import HEARTBEAT, SPACE, cost, error, plan
+
+optuna = pytest.importorskip("optuna")
+WORKER = Path(__file__).with_name("search_worker.py")
+
+
+def study(tmp_path: Path, ms: float = 1.0) -> Any:
+    return open_study(study_url(tmp_path / "study.db"), plan(ms), HEARTBEAT)
+
+
+def worker(opened: Any, tmp_path: Path, ms: float = 1.0, **more: Any) -> Worker:
+    options = {"cost": cost, "train": lambda config, folder: error(config), "poll": 0.2, **more}
+    return Worker(opened, plan(ms), out=tmp_path / "runs", **options)
+
+
+def states(opened: Any) -> Counter[str]:
+    return Counter(trial.state.name for trial in opened.get_trials())
+
+
+def test_nothing_above_the_budget_is_trained(tmp_path: Path) -> None:
+    trained: list[float] = []
+
+    def train(config: TrainConfig, folder: Path) -> float:
+        trained.append(cost(DepthNet(config.network)))
+        return error(config)
+
+    opened = study(tmp_path, 0.8)
+    worker(opened, tmp_path, 0.8, train=train).run(12)
+    assert states(opened)["PRUNED"] and states(opened)["COMPLETE"]
+    assert trained and max(trained) <= 0.8
+    assert len(opened.get_trials()) == 12
+    pruned = [t for t in opened.get_trials() if t.state.name == "PRUNED"]
+    assert all(t.user_attrs["ms"] > 0.8 and t.constraints["budget"] > 0 for t in pruned)
+    assert all(row.ms <= 0.8 for row in found(opened))
+
+
+def test_the_front_is_what_nothing_beats_and_its_configs_train(tmp_path: Path) -> None:
+    opened = study(tmp_path)
+    worker(opened, tmp_path).run(12)
+    rows = found(opened)
+    points = {row.trial: (row.ms, row.si_rmse) for row in rows}
+    best = {n for n, p in points.items() if not any(beats(q, p) for q in points.values())}
+    assert {row.trial for row in rows if row.front} == best
+    base = load_train_config("tiny")
+    paths = write_front(tmp_path, rows, base)
+    with (tmp_path / "front.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [int(line["trial"]) for line in table] == [row.trial for row in rows if row.front]
+    for path, line in zip(paths, table, strict=True):
+        config = load_train_config(str(path))
+        assert config.model_copy(update={"network": base.network}) == base
+        assert cost(DepthNet(config.network)) == pytest.approx(float(line["ms"]), abs=1e-3)
+        assert error(config) == pytest.approx(float(line["si_rmse"]), abs=1e-5)
+    write_page(tmp_path / "search.html", rows, "int8 file with 4 threads", 1.0)
+    page = (tmp_path / "search.html").read_text()
+    assert page.count('<th scope="row">') == len(best)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert page.count("<svg ") == 2 and len(ids) == len(set(ids))
+
+
+def test_another_start_goes_on_with_the_study(tmp_path: Path) -> None:
+    worker(study(tmp_path), tmp_path).run(3)
+    before = [(t.number, t.params, t.values) for t in study(tmp_path).get_trials()]
+    worker(study(tmp_path), tmp_path).run(5)
+    after = [(t.number, t.params, t.values) for t in study(tmp_path).get_trials()]
+    assert len(before) == 3 and len(after) == 5 and after[:3] == before
+    worker(study(tmp_path), tmp_path, train=None, cost=None).run(5)  # There is nothing left to do.
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_killed_is_failed_and_repeated_where_it_was(tmp_path: Path) -> None:
+    command = [sys.executable, str(WORKER), str(tmp_path / "study.db"), "2", str(tmp_path), "hang"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = process.stdout.readline().strip()
+        process.kill()
+    killed = study(tmp_path).get_trials()[-1]
+    assert killed.state.name == "RUNNING" and folder == killed.user_attrs["run"]
+    folders: list[str] = []
+
+    def train(config: TrainConfig, run: Path) -> float:
+        folders.append(run.name)
+        return error(config)
+
+    # As many trials as there are: the dead one has to be waited for.
+    before = len(study(tmp_path).get_trials())
+    worker(study(tmp_path), tmp_path, train=train).run(before)
+    trials = study(tmp_path).get_trials()
+    assert trials[killed.number].state.name == "FAIL"
+    (again,) = [t for t in trials if t.number > killed.number and t.params == killed.params]
+    assert again.state.name == "COMPLETE"
+    assert folder in folders
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_study(tmp_path: Path) -> None:
+    command = [sys.executable, str(WORKER), str(tmp_path / "study.db"), "10", str(tmp_path)]
+    workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [process.communicate(timeout=300)[1] for process in workers]
+    assert [process.returncode for process in workers] == [0, 0], errors
+    trials = study(tmp_path).get_trials()
+    assert not states(study(tmp_path))["RUNNING"] and not states(study(tmp_path))["FAIL"]
+    assert 10 <= len(trials) <= 11  # Both may begin the last one.
+    assert all(t.values[0] <= 1.0 for t in trials if t.values)
+
+
+def test_a_failed_trial_is_passed_over_and_three_in_a_row_end_the_search(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def fails_at_first(config: TrainConfig, folder: Path) -> float:
+        calls.append(1)
+        if len(calls) < 3:
+            raise UserError("the loss became nan")
+        return error(config)
+
+    opened = study(tmp_path, 9)
+    worker(opened, tmp_path, 9, train=fails_at_first).run(2)
+    assert states(opened) == {"FAIL": 2, "COMPLETE": 2}
+    calls.clear()
+
+    def fails(network: DepthNet) -> float:
+        raise UserError("qemu-aarch64 is missing")
+
+    with pytest.raises(UserError, match="3 trials in a row failed: qemu-aarch64 is missing"):
+        worker(opened, tmp_path, 9, cost=fails).run(9)
+
+
+def test_an_interrupted_trial_is_queued_again(tmp_path: Path) -> None:
+    def interrupted(config: TrainConfig, folder: Path) -> float:
+        raise KeyboardInterrupt
+
+    opened = study(tmp_path, 9)
+    with pytest.raises(KeyboardInterrupt):
+        worker(opened, tmp_path, 9, train=interrupted).run(1)
+    worker(opened, tmp_path, 9).run(1)
+    first, second = opened.get_trials()
+    assert (first.state.name, second.state.name) == ("FAIL", "COMPLETE")
+    assert first.params == second.params
+    assert first.user_attrs["run"] == second.user_attrs["run"]
+
+
+def test_a_study_of_another_search_is_refused_by_what_differs(tmp_path: Path) -> None:
+    study(tmp_path)
+    with pytest.raises(UserError, match="another budget; choose another --study"):
+        study(tmp_path, 2)
+
+
+def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(b"nothing of the kind" * 100)
+    with pytest.raises(UserError, match="cannot open the study") as caught:
+        study(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_optuna_the_line_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"ghostdepth\[search\]"):
+        study(tmp_path)
+
+
+def test_a_space_may_be_a_file_and_a_wrong_field_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("sizes: [[64, 96]]\nse: [false]\n")
+    space = load_space(str(path))
+    assert space.sizes == ((64, 96),) and space.se == (False,) and space.levels == (2, 3, 4)
+    path.write_text("levels: []\n")
+    with pytest.raises(UserError, match="levels"):
+        load_space(str(path))
+
+
+def test_a_warm_up_never_fills_the_short_training() -> None:
+    assert short(load_train_config("s"), 1).warmup_epochs == 0.1
+    assert short(load_train_config("s"), 75).warmup_epochs == 3
+
+
+@pytest.mark.slow
+def test_the_command_searches_and_says_where_the_front_is(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ghostdepth_export.pi4 import budget
+    from ghostdepth_train.pruning.clock import OpTime
+
+    class Clock:
+        def __init__(self, **_: Any) -> None:
+            pass
+
+        def __call__(self, network: DepthNet, _: Any) -> list[OpTime]:
+            return [OpTime("CONV_2D", "", False, cost(network))]
+
+    monkeypatch.setattr(budget, "FileClock", Clock)
+    space = tmp_path / "space.yaml"
+    fields = SPACE.model_dump(mode="json") | {"sizes": [[32, 32]]}
+    space.write_text("".join(f"{key}: {str(v).lower()}\n" for key, v in fields.items()))
+    arguments = ["search", "--budget-ms", "9", "--data", str(dataset), "--out", str(tmp_path / "o")]
+    arguments += ["--config", "tiny", "--space", str(space), "--trials", "1", "--epochs", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--workers", "0"], catch_exceptions=False)
+    assert result.exit_code == 0 and "1 of 1 trained networks are on the front" in result.output
+    (config,) = (tmp_path / "o" / "front").iterdir()
+    network = load_train_config(str(config)).network
+    # The same training by hand gives the same accuracy.
+    plain = short(load_train_config("tiny"), 1).model_copy(update={"network": network})
+    train = trainer(read_split(dataset), "t", 0, silent)
+    assert f"{train(plain, tmp_path / 'again'):.5f}" in (tmp_path / "o" / "front.csv").read_text()

@@ -1,0 +1,226 @@
+"""Deploying to hosts that are this machine: all of deploy and remote.sh, but no network."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.report.table import render
+from bench_depth.results.records import load
+from ghostdepth import commands as cli
+from ghostdepth_export.ship.bundle.targets import TARGETS
+from ghostdepth_export.ship.deploy import (
+    DeployOptions,
+    SshSettings,
+    deploy,
+    deployment,
+    dry_run,
+    roll_back,
+)
+from ghostdepth_export.ship.deploy.reporter import Reporter
+from rich.console import Console
+
+from tests.export.ship.deploy_here import HERE, SFTP_SERVER, Homes
+
+PREFIX = """it's "my" $HOME; ünïcode * folder"""
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Homes:
+    made = Homes(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
+    monkeypatch.setattr("ghostdepth_export.ship.deploy.fleet.build_bundle", made.build_bundle)
+    monkeypatch.setattr(deployment, "_PAUSE_SECONDS", 0)
+    for name in list(TARGETS):
+        monkeypatch.delitem(TARGETS, name)
+    monkeypatch.setitem(TARGETS, "here", HERE)
+    return made
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> DeployOptions:
+    model = tmp_path / "my 'first' model.tflite"
+    model.write_bytes(b"weights" * 1000)
+    return DeployOptions(models=[model], prefix=PREFIX, results=tmp_path / "fetched")
+
+
+@pytest.mark.parametrize("program", ["rsync", "sftp"])
+def test_names_with_every_kind_of_character_arrive(
+    homes: Homes, options: DeployOptions, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if program == "sftp":
+        if not SFTP_SERVER.exists():
+            pytest.skip("no sftp-server here: apt install openssh-sftp-server")
+        found = shutil.which
+        monkeypatch.setattr(shutil, "which", lambda name: None if name == "rsync" else found(name))
+    elif shutil.which("rsync") is None:
+        pytest.skip("no rsync here")
+    assert deploy(["pi@one"], options) == 0
+    current = homes.home("pi@one") / PREFIX / "current"
+    assert (current / "models" / options.models[0].name).read_bytes() == b"weights" * 1000
+    asked = (homes.home("pi@one") / "asked").read_text()
+    assert f"--model {current}/models/{options.models[0].name}" in asked
+
+
+def test_the_results_are_fetched_and_shown(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(["pi@one"], options) == 0
+    results = load(options.results / "pi@one" / "results.json")
+    assert results.models[0].invoke.statistics.median == pytest.approx(20)
+    shown = capsys.readouterr()
+    assert shown.out == f"pi@one\n{render(results)}\n"
+    assert all(line.startswith("pi@one: ") for line in shown.err.splitlines())
+
+
+def test_of_several_hosts_a_comparison_is_shown(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(["pi@one", "pi@two"], options) == 0
+    *_, heads, row = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["median", "ms", "pi@one", "pi@two"]
+    assert row.split()[-2:] == ["20.0", "20.0"]
+
+
+def test_what_is_there_is_not_sent(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(["pi@one"], options) == 0
+    capsys.readouterr()
+    other = options.models[0].with_name("other.tflite")
+    other.write_bytes(b"other")
+    assert deploy(["pi@one"], replace(options, models=[other])) == 0
+    assert "pi@one: sending 3 files, 0.0 MB" in capsys.readouterr().err
+    assert not (homes.home("pi@one") / PREFIX / "incoming").exists()
+
+
+def test_a_dry_run_writes_nothing(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dry_run(["pi@one"], options) == 0
+    out = capsys.readouterr().out
+    assert f"pi@one: would send models/{options.models[0].name}\n" in out
+    assert "5 files, 0.0 MB to send" in out and "which is nothing yet" in out
+    assert list(homes.home("pi@one").iterdir()) == []
+    assert not options.results.exists()
+
+
+def test_rollback_runs_the_installer_of_the_current_version(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(["pi@one"], options) == 0
+    assert roll_back(["pi@one"], options) == 0
+    assert "pi@one: rolled back to before" in capsys.readouterr().err
+
+
+def test_rollback_where_nothing_is_installed_is_one_line(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert roll_back(["pi@one"], options) == 2
+    assert "ghostdepth: pi@one: rollback: nothing is installed in" in capsys.readouterr().err
+
+
+def test_a_model_that_fails_on_the_pi_is_its_exit_code(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homes.bench_code = 3
+    assert deploy(["pi@one"], options) == MODEL_FAILED
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "ghostdepth: pi@one: bench-depth: measured"
+    # What was measured before it failed is kept.
+    assert (options.results / "pi@one" / "results.json").exists()
+
+
+def test_a_host_that_fails_does_not_stop_the_others(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homes.says("pi@two", "pi@two: Permission denied (publickey).\n")
+    assert deploy(["pi@two", "pi@one"], options) == 2
+    shown = capsys.readouterr()
+    (line,) = [line for line in shown.err.splitlines() if line.startswith("ghostdepth: ")]
+    assert line.startswith("ghostdepth: pi@two: the login was refused; `ssh-copy-id pi@two`")
+    assert shown.out.startswith("pi@one\n")
+
+
+def test_a_connection_that_breaks_off_is_tried_three_times(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homes.says("pi@one", "Connection closed by 10.0.0.7 port 22\n")
+    assert deploy(["pi@one"], options) == 2
+    lines = capsys.readouterr().err.splitlines()
+    lost = "pi@one: the connection was lost (Connection closed by 10.0.0.7 port 22)"
+    assert [line for line in lines if "lost" in line] == [
+        *[f"{lost}; trying again"] * 2,
+        f"ghostdepth: {lost}",
+    ]
+
+
+def test_what_a_login_prints_is_not_taken_for_an_answer(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ssh = homes.programs / "ssh"
+    ssh.write_text(ssh.read_text().replace("\nexec sh -c", "\necho Hello\nexec sh -c"))
+    assert deploy(["pi@one"], options) == 2
+    assert "its login prints 'Hello' where only answers may be" in capsys.readouterr().err
+
+
+def test_a_model_that_is_missing_is_told_before_any_host_is_asked(
+    options: DeployOptions, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"gone\.tflite is not a file"):
+        deploy(["pi@one"], replace(options, models=[tmp_path / "gone.tflite"]))
+
+
+def test_a_prefix_with_a_newline_is_refused(options: DeployOptions) -> None:
+    with pytest.raises(UserError, match="no folder of a Pi has such characters"):
+        deploy(["pi@one"], replace(options, prefix="a\nb"))
+
+
+def test_a_key_that_is_missing_is_told_before_any_host_is_asked(
+    options: DeployOptions, tmp_path: Path
+) -> None:
+    settings = SshSettings(identity=tmp_path / "gone")
+    with pytest.raises(UserError, match=r"--identity .*gone is not a file"):
+        deploy(["pi@one"], replace(options, settings=settings))
+
+
+def test_an_unknown_target_is_told_before_any_host_is_asked(
+    homes: Homes, options: DeployOptions
+) -> None:
+    with pytest.raises(UserError, match="unknown target 'pi9'; choose from here"):
+        deploy(["pi@one"], replace(options, target="pi9"))
+
+
+def test_a_prefix_that_cannot_be_made_is_one_line(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(["pi@one"], replace(options, prefix="/proc/ghostdepth")) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("ghostdepth: pi@one: mkdir: cannot create directory")
+
+
+def test_on_a_terminal_each_host_has_a_line() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    with Reporter(["pi@one", "pi@[two]"], console) as reporter:
+        reporter.step("pi@one", "copying [x]", 0.5)
+        reporter.say("pi@[two]", "results are in [here]")
+    assert "pi@[two]: results are in [here]\n" in screen.getvalue()
+    assert "copying [x]" in screen.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rollback", "--models", "a.tflite"]])
+def test_either_models_or_rollback(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ghostdepth", "deploy", "pi@one", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "ghostdepth: give either --models FILE or --rollback\n"

@@ -1,0 +1,230 @@
+"""The parts of deploying that need no host: names, ssh's errors, the plan, sftp's language."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bench_depth.core.errors import UserError
+from ghostdepth_export.ship.bundle import find_target
+from ghostdepth_export.ship.deploy.copy import sftp_batch
+from ghostdepth_export.ship.deploy.plan import (
+    Entry,
+    Listing,
+    Plan,
+    make_plan,
+    parse_listing,
+    read_bundle,
+    space_needed,
+)
+from ghostdepth_export.ship.deploy.ssh.errors import (
+    LinkLostError,
+    RemoteError,
+    UnreachableError,
+    explain,
+)
+from ghostdepth_export.ship.deploy.ssh.facts import Facts, check_fit, parse_facts
+from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings, check_hosts
+
+from tests.export.ship.deploy_here import SFTP_SERVER
+
+FACTS = Facts("aarch64", "3.9", 64, True, "/home/pi/ghostdepth", "", 10**9)
+
+
+@pytest.mark.parametrize(
+    "host", ["pi", "pi@raspberrypi.local", "a_b@10.0.0.7", "pi@fe80::1%eth0", "x.y-z"]
+)
+def test_hosts(host: str) -> None:
+    check_hosts([host])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "-oProxyCommand=x",
+        "pi@-x",
+        "a b",
+        "pi@a\n",
+        "pi@",
+        "$(x)",
+        "a;b",
+        "ssh://pi@a",
+        "pi@`x`",
+    ],
+)
+def test_what_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(UserError, match="is not a host; write it like pi@"):
+        check_hosts([host])
+
+
+def test_a_host_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="b is named twice"):
+        check_hosts(["a", "b", "b"])
+
+
+def test_a_key_that_is_named_is_the_only_one_tried(tmp_path: Path) -> None:
+    options = SshSettings(port=2222, identity=tmp_path / "key").options()
+    assert options == ["-p", "2222", "-i", str(tmp_path / "key"), "-o", "IdentitiesOnly=yes"]
+
+
+# As OpenSSH 9.2 says it.
+CHANGED = """\
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+Add correct host key in /home/me/.ssh/known_hosts to get rid of this message.
+Offending ED25519 key in /home/me/.ssh/known_hosts:7
+Host key for raspberrypi.local has changed and you have requested strict checking.
+Host key verification failed.
+"""
+UNKNOWN = """\
+No ED25519 host key is known for raspberrypi.local and you have requested strict checking.
+Host key verification failed.
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "line"),
+    [
+        (CHANGED, UserError, "/home/me/.ssh/known_hosts:7.*ssh-keygen -R raspberrypi.local"),
+        (UNKNOWN, UserError, "not known here; compare and add it by `ssh pi@raspberrypi.local`"),
+        ("pi@a: Permission denied (publickey,password).", UserError, "ssh-copy-id pi@raspberrypi"),
+        ("ssh: Could not resolve hostname a: Name or service", UnreachableError, "no such host"),
+        ("ssh: connect to host a port 22: Connection refused", UnreachableError, "nothing answers"),
+        ("ssh: connect to host a port 22: Connection timed out", UnreachableError, "is it on"),
+        ("ssh: connect to host a port 22: No route to host", UnreachableError, "is it on"),
+        ("Connection timed out during banner exchange", UnreachableError, "is it on"),
+        ("kex_exchange_identification: read: Connection reset by peer", LinkLostError, "was lost"),
+        ("Connection closed by 10.0.0.7 port 22", LinkLostError, "was lost"),
+        (
+            "WARNING: UNPROTECTED PRIVATE KEY FILE",
+            UserError,
+            "others",
+        ),
+        ("Bad configuration option: foo", UserError, "ssh failed: Bad configuration option: foo"),
+        ("", UserError, "ssh failed: ssh says nothing"),
+    ],
+)
+def test_what_ssh_says_becomes_one_line(said: str, kind: type[UserError], line: str) -> None:
+    error = explain("pi@raspberrypi.local", said.splitlines(), connected=False)
+    assert type(error) is kind
+    with pytest.raises(UserError, match=line):
+        raise error
+
+
+def test_a_connection_that_was_there_is_lost_whatever_ssh_says() -> None:
+    error = explain("a", ["Timeout, server a not responding."], connected=True)
+    assert isinstance(error, LinkLostError)
+    assert str(error) == "the connection was lost (Timeout, server a not responding.)"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "line"),
+    [
+        (13, ["install: wrong checksum: models/a"], "install: wrong checksum: models/a"),
+        (1, ["no colon"], "prepare: no colon"),
+        (1, [], "prepare: exit code 1"),
+        (137, ["half a"], "prepare: ended by signal 9"),
+        (11, ["rsync: write failed: x (28)", "rsync error: in file IO"], "rsync: write failed: x"),
+    ],
+)
+def test_what_fails_on_the_pi_becomes_one_line(code: int, said: list[str], line: str) -> None:
+    assert str(RemoteError("prepare", code, said)).startswith(line)
+
+
+def test_facts() -> None:
+    lines = ["machine aarch64", "python 3.9 64", "rsync ", "prefix /a b", "current x", "free 3"]
+    assert parse_facts(lines) == Facts("aarch64", "3.9", 64, False, "/a b", "x", 3072)
+    with pytest.raises(UserError, match="answer is not understood"):
+        parse_facts(lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        (replace(FACTS, machine="armv7l"), "it is armv7l, and rpi4-bullseye is for aarch64"),
+        (replace(FACTS, python="none", bits=0), "it has no python3"),
+        (replace(FACTS, bits=32), "32-bit"),
+        (replace(FACTS, python="3.11"), "it has Python 3.11, and rpi4-bullseye is for 3.9"),
+    ],
+)
+def test_a_pi_that_the_bundle_is_not_for_is_refused(facts: Facts, line: str) -> None:
+    check_fit(FACTS, "rpi4-bullseye", find_target("rpi4-bullseye"))
+    with pytest.raises(UserError, match=line):
+        check_fit(facts, "rpi4-bullseye", find_target("rpi4-bullseye"))
+
+
+ENTRIES = {"models/a": Entry("aa", 100), "wheels/b.whl": Entry("bb", 1000)}
+
+
+def test_a_bare_pi_is_sent_everything() -> None:
+    plan = make_plan(ENTRIES, parse_listing("\n"), "id")
+    assert plan.send == ["models/a", "wheels/b.whl"]
+    assert plan.folders == ["incoming/id", "incoming/id/models", "incoming/id/wheels"]
+    assert (plan.delete, plan.link, plan.resume, plan.to_send) == ([], [], [], 1100)
+    assert space_needed({"env_bytes": 5000}, plan) == 6100
+
+
+def test_equal_files_are_linked_whatever_they_are_called() -> None:
+    listing = parse_listing("bb  bundle/wheels/b.whl\naa  current/models/old name\n\n")
+    plan = make_plan(ENTRIES, listing, "id")
+    assert plan.link == [
+        ("current/models/old name", "incoming/id/models/a"),
+        ("bundle/wheels/b.whl", "incoming/id/wheels/b.whl"),
+    ]
+    assert (plan.send, plan.to_send, space_needed({"env_bytes": 5000}, plan)) == ([], 0, 0)
+
+
+def test_an_interrupted_file_is_continued_and_a_damaged_one_is_sent_anew() -> None:
+    text = "xx  incoming/id/models/a\nyy  incoming/id/wheels/b.whl\n\n"
+    text += "40 incoming/id/models/a\n1000 incoming/id/wheels/b.whl\n"
+    plan = make_plan(ENTRIES, parse_listing(text), "id")
+    assert plan.send == ["models/a", "wheels/b.whl"]
+    assert plan.resume == ["models/a"]
+    assert plan.delete == ["incoming/id/wheels/b.whl"]
+    assert plan.to_send == 1060
+
+
+def test_a_short_file_that_others_share_is_not_written_into() -> None:
+    # No size: it has a second name.
+    plan = make_plan(ENTRIES, Listing({"incoming/id/models/a": "xx"}, {}), "id")
+    assert plan.resume == [] and plan.delete == ["incoming/id/models/a"]
+
+
+def test_what_has_arrived_whole_is_left_alone() -> None:
+    listing = parse_listing("aa  incoming/id/models/a\nbb  incoming/id/wheels/b.whl\n\n")
+    plan = make_plan(ENTRIES, listing, "id")
+    assert (plan.send, plan.link, plan.delete) == ([], [], [])
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\\b", "a\tb", "a\x1bb"])
+def test_names_that_tools_would_misread_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match="a file name with such characters cannot be sent"):
+        read_bundle(tmp_path)
+
+
+NAMES = ["plain", "two words", 'a "quoted" one', "it's", "*?[a]", "#no comment", "ümläut", "$HOME"]
+
+
+@pytest.mark.skipif(not SFTP_SERVER.exists(), reason="apt install openssh-sftp-server")
+def test_sftp_takes_every_name_literally(tmp_path: Path) -> None:
+    source, target = tmp_path / 'from "here"', tmp_path / "to 'there' *"
+    for folder in (source, target):
+        folder.mkdir()
+    for name in NAMES:
+        (source / name).write_text(f"content of {name}")
+    (target / NAMES[0]).write_text("content ")
+    (target / "other").write_text("")
+    plan = Plan([], [], [], NAMES, [NAMES[0]], 0)
+    done = subprocess.run(
+        ["sftp", "-D", str(SFTP_SERVER), "-b", "-"],
+        input=sftp_batch(source, str(target), plan),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for name in NAMES:
+        assert (target / name).read_text() == f"content of {name}"

@@ -1,0 +1,114 @@
+"""What can be told of Dockerfile.arm64 and the workflows without running them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bench_depth import __version__
+from bench_depth.core.errors import UserError
+from ghostdepth_export.ship import image
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+DOCKERFILE = (REPOSITORY / "Dockerfile.arm64").read_text()
+WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+
+
+def instructions() -> list[list[str]]:
+    """Of the Dockerfile, as words."""
+    lines = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.M).replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if line.strip()]
+
+
+def copied() -> list[str]:
+    """What is copied from the checkout."""
+    copies = [words[1:-1] for words in instructions() if words[0] == "COPY"]
+    return [source for words in copies if not words[0].startswith("--from") for source in words]
+
+
+def test_everything_that_is_copied_is_there_and_reaches_the_build() -> None:
+    patterns = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    allowed = [line[1:] for line in patterns if line.startswith("!")]
+    assert copied()
+    for source in copied():
+        assert list(REPOSITORY.glob(source)), source
+        assert any(fnmatch(place, f"{source.rstrip('/')}*") for place in allowed), source
+    for place in allowed:
+        assert list(REPOSITORY.glob(place)), place
+
+
+def test_the_default_command_measures_a_released_model() -> None:
+    (command,) = [line for line in DOCKERFILE.splitlines() if line.startswith("CMD ")]
+    option, model = yaml.safe_load(command.removeprefix("CMD "))
+    assert option == "--model"
+    assert list(REPOSITORY.glob(f"models/*/{Path(model).name}"))
+
+
+def test_versions_are_pinned() -> None:
+    wanted = re.findall(r"/pip install (?:--\S+ )*([a-z]\S*)", DOCKERFILE)
+    assert wanted
+    assert all(re.fullmatch(r"[a-z-]+==[\d.]+", package) for package in wanted), wanted
+    (pattern,) = re.findall(r"grep -E '(.*)' wheels.txt", DOCKERFILE)
+    (lock,) = [source for source in copied() if source.endswith(".txt")]
+    lines = (REPOSITORY / lock).read_text().splitlines()
+    found = [line.split("==")[0] for line in lines if re.match(pattern, line)]
+    assert found == ["numpy", "opencv-python-headless", "tflrt"]
+    assert f'image.version="{__version__}"' in DOCKERFILE
+
+
+def test_the_image_is_not_run_as_root() -> None:
+    assert [words for words in instructions() if words[0] == "USER"] == [["USER", "1000:1000"]]
+
+
+def test_only_root_builds_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image.os, "geteuid", lambda: 1000)
+    with pytest.raises(UserError, match="built by root"):
+        image.build_image(tmp_path / "image.tar")
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_are_whole(workflow: Path) -> None:
+    text = yaml.safe_load(workflow.read_text())
+    # YAML 1.1 reads `on` as true.
+    assert {"push", "pull_request"} <= set(text[True])
+    assert text["permissions"] == {"contents": "read"}
+    for job in text["jobs"].values():
+        assert re.fullmatch(r"ubuntu-24\.04(-arm)?", job["runs-on"])
+        assert job["timeout-minutes"] > 0
+        assert job["steps"][0]["uses"].startswith("actions/checkout@")
+    for step in steps(workflow):
+        assert len({"run", "uses"} & set(step)) == 1, step
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_to_a_major_version(workflow: Path) -> None:
+    for step in steps(workflow):
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"])
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_what_workflows_make_and_read_is_there(workflow: Path) -> None:
+    targets = re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.M)
+    for step in steps(workflow):
+        words = shlex.split(step.get("run", ""))
+        if words[:1] == ["make"]:
+            assert len(words) == 2
+            assert words[1] in targets
+        for word in words:
+            if word.startswith(("models/", "device/", "Dockerfile")):
+                assert (REPOSITORY / word).exists(), word
+
+
+def test_both_workflows_are_there() -> None:
+    assert [path.name for path in WORKFLOWS] == ["arm64.yml", "tests.yml"]

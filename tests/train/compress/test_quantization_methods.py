@@ -1,0 +1,135 @@
+"""The methods `calibrate` and `qat` as a recipe runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json
+from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
+from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
+from ghostdepth_train.compress.method import method_config
+from ghostdepth_train.compress.qat import QatTrainer
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.data import read_split
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.quantization import Trunk, read_ranges
+
+SHORT = {"epochs": 2, "batch_size": 4, "warmup_epochs": 0.5}
+
+
+@pytest.fixture
+def start(config: TrainConfig, tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = DepthNet(config.network).eval()
+    torch.nn.init.normal_(network.head.weight, std=0.05)
+    folder = tmp_path / "start"
+    save_checkpoint(folder, network, name="toy", training_data="rooms", metrics={})
+    return folder
+
+
+@pytest.fixture
+def work(data: Path, tmp_path: Path) -> Work:
+    return Work(out=tmp_path / "work", split=read_split(data), workers=0)
+
+
+def test_calibrate_gives_ranges_of_every_place_and_leaves_its_input(
+    start: Path, work: Work
+) -> None:
+    checkpoint = load_checkpoint(start)
+    before = {k: v.clone() for k, v in checkpoint.network.state_dict().items()}
+    step = {"method": "calibrate", "equalise": True, "correct_bias": True}
+    result = compress(checkpoint, method_config(step, "x"), work)
+    names = Trunk.of(result.network).places.distinct()
+    assert len(read_ranges(result.ranges, names, "x")) == len(names)
+    assert result.notes["photos"] == 10
+    assert result.notes["int8_validation"]["si_rmse"] > 0
+    after = checkpoint.network.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+def test_calibrate_gives_the_same_twice(start: Path, work: Work) -> None:
+    config = method_config({"method": "calibrate"}, "x")
+    one, two = (compress(load_checkpoint(start), config, work) for _ in range(2))
+    assert one.ranges == two.ranges
+    states = one.network.state_dict(), two.network.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_one_training_photo_is_too_few(start: Path, work: Work) -> None:
+    few = dataclasses.replace(
+        work, split=dataclasses.replace(work.split, train=work.split.train[:1])
+    )
+    with pytest.raises(UserError, match="has 1 photo; ranges from fewer than 4"):
+        compress(load_checkpoint(start), method_config({"method": "calibrate"}, "x"), few)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"method": "calibrate", "percentile": 101}, "percentile: Input should be less than"),
+        ({"method": "calibrate", "ranges": "best"}, "ranges: Input should be 'minmax'"),
+        ({"method": "calibrate", "photos": 1}, "photos: Input should be greater than"),
+    ],
+)
+def test_wrong_settings_are_named(step: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        method_config(step, "x")
+
+
+def test_qat_takes_the_rule_of_its_start_only(start: Path, work: Work) -> None:
+    config = method_config({"method": "qat", "start": {"equalise": True}}, "x")
+    with pytest.raises(UserError, match="put a calibrate step before qat"):
+        compress(load_checkpoint(start), config, work)
+
+
+def test_the_recipes_can_be_read() -> None:
+    assert [step.method for step in load_recipe("int8")] == ["calibrate"]
+    assert [step.method for step in load_recipe("qat")] == ["qat"]
+
+
+@pytest.mark.slow
+def test_qat_learns_scales_and_goes_on_after_a_kill(
+    start: Path, work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = [
+        method_config({"method": "calibrate"}, "x"),
+        method_config({"method": "qat", "training": SHORT}, "x"),
+    ]
+    final = run_recipe(start, recipe, work)
+    whole = load_checkpoint(final)
+    calibrated = load_checkpoint(work.out / "1-calibrate" / "result")
+    assert whole.ranges is not None
+    assert whole.ranges != calibrated.ranges
+    assert whole.ranges["activations"].keys() == calibrated.ranges["activations"].keys()
+    log = (work.out / "2-qat" / "run" / "log.csv").read_text().splitlines()
+    assert len(log) == 3
+    notes = whole.metrics["steps"][-1]["notes"]
+    assert notes["int8_validation"]["si_rmse"] == pytest.approx(
+        min(float(row.split(",")[log[0].split(",").index("si_rmse")]) for row in log[1:]), rel=1e-6
+    )
+
+    # Killed in the second epoch, the same recipe comes to the same result.
+    again = dataclasses.replace(work, out=tmp_path / "again", resume=True)
+    steps = 0
+    real = QatTrainer.step
+
+    def killed(self: QatTrainer, *args: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 4:
+            raise KeyboardInterrupt
+        return real(self, *args)
+
+    monkeypatch.setattr(QatTrainer, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(start, recipe, again)
+    monkeypatch.setattr(QatTrainer, "step", real)
+    resumed = load_checkpoint(run_recipe(start, recipe, again))
+    assert resumed.ranges == whole.ranges
+    assert resumed.sha256 == whole.sha256
+    assert read_json(again.out / "result" / "ranges.json") == whole.ranges

@@ -1,0 +1,176 @@
+"""Distillation: what a student is shown, and what it learns from it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from bench_depth.core.dataset import read_rgb
+from bench_depth.core.errors import UserError
+from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, save_checkpoint
+from ghostdepth_train.compress import Work, compress
+from ghostdepth_train.compress.distil import DistilConfig, Distiller, PhotosConfig
+from ghostdepth_train.config import TrainConfig, TrainingConfig
+from ghostdepth_train.data import read_split
+from ghostdepth_train.evaluate import predict_mm
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.trainer import RunOptions, Trainer
+
+SHORT = TrainingConfig(epochs=2, batch_size=4)
+
+
+def saved(folder: Path, config: TrainConfig, seed: int) -> Path:
+    torch.manual_seed(seed)
+    save_checkpoint(
+        folder, DepthNet(config.network).eval(), name=folder.name, training_data="", metrics={}
+    )
+    return folder
+
+
+@pytest.fixture
+def student(tmp_path: Path, config: TrainConfig) -> Path:
+    return saved(tmp_path / "student", config, 0)
+
+
+@pytest.fixture
+def teacher(tmp_path: Path, data: Path, config: TrainConfig) -> Path:
+    longer = config.model_copy(update={"epochs": 12, "eval_every": 12, "learning_rate": 0.01})
+    out = tmp_path / "teacher"
+    Trainer(longer, read_split(data), RunOptions(out, "teacher", "", workers=0)).run()
+    return out / "best"
+
+
+@pytest.fixture
+def photos(tmp_path: Path, data: Path) -> Path:
+    folder = tmp_path / "photos"
+    shutil.copytree(data / "train" / "rgb", folder / "rgb")
+    return folder
+
+
+def work(data: Path, out: Path, photos: Path | None = None, *, resume: bool = False) -> Work:
+    return Work(out=out, split=read_split(data), photos=photos, workers=0, resume=resume)
+
+
+def distance(network: DepthNet, other: DepthNet, data: Path) -> float:
+    """Mean |difference| of the two predictions in ln(metres)."""
+    total = 0.0
+    for pair in read_split(data).val:
+        rgb = read_rgb(pair.rgb)
+        a, b = (torch.from_numpy(predict_mm(net, rgb)).log() for net in (network, other))
+        total += float((a - b).abs().mean())
+    return total
+
+
+def test_a_student_that_hears_its_teacher_alone_comes_to_agree_with_it(
+    data: Path, student: Path, teacher: Path, tmp_path: Path
+) -> None:
+    config = DistilConfig(
+        teachers=(str(teacher),),
+        truth=0,
+        response=1,
+        trust=100,
+        training=TrainingConfig(epochs=25, batch_size=4, learning_rate=0.01, eval_every=25),
+    )
+    start, master = load_checkpoint(student), load_checkpoint(teacher).network
+    taught = compress(start, config, work(data, tmp_path / "out")).network
+    assert distance(taught, master, data) < 0.5 * distance(start.network, master, data)
+
+
+def test_every_part_trains_and_resumes_to_the_same_network(
+    data: Path, student: Path, teacher: Path, photos: Path, tmp_path: Path
+) -> None:
+    config = DistilConfig(
+        teachers=(str(teacher),),
+        feature=0.1,
+        affinity=1.0,
+        photos=PhotosConfig(batch_size=2, until=1),
+        training=SHORT,
+    )
+    start = load_checkpoint(student)
+    whole = compress(start, config, work(data, tmp_path / "whole", photos)).network
+    # Broken off after the first epoch: the state of the second is thrown away.
+    broken = tmp_path / "broken"
+    original = Trainer._finish
+
+    def die(trainer: Trainer, row: dict[str, float], board: object) -> None:
+        original(trainer, row, board)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            compress(start, config, work(data, broken, photos))
+    state, _ = read_tensors(broken / "run" / "last" / "training.safetensors")
+    assert any(key.startswith("beside.adapters") for key in state)
+    again = compress(start, config, work(data, broken, photos, resume=True)).network
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0, msg=key)
+    saved_keys = read_tensors(broken / "run" / "last" / "model.safetensors")[0].keys()
+    assert not [key for key in saved_keys if "adapter" in key]
+
+
+def test_photos_leave_before_the_end(
+    data: Path, student: Path, teacher: Path, photos: Path, tmp_path: Path
+) -> None:
+    drawn = []
+    config = DistilConfig(
+        teachers=(str(teacher),),
+        photos=PhotosConfig(batch_size=2, until=0.5),
+        training=SHORT,
+    )
+    original = Distiller._next_photos
+
+    def watch(self: Distiller) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn.append(self.epoch)
+        return original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Distiller, "_next_photos", watch)
+        compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
+    assert set(drawn) == {0} and len(drawn) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teachers": ("nowhere",)}, "unknown teacher 'nowhere'"),
+        ({"photos": PhotosConfig()}, "--photos DIR"),
+    ],
+)
+def test_what_is_missing_is_named(
+    data: Path,
+    student: Path,
+    teacher: Path,
+    tmp_path: Path,
+    changes: dict[str, object],
+    message: str,
+) -> None:
+    config = DistilConfig(**{"teachers": (str(teacher),), "training": SHORT} | changes)
+    with pytest.raises(UserError, match=message):
+        compress(load_checkpoint(student), config, work(data, tmp_path / "out"))
+
+
+def test_photos_without_labels_are_refused_where_labels_are_due(
+    data: Path, student: Path, photos: Path, tmp_path: Path
+) -> None:
+    config = DistilConfig(photos=PhotosConfig(labels="stored"), training=SHORT)
+    with pytest.raises(UserError, match=r"no photo of .* has a label.*ghostdepth label"):
+        compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
+
+
+def test_stored_labels_need_no_teacher(
+    data: Path, student: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data / "train" / "depth", photos / "pseudo_depth")
+    config = DistilConfig(
+        photos=PhotosConfig(labels="stored", batch_size=2, scale="metric"), training=SHORT
+    )
+    taught = compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
+    assert taught.notes == {}
+
+
+def test_nobody_to_learn_from_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no teacher is named"):
+        DistilConfig()

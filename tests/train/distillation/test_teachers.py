@@ -1,0 +1,359 @@
+"""Teachers: what they say, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from bench_depth.core.errors import UserError
+from bench_depth.core.metrics import depth_of_relative_inverse
+from ghostdepth_train.checkpoint import save_checkpoint
+from ghostdepth_train.config import NetworkConfig, load_train_config
+from ghostdepth_train.distillation import Labels, Teacher, align_to, load_teacher, ssi_loss
+from ghostdepth_train.distillation.ensemble import SPREAD, Ensemble
+from ghostdepth_train.distillation.labels import metric_labels
+from ghostdepth_train.evaluate import predict_mm
+from ghostdepth_train.models.network import DepthNet, normaliser, resize
+from torch import Tensor, nn
+
+HEIGHT, WIDTH = 24, 32
+# Of red, green and blue: different, so that a wrong order shows.
+WEIGHTS = (0.006, 0.003, 0.001)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photos(count: int = 2, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Tensor:
+    return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=rng())
+
+
+def checkpoint(folder: Path, seed: int = 0, encoding: str = "log") -> Path:
+    torch.manual_seed(seed)
+    config = load_train_config("tiny").network.model_dump() | {"depth_encoding": encoding}
+    network = DepthNet(NetworkConfig.model_validate(config)).eval()
+    nn.init.normal_(network.head.weight, std=0.1)
+    save_checkpoint(folder, network, name="own", training_data="none", metrics={})
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["log", "inverse"])
+def test_our_own_network_says_what_the_exported_graph_says(encoding: str, tmp_path: Path) -> None:
+    teacher = load_teacher(str(checkpoint(tmp_path, encoding=encoding)))
+    rgb = photos(3, (120, 150))
+    labels = teacher(rgb)
+    for photo, log_depth in zip(rgb, labels.log_depth, strict=True):
+        expected = predict_mm(teacher.network, photo.permute(1, 2, 0).numpy())  # type: ignore[attr-defined]
+        shown = resize(log_depth[None].exp(), 120, 150)[0, 0].numpy() * 1000
+        np.testing.assert_allclose(shown, expected, rtol=1e-4)
+
+
+def test_our_own_network_shows_its_encoders_maps(tmp_path: Path) -> None:
+    teacher = load_teacher(str(checkpoint(tmp_path)))
+    network: DepthNet = teacher.network  # type: ignore[attr-defined]
+    size = (network.config.input_height, network.config.input_width)
+    rgb = photos(1, size)
+    expected = network.encoder(normaliser(network.config)(rgb))
+    features = teacher(rgb).features
+    assert teacher.channels == tuple(f.shape[1] for f in features)
+    assert [size[0] // f.shape[2] for f in features] == [2, 4, 8, 16, 32]
+    for mine, its in zip(features, expected, strict=True):
+        torch.testing.assert_close(mine, its)
+
+
+def test_a_teacher_neither_learns_nor_changes_what_the_caller_draws(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    teacher = load_teacher(str(folder))
+    assert torch.equal(torch.rand(3), expected)
+    assert not any(p.requires_grad for p in teacher.network.parameters())  # type: ignore[attr-defined]
+    labels = teacher(photos().float().requires_grad_())
+    assert not labels.log_depth.requires_grad
+    assert torch.equal(labels.log_depth, teacher(photos()).log_depth)
+
+
+def test_a_teacher_that_gives_nan_is_an_error(tmp_path: Path) -> None:
+    teacher = load_teacher(str(checkpoint(tmp_path)))
+    teacher.network.head.bias.fill_(torch.nan)  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="own gives NaN"):
+        teacher(photos())
+
+
+def onnx_file(path: Path, weights: np.ndarray, *, pool: bool = False, bias: float = 0.5) -> Path:
+    """Weights KxCx1x1 over the pixels as a graph 1x3xHxW -> 1xKxHxW, or 1xK when pooled."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    channels = len(weights)
+    nodes = [helper.make_node("Conv", ["rgb", "weights", "bias"], ["map" if pool else "out"])]
+    if pool:
+        nodes.append(helper.make_node("ReduceMean", ["map", "axes"], ["out"], keepdims=0))
+    shape = (1, channels) if pool else (1, channels, HEIGHT, WIDTH)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, (1, 3, HEIGHT, WIDTH))],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(weights.astype(np.float32), "weights"),
+            numpy_helper.from_array(np.full(channels, bias, np.float32), "bias"),
+            numpy_helper.from_array(np.array([2, 3]), "axes"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+def depth_file(path: Path, **sidecar: object) -> Path:
+    onnx_file(path, np.array(WEIGHTS).reshape(1, 3, 1, 1))
+    if sidecar:
+        path.with_suffix(".json").write_text(
+            json.dumps({"schema": "bench-depth-model/1"} | sidecar)
+        )
+    return path
+
+
+def network_output(rgb: Tensor) -> Tensor:
+    return (rgb.float() * torch.tensor(WEIGHTS).view(1, 3, 1, 1)).sum(1, keepdim=True) + 0.5
+
+
+def test_a_file_in_metres_gives_log_depth_of_the_photos_size(tmp_path: Path) -> None:
+    teacher = load_teacher(str(depth_file(tmp_path / "m.onnx")))
+    assert teacher.quantity == "metric"
+    assert teacher.channels == teacher(photos()).features == ()
+    torch.testing.assert_close(teacher(photos()).log_depth.exp(), network_output(photos()))
+    large = photos(1, (2 * HEIGHT, 2 * WIDTH))
+    small = cv2.resize(large[0].permute(1, 2, 0).numpy(), (WIDTH, HEIGHT))
+    expected = network_output(torch.from_numpy(small).permute(2, 0, 1)[None])
+    shown = cv2.resize(expected[0, 0].numpy(), (2 * WIDTH, 2 * HEIGHT))
+    np.testing.assert_allclose(teacher(large).log_depth.exp()[0, 0], shown, rtol=1e-5)
+
+
+@pytest.mark.parametrize("quantity", ["inverse-depth", "depth"])
+def test_a_file_described_as_relative_gives_inverse_depth(quantity: str, tmp_path: Path) -> None:
+    path = depth_file(tmp_path / "m.onnx", quantity=quantity, unit="relative")
+    teacher = load_teacher(str(path))
+    assert teacher.quantity == teacher(photos()).quantity == "relative-inverse"
+    expected = network_output(photos())
+    expected = expected if quantity == "inverse-depth" else 1 / expected
+    torch.testing.assert_close(teacher(photos()).values, expected)
+
+
+def test_depth_of_nothing_gets_no_confidence(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "m.onnx", np.array(WEIGHTS).reshape(1, 3, 1, 1), bias=-1.2)
+    labels = load_teacher(str(path))(photos())
+    known = network_output(photos()) - 1.7 > 0
+    assert 0 < known.float().mean() < 1
+    torch.testing.assert_close(labels.weight, known.float())
+    assert labels.log_depth.isfinite().all()
+
+
+@pytest.mark.parametrize(("channels", "pool"), [(10, True), (21, False)])
+def test_a_file_of_another_task_is_refused_in_a_line(
+    channels: int, pool: bool, tmp_path: Path
+) -> None:
+    weights = np.ones((channels, 3, 1, 1))
+    path = onnx_file(tmp_path / "classes.onnx", weights, pool=pool)
+    with pytest.raises(UserError, match="expected one depth map") as error:
+        load_teacher(str(path))
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("nothing", "unknown teacher 'nothing': neither a checkpoint folder"),
+        ("missing.onnx", "cannot read missing.onnx"),
+        (".", "not a checkpoint folder"),
+        ([], "no teacher was named"),
+    ],
+)
+def test_an_unknown_teacher_is_an_error(
+    spec: str | list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=says):
+        load_teacher(spec)
+
+
+class Said(Teacher):
+    """Says what it was told to."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels, self.quantity = labels, labels.quantity
+        self.name = self.identity = labels.quantity
+
+    def __call__(self, rgb: Tensor) -> Labels:
+        return self.labels
+
+
+def metres(seed: int, size: tuple[int, int] = (6, 8), count: int = 2) -> Tensor:
+    return torch.rand((count, 1, *size), generator=rng(seed)) * 4 + 1
+
+
+def test_an_ensemble_says_the_mean_of_log_depth_and_doubts_where_its_members_disagree() -> None:
+    depths = [metres(seed) for seed in range(3)]
+    labels = Ensemble([Said(metric_labels(d)) for d in depths])(photos())
+    logs = np.log(np.stack([d.numpy() for d in depths]))
+    np.testing.assert_allclose(labels.log_depth, logs.mean(0), rtol=1e-5)
+    assert labels.confidence is not None
+    np.testing.assert_allclose(labels.confidence, np.exp(-logs.std(0) / SPREAD), rtol=1e-4)
+
+
+def test_members_that_know_nothing_of_a_pixel_do_not_count_there() -> None:
+    first, second = metres(0), metres(0)
+    second[..., :2] = 0
+    labels = Ensemble([Said(metric_labels(first)), Said(metric_labels(second))])(photos())
+    torch.testing.assert_close(labels.log_depth, first.log())
+    expected = torch.where(second > 0, 1.0, 0.5)
+    torch.testing.assert_close(labels.weight, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_relative_member_is_aligned_to_the_metric_ones() -> None:
+    depth = metres(0)
+    relative = Labels(7 / depth + 3, "relative-inverse")
+    labels = Ensemble([Said(relative), Said(metric_labels(depth))])(photos())
+    torch.testing.assert_close(labels.log_depth, depth.log())
+    torch.testing.assert_close(labels.weight, torch.ones_like(depth), rtol=0, atol=1e-4)
+
+
+def test_members_of_different_sizes_meet_at_the_largest() -> None:
+    flat = [metric_labels(torch.full((1, 1, *size), 2.0)) for size in ((3, 4), (6, 8), (5, 5))]
+    labels = Ensemble([Said(one) for one in flat])(photos())
+    assert labels.log_depth.shape == (1, 1, 6, 8)
+    torch.testing.assert_close(labels.log_depth.exp(), torch.full((1, 1, 6, 8), 2.0))
+
+
+def test_an_ensemble_without_a_scale_is_refused(tmp_path: Path) -> None:
+    path = depth_file(tmp_path / "m.onnx", quantity="inverse-depth")
+    with pytest.raises(UserError, match="add a metric one"):
+        load_teacher([str(path), str(path)])
+
+
+def test_several_names_make_an_ensemble_that_names_them_all(tmp_path: Path) -> None:
+    folders = [str(checkpoint(tmp_path / str(seed), seed)) for seed in range(2)]
+    members = [load_teacher(folder) for folder in folders]
+    assert members[0].identity != members[1].identity
+    ensemble = load_teacher(folders)
+    assert ensemble.identity == f"{members[0].identity} + {members[1].identity}"
+
+
+def test_resizing_labels_does_not_mix_in_what_is_unknown() -> None:
+    depth = metres(0).fill_(5.0)
+    depth[..., ::3] = 0
+    labels = metric_labels(depth).resized(15, 20)
+    known = labels.weight > 0.01
+    torch.testing.assert_close(labels.log_depth[known].exp(), torch.full((int(known.sum()),), 5.0))
+
+
+def test_alignment_is_that_of_bench_depth() -> None:
+    truth = metres(0)
+    truth[:, :, :2] = 0
+    relative = 3 / metres(0) + 0.1 * torch.randn(truth.shape, generator=rng(1)) + 2
+    aligned = align_to(Labels(relative, "relative-inverse"), truth)
+    assert aligned.quantity == "metric"
+    for index in range(2):
+        millimetres = truth[index, 0].numpy().astype(np.float64) * 1000
+        expected = depth_of_relative_inverse(relative[index, 0].numpy(), millimetres)
+        np.testing.assert_allclose(aligned.log_depth[index, 0].exp() * 1000, expected, rtol=1e-4)
+    assert aligned.weight.min() == 1
+
+
+def test_alignment_finds_the_scale_of_each_image_at_another_size() -> None:
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 60), torch.linspace(-1, 1, 80), indexing="ij")
+    truth = (3 + x + 0.5 * y)[None, None].repeat(2, 1, 1, 1)
+    small = resize(truth, 30, 40)
+    scale, shift = torch.tensor([2.0, 900.0]).view(2, 1, 1, 1), torch.tensor([5.0, -70.0])
+    labels = Labels(scale / small + shift.view(2, 1, 1, 1), "relative-inverse")
+    aligned = align_to(labels, truth).log_depth.exp()
+    assert ((aligned - small).abs() / small).max() < 0.01
+
+
+@pytest.mark.parametrize("case", ["no truth", "opposite", "flat"])
+def test_labels_that_cannot_be_aligned_get_no_confidence(case: str) -> None:
+    truth = metres(0)
+    values = 1 / truth
+    if case == "no truth":
+        truth[1] = 0
+    elif case == "opposite":
+        values[1] = -values[1]
+    else:
+        values[1] = 0.7
+    aligned = align_to(Labels(values, "relative-inverse"), truth)
+    assert aligned.weight[0].min() == 1
+    assert aligned.weight[1].max() == 0
+    assert aligned.log_depth.isfinite().all()
+
+
+def test_metric_labels_need_no_alignment() -> None:
+    labels = metric_labels(metres(0))
+    assert align_to(labels, metres(1)) is labels
+
+
+def papers_loss(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Ranftl et al., eq. 5 to 7 and 11, for one image of inverse depths, all of it known."""
+
+    def normalise(d: np.ndarray) -> np.ndarray:
+        middle = np.sort(d.ravel())[(d.size - 1) // 2]
+        return (d - middle) / np.mean(np.abs(d - middle))
+
+    difference = normalise(prediction) - normalise(target)
+    residuals = np.sort(np.abs(difference).ravel())
+    kept = residuals[: int(np.ceil(0.8 * residuals.size))]
+    loss = kept.sum() / (2 * residuals.size)
+    for scale in range(4):
+        r = difference[:: 2**scale, :: 2**scale]
+        loss += 0.5 * sum(float(np.abs(np.diff(r, axis=axis)).mean()) for axis in (0, 1))
+    return float(loss)
+
+
+def test_ssi_loss_is_the_papers() -> None:
+    prediction, target = metres(0, (16, 24)), metres(1, (16, 24))
+    loss = ssi_loss(prediction.log(), Labels(target, "relative-inverse"))
+    pairs: Sequence[tuple[Tensor, Tensor]] = list(zip(1 / prediction, target, strict=True))
+    expected = np.mean([papers_loss(p[0].numpy(), t[0].numpy()) for p, t in pairs])
+    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_ssi_loss_forgives_scale_and_shift_of_inverse_depth_and_nothing_else() -> None:
+    depth = metres(0, (16, 24))
+    affine = ssi_loss(depth.log(), Labels(40 / depth - 9, "relative-inverse"))
+    other = ssi_loss(depth.log(), Labels(-40 / depth, "relative-inverse"))
+    metric = ssi_loss(depth.log(), metric_labels(3 * depth))
+    assert float(affine) == pytest.approx(0, abs=1e-4)
+    assert float(metric) == pytest.approx(0, abs=1e-4)
+    assert other > 0.5
+
+
+def test_ssi_loss_sees_only_what_is_known() -> None:
+    depth = metres(0, (16, 24))
+    values, confidence = 1 / depth, torch.ones_like(depth)
+    values[:, :, :5], confidence[:, :, :5] = 1e6, 0
+    labels = Labels(values, "relative-inverse", confidence)
+    assert float(ssi_loss(depth.log(), labels)) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("case", ["unknown", "flat"])
+def test_ssi_loss_has_a_finite_gradient_everywhere(case: str) -> None:
+    depth = metres(0, (16, 24))
+    confidence = torch.ones_like(depth)
+    prediction = torch.zeros_like(depth) if case == "flat" else metres(1, (16, 24)).log()
+    if case == "unknown":
+        confidence[1] = 0
+    prediction.requires_grad_()
+    ssi_loss(prediction, Labels(1 / depth, "relative-inverse", confidence)).backward()
+    assert prediction.grad is not None
+    assert prediction.grad.isfinite().all()
+    assert prediction.grad.abs().max() < 1000
+    if case == "unknown":
+        assert prediction.grad[0].abs().sum() > 0
+        assert prediction.grad[1].abs().sum() == 0

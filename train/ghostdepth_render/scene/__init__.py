@@ -1,0 +1,1 @@
+"""Rooms built from primitives, rendered with Blender; used by `render.py` only."""

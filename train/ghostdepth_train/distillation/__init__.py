@@ -1,0 +1,12 @@
+"""Teachers: networks that label photos for a student to learn from.
+
+teacher = load_teacher("runs/teacher/best")
+labels = teacher(rgb)
+"""
+
+from ghostdepth_train.distillation.labels import Labels, Quantity
+from ghostdepth_train.distillation.load import load_teacher
+from ghostdepth_train.distillation.relative import align_to, ssi_loss
+from ghostdepth_train.distillation.teacher import Teacher
+
+__all__ = ["Labels", "Quantity", "Teacher", "align_to", "load_teacher", "ssi_loss"]

@@ -1,0 +1,64 @@
+"""Several teachers as one: their mean, and less confidence where they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from bench_depth.core.errors import UserError
+from torch import Tensor
+
+from ghostdepth_train.distillation.labels import Labels
+from ghostdepth_train.distillation.relative import align_to
+from ghostdepth_train.distillation.teacher import Teacher
+
+# Of log depth: where teachers are that far apart, their mean counts for 1 / e. A good network is
+# about that far from the truth.
+SPREAD = 0.2
+
+
+class Ensemble(Teacher):
+    """The mean of log depth, with confidence exp(-spread / SPREAD).
+
+    The spread is the standard deviation over the teachers. Relative teachers are aligned to the
+    mean of the metric ones first. Sizes may differ: labels are of the largest.
+
+    Args:
+        members: At least two.
+
+    Raises:
+        UserError: None of them gives metres.
+    """
+
+    def __init__(self, members: Sequence[Teacher]) -> None:
+        self.name = " + ".join(member.name for member in members)
+        self.identity = " + ".join(member.identity for member in members)
+        self.quantity = "metric"
+        self.metric = [member for member in members if member.quantity == "metric"]
+        self.relative = [member for member in members if member.quantity != "metric"]
+        if not self.metric:
+            raise UserError(
+                f"none of the teachers {self.name} gives metres, so their mean has no scale; "
+                "add a metric one"
+            )
+
+    @torch.no_grad()
+    def __call__(self, rgb: Tensor) -> Labels:
+        """See `Teacher`."""
+        labels = [member(rgb) for member in self.metric]
+        if self.relative:
+            middle = _mean(labels)
+            metres = torch.where(middle.weight > 0, middle.log_depth.exp(), 0.0)
+            labels += [align_to(member(rgb), metres) for member in self.relative]
+        return _mean(labels)
+
+
+def _mean(labels: Sequence[Labels]) -> Labels:
+    size = max((tuple(one.values.shape[-2:]) for one in labels), key=lambda hw: hw[0] * hw[1])
+    labels = [one.resized(*size) for one in labels]
+    values = torch.stack([one.log_depth for one in labels])
+    weights = torch.stack([one.weight for one in labels])
+    total = weights.sum(0).clamp_min(1e-6)
+    mean = (weights * values).sum(0) / total
+    spread = ((weights * (values - mean) ** 2).sum(0) / total).sqrt()
+    return Labels(mean, "metric", (-spread / SPREAD).exp() * weights.mean(0))

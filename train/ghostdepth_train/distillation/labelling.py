@@ -1,0 +1,88 @@
+"""Stores a teacher's labels beside photos, for students that learn from them later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from bench_depth.accuracy.readers.frame import millimetres
+from bench_depth.core.dataset import Pair, read_rgb, write_depth
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json, write_json
+from numpy.typing import NDArray
+
+from ghostdepth_train.distillation import Teacher
+
+# Students are small; a label of a camera's size would be a hundred times their input.
+LARGEST_SIDE = 320
+RECORD = "teacher.json"
+
+
+def label_photos(
+    teacher: Teacher,
+    photos: Sequence[Pair],
+    out: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Labels the photos that have none yet. Killed, it goes on where it was.
+
+    A label is uint16 millimetres, 0 where the teacher knows nothing; its confidence is not kept.
+    `out/teacher.json` says whose labels they are.
+
+    Args:
+        teacher: A metric one.
+        photos: From `list_photos(folder, out)`.
+        out: Where `NAME.png` is written.
+        progress: Told the number of photos that are done, and of all.
+
+    Returns:
+        The number of labels written.
+
+    Raises:
+        UserError: The teacher is relative, `out` holds other labels, or a file cannot be read or
+            written.
+    """
+    if teacher.quantity != "metric":
+        raise UserError(
+            f"{teacher.name} gives relative depth, which is no millimetres; add a metric teacher "
+            "to whose depth it is aligned, as a second --teacher"
+        )
+    _open(teacher, out)
+    written = 0
+    for index, photo in enumerate(photos):
+        path = out / f"{photo.name}.png"
+        if not path.is_file():
+            write_depth(path, millimetres(_label(teacher, read_rgb(photo.rgb))))
+            written += 1
+        progress(index + 1, len(photos))
+    return written
+
+
+def _open(teacher: Teacher, out: Path) -> None:
+    record = out / RECORD
+    if record.is_file():
+        found = read_json(record)
+        if found != {"teacher": teacher.identity}:
+            whose = found.get("teacher") if isinstance(found, dict) else found
+            raise UserError(
+                f"{out} holds labels of {whose}, not of {teacher.identity}; choose another --out"
+            )
+    elif any(out.glob("[!.]*.png")):
+        raise UserError(f"{out} holds labels, and no {RECORD} says whose; choose another --out")
+    write_json(record, {"teacher": teacher.identity})
+
+
+def _label(teacher: Teacher, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """HxW metres, 0 = unknown, at most `LARGEST_SIDE` long."""
+    labels = teacher(torch.from_numpy(photo).permute(2, 0, 1)[None])
+    metres = torch.where(labels.weight > 0, labels.log_depth.exp(), 0.0)[0, 0].numpy()
+    scale = LARGEST_SIDE / max(metres.shape)
+    if scale >= 1:
+        return metres
+    size = (max(1, round(metres.shape[1] * scale)), max(1, round(metres.shape[0] * scale)))
+    # Sampled, not averaged: no depth appears between two objects.
+    near = cv2.resize(metres, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(near, np.float32)

@@ -1,0 +1,96 @@
+"""What a student is told by its teachers. See `distil` for the papers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ghostdepth_train.losses import gradient_loss
+from ghostdepth_train.models.network import resize
+
+# Maps are pooled to at most so many places: a similarity is a number for every pair of them.
+MAX_PLACES = 320
+
+
+def trusted(taught: Tensor, depth: Tensor, scale: float) -> Tensor:
+    """How far the teacher's word counts where the truth is known: exp(-|ln t - ln z| / scale).
+
+    Args:
+        taught: Nx1xhxw ln(metres).
+        depth: Nx1xHxW metres, 0 = unknown.
+        scale: Error in ln(metres) that counts 1/e.
+
+    Returns:
+        Nx1xhxw in 0..1; 1 where the truth is unknown.
+    """
+    near = F.interpolate(depth, taught.shape[-2:], mode="nearest-exact")
+    error = (taught - near.clamp_min(1e-3).log()).abs()
+    return torch.where(near > 0, (-error / scale).exp(), 1.0)
+
+
+def response_loss(
+    prediction: Tensor,
+    taught: Tensor,
+    weight: Tensor,
+    *,
+    free_scale: bool = False,
+    gradient: float = 0.5,
+    scales: int = 4,
+) -> Tensor:
+    """Weighted mean |ln s - ln t| and the multi-scale gradient loss of the difference.
+
+    Args:
+        prediction: Nx1xHxW ln(metres).
+        taught: Nx1xhxw ln(metres); the prediction is resized to it.
+        weight: Nx1xhxw, at least 0; 0 = no label there.
+        free_scale: Take each picture's weighted mean difference away first.
+        gradient: Weight of the gradient loss.
+        scales: Its number of scales.
+
+    Returns:
+        A scalar; a picture without a label counts as 0.
+    """
+    difference = resize(prediction, *taught.shape[-2:]) - taught
+    total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    if free_scale:
+        difference = difference - (weight * difference).sum((1, 2, 3), keepdim=True) / total
+    loss = ((weight * difference.abs()).sum((1, 2, 3), keepdim=True) / total).mean()
+    if gradient:
+        loss = loss + gradient * gradient_loss(difference, weight > 0.5, scales)
+    return loss
+
+
+def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of two NxCxHxW maps, in units of the teacher's own spread."""
+    teacher = _resized(teacher, student)
+    mean = teacher.mean((0, 2, 3), keepdim=True)
+    spread = teacher.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
+    return (((student - mean) / spread - (teacher - mean) / spread) ** 2).mean()
+
+
+def affinity_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the cosine similarities of all pairs of places.
+
+    Args:
+        student: NxCxHxW.
+        teacher: NxC'xhxw.
+    """
+    student = _few_places(student)
+    return ((_affinity(student) - _affinity(_resized(teacher, student))) ** 2).mean()
+
+
+def _affinity(x: Tensor) -> Tensor:
+    flat = F.normalize(x.flatten(2), dim=1)
+    return flat.transpose(1, 2) @ flat
+
+
+def _few_places(x: Tensor) -> Tensor:
+    while x.shape[-2] * x.shape[-1] > MAX_PLACES:
+        x = F.avg_pool2d(x, 2)
+    return x
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    size = (like.shape[-2], like.shape[-1])
+    return x if x.shape[-2:] == size else F.adaptive_avg_pool2d(x, size)

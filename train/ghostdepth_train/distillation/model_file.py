@@ -1,0 +1,69 @@
+"""Any .onnx or .tflite file that gives depth, as `bench-depth` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from bench_depth.accuracy.evaluation import predict
+from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.contract import read_contract, read_model_bytes
+from bench_depth.model.description import describe
+from bench_depth.model.runtimes import choose
+from bench_depth.model.signature import check_signature
+from torch import Tensor
+
+from ghostdepth_train.distillation.labels import Labels, metric_labels
+from ghostdepth_train.distillation.teacher import Teacher
+
+SUFFIXES = (".onnx", ".tflite")
+
+
+class FileTeacher(Teacher):
+    """A model file, read by its contract or by the description beside it.
+
+    Its labels are of the photo's size. Relative depth, of which only the scale is unknown, is
+    given as relative inverse depth. It runs on the CPU, one photo after the other.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: It cannot be read or run, or does not give one depth map.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        digest = hashlib.sha256(read_model_bytes(path)).hexdigest()
+        self.identity = f"{path.name} sha256:{digest[:16]}"
+        self._model = choose(path).load(path, torch.get_num_threads())
+        self._signature = check_signature(path, self._model, read_contract(path), describe(path))
+        self.quantity = "relative-inverse" if self._signature.relative else "metric"
+
+    @torch.no_grad()
+    def __call__(self, rgb: Tensor) -> Labels:
+        """See `Teacher`."""
+        photos = to_uint8(rgb)
+        maps = np.stack([predict(self._model, self._signature, photo) for photo in photos])
+        depth = torch.from_numpy(maps)[:, None].to(rgb.device)
+        if not bool(depth.isfinite().all()):
+            raise UserError(f"the teacher {self.path} gives NaN or infinity", MODEL_FAILED)
+        if not self._signature.relative:
+            return metric_labels(depth)
+        if self._signature.quantity == "inverse-depth":
+            return Labels(depth, "relative-inverse")
+        known = depth > 0
+        return Labels(
+            torch.where(known, 1 / torch.where(known, depth, 1.0), 0.0),
+            "relative-inverse",
+            known.float(),
+        )
+
+
+def to_uint8(rgb: Tensor) -> np.ndarray:
+    """Nx3xHxW RGB 0..255 of any dtype and device -> NxHxWx3 uint8."""
+    whole = rgb if rgb.dtype == torch.uint8 else rgb.round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(whole.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,0 +1,43 @@
+"""What every teacher offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from ghostdepth_train.distillation.labels import Labels, Quantity
+
+
+class Teacher(ABC):
+    """A frozen network that labels photos. The same photo always gets the same labels.
+
+    Attributes:
+        name: For people.
+        identity: Tells it from every other teacher: its name and a hash of its weights.
+        quantity: Of its labels.
+        channels: Of its features at stride 2, 4, 8, 16, 32; empty unless it is a network of ours.
+    """
+
+    name: str
+    identity: str
+    quantity: Quantity
+    channels: tuple[int, ...] = ()
+
+    @abstractmethod
+    def __call__(self, rgb: Tensor) -> Labels:
+        """Labels photos.
+
+        Args:
+            rgb: Nx3xHxW RGB 0..255, uint8 or float, any size and device.
+
+        Returns:
+            Labels on the device of `rgb`, without gradient.
+
+        Raises:
+            UserError: The network gives NaN or infinity.
+        """
+
+    def features(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        """The features alone, see `Labels.features`; a call gives them beside the labels."""
+        return self(rgb).features

@@ -1,0 +1,83 @@
+"""Photos without depth: `DIR/rgb/NAME.jpg`, perhaps labelled in `DIR/pseudo_depth/NAME.png`.
+
+A label is uint16 millimetres, 0 = unknown, of any size: it shows the same view as its photo.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, read_depth, read_rgb
+from bench_depth.core.errors import UserError
+from numpy.typing import NDArray
+
+from ghostdepth_train.augment import Photo
+from ghostdepth_train.data import DepthDataset
+
+LABELS = "pseudo_depth"
+
+
+def list_photos(folder: Path, labels: Path | None = None) -> list[Pair]:
+    """The photos of a folder, sorted by name; a pair's depth is its label, which may not exist.
+
+    Args:
+        folder: Has `rgb/`.
+        labels: Where the labels are; None for `folder/pseudo_depth`.
+
+    Raises:
+        UserError: There is no photo, two have the same name, or a label has no photo.
+    """
+    rgb, labels = folder / "rgb", folder / LABELS if labels is None else labels
+    if not rgb.is_dir():
+        raise UserError(f"{rgb} is not a folder; photos are {folder.name}/rgb/NAME.jpg")
+    pairs: dict[str, Pair] = {}
+    for path in sorted(rgb.iterdir()):
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+            if path.stem in pairs:
+                raise UserError(f"two photos are called {path.stem} in {rgb}")
+            pairs[path.stem] = Pair(path.stem, path, labels / f"{path.stem}.png")
+    if not pairs:
+        raise UserError(f"{rgb} has no photo (.jpg or .png)")
+    lonely = sorted({path.stem for path in labels.glob("[!.]*.png")} - pairs.keys())
+    if lonely:
+        raise UserError(
+            f"{labels / lonely[0]}.png labels no photo in {rgb}; are these labels of other photos?"
+        )
+    return [pairs[name] for name in sorted(pairs)]
+
+
+class PhotoDataset(DepthDataset):
+    """Augmented photos and their labels, as `DepthDataset` gives pairs.
+
+    An item is 3xHxW uint8 RGB and 1xHxW float32 metres: 0 where the label does not know, and
+    everywhere in a photo that has none.
+    """
+
+    def _read(self, pair: Pair) -> tuple[Photo, NDArray[np.uint16]]:
+        rgb = read_rgb(pair.rgb)
+        if not pair.depth.is_file():
+            return rgb, np.zeros(rgb.shape[:2], np.uint16)
+        return rgb, enlarge_label(read_depth(pair.depth), *rgb.shape[:2])
+
+
+def enlarge_label(label_mm: NDArray[np.uint16], height: int, width: int) -> NDArray[np.uint16]:
+    """Resizes a label bilinearly; only known pixels are averaged.
+
+    Args:
+        label_mm: HxW millimetres, 0 = unknown.
+        height: Of the result.
+        width: Of the result.
+
+    Returns:
+        height x width millimetres, 0 where more than half of the weight is of unknown pixels.
+    """
+    if label_mm.shape == (height, width):
+        return label_mm
+    known = (label_mm > 0).astype(np.float32)
+    weight = cv2.resize(known, (width, height), interpolation=cv2.INTER_LINEAR)
+    # The unknown is 0 already: the sum is over known pixels.
+    total = cv2.resize(label_mm.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    mean = np.where(weight > 0.5, total / np.maximum(weight, 0.5), 0.0)
+    return np.rint(mean).astype(np.uint16)

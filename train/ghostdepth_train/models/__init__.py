@@ -1,0 +1,1 @@
+"""The networks: GhostNet, the other encoders, the depth network and the graph at the camera."""

@@ -1,0 +1,181 @@
+"""The depth network, and the graph that runs at the camera.
+
+`DepthNet` is what is trained. `CameraNet` puts resizing, normalisation and decoding around it: raw
+RGB of the camera's size in, metres out. Evaluation and export both use `CameraNet`, so that what is
+measured is what is shipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ghostdepth_train.config import NetworkConfig
+from ghostdepth_train.models.adder_conv import use_adders
+from ghostdepth_train.models.encoders import build_encoder
+from ghostdepth_train.models.ghostnet import conv
+
+
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear, half-pixel centres, no antialias: as TFLite's RESIZE_BILINEAR and ONNX's Resize."""
+    if x.shape[-2:] == (height, width):
+        return x
+    return F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
+
+
+class FuseUp(nn.Module):
+    """One decoder level: narrow, enlarge to the skip's size, add the skip, refine depthwise.
+
+    The 1x1 convolution runs before the enlargement, where it costs a quarter.
+    """
+
+    def __init__(self, inp: int, skip: int, width: int) -> None:
+        super().__init__()
+        self.narrow = nn.Sequential(conv(inp, width), nn.BatchNorm2d(width))
+        self.lateral = nn.Sequential(conv(skip, width), nn.BatchNorm2d(width))
+        self.depthwise = nn.Sequential(
+            conv(width, width, 3, groups=width), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        self.pointwise = nn.Sequential(conv(width, width), nn.BatchNorm2d(width), nn.ReLU())
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """NxCxhxw and NxC'xHxW -> NxwidthxHxW."""
+        x = resize(self.narrow(x), skip.shape[-2], skip.shape[-1])
+        x = F.relu(x + self.lateral(skip))
+        return torch.as_tensor(self.pointwise(self.depthwise(x)))
+
+
+class Predictor(nn.Module):
+    """Anything that gives Nx1xhxw encoded depth for Nx3xHxW normalised RGB.
+
+    Attributes:
+        config: What is to be known of it.
+    """
+
+    config: NetworkConfig
+
+
+class DepthNet(Predictor):
+    """Normalised RGB -> one channel of encoded depth at the decoder's output stride.
+
+    Raises:
+        UserError: The config names an adder where none can be.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.encoder)
+        *skips, width = self.encoder.channels
+        levels = []
+        for out, skip in zip(config.decoder.widths, reversed(skips), strict=False):
+            levels.append(FuseUp(width, skip, out))
+            width = out
+        self.decoder = nn.ModuleList(levels)
+        self.head = nn.Conv2d(width, config.decoder.enlarge**2, 3, padding=1)
+        self._initialise()
+        use_adders(self, config.adder)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        # Start at a plausible depth everywhere: the middle of the range on a log scale.
+        middle = math.sqrt(self.config.depth_min * self.config.depth_max)
+        nn.init.normal_(self.head.weight, std=0.01)
+        assert self.head.bias is not None
+        start = math.log(middle) if self.config.depth_encoding == "log" else 1 / middle
+        nn.init.constant_(self.head.bias, start)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Nx3xHxW normalised RGB -> Nx1xH/sxW/s: ln(metres) or 1/metres, not clamped."""
+        return self.decode(self.encoder(x))
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """The encoder's features, finest first -> Nx1xH/sxW/s, as `forward`."""
+        *skips, x = features
+        for level in self.decoder:
+            x = level(x, skips.pop())
+        x = self.head(x)
+        enlarge = self.config.decoder.enlarge
+        return torch.as_tensor(x if enlarge == 1 else F.pixel_shuffle(x, enlarge))
+
+
+def log_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
+    """Encoded depth -> ln(metres), for the losses; finite and with a gradient everywhere."""
+    if config.depth_encoding == "log":
+        return encoded
+    floor = 1 / config.depth_max
+    # Below the farthest depth continue along the logarithm's tangent instead of diving to -inf.
+    tangent = (encoded - floor) / floor + math.log(floor)
+    return -torch.where(encoded > floor, encoded.clamp_min(floor).log(), tangent)
+
+
+def decode_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
+    """Encoded depth -> metres, clamped to the config's range."""
+    low, high = config.depth_min, config.depth_max
+    if config.depth_encoding == "log":
+        return encoded.clamp(math.log(low), math.log(high)).exp()
+    return 1 / encoded.clamp(1 / high, 1 / low)
+
+
+class CameraTrunk(nn.Module):
+    """Camera picture -> encoded depth: everything that can run in int8."""
+
+    def __init__(self, net: Predictor) -> None:
+        super().__init__()
+        self.net = net
+        scale = [1 / (255 * s) for s in net.config.std]
+        shift = [-m / s for m, s in zip(net.config.mean, net.config.std, strict=True)]
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """NxHxWx3 float RGB 0..255 -> Nx1xhxw encoded depth."""
+        x = rgb.permute(0, 3, 1, 2)
+        x = resize(x, self.net.config.input_height, self.net.config.input_width)
+        return torch.as_tensor(self.net(x * self.scale + self.shift))
+
+
+class CameraTail(nn.Module):
+    """Encoded depth -> metres at the camera's size: stays in float in every file.
+
+    Depth is decoded before it is enlarged: exp of 5,120 values is cheaper than of 307,200.
+    """
+
+    def __init__(self, config: NetworkConfig, height: int, width: int) -> None:
+        super().__init__()
+        self.config, self.height, self.width = config, height, width
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Nx1xhxw encoded depth -> NxHxWx1 metres."""
+        metres = decode_depth(encoded, self.config)
+        return resize(metres, self.height, self.width).permute(0, 2, 3, 1)
+
+
+class CameraNet(nn.Module):
+    """What is exported: raw camera RGB in, metres out, both NHWC."""
+
+    def __init__(self, net: Predictor, height: int = 480, width: int = 640) -> None:
+        super().__init__()
+        self.trunk = CameraTrunk(net)
+        self.tail = CameraTail(net.config, height, width)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres."""
+        return torch.as_tensor(self.tail(self.trunk(rgb)))
+
+
+def normaliser(config: NetworkConfig) -> Callable[[Tensor], Tensor]:
+    """A function Nx3xHxW RGB 0..255 -> normalised float, as the training loop needs it."""
+    mean = torch.tensor(config.mean).view(1, 3, 1, 1)
+    std = torch.tensor(config.std).view(1, 3, 1, 1)
+    return lambda rgb: (rgb.float() / 255 - mean.to(rgb.device)) / std.to(rgb.device)

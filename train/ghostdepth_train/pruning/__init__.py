@@ -1,0 +1,1 @@
+"""What structured and unstructured pruning are made of; the methods are in `compress`."""

@@ -1,0 +1,182 @@
+"""How much a unit of a width (see `channels.Axis`) matters, by four measures.
+
+- `magnitude`: L2 norm of the weights of the unit in every layer, each as its share of the layer,
+  added up over the layers (Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, summed
+  over coupled layers as in DepGraph, CVPR 2023, eq. 5).
+- `bn`: the same of the batch norms' scales alone (Liu et al., "Network Slimming", ICCV 2017).
+- `taylor`: the square of the first-order change of the loss when all weights that read the unit
+  become 0, (sum w g)^2, added up over batches (Molchanov et al., "Importance Estimation for Neural
+  Network Pruning", CVPR 2019, eq. 8).
+- `snip`: |w g| summed over all weights of the unit, g of the mean loss (Lee et al., "SNIP", ICLR
+  2019, eq. 6, summed per unit).
+
+The first two say which part of a layer goes, the others how the loss changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from bench_depth.core.errors import UserError
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ghostdepth_train.config import AugmentConfig, LossConfig
+from ghostdepth_train.data import DepthDataset, EpochSampler, Split
+from ghostdepth_train.losses import depth_loss
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.pruning.channels import Axis, Slice
+
+Importance = Literal["magnitude", "bn", "taylor", "snip"]
+Vector = NDArray[np.float64]
+Scores = dict[str, list[Vector]]
+# Of each channel of one side of a layer.
+Measure = Callable[[nn.Module, str], Tensor]
+
+
+def named(name: str) -> Importance:
+    """The measure of that name.
+
+    Raises:
+        UserError: There is none.
+    """
+    for known in get_args(Importance):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UserError(f"unknown importance {name!r}; choose from {', '.join(get_args(Importance))}")
+
+
+def importance(
+    network: DepthNet,
+    axes: Sequence[Axis],
+    kind: Importance,
+    losses: Iterator[Tensor],
+) -> Scores:
+    """A score for every unit.
+
+    Args:
+        network: In eval mode.
+        axes: Of `find_axes(network)`.
+        kind: The measure.
+        losses: Of the network on training batches, see `batch_losses`; unused by the first two.
+
+    Returns:
+        For each axis, by name, one vector per part; larger matters more.
+    """
+    if kind == "magnitude":
+        return _scores(network, axes, _norms, relative=True)
+    if kind == "bn":
+        scores = _scores(network, axes, _scales, relative=True)
+        norms = _scores(network, axes, _norms, relative=True)
+        # A gate's layers have no norm.
+        return {
+            name: [s if s.any() else n for s, n in zip(parts, norms[name], strict=True)]
+            for name, parts in scores.items()
+        }
+    if kind == "snip":
+        _gradients(network, losses)
+        scores = _scores(network, axes, _sensitivity)
+    else:
+        scores = _taylor(network, axes, losses)
+    network.zero_grad(set_to_none=True)
+    return scores
+
+
+def batch_losses(
+    network: DepthNet, split: Split, loss: LossConfig, *, batches: int, batch_size: int, seed: int
+) -> Iterator[Tensor]:
+    """The loss of some training batches, not augmented, each with its graph."""
+    config = network.config
+    plain = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
+    dataset = DepthDataset(split.train, (config.input_height, config.input_width), plain, seed)
+    normalise = normaliser(config)
+    device = next(network.parameters()).device
+    for keys in list(EpochSampler(len(split.train), batch_size, seed))[:batches]:
+        pairs = [dataset[key] for key in keys]
+        rgb = torch.stack([pair[0] for pair in pairs]).to(device)
+        depth = torch.stack([pair[1] for pair in pairs]).to(device)
+        prediction = log_depth(network(normalise(rgb)), config)
+        yield depth_loss(resize(prediction, *depth.shape[-2:]), depth, loss)
+
+
+def _taylor(network: DepthNet, axes: Sequence[Axis], losses: Iterator[Tensor]) -> Scores:
+    total: Scores = {}
+    for loss in losses:
+        network.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, parts in _scores(network, axes, _change).items():
+            before = total.get(name, [np.zeros_like(part) for part in parts])
+            total[name] = [a + b * b for a, b in zip(before, parts, strict=True)]
+    return total
+
+
+def _gradients(network: DepthNet, losses: Iterator[Tensor]) -> None:
+    """Sums them over the batches."""
+    network.zero_grad(set_to_none=True)
+    for loss in losses:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _scores(
+    network: DepthNet, axes: Sequence[Axis], measure: Measure, *, relative: bool = False
+) -> Scores:
+    """Adds up a measure over each unit's slices."""
+    known: dict[tuple[str, str], Vector] = {}
+
+    def of(piece: Slice) -> float:
+        key = (piece.module, piece.side)
+        if key not in known:
+            with torch.no_grad():
+                measured = measure(network.get_submodule(piece.module), piece.side)
+            values = measured.double().cpu().numpy()
+            known[key] = values / max(values.sum(), 1e-12) if relative else values
+        return float(known[key][list(piece.indices)].sum())
+
+    return {
+        axis.name: [
+            np.array([sum(of(piece) for piece in unit) for unit in units])
+            for _, units in axis.parts
+        ]
+        for axis in axes
+    }
+
+
+def _per_channel(values: Tensor, side: str) -> Tensor:
+    """Sums everything but the channels of one side of a weight."""
+    by_channel = values.transpose(0, 1) if side == "in" else values
+    return by_channel.flatten(1).sum(1) if values.ndim > 1 else values
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    assert isinstance(layer.weight, Tensor)
+    return layer.weight
+
+
+def _norms(layer: nn.Module, side: str) -> Tensor:
+    norms = _per_channel(_weight(layer).square(), side).sqrt()
+    # A batch norm only scales what its convolution gives.
+    return torch.zeros_like(norms) if isinstance(layer, nn.BatchNorm2d) else norms
+
+
+def _scales(layer: nn.Module, side: str) -> Tensor:
+    scales = _per_channel(_weight(layer).abs(), side)
+    return scales if isinstance(layer, nn.BatchNorm2d) else torch.zeros_like(scales)
+
+
+def _sensitivity(layer: nn.Module, side: str) -> Tensor:
+    return _per_channel((_weight(layer) * _gradient(layer)).abs(), side)
+
+
+def _change(layer: nn.Module, side: str) -> Tensor:
+    """The change of the loss, to first order, when what reads the channels is 0."""
+    change = _per_channel(-_weight(layer) * _gradient(layer), side)
+    return change if side == "in" else torch.zeros_like(change)
+
+
+def _gradient(layer: nn.Module) -> Tensor:
+    gradient = _weight(layer).grad
+    assert gradient is not None
+    return gradient

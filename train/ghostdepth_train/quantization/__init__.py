@@ -1,0 +1,10 @@
+"""Int8 as TensorFlow Lite has it: which tensors are quantised, with which ranges, and a simulation.
+
+Weights: symmetric, per channel, -127..127, scale = largest absolute value / 127. Activations:
+per tensor, asymmetric, -128..127. Biases: 32 bits.
+"""
+
+from ghostdepth_train.quantization.quantized_tensors import Places, Trunk, find_places
+from ghostdepth_train.quantization.ranges import PIXELS, Range, read_ranges, write_ranges
+
+__all__ = ["PIXELS", "Places", "Range", "Trunk", "find_places", "read_ranges", "write_ranges"]
