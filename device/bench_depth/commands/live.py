@@ -20,14 +20,13 @@ from bench_depth.core.errors import UserError, exit_code
 _LOOPBACK = "127.0.0.1"
 _PORT = 8080
 _EPILOG = """\
-The page shows photo and depth side by side, the distance under the pointer, and how fast it runs.
-It is open to this machine alone; --host 0.0.0.0 opens it to whoever has the address that is
-printed. Ctrl-C ends it.
+The page shows photo and depth side by side, the distance under the pointer, and the frame rate.
+Only this machine can open it; with --host 0.0.0.0 anyone with the printed URL can. Ctrl-C ends it.
 
-exit codes: 0 ended by Ctrl-C, by --frames, or with the recording; 2 wrong options or input, or
-the camera stopped working; 3 the model cannot be loaded or run
+exit codes: 0 ended by Ctrl-C, by --frames, or at the end of the recording; 2 invalid options or
+input, or the camera stopped working; 3 the model cannot be loaded or run
 """
-# What OpenCV would print beside our own line, and how many seconds it waits for a silent camera.
+# Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
 _OPENCV = {
     "OPENCV_LOG_LEVEL": "OFF",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
@@ -39,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command.
 
     Args:
-        arguments: Those after `live`.
+        arguments: Command-line arguments after `live`.
 
     Returns:
-        The exit code; argparse itself leaves with 0 or 2.
+        The exit code; argparse itself exits with 0 or 2.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -81,14 +80,14 @@ def _check(options: argparse.Namespace) -> None:
     for name in ("threads", "frames"):
         value = getattr(options, name)
         if value is not None and value < 1:
-            raise UserError(f"--{name} {value} means nothing; give at least 1")
+            raise UserError(f"--{name} {value} is invalid; give at least 1")
     if options.no_server and (options.host is not None or options.port is not None):
         raise UserError("--no-server serves no page: leave out --host and --port, or --no-server")
 
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts at once, as usual."""
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts immediately."""
     stop = threading.Event()
     before: dict[int, Any] = {}
 
@@ -98,7 +97,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A shell's background jobs are started with Ctrl-C switched off: that stays.
+        # A shell starts background jobs with SIGINT ignored; that is kept.
         if signal.getsignal(number) != signal.SIG_IGN:
             before[number] = signal.signal(number, handle)
     try:
@@ -118,7 +117,7 @@ def _size(text: str) -> tuple[int, int]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench-depth live",
-        description="What a depth model sees in a camera, a video or pictures, as it happens.",
+        description="Runs a depth model live on a camera, a video or images.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -128,19 +127,29 @@ def _parser() -> argparse.ArgumentParser:
         "--source",
         default="auto",
         metavar="S",
-        help="auto (default: the Pi's camera, else the first other one), picamera2, N or "
-        "/dev/videoN, a video file, a picture, or a folder of pictures",
+        help="auto (default: the Raspberry Pi camera, else the first other one), picamera2, N or "
+        "/dev/videoN, a video file, an image, or a folder of images",
     )
-    add("--size", type=_size, metavar="WxH", help="what a camera is asked for (default: 640x480)")
-    add("--loop", action="store_true", help="start a video or folder anew at its end")
-    add("--runtime", choices=RUNTIMES, help="default: the first of these that is installed")
-    add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
-    add("--host", metavar="ADDRESS", help=f"where the page is served (default: {_LOOPBACK})")
-    add("--port", type=int, metavar="N", help=f"default: {_PORT}; 0 takes any free one")
+    add("--size", type=_size, metavar="WxH", help="size requested from a camera (default: 640x480)")
+    add("--loop", action="store_true", help="restart a video or folder at its end")
+    add("--runtime", choices=RUNTIMES, help="default: the first installed one")
+    add(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="number of threads (default: one per core, at most 4)",
+    )
+    add("--host", metavar="ADDRESS", help=f"address to serve the page on (default: {_LOOPBACK})")
+    add(
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"TCP port of the page (default: {_PORT}; 0 for any free one)",
+    )
     add(
         "--no-server",
         action="store_true",
-        help="no page; of a video or folder every frame is run, in order",
+        help="serve no page; every frame of a video or folder is processed, in order",
     )
     add(
         "--record",

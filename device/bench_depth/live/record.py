@@ -1,4 +1,4 @@
-"""Frames into files: a dataset folder, or a video with photo and depth side by side."""
+"""Records frames: to a dataset folder, or to a video with photo and depth side by side."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ from bench_depth.live.web.message import to_millimetres
 from bench_depth.model.postprocess import resize_depth
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
-# Of a camera, whose photos come as they come.
+# Frame rate of a recorded video when the source is a camera, whose rate varies.
 CAMERA_FPS = 15.0
 _SIDE_WIDTH = 640
 _JPEG_QUALITY = 95
 
 
 class Recorder(Protocol):
-    """Takes frames one after the other."""
+    """Writes frames one after the other."""
 
     def write(self, name: str, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
-        """Takes a frame: its name, HxWx3 uint8 RGB, HxW metres of any size.
+        """Writes one frame.
+
+        Args:
+            name: Name of the frame, unique within the recording.
+            photo: HxWx3 uint8 RGB.
+            depth: float32 depth map of any size, in metres.
 
         Raises:
-            UserError: It cannot be written.
+            UserError: The frame cannot be written.
         """
         ...
 
@@ -41,21 +46,21 @@ class Recorder(Protocol):
         """Completes the files.
 
         Raises:
-            UserError: What was written is not complete.
+            UserError: The recording is incomplete.
         """
         ...
 
 
 def check_target(target: Path, scale: Scale) -> None:
-    """Refuses to record over something, and what has no unit as millimetres.
+    """Refuses to overwrite a recording, and to store relative depth in millimetres.
 
     Raises:
-        UserError: The video is there already, the folder holds a recording, or cannot hold depth
-            of that scale.
+        UserError: The video exists, the folder already holds a recording, or the depth has no
+            unit and cannot be stored in millimetres.
     """
     if _is_video(target):
         if target.exists():
-            raise UserError(f"{target} is there already; name another file for the recording")
+            raise UserError(f"{target} exists already; name another file for the recording")
         return
     if scale.relative:
         raise UserError(
@@ -71,11 +76,11 @@ def make_recorder(target: Path, scale: Scale, interval: Optional[float], every: 
     """A recorder for a folder, or for a video if the name ends in .mp4 or .avi.
 
     Args:
-        target: Where to; nothing is touched before the first frame.
-        scale: Of the depth; a folder takes metres only.
-        interval: Seconds between two photos of the source; None for a camera.
-        every: Whether every photo of the source will be written, so that a video has its rate;
-            otherwise it repeats or leaves out frames to last as long as what it shows.
+        target: Folder or video file; nothing is written before the first frame.
+        scale: Scale of the depth maps; a folder stores metric depth only.
+        interval: Seconds between two images of the source; None for a camera.
+        every: Whether every image of the source is written, at the rate of the source; otherwise
+            frames of a video are repeated or left out so that it plays in real time.
     """
     if not _is_video(target):
         return DatasetRecorder(target)
@@ -87,7 +92,7 @@ class DatasetRecorder:
     """Writes `rgb/NAME.jpg` and `depth/NAME.png`, which `bench_depth.core.dataset` reads.
 
     Args:
-        folder: Made if it is not there.
+        folder: Folder of the recording; created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +104,7 @@ class DatasetRecorder:
         image = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
         jpeg = _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         png = _encoded(".png", to_millimetres(resized), [])
-        # Both get their names at the same moment: neither may stand alone.
+        # Both files get their final names together, so that no image is left without its depth.
         depth_target = self._folder / "depth" / f"{name}.png"
         rgb_target = self._folder / "rgb" / f"{name}.jpg"
         with atomic_path(depth_target) as depth_path, atomic_path(rgb_target) as rgb_path:
@@ -107,17 +112,17 @@ class DatasetRecorder:
             rgb_path.write_bytes(jpeg)
 
     def close(self) -> None:
-        """See `Recorder.close`: every frame is complete already."""
+        """See `Recorder.close`; each frame is complete once it is written."""
 
 
 class VideoRecorder:
-    """Writes photo and coloured depth side by side; the file gets its name when it is complete.
+    """Writes photo and coloured depth side by side; the file gets its final name on `close`.
 
     Args:
-        target: Its suffix is one of `VIDEO_CODECS`.
-        scale: Of the depth.
-        fps: Of the video.
-        clock: Monotonic, seconds, to keep the video's time by; None to write each frame once.
+        target: Video file whose suffix is one of `VIDEO_CODECS`.
+        scale: Scale of the depth maps.
+        fps: Frames per second of the video.
+        clock: Monotonic clock in seconds that paces the video; None writes each frame once.
     """
 
     def __init__(
@@ -151,19 +156,19 @@ class VideoRecorder:
         if self._path is None:
             return
         self._writer.release()
-        # OpenCV does not tell when the disk is full.
+        # OpenCV reports no error when the disk is full.
         check = cv2.VideoCapture(str(self._path))
         complete = check.isOpened() and check.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
         check.release()
         if not complete:
-            raise UserError(f"{self._target} could not be written whole; check free space")
+            raise UserError(f"{self._target} could not be written completely; check free space")
         self._path = None
         self._files.close()
 
     def _open(self, photo: NDArray[np.uint8]) -> None:
         height, width = photo.shape[:2]
         shrink = max(1.0, width / _SIDE_WIDTH)
-        # Codecs want even sides.
+        # The codecs require even widths and heights.
         self._size = (round(width / shrink) // 2 * 2, round(height / shrink) // 2 * 2)
         self._path = self._files.enter_context(atomic_path(self._target))
         codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._target.suffix.lower()])

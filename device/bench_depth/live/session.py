@@ -1,4 +1,4 @@
-"""One run of `bench-depth live`: source, model, viewers and files put together."""
+"""One run of `bench-depth live`: connects the source, the model, the viewers and the recorder."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ Sink = Callable[[Shot, NDArray[np.float32]], None]
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What to run.
+    """Options of one run.
 
     Attributes:
-        model: A .tflite or .onnx file.
-        source: See `bench_depth.live.source.sources.open_source`.
-        description: What the user says of the model, if anything.
-        runtime: One of `bench_depth.model.runtimes.RUNTIMES` by name; None for the first installed.
-        threads: Of the model; None for one per core, at most 4.
-        size: Width and height a camera is asked for.
-        loop: Whether a recording starts anew at its end.
-        record: A folder or video file to write; None for none.
-        frames: End after so many; None for no end.
-        host: Where the page is served; None for no page.
-        port: As above; 0 for any free one.
+        model: Path of the .tflite or .onnx file.
+        source: Name of the image source, as `bench_depth.live.source.sources.open_source` takes it.
+        description: What the user specified about the model beyond its file; None for nothing.
+        runtime: Name in `bench_depth.model.runtimes.RUNTIMES`; None for the first installed one.
+        threads: Number of threads of the runtime; None for one per core, at most 4.
+        size: Width and height in pixels requested from a camera; None for the default.
+        loop: Whether a video or folder restarts at its end.
+        record: Folder or video file to record to; None for no recording.
+        frames: Number of frames after which the run ends; None for no limit.
+        host: Address that the page is served on; None for no page.
+        port: TCP port that the page is served on; 0 for any free one.
     """
 
     model: Path
@@ -61,20 +61,20 @@ class LiveOptions:
 def run(
     options: LiveOptions,
     stop: threading.Event,
-    progress: Callable[[str], None],
-    opened: Callable[[str], None],
+    log: Callable[[str], None],
+    on_open: Callable[[str], None],
 ) -> None:
-    """Runs until `stop` is set, the frames are done or the source ends.
+    """Runs until `stop` is set, the requested number of frames is reached or the source ends.
 
     Args:
-        options: What to run.
-        stop: Another thread or a signal handler may set it.
-        progress: Takes lines for people.
-        opened: Takes the page's address once it can be opened.
+        options: Options of the run.
+        stop: Event that ends the run; a signal handler or another thread may set it.
+        log: Called with one line of progress text.
+        on_open: Called with the page's URL once it is being served.
 
     Raises:
-        UserError: An option, the model, the source or a file is wrong. Whatever had begun is
-            ended properly before.
+        UserError: An option, the model, the source or a file is invalid. The source, the
+            recording and the server are closed before it is raised.
     """
     meter = Meter()
     with contextlib.ExitStack() as stack:
@@ -86,13 +86,13 @@ def run(
         if options.record is not None:
             check_target(options.record, model.scale)
         source = open_source(options.source, options.size, options.loop)
-        # A recording that nobody watches has time: nothing is dropped.
+        # Without viewers a recorded source need not keep up with real time: no frame is dropped.
         every = server is None and source.interval is not None
         shots = stack.enter_context(
             contextlib.closing(in_order(source, stop) if every else newest(source, stop))
         )
         info = {**model.describe(), "source": source.name}
-        progress(_headline(info))
+        log(_headline(info))
         sinks: list[Sink] = []
         if options.record is not None:
             recorder = make_recorder(options.record, model.scale, source.interval, every)
@@ -101,14 +101,14 @@ def run(
         if server is not None:
             sinks.append(_shown(server.view, info, model.scale, meter, stack))
             server.start()
-            opened(server.url)
+            on_open(server.url)
         try:
             _loop(shots, model, meter, sinks, options.frames)
         except UserError as error:
             if server is not None:
                 server.view.frames.close(error)
             raise
-    progress(meter.summary())
+    log(meter.summary())
 
 
 def _loop(
@@ -116,16 +116,16 @@ def _loop(
     model: DepthModel,
     meter: Meter,
     sinks: Iterable[Sink],
-    most: Optional[int],
+    max_frames: Optional[int],
 ) -> None:
     for shot in shots:
         prediction = model.predict(shot.photo)
-        latency_ns = time.perf_counter_ns() - shot.there_ns
+        latency_ns = time.perf_counter_ns() - shot.captured_ns
         times_ns = [shot.take_ns, *prediction.times_ns]
-        meter.add([t / 1e6 for t in times_ns], latency_ns / 1e6, shot.missed)
+        meter.add([t / 1e6 for t in times_ns], latency_ns / 1e6, shot.dropped)
         for sink in sinks:
             sink(shot, prediction.depth)
-        if meter.frames == most:
+        if meter.frames == max_frames:
             return
 
 

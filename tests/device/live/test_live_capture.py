@@ -81,7 +81,7 @@ def test_in_order_gives_every_photo_and_closes_the_source() -> None:
     shots = list(in_order(source, threading.Event()))
     assert [shot.name for shot in shots] == list("01234")
     assert [shot.photo[0, 0, 0] for shot in shots] == [0, 1, 2, 3, 4]
-    assert [shot.missed for shot in shots] == [0] * 5
+    assert [shot.dropped for shot in shots] == [0] * 5
     assert source.closed.is_set()
 
 
@@ -104,7 +104,7 @@ def test_newest_drops_what_came_while_nobody_looked_and_counts_it() -> None:
     if seen[0].name != "49":
         seen.append(next(shots))
     assert seen[-1].name == "49"
-    assert sum(1 + shot.missed for shot in seen) == 50
+    assert sum(1 + shot.dropped for shot in seen) == 50
     source.let_go.set()
     shots.close()
 
@@ -159,4 +159,4 @@ def test_the_time_of_a_photo_is_before_it_was_decoded() -> None:
 
     (shot,) = newest(Slow(1), threading.Event())
     assert shot.take_ns >= 20e6
-    assert time.perf_counter_ns() - shot.there_ns >= 20e6
+    assert time.perf_counter_ns() - shot.captured_ns >= 20e6

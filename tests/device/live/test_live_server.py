@@ -288,7 +288,7 @@ def test_the_seventeenth_viewer_is_refused_until_one_leaves(server: ViewServer) 
 def test_connections_beyond_the_limit_are_closed(
     server: ViewServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 2)
     held = [raw(server, "") for _ in range(2)]
     deadline = time.monotonic() + 30
     while len(server._connections) < 2:
@@ -300,7 +300,7 @@ def test_connections_beyond_the_limit_are_closed(
 
 
 def test_a_request_that_drips_in_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_SECONDS", 0.3)
     with serving() as server:
         stream = raw(server, "GET / HTTP/1.1\r\n")
         deadline = time.monotonic() + 30

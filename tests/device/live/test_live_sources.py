@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.live.source import cameras, sources
-from bench_depth.live.source.sources import Source, open_source
+from bench_depth.live.source.sources import ImageSource, open_source
 
 from tests.device.live.live_helpers import write_pictures, write_video
 
 
-def names(source: Source, most: int = 100) -> list[str]:
+def names(source: ImageSource, most: int = 100) -> list[str]:
     found = []
     while len(found) < most and (name := source.grab()) is not None:
         found.append(name)
     return found
 
 
-def greys(source: Source, most: int = 100) -> list[int]:
+def greys(source: ImageSource, most: int = 100) -> list[int]:
     found = []
     while len(found) < most and source.grab() is not None:
         found.append(int(source.take()[20, 20, 0]))
@@ -121,8 +121,8 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
         ("missing.mp4", {}, "there is no source missing.mp4; check the name"),
         ("/dev/video987", {}, "there is no source /dev/video987; it may be unplugged"),
         ("987", {}, "there is no source /dev/video987; it may be unplugged"),
-        (".", {"size": (320, 240)}, "--size is for cameras"),
-        ("auto", {"loop": True}, "a camera does not end"),
+        (".", {"size": (320, 240)}, "--size applies to cameras"),
+        ("auto", {"loop": True}, "a camera has no end"),
     ],
 )
 def test_what_cannot_be_opened_is_one_line(text: str, options: dict, message: str) -> None:

@@ -1,4 +1,4 @@
-"""A place that holds only the newest of something: how frames are dropped instead of queued."""
+"""A slot that holds only the newest value, so that frames are dropped instead of queued."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class EndedError(Exception):
-    """Nothing more will come.
+    """No further value will be put.
 
     Attributes:
-        error: Why; None for an end that was to be expected.
+        error: The failure that ended the series; None for a regular end.
     """
 
     def __init__(self, error: Optional[Exception]) -> None:
@@ -21,10 +21,10 @@ class EndedError(Exception):
 
 
 class Latest(Generic[T]):
-    """One producer puts values; any number of readers each take the newest when they are ready.
+    """Passes the newest value from one producer to any number of readers.
 
-    A reader that is slow misses values and delays nobody. Values are numbered from 1 in the order
-    they were put, so that a reader knows which it has seen and how many it missed.
+    A slow reader skips values and does not block the producer or other readers. Values are numbered
+    from 1 in the order in which they are put, so that a reader can tell how many it skipped.
     """
 
     def __init__(self) -> None:
@@ -42,24 +42,24 @@ class Latest(Generic[T]):
             self._changed.notify_all()
 
     def close(self, error: Optional[Exception] = None) -> None:
-        """Says that nothing more will come; the first call's `error` counts."""
+        """Marks the end of the series; only the first call sets `error`."""
         with self._changed:
             if not self._closed:
                 self._closed, self._error = True, error
             self._changed.notify_all()
 
     def newer(self, than: int, timeout: float) -> Optional[tuple[int, T]]:
-        """Waits for a value other than number `than`.
+        """Waits for a value newer than number `than`.
 
         Args:
-            than: The number of the value seen last; 0 for none.
-            timeout: Seconds to wait.
+            than: Number of the value seen last; 0 for none.
+            timeout: Maximum time to wait, in seconds.
 
         Returns:
-            The newest value and its number; None when the time is up.
+            The number and the newest value; None on timeout.
 
         Raises:
-            EndedError: Nothing more will come. A last value that was not seen is given before that.
+            EndedError: The series has ended and its last value has been seen.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._number > than, timeout)

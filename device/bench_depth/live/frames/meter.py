@@ -1,4 +1,4 @@
-"""How fast it runs: medians of the last seconds."""
+"""Frame rate and stage times as medians over the last seconds."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Any, Optional
 from bench_depth.live.frames.model import STAGES
 
 WINDOW_SECONDS = 3.0
-# Enough for the window at any rate that makes sense, and bounded.
-_MOST = 1000
+# Bounds the memory; covers the window up to 333 frames per second.
+_MAX_FRAMES = 1000
 
 
 class Meter:
-    """Counts frames and keeps the latest times.
+    """Counts frames and keeps the most recent times.
 
     Args:
-        clock: Monotonic, seconds.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._recent: deque[tuple[float, Sequence[float]]] = deque(maxlen=_MOST)
+        self._recent: deque[tuple[float, Sequence[float]]] = deque(maxlen=_MAX_FRAMES)
         self._first: Optional[float] = None
         self._last = 0.0
         self.frames = 0
         self.dropped = 0
 
     def add(self, times_ms: Sequence[float], latency_ms: float, dropped: int) -> None:
-        """Counts one frame.
+        """Adds one frame.
 
         Args:
-            times_ms: Of each of `STAGES`.
-            latency_ms: From the photo to its depth.
-            dropped: Photos dropped since the frame before.
+            times_ms: Milliseconds of each stage, in the order of `STAGES`.
+            latency_ms: Milliseconds from the capture of the image to its depth map.
+            dropped: Number of images dropped since the previous frame.
         """
         self._last = self._clock()
         if self._first is None:
@@ -46,7 +46,7 @@ class Meter:
         self._recent.append((self._last, [*times_ms, latency_ms]))
 
     def now(self) -> dict[str, Any]:
-        """Frames per second and medians, ms, over the last 3 seconds; None where there are none."""
+        """Frames per second and median milliseconds over the last 3 s; None without frames."""
         recent = [entry for entry in self._recent if entry[0] > self._last - WINDOW_SECONDS]
         span = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
         return {
@@ -57,7 +57,7 @@ class Meter:
         }
 
     def summary(self) -> str:
-        """One line on the whole run, with the medians of its last 1000 frames at most."""
+        """One line about the whole run; medians are over at most the last 1000 frames."""
         if self._first is None:
             return "no frames"
         span = self._last - self._first

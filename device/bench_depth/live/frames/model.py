@@ -1,4 +1,4 @@
-"""A loaded depth model: photo in, metres out, each stage timed."""
+"""A loaded depth model that times each stage from image to depth map."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ STAGES = ("capture", "preprocess", "invoke", "postprocess")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model makes of one photo.
+    """The depth map of one image.
 
     Attributes:
-        depth: HxW float32, read by the model's `scale`; usually of the model's own size, always
-            of the whole photo.
-        times_ns: Of preprocess, invoke and postprocess.
+        depth: HxW float32 depth of the whole image in the unit given by the model's `scale`;
+            usually at the output size of the model.
+        times_ns: Nanoseconds of preprocess, invoke and postprocess.
     """
 
     depth: NDArray[np.float32]
@@ -40,10 +40,10 @@ class DepthModel:
     """Loads a model file.
 
     Args:
-        path: A .tflite or .onnx file.
-        runtime: One of `bench_depth.model.runtimes.RUNTIMES` by name; None for the first installed.
-        threads: None for one per core, at most 4.
-        description: What the user says of the model, if anything.
+        path: Path of the .tflite or .onnx file.
+        runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
+        threads: Number of threads of the runtime; None for one per core, at most 4.
+        description: What the user specified about the model beyond its file; None for nothing.
 
     Raises:
         UserError: As `choose`, `read_contract`, `describe`, `load` and `check_signature`.
@@ -69,7 +69,7 @@ class DepthModel:
 
     @property
     def range(self) -> Optional[tuple[float, float]]:
-        """Smallest and largest depth that the model can give, metres; None if it does not say."""
+        """Smallest and largest depth of the output in metres; None if the contract has none."""
         return self._contract.output_range if self._contract is not None else None
 
     def predict(self, photo: NDArray[np.uint8]) -> Prediction:
@@ -79,14 +79,14 @@ class DepthModel:
             photo: HxWx3 uint8 RGB of any size.
 
         Raises:
-            UserError: The runtime cannot run the model, or it gives no map (exit code 3).
+            UserError: The model cannot run, or its output is no depth map (exit code 3).
         """
         start = time.perf_counter_ns()
         self._model.set_input(to_input(photo, self._signature))
         prepared = time.perf_counter_ns()
         self._model.invoke()
         invoked = time.perf_counter_ns()
-        # Copied: what a runtime hands out may be its own memory, which the next run overwrites.
+        # Copied, because the output may be a view of memory that the next run overwrites.
         depth = np.array(to_depth(self._model.output(), self._signature))
         if self._signature.resize == "letterbox":
             depth = to_photo_size(depth, self._signature, *photo.shape[:2])
@@ -94,7 +94,7 @@ class DepthModel:
         return Prediction(depth, (prepared - start, invoked - prepared, done - invoked))
 
     def describe(self) -> dict[str, Any]:
-        """What a viewer wants to know of the model, its runtime and the board."""
+        """The model, its runtime and the board, as JSON values for the page."""
         board = read_board()
         return {
             "model": self._contract.name if self._contract is not None else self._file,

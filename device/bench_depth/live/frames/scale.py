@@ -1,4 +1,4 @@
-"""How the numbers of a depth map are read: metres, or relative and perhaps upside down."""
+"""The meaning of the values of a depth map: metres, relative depth or relative inverse depth."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Optional
 import numpy as np
 from numpy.typing import NDArray
 
-# The share of pixels beyond each end of a map's colours, percent: a few wild ones do not count.
+# Percentage of pixels beyond each end of the colour range, so that outliers do not stretch it.
 _BEYOND = 2.0
-# The colours follow a change in about this time, seconds: they would flicker else.
+# Time constant in seconds with which the colour range follows the depth; prevents flicker.
 _FOLLOW_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a model's depth means.
+    """The meaning of the depth values of a model.
 
     Attributes:
-        relative: Whether it has no unit; metres otherwise.
-        inverse: Whether large is near, as in relative inverse depth.
+        relative: Whether depth has no unit; it is in metres otherwise.
+        inverse: Whether larger values are nearer, as in relative inverse depth.
     """
 
     relative: bool = False
     inverse: bool = False
 
     def known(self, depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Where there is a depth: finite and, if it is metres, above 0."""
+        """HxW mask of the pixels with depth: finite and, if metric, above 0."""
         finite = np.isfinite(depth)
         return finite if self.relative else finite & (depth > 0)
 
@@ -38,12 +38,12 @@ class Scale:
         before: Optional[tuple[float, float]] = None,
         elapsed: float = 0.0,
     ) -> tuple[float, float]:
-        """Nearest and farthest value of nearly all of a map, never equal.
+        """The colour range of a depth map: robust nearest and farthest values, never equal.
 
         Args:
-            depth: HxW; any number of unknown pixels.
-            before: The ends of the frame before, which are left slowly.
-            elapsed: Seconds since that frame.
+            depth: HxW float32 depth map; any number of pixels may be unknown.
+            before: The range of the previous frame, for smoothing; None for the first frame.
+            elapsed: Seconds since the previous frame.
         """
         known = depth[self.known(depth)]
         if known.size == 0:

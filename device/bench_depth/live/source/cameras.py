@@ -1,4 +1,4 @@
-"""Cameras: a Raspberry Pi's own through picamera2, others through Video4Linux."""
+"""Cameras: Raspberry Pi cameras through picamera2, others through Video4Linux."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench_depth.core.errors import UserError
 
 DEVICES = Path("/dev")
 SYSFS = Path("/sys/class/video4linux")
-# Video nodes of a Raspberry Pi that are codecs, image processors, or a sensor's raw data.
+# Drivers of Raspberry Pi video nodes that are codecs, image processors or raw sensor data.
 _NO_CAMERAS = ("bcm2835", "rpi", "pispbe", "rp1-cfe", "unicam")
 _INSTALL = (
     "run: sudo apt install python3-picamera2, and make the virtual environment with "
@@ -25,13 +25,13 @@ _INSTALL = (
 
 
 class PiCamera:
-    """The first camera that libcamera knows; see `bench_depth.live.source.sources.Source`.
+    """The first camera of libcamera; see `bench_depth.live.source.sources.ImageSource`.
 
     Args:
-        size: Width and height to ask for, pixels.
+        size: Requested width and height in pixels.
 
     Raises:
-        UserError: picamera2 is not there or has no camera, or the camera is in use.
+        UserError: picamera2 is not installed or finds no camera, or the camera is in use.
     """
 
     interval: Optional[float] = None
@@ -50,7 +50,7 @@ class PiCamera:
         self._camera: Any = None
         try:
             self._camera = module.Picamera2()
-            # Named after the order in a 32-bit word: this one is R, G, B in memory.
+            # libcamera names formats by their order in a 32-bit word: BGR888 is R, G, B in memory.
             stream = {"size": size, "format": "BGR888"}
             self._camera.configure(self._camera.create_video_configuration(main=stream))
             self._camera.start()
@@ -61,7 +61,7 @@ class PiCamera:
             ) from error
 
     def grab(self) -> Optional[str]:
-        """See `Source.grab`."""
+        """See `ImageSource.grab`."""
         self._release()
         try:
             self._request = self._camera.capture_request()
@@ -71,14 +71,14 @@ class PiCamera:
         return f"{self._number - 1:06d}"
 
     def take(self) -> NDArray[np.uint8]:
-        """See `Source.take`."""
+        """See `ImageSource.take`."""
         photo = np.asarray(self._request.make_array("main"), np.uint8)
-        # Held on to, the buffer would be one the camera cannot fill.
+        # Released at once, so that the camera can fill the buffer again.
         self._release()
         return photo[:, :, :3]
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `ImageSource.close`."""
         if self._camera is not None:
             self._release()
             self._camera.stop()
@@ -92,14 +92,14 @@ class PiCamera:
 
 
 class UsbCamera:
-    """A Video4Linux device; see `bench_depth.live.source.sources.Source`.
+    """A Video4Linux device; see `bench_depth.live.source.sources.ImageSource`.
 
     Args:
-        path: Like `/dev/video0`.
-        size: Width and height to ask for, pixels; the camera may choose another.
+        path: Path of the device, such as `/dev/video0`.
+        size: Requested width and height in pixels; the camera may choose others.
 
     Raises:
-        UserError: The device cannot be opened or gives no photo.
+        UserError: The device cannot be opened or delivers no image.
     """
 
     interval: Optional[float] = None
@@ -115,7 +115,7 @@ class UsbCamera:
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
         if not self._capture.isOpened():
             raise UserError(f"{path} is no camera, or another program is using it")
-        # Uncompressed, USB 2 carries only small pictures at full rate.
+        # USB 2 carries uncompressed video at full rate in small sizes only.
         self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
@@ -124,8 +124,8 @@ class UsbCamera:
             raise UserError(f"{path} gives no photo; another program may be using it")
 
     def grab(self) -> Optional[str]:
-        """See `Source.grab`."""
-        # The first was grabbed to see whether the camera works.
+        """See `ImageSource.grab`."""
+        # The first image was grabbed in the constructor, as a check.
         if not self._first and not self._capture.grab():
             raise _gone(self.name, "no photo came")
         self._first = False
@@ -133,22 +133,25 @@ class UsbCamera:
         return f"{self._number - 1:06d}"
 
     def take(self) -> NDArray[np.uint8]:
-        """See `Source.take`."""
+        """See `ImageSource.take`."""
         ok, image = self._capture.retrieve()
         if not ok or image is None:
             raise _gone(self.name, "a photo could not be decoded")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `ImageSource.close`."""
         self._capture.release()
 
 
 def find_camera(size: tuple[int, int]) -> Union[PiCamera, UsbCamera]:
-    """The Pi's own camera if there is one, else the first other camera that gives a photo.
+    """The Raspberry Pi camera if there is one, else the first other camera that works.
+
+    Args:
+        size: Requested width and height in pixels.
 
     Raises:
-        UserError: There is none; the line names what was tried.
+        UserError: No camera works; the message names what was tried.
     """
     tried = []
     try:
@@ -185,7 +188,7 @@ def _driver(name: str) -> str:
 def _picamera2() -> Any:
     try:
         return importlib.import_module("picamera2")
-    # ValueError: built for another numpy.
+    # numpy raises ValueError for a picamera2 that was built against another version.
     except (ImportError, ValueError) as error:
         raise UserError(f"picamera2 cannot be imported ({error}); {_INSTALL}") from error
 

@@ -1,4 +1,4 @@
-"""Photos in the order they come (files) or only the newest (live)."""
+"""Reads a source: every image in order (files), or only the newest one (live)."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 from bench_depth.live.frames.latest import EndedError, Latest
-from bench_depth.live.source.sources import Source
+from bench_depth.live.source.sources import ImageSource
 
-# A camera that is silent for so long is taken for dead.
+# Seconds without an image after which a camera is considered disconnected.
 SILENCE_SECONDS = 10.0
-# Ctrl-C is noticed so fast.
+# Seconds between two checks of the stop event, which Ctrl-C sets.
 _TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One photo as it came from the source.
+    """One image as the source delivered it.
 
     Attributes:
-        name: What the source calls it.
+        name: Name of the image, unique within the source.
         photo: HxWx3 uint8 RGB.
-        there_ns: When it was there, by `time.perf_counter_ns`.
-        take_ns: How long decoding and converting it took.
-        missed: Photos that were dropped since the shot before.
+        captured_ns: Time of capture by `time.perf_counter_ns`, in nanoseconds.
+        take_ns: Nanoseconds of decoding and colour conversion.
+        dropped: Number of images dropped since the previous shot.
     """
 
     name: str
     photo: NDArray[np.uint8]
-    there_ns: int
+    captured_ns: int
     take_ns: int
-    missed: int = 0
+    dropped: int = 0
 
 
 class Pace:
-    """Says when the photos of a recording are due, so that it plays at its own speed.
+    """Schedules the images of a recording, so that it plays in real time.
 
     Args:
-        interval: Seconds between two photos; None for a camera: each is due when it is there.
-        clock: Monotonic, seconds.
+        interval: Seconds between two images; None for a camera, whose images are due at once.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Pace:
         self._count = 0
 
     def wait(self) -> float:
-        """Seconds until the next photo is due; negative when it is late. Counts it as played."""
+        """Seconds until the next image is due, negative when it is late; advances by one image."""
         if self._interval is None:
             return 0.0
         now = self._clock()
@@ -68,8 +68,8 @@ class Pace:
         return due - now
 
 
-def in_order(source: Source, stop: threading.Event) -> Generator[Shot, None, None]:
-    """Every photo, each when it is asked for; ends when `stop` is set. Closes the source."""
+def in_order(source: ImageSource, stop: threading.Event) -> Generator[Shot, None, None]:
+    """Yields every image in order until `stop` is set, then closes the source."""
     try:
         while not stop.is_set():
             shot = _next_shot(source)
@@ -80,17 +80,17 @@ def in_order(source: Source, stop: threading.Event) -> Generator[Shot, None, Non
         source.close()
 
 
-def newest(source: Source, stop: threading.Event) -> Generator[Shot, None, None]:
-    """The newest photo whenever one is asked for; a thread reads the source meanwhile.
+def newest(source: ImageSource, stop: threading.Event) -> Generator[Shot, None, None]:
+    """Yields the newest image whenever one is requested; a thread reads the source.
 
-    Closes the source and ends the thread when the iterator is closed or `stop` is set.
+    Closing the iterator or setting `stop` closes the source and ends the thread.
 
     Raises:
-        UserError: The source failed, or a camera gave nothing for 10 s.
+        UserError: The source failed, or a camera delivered no image for 10 s.
     """
     slot: Latest[Shot] = Latest()
     ended = threading.Event()
-    # A camera may block for ever inside its driver: that must not keep the process alive.
+    # A daemon, because a camera may block forever inside its driver.
     thread = threading.Thread(
         target=_read_on, args=(source, slot, ended), name="capture", daemon=True
     )
@@ -113,16 +113,16 @@ def newest(source: Source, stop: threading.Event) -> Generator[Shot, None, None]
                     )
                 continue
             number, shot = found
-            missed, seen = number - seen - 1, number
-            yield Shot(shot.name, shot.photo, shot.there_ns, shot.take_ns, missed)
+            dropped, seen = number - seen - 1, number
+            yield Shot(shot.name, shot.photo, shot.captured_ns, shot.take_ns, dropped)
             silent_since = time.monotonic()
     finally:
         ended.set()
         thread.join(timeout=2)
 
 
-def _read_on(source: Source, slot: Latest[Shot], ended: threading.Event) -> None:
-    """Puts every photo into the slot when it is due; what is late by a whole photo is skipped."""
+def _read_on(source: ImageSource, slot: Latest[Shot], ended: threading.Event) -> None:
+    """Puts every image into the slot when it is due; skips images late by a whole interval."""
     pace = Pace(source.interval)
     error: Optional[Exception] = None
     try:
@@ -136,18 +136,18 @@ def _read_on(source: Source, slot: Latest[Shot], ended: threading.Event) -> None
             start = time.perf_counter_ns()
             photo = source.take()
             take_ns = time.perf_counter_ns() - start
-            # A recorded photo counts as there when it is due.
+            # The capture time of a recorded image is the time at which it is due.
             if due_in > take_ns / 1e9:
                 ended.wait(due_in - take_ns / 1e9)
             slot.put(Shot(name, photo, time.perf_counter_ns() - take_ns, take_ns))
-    except Exception as failure:  # Whatever it is, the other thread is the one to raise it.
+    except Exception as failure:  # Any failure is raised in the reading thread.
         error = failure
     finally:
         source.close()
         slot.close(error)
 
 
-def _next_shot(source: Source) -> Optional[Shot]:
+def _next_shot(source: ImageSource) -> Optional[Shot]:
     name = source.grab()
     if name is None:
         return None

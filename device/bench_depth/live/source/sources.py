@@ -1,4 +1,4 @@
-"""Where pictures come from: a Pi's camera, a USB camera, a video, a folder of pictures."""
+"""Image sources: a Raspberry Pi camera, a USB camera, a video file, a folder of images."""
 
 from __future__ import annotations
 
@@ -16,66 +16,67 @@ from bench_depth.live.source.cameras import PiCamera, UsbCamera, find_camera
 from bench_depth.live.source.video import Video
 
 DEFAULT_SIZE = (640, 480)
-# How long each picture of a folder is shown.
+# Seconds for which each image of a folder is shown.
 PICTURE_SECONDS = 1.0
 
 
-class Source(Protocol):
-    """A series of photos.
+class ImageSource(Protocol):
+    """A series of images.
 
-    Waiting for a photo (`grab`) and getting at its pixels (`take`) are apart, so that the time a
-    camera takes until its next photo is not counted as work, and a photo can be skipped cheaply.
+    Waiting for an image (`grab`) and decoding it (`take`) are separate, so that the time until a
+    camera delivers its next image is not counted as work, and an image can be skipped cheaply.
 
     Attributes:
-        name: For people.
-        interval: Seconds from one photo to the next as they were recorded; None for a camera, whose
-            photos come when they come.
+        name: Name of the source, for messages.
+        interval: Seconds between two recorded images; None for a camera, whose rate varies.
     """
 
     name: str
     interval: Optional[float]
 
     def grab(self) -> Optional[str]:
-        """Waits for the next photo.
+        """Waits for the next image.
 
         Returns:
-            The photo's name, which no other has; None when there are no more.
+            The unique name of the image; None at the end of the series.
 
         Raises:
-            UserError: The camera is gone, or the file is damaged.
+            UserError: The camera is disconnected, or the file is damaged.
         """
         ...
 
     def take(self) -> NDArray[np.uint8]:
-        """The photo grabbed last: HxWx3 uint8 RGB.
+        """The image grabbed last, HxWx3 uint8 RGB.
 
         Raises:
-            UserError: It cannot be decoded.
+            UserError: The image cannot be decoded.
         """
         ...
 
     def close(self) -> None:
-        """Gives the camera or file back; may be called twice."""
+        """Releases the camera or file; may be called more than once."""
         ...
 
 
-def open_source(text: str, size: Optional[tuple[int, int]] = None, loop: bool = False) -> Source:
-    """Opens what `--source` names.
+def open_source(
+    text: str, size: Optional[tuple[int, int]] = None, loop: bool = False
+) -> ImageSource:
+    """Opens the image source that `--source` names.
 
     Args:
-        text: `auto`, `picamera2`, a number N or `/dev/videoN`, a video file, a picture, or a folder
-            of pictures.
-        size: Width and height that a camera is asked for; None for 640x480.
-        loop: Whether a video or folder starts anew at its end.
+        text: `auto`, `picamera2`, a number N or `/dev/videoN`, a video file, an image, or a folder
+            of images.
+        size: Width and height in pixels requested from a camera; None for 640x480.
+        loop: Whether a video or folder restarts at its end.
 
     Raises:
-        UserError: There is no such source, it cannot be opened, or an option does not fit it.
+        UserError: The source does not exist, cannot be opened, or does not support an option.
     """
     path = Path(f"/dev/video{text}") if text.isdecimal() else Path(text)
     is_camera = text in ("auto", "picamera2") or _is_device(path)
     if is_camera:
         if loop:
-            raise UserError("a camera does not end, so --loop means nothing; leave it out")
+            raise UserError("a camera has no end, so --loop does not apply; leave it out")
         if text == "auto":
             return find_camera(size or DEFAULT_SIZE)
         return (
@@ -84,7 +85,7 @@ def open_source(text: str, size: Optional[tuple[int, int]] = None, loop: bool = 
             else UsbCamera(path, size or DEFAULT_SIZE)
         )
     if size is not None:
-        raise UserError(f"--size is for cameras; the photos of {path} have a size of their own")
+        raise UserError(f"--size applies to cameras only; the images of {path} have a fixed size")
     if path.is_dir():
         return Pictures(path, _pictures_of(path), loop)
     if not path.exists():
@@ -96,12 +97,12 @@ def open_source(text: str, size: Optional[tuple[int, int]] = None, loop: bool = 
 
 
 class Pictures:
-    """A folder of pictures, sorted by name; see `Source`.
+    """A folder of images in the order of their names; see `ImageSource`.
 
     Args:
-        path: What was named, for messages.
-        files: The pictures, at least one.
-        loop: Whether it starts anew after the last.
+        path: Path that the user named, for messages.
+        files: Paths of the images, at least one.
+        loop: Whether the series restarts after the last image.
     """
 
     interval: Optional[float] = PICTURE_SECONDS
@@ -113,20 +114,20 @@ class Pictures:
         self._next = 0
 
     def grab(self) -> Optional[str]:
-        """See `Source.grab`."""
-        turn, place = divmod(self._next, len(self._files))
+        """See `ImageSource.grab`."""
+        turn, index = divmod(self._next, len(self._files))
         if turn and not self._loop:
             return None
         self._next += 1
-        stem = self._files[place].stem
+        stem = self._files[index].stem
         return f"{stem}-{turn + 1}" if turn else stem
 
     def take(self) -> NDArray[np.uint8]:
-        """See `Source.take`."""
+        """See `ImageSource.take`."""
         return read_rgb(self._files[(self._next - 1) % len(self._files)])
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `ImageSource.close`."""
 
 
 def _is_device(path: Path) -> bool:
@@ -137,7 +138,7 @@ def _is_device(path: Path) -> bool:
 
 
 def _pictures_of(folder: Path) -> list[Path]:
-    # A dataset folder is meant as its photos.
+    # Of a dataset folder, the images in rgb/ are meant.
     if (folder / "rgb").is_dir():
         folder = folder / "rgb"
     files = sorted(

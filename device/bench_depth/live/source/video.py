@@ -1,4 +1,4 @@
-"""Photos out of a video file."""
+"""The frames of a video file as an image source."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 
-# For files that do not tell.
+# Frame rate of files that specify none.
 _FALLBACK_FPS = 25.0
-_FASTEST_FPS = 1000.0
+_MAX_FPS = 1000.0
 # The number of frames in a file's header is an estimate in some formats.
 _TOLERANCE = 0.1
 
 
 class Video:
-    """A video file; see `bench_depth.live.source.sources.Source`.
+    """A video file; see `bench_depth.live.source.sources.ImageSource`.
 
     Args:
-        path: Anything that OpenCV's FFmpeg reads.
-        loop: Whether it starts anew at its end.
+        path: Path of a video file that OpenCV's FFmpeg backend reads.
+        loop: Whether the video restarts at its end.
 
     Raises:
-        UserError: The file is no video or is damaged.
+        UserError: The file is not a video or is damaged.
     """
 
     def __init__(self, path: Path, loop: bool) -> None:
@@ -37,11 +37,11 @@ class Video:
         self._number = 0
         self._open()
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        sensible = math.isfinite(fps) and 0 < fps <= _FASTEST_FPS
-        self.interval: Optional[float] = 1 / (fps if sensible else _FALLBACK_FPS)
+        plausible = math.isfinite(fps) and 0 < fps <= _MAX_FPS
+        self.interval: Optional[float] = 1 / (fps if plausible else _FALLBACK_FPS)
 
     def grab(self) -> Optional[str]:
-        """See `Source.grab`; frames are named by their number, from `000000`."""
+        """See `ImageSource.grab`; frames are named by their number, from `000000`."""
         if not self._capture.grab():
             self._refuse_early_end()
             if not self._loop:
@@ -55,7 +55,7 @@ class Video:
         return f"{self._number - 1:06d}"
 
     def take(self) -> NDArray[np.uint8]:
-        """See `Source.take`."""
+        """See `ImageSource.take`."""
         ok, image = self._capture.retrieve()
         if not ok or image is None:
             raise UserError(
@@ -64,7 +64,7 @@ class Video:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `ImageSource.close`."""
         self._capture.release()
 
     def _open(self) -> None:
@@ -74,7 +74,7 @@ class Video:
             raise UserError(f"{self._path} is not a readable video; it may be truncated")
 
     def _refuse_early_end(self) -> None:
-        """OpenCV gives no error for a file that stops half-way, but its header tells."""
+        """Compares with the frame count in the header: OpenCV reports no error on truncation."""
         promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         if self._frames == 0 or self._frames < promised * (1 - _TOLERANCE) - 1:
             raise UserError(

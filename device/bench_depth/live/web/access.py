@@ -1,4 +1,4 @@
-"""Who may look: this machine alone, or whoever knows the token."""
+"""Access control: loopback only, or anyone who presents the token."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Access:
-    """The rules for one server.
+    """The access rules of one server.
 
     Attributes:
-        token: What the address of every request must carry; None for a server that only this
-            machine can reach.
+        token: Token that every request must carry in its URL; None for a server that listens on
+            loopback only.
     """
 
     token: Optional[str]
 
     @classmethod
     def for_address(cls, address: str) -> Access:
-        """A loopback address needs no token, any other gets a random one."""
+        """The rules for a listening address: a random token unless it is loopback."""
         loopback = ipaddress.ip_address(address).is_loopback
         return cls(None if loopback else secrets.token_urlsafe(16))
 
     def refusal(self, headers: Message, token: str, page: bool) -> Optional[str]:
-        """Why a request is refused; None when it is not.
+        """The reason why a request is refused; None if it is allowed.
 
         Args:
-            headers: Of the request.
-            token: That its address carries; empty for none.
-            page: Whether it asks for the page itself, which another site may link to.
+            headers: HTTP headers of the request.
+            token: Token in the URL of the request; empty for none.
+            page: Whether the request is for the page itself, which other sites may link to.
         """
         if self.token is not None:
             if not secrets.compare_digest(token.encode(), self.token.encode()):
                 return "the token is missing or wrong: open the address that bench-depth printed"
-        # Another site's name may be made to lead to this machine (DNS rebinding); the browser then
-        # takes its scripts for ours, but still says which name it asked for.
+        # DNS rebinding makes the name of another site resolve to this machine; the browser then
+        # treats its scripts as same-origin, but the Host header still holds that name.
         elif not _is_loopback(headers.get("Host", "")):
             return "open this page as http://localhost or by its IP address"
         origin = headers.get("Origin")

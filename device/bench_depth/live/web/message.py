@@ -1,4 +1,4 @@
-"""One frame as bytes for a browser: photo, depth and figures that belong together."""
+"""Encodes one frame for the browser: image, depth map and figures in one message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench_depth.live.frames.scale import Scale
 
-# Some 20 to 40 kB of photo and 15 kB of depth per frame.
+# These give about 20 to 40 kB of JPEG and 15 kB of depth per frame.
 PHOTO_WIDTH = 640
 JPEG_QUALITY = 75
 DEPTH_SIDE = 160
@@ -22,19 +22,19 @@ DEPTH_SIDE = 160
 def encode(
     photo: NDArray[np.uint8], depth: NDArray[np.float32], scale: Scale, figures: dict[str, Any]
 ) -> bytes:
-    """Packs a frame.
+    """Encodes one frame.
 
     Args:
         photo: HxWx3 uint8 RGB; sent at most 640 pixels wide.
-        depth: HxW of any size; what is sent is at most 160 pixels to a side, each of them a value
-            of `depth`, none an average.
-        scale: Of `depth`.
-        figures: What else the page shows; JSON.
+        depth: float32 depth map of any size; sent with at most 160 pixels per side, each of them
+            a value of `depth` rather than an average.
+        scale: Scale of `depth`.
+        figures: Further JSON values that the page shows.
 
     Returns:
         The length of the header (4 bytes, big-endian), the header (JSON: `figures`, and `photo`:
-        the JPEG's length, `size`: the photo's width and height, `depth`: the map's width and
-        height, `base` and `step`: see `to_codes`), the JPEG, the map (see `pack`).
+        the JPEG's length, `size`: the photo's width and height, `depth`: the width and height
+        of the depth map, `base` and `step`: see `to_codes`), the JPEG, the depth map (see `pack`).
     """
     jpeg = _jpeg(photo)
     codes, base, step = to_codes(sample(depth), scale)
@@ -53,22 +53,22 @@ def encode(
 
 
 def sample(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Takes the value in the middle of each of at most 160x160 equal cells."""
+    """Samples a depth map at the centres of at most 160x160 equal cells."""
     shrink = max(1.0, max(depth.shape) / DEPTH_SIDE)
-    places = []
+    indices = []
     for side in depth.shape:
         count = max(1, round(side / shrink))
-        places.append(((np.arange(count) + 0.5) * side / count).astype(np.intp))
-    return depth[np.ix_(*places)]
+        indices.append(((np.arange(count) + 0.5) * side / count).astype(np.intp))
+    return depth[np.ix_(*indices)]
 
 
 def to_codes(depth: NDArray[np.float32], scale: Scale) -> tuple[NDArray[np.uint16], float, float]:
-    """A depth map in 16 bits.
+    """Quantizes a depth map to 16 bits.
 
     Returns:
-        Codes, base and step: a depth is base + step * code, code 0 is unknown. Metres have base 0
-        and step 0.001, so that codes are millimetres (at most 65.535 m); relative depth is spread
-        over the codes.
+        HxW uint16 codes, base and step: depth = base + step * code; code 0 is unknown. Metric depth
+        has base 0 and step 0.001, so that codes are millimetres (at most 65.535 m); relative depth
+        uses the whole range of codes.
     """
     known = scale.known(depth)
     if not scale.relative:
@@ -82,17 +82,17 @@ def to_codes(depth: NDArray[np.float32], scale: Scale) -> tuple[NDArray[np.uint1
 
 
 def to_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Metres to whole millimetres, 1 to 65535; 0 for what is not finite and positive."""
+    """Converts metres to uint16 millimetres, 1 to 65535; 0 where not finite and positive."""
     known = Scale().known(depth)
     codes = np.clip(np.rint(np.where(known, depth, 0) * 1000), known, 65535)
     return codes.astype(np.uint16)
 
 
 def pack(codes: NDArray[np.uint16]) -> bytes:
-    """Compresses a map of codes without loss.
+    """Compresses a map of codes losslessly.
 
-    Each code less its left neighbour (modulo 2^16; the first of a row less 0), then all high bytes
-    and all low bytes, then zlib.
+    Horizontal differences (modulo 2^16; the first code of a row unchanged), split into a plane of
+    high bytes and a plane of low bytes, compressed with zlib.
     """
     steps = codes.copy()
     steps[:, 1:] -= codes[:, :-1]

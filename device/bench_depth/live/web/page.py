@@ -1,4 +1,4 @@
-"""The page as it is sent: one file, and the policy it runs under."""
+"""The page and its content security policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 
 
 class Page:
-    """The page's bytes, and the policy under which nothing but its own script and style runs."""
+    """The HTML of the page, and a policy that allows only its own script and style."""
 
     def __init__(self) -> None:
         source = resources.files("bench_depth.live.web").joinpath("page.html")

@@ -1,4 +1,4 @@
-"""The page and its frames over HTTP, for a few viewers on a local network."""
+"""Serves the page and its frames over HTTP to a few viewers on a local network."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from bench_depth.live.web.access import Access
 from bench_depth.live.web.page import Page
 from bench_depth.live.web.view import View
 
-MOST_VIEWERS = 16
-MOST_CONNECTIONS = 64
-# How long a request for the next frame is held open.
+MAX_VIEWERS = 16
+MAX_CONNECTIONS = 64
+# Seconds for which a request for the next frame is held open.
 POLL_SECONDS = 10.0
-# How long a connection may take to ask for something, and to take what it asked for.
-PATIENCE_SECONDS = 15.0
-_LONGEST_ADDRESS = 1000
-_LAST_PORT = 65535
-# How soon the server notices that it is to stop.
+# Seconds that a connection may take to send a request, and to receive the response.
+REQUEST_TIMEOUT_SECONDS = 15.0
+_MAX_TARGET_LENGTH = 1000
+_MAX_PORT = 65535
+# Seconds between two checks whether the server is to stop.
 _TICK_SECONDS = 0.1
 
 
 class ViewServer(ThreadingHTTPServer):
-    """Binds at once, serves from `start` to `stop`.
+    """HTTP server that binds on construction and serves from `start` to `stop`.
 
     Args:
-        host: Name or address to listen on.
-        port: 0 for any free one.
-        view: What is shown.
+        host: Host name or address to listen on.
+        port: TCP port, 0 to 65535; 0 for any free one.
+        view: The frames and the model information to serve.
 
     Raises:
-        UserError: The address cannot be had.
+        UserError: The server cannot listen on the address.
     """
 
     daemon_threads = False
@@ -56,8 +56,8 @@ class ViewServer(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, float] = {}
         self._viewers: set[socket.socket] = set()
-        if not 0 <= port <= _LAST_PORT:
-            raise UserError(f"there is no port {port}; give one from 0 to {_LAST_PORT}")
+        if not 0 <= port <= _MAX_PORT:
+            raise UserError(f"there is no port {port}; give one from 0 to {_MAX_PORT}")
         try:
             family, _, _, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -72,14 +72,14 @@ class ViewServer(ThreadingHTTPServer):
         )
 
     def server_bind(self) -> None:
-        """Binds without asking the network for this machine's name, which may take seconds."""
+        """Binds without a reverse DNS look-up of the host name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name = str(self.server_address[0])
         self.server_port = int(self.server_address[1])
 
     @property
     def url(self) -> str:
-        """Where to look, with the token if one is needed."""
+        """URL of the page, with the token if one is required."""
         address = self.server_name
         if ipaddress.ip_address(address).is_unspecified:
             address = _own_address(self.address_family) or socket.gethostname()
@@ -88,16 +88,16 @@ class ViewServer(ThreadingHTTPServer):
         return f"http://{host}:{self.server_port}/{query}"
 
     def start(self) -> None:
-        """Begins to serve, in threads of its own."""
+        """Starts serving in background threads."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Tells viewers the end, waits for the threads, and frees the port."""
+        """Ends the viewers' requests, joins the threads and frees the port."""
         self.view.frames.close()
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join()
-        # Those that wait for a request see its end; those that answer may finish, for a moment.
+        # Idle connections see the end of the stream; responses under way get a moment to finish.
         self._cut(socket.SHUT_RD)
         deadline = time.monotonic() + 1
         while self._connections and time.monotonic() < deadline:
@@ -106,25 +106,25 @@ class ViewServer(ThreadingHTTPServer):
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Gives the connection a thread, unless there are too many."""
+        """Handles the connection in a thread, or closes it if there are too many."""
         with self._lock:
-            full = len(self._connections) >= MOST_CONNECTIONS
+            full = len(self._connections) >= MAX_CONNECTIONS
             if not full:
-                self._connections[request] = time.monotonic() + PATIENCE_SECONDS
+                self._connections[request] = time.monotonic() + REQUEST_TIMEOUT_SECONDS
         if full:
             self.shutdown_request(request)
         else:
             super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forgets and closes a connection."""
+        """Closes a connection and removes it from the lists."""
         with self._lock:
             self._connections.pop(request, None)
             self._viewers.discard(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Ends connections that dawdle over their request (called on every tick)."""
+        """Ends connections that exceed their time limit; called at every tick."""
         now = time.monotonic()
         with self._lock:
             late = [request for request, until in self._connections.items() if until < now]
@@ -132,21 +132,21 @@ class ViewServer(ThreadingHTTPServer):
             _shutdown(request, socket.SHUT_RDWR)
 
     def expect_request(self, request: socket.socket, within: float) -> None:
-        """Sets until when a connection may be silent: `inf` while it is being answered."""
+        """Sets the time limit of a connection in seconds; `inf` during a response."""
         with self._lock:
             if request in self._connections:
                 self._connections[request] = time.monotonic() + within
 
     def admit(self, request: socket.socket) -> bool:
-        """Whether a connection may be one of the viewers; it stays one until it is closed."""
+        """Whether a connection may be a viewer; it remains one until it is closed."""
         with self._lock:
-            if request not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
+            if request not in self._viewers and len(self._viewers) >= MAX_VIEWERS:
                 return False
             self._viewers.add(request)
             return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A viewer that vanishes is no error; anything else is a bug and is shown."""
+        """Ignores disconnected viewers; any other exception is a bug and is printed."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -162,16 +162,16 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = f"bench-depth/{__version__}"
     sys_version = ""
-    timeout = PATIENCE_SECONDS
+    timeout = REQUEST_TIMEOUT_SECONDS
     disable_nagle_algorithm = True
 
     def handle_one_request(self) -> None:
-        self.server.expect_request(self.connection, PATIENCE_SECONDS)
+        self.server.expect_request(self.connection, REQUEST_TIMEOUT_SECONDS)
         super().handle_one_request()
 
     def do_GET(self) -> None:
         self.server.expect_request(self.connection, float("inf"))
-        if len(self.path) > _LONGEST_ADDRESS:
+        if len(self.path) > _MAX_TARGET_LENGTH:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long")
             return
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
@@ -203,11 +203,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._refuse(HTTPStatus(code), message or HTTPStatus(code).phrase)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: the terminal belongs to the one who measures."""
+        """Logs nothing, so that the terminal shows only the progress of the run."""
 
     def _frame(self, after: str) -> None:
         if not self.server.admit(self.connection):
-            reason = f"{MOST_VIEWERS} viewers are looking already"
+            reason = f"{MAX_VIEWERS} viewers are connected already"
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
             return
         view = self.server.view
@@ -254,13 +254,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _shutdown(request: socket.socket, how: int) -> None:
-    with contextlib.suppress(OSError):  # It may be gone already.
+    with contextlib.suppress(OSError):  # The peer may have closed it already.
         request.shutdown(how)
 
 
 def _own_address(family: int) -> Optional[str]:
-    """The address that others on the network reach this machine by; None without a network."""
-    # Connecting a datagram socket sends nothing. These addresses are set apart for examples.
+    """The address of this machine on the network; None without a network."""
+    # Connecting a datagram socket sends nothing; both addresses are reserved for documentation.
     target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -274,5 +274,5 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is taken; give another --port, or 0 for any free one"
     if error.errno == errno.EACCES:
-        return f"port {port} needs administrator rights; give a --port from 1024 on"
+        return f"port {port} needs administrator rights; give a --port of at least 1024"
     return f"cannot listen on {host}: {error}; give --host an address of this machine"

@@ -1,4 +1,4 @@
-"""What viewers get to see: the newest frame, and what does not change."""
+"""What viewers see: the newest frame, and information that does not change."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bench_depth.live.web.message import encode
 from bench_depth.machine.board import Health, read_health
 
 HEALTH_SECONDS = 2.0
-# Bits of `vcgencmd get_throttled`, and what they mean while they are set.
-_TROUBLES = (
+# Bits of `vcgencmd get_throttled` and their meaning while they are set.
+_THROTTLE_BITS = (
     (0x1, "low voltage"),
     (0x2, "clock capped"),
     (0x4, "throttled"),
@@ -29,13 +29,13 @@ _SINCE_BOOT = 0xF0000
 
 
 class ViewFrame:
-    """One frame, packed when the first viewer asks for it: without viewers it costs nothing.
+    """One frame, encoded when the first viewer requests it; without viewers it costs nothing.
 
     Args:
         photo: HxWx3 uint8 RGB.
-        depth: HxW float32.
-        scale: Of `depth`.
-        figures: See `bench_depth.live.web.message.encode`.
+        depth: HxW float32 depth map.
+        scale: Scale of `depth`.
+        figures: Further JSON values, see `bench_depth.live.web.message.encode`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ViewFrame:
         self._packed: Optional[bytes] = None
 
     def message(self) -> bytes:
-        """The frame as bytes; any thread may ask."""
+        """The encoded frame; thread-safe."""
         with self._packing:
             if self._packed is None:
                 self._packed = encode(*self._parts)
@@ -58,12 +58,12 @@ class ViewFrame:
 
 
 class View:
-    """What the server shows.
+    """The state that the server serves.
 
     Attributes:
-        run: Tells this run from others, whose numbers start at 1 as well.
-        frames: The newest frame.
-        info: What does not change, as JSON.
+        run: Random identifier of this run, because the frame numbers of each run start at 1.
+        frames: Slot with the newest frame.
+        info: Information that does not change during the run, as JSON values.
     """
 
     def __init__(self) -> None:
@@ -72,16 +72,16 @@ class View:
         self.info: dict[str, Any] = {}
 
     def describe(self, info: dict[str, Any]) -> None:
-        """Sets `info`, with the colours added."""
+        """Sets `info` and adds the colour map."""
         table = base64.b64encode(colours.table().tobytes()).decode()
         self.info = {**info, "colours": {"name": colours.NAME, "table": table}}
 
 
 class HealthWatch:
-    """Reads the board's temperature and throttling in a thread: asking the firmware takes time.
+    """Reads the temperature and throttling state of the board in a thread: it takes milliseconds.
 
     Args:
-        read: Gives the readings; another in tests.
+        read: Function that reads the board; tests replace it.
     """
 
     def __init__(self, read: Callable[[], Health] = read_health) -> None:
@@ -102,11 +102,11 @@ class HealthWatch:
 
 
 def words(health: Health) -> dict[str, Any]:
-    """A reading as the page shows it; None where the system does not tell."""
+    """A reading as JSON values for the page; None where the system reports nothing."""
     flags = health.throttled
     troubles = None
     if flags is not None:
-        troubles = [word for bit, word in _TROUBLES if flags & bit]
+        troubles = [word for bit, word in _THROTTLE_BITS if flags & bit]
         if not troubles and flags & _SINCE_BOOT:
             troubles = ["was slowed since boot"]
     return {
