@@ -39,7 +39,7 @@ def main() -> None:
     spec = model.inputs[0]
     picture = np.random.default_rng(0).integers(0, 256, [n or 1 for n in spec.shape])
     model.set_input(picture.astype(spec.dtype))
-    # The very interpreter inside, so that both run in the same memory.
+    # The same interpreter object, so that both use the same memory.
     bare = model.interpreter.invoke  # type: ignore[attr-defined]
     contenders = {"bare": _plain(bare), "measured": _measured(model.invoke)}
     interleave(3, contenders)

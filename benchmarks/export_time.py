@@ -1,7 +1,7 @@
-"""How long `ghostdepth export` takes for all files, step by step.
+"""Seconds that `ghostdepth export` takes for all files, step by step.
 
-A step is building a file, verifying it on real photos and writing it; the first of a library's
-files bears the library's import. The ratio to 60 seconds should be at most 1.
+A step builds a file, verifies it on photos and writes it; the first file of each library includes
+the import of that library. The ratio to 60 seconds should be at most 1.
 
     python benchmarks/export_time.py [--checkpoint models/ghostdepth-s] [--data samples]
 """
@@ -28,13 +28,12 @@ def main() -> None:
     marks = [("loading", time.perf_counter())]
 
     def progress(line: str) -> None:
-        # Between a file's result and the next file there is nothing: one mark would do.
+        # A file follows the one before at once, so that one mark per file is enough.
         if line.startswith(("running", "building")):
             marks.append((line.removeprefix("building "), time.perf_counter()))
 
-    from ghostdepth_export.convert.export import (
-        export,  # Its imports are a part of what a user waits for.
-    )
+    # Imported here, because the imports are part of the measured time.
+    from ghostdepth_export.convert.export import export
 
     with tempfile.TemporaryDirectory() as folder:
         files = export(
@@ -42,7 +41,7 @@ def main() -> None:
         )
         marks.append(("end", time.perf_counter()))
         sizes = {path.name: path.stat().st_size for path in files}
-    # The photos' folder is in that line, wherever it lies.
+    # The line contains the path of the calibration images, which is left out.
     steps = {
         "torch, for comparison" if name.startswith("running") else name: later - earlier
         for (name, earlier), (_, later) in itertools.pairwise(marks)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: turns taken fairly, the machine's name, one form of results."""
+"""Shared by the benchmarks: interleaved runs, a description of the machine, one results format."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 def interleave(
     rounds: int, contenders: Mapping[str, Callable[[], float]]
 ) -> dict[str, list[float]]:
-    """Lets the contenders run in turn, so that a change of the machine's mood meets all of them.
+    """Runs the contenders in turn, so that a change in the machine's load affects all of them.
 
     Args:
-        rounds: How often each runs; who begins alternates.
-        contenders: By name; each returns its own figure.
+        rounds: Number of runs of each contender; the order alternates between rounds.
+        contenders: Functions by name; each returns its measured figure.
 
     Returns:
-        The figures by name, one a round.
+        The figures of each contender by name, one per round.
     """
     figures: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
@@ -41,18 +41,18 @@ def interleave(
 
 
 def median(figures: Sequence[float]) -> float:
-    """The middle figure."""
+    """Median of the figures."""
     return statistics.median(figures)
 
 
 def write_result(name: str, *, ratio: float, target: str, raw: dict[str, Any]) -> None:
-    """Writes `benchmarks/results/NAME.json` and says where.
+    """Writes `benchmarks/results/NAME.json` and prints its path.
 
     Args:
-        name: Of the benchmark.
-        ratio: Its one figure.
-        target: What the ratio should be, like `>= 0.9`.
-        raw: All that was measured, with units in the keys.
+        name: Name of the benchmark.
+        ratio: The dimensionless result of the benchmark.
+        target: Target for the ratio, such as `>= 0.9`.
+        raw: All measured figures, with units in the keys.
     """
     path = RESULTS / f"{name}.json"
     write_json(
@@ -67,11 +67,11 @@ def write_result(name: str, *, ratio: float, target: str, raw: dict[str, Any]) -
             "raw": raw,
         },
     )
-    print(f"\nratio {ratio:.4f}, should be {target}; written to {path.relative_to(ROOT)}")
+    print(f"\nratio {ratio:.4f}, target {target}; written to {path.relative_to(ROOT)}")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a benchmark; a user's error is one line and a non-zero exit."""
+    """Runs a benchmark; a `UserError` is one line on stderr and a non-zero exit code."""
     try:
         main()
     except UserError as error:

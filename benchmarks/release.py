@@ -1,4 +1,4 @@
-"""Makes a released checkpoint out of a training run, and measures all that its card claims.
+"""Releases the checkpoint of a training run and measures every figure of its model card.
 
     python benchmarks/release.py --run runs/s --run runs/s-finish --data DATA
     python benchmarks/release.py --run runs/half --name ghostdepth-xs --data DATA
@@ -6,8 +6,8 @@
     python benchmarks/release.py --again ghostdepth-xs --data DATA
 
 A run is a folder of `ghostdepth train` or `ghostdepth compress`. The last one is released; runs
-before it are the stages it started from, and only count epochs. --again exports and measures the
-files of a released checkpoint anew, after a change of the export. --no-files is for teachers,
+before it are earlier stages, whose epochs are counted. --again exports and measures the files of a
+released checkpoint again, after a change of the export. --no-files is for teachers,
 which are not exported.
 DATA holds `train/` and `val/`, the folders the runs were trained on. Writes `models/NAME/`: the
 checkpoint (convolutions in 16 bits) and `metrics.json` with the accuracy of the network, of every
@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path:
-    """Writes `models/NAME` and returns it; without `files` nothing is exported."""
+    """Writes `models/NAME` and returns its path; without `files` nothing is exported."""
     result = runs[-1] / "result"
     trained = load_checkpoint(result if result.is_dir() else runs[-1] / "best")
     split, name = read_split(data), name or trained.name
@@ -58,7 +58,7 @@ def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path
         )
 
     save({})
-    # Loaded again: what is measured are the weights as they are in the file.
+    # Loaded again, so that the rounded weights in the file are measured.
     network = load_checkpoint(folder).network
     costs = layer_costs(network)
     metrics: dict[str, Any] = {
@@ -71,7 +71,7 @@ def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path
         "macs": sum(row.macs for row in costs),
         "epochs": sum(len(log.read_text().splitlines()) - 1 for log in logs),
     }
-    # The contract inside the exported files carries these figures.
+    # The contract inside the exported files holds these figures.
     save(metrics)
     if files:
         save(metrics | {"files": _files(folder, data)})
@@ -82,7 +82,7 @@ def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path
 
 
 def again(name: str, data: Path) -> Path:
-    """Writes the figures of `models/NAME`'s files, and those of its files that are kept, anew."""
+    """Exports and measures the files of `models/NAME` again; replaces those that are committed."""
     folder = ROOT / "models" / name
     metrics = load_checkpoint(folder).metrics
     write_json(folder / METRICS, metrics | {"files": _files(folder, data)})
@@ -90,9 +90,9 @@ def again(name: str, data: Path) -> Path:
 
 
 def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
-    """Exports a checkpoint and measures every file; replaces those that lie beside it."""
+    """Exports a checkpoint and measures every file; replaces those in its folder."""
     with tempfile.TemporaryDirectory() as temporary:
-        files = export(folder, Path(temporary), progress=_say)
+        files = export(folder, Path(temporary), progress=_log)
         for file in files:
             if (folder / file.name).is_file():
                 write_bytes(folder / file.name, file.read_bytes())
@@ -100,23 +100,23 @@ def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
 
 
 def _logs(run: Path) -> list[Path]:
-    """The logs of a run's training, or of all the steps of a compression."""
+    """The logs of a training run, or of all steps of a compression run."""
     own = run / "log.csv"
     return [own] if own.is_file() else sorted(run.glob("*/run*/log.csv"))
 
 
 def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:
-    """Accuracy and size of every file; one run a file, as the times are of no interest here."""
+    """Accuracy and size of every file; each is timed once only, as latency is not reported."""
     options = BenchOptions(data=val, plan=Plan(warmup=0, min_runs=1, min_time=0.0))
     rows = {}
-    for record in bench(files, options, Hooks(_say)).models:
+    for record in bench(files, options, Hooks(_log)).models:
         assert record.accuracy is not None
         rows[record.file] = {"bytes": record.bytes} | record.accuracy.mean.to_dict()
     return rows
 
 
 def _write_log(source: Path, target: Path) -> None:
-    """The run's log without the columns that only say how busy the machine was."""
+    """Writes the log without the column that depends on the load of the machine."""
     rows = list(csv.DictReader(source.read_text().splitlines()))
     fields = [name for name in rows[0] if name != "images_per_second"]
     with target.open("w", newline="") as stream:
@@ -125,7 +125,7 @@ def _write_log(source: Path, target: Path) -> None:
         writer.writerows(rows)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,12 +1,12 @@
-"""How long bench-depth takes from the start of its process to just before it loads the model.
+"""Start-up time of bench-depth, from the start of its process until it loads the model.
 
     python benchmarks/startup.py [--model FILE.tflite]
 
 Measured: a process that runs the command and ends where the model would be loaded. Its CPU seconds,
-those of its children among them, should be at most 0.5 (median of ten): one thread does it all, so
-that is what an idle machine takes, and other programs do not change it. The seconds on the clock
-until it is there are told besides. A bare `python -c`, and one that imports numpy and OpenCV, which
-bench-depth cannot do without, take turns with it.
+including its children, should be at most 0.5 (median of ten): the work is single-threaded, so that
+CPU time equals the wall time of an idle machine and does not depend on other programs. The wall
+time is reported as well. A bare `python -c`, and one that imports numpy and OpenCV, which
+bench-depth requires, are interleaved with it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from harness import ROOT, interleave, median, run, write_result
 MODEL = ROOT / "models" / "ghostdepth-xxs" / "ghostdepth-xxs-int8.tflite"
 ROUNDS = 10
 LIMIT_S = 0.5
-# The child of bench-depth's guard, in which the model is loaded, says when it is there.
-_SAY = "import os, time; os.write(1, str(time.monotonic_ns()).encode())"
+# The child process that would load the model reports the time at which it is reached.
+_REPORT = "import os, time; os.write(1, str(time.monotonic_ns()).encode())"
 _COMMAND = f"""
 import sys
-from bench_depth import cli
+from bench_depth.commands import cli
 def arrived(*_):
-    {_SAY}
+    {_REPORT}
     os._exit(0)
 def wrapped(words):
-    from bench_depth import guard
+    from bench_depth.machine import guard
     inner = guard.guarded
     def guarded(work):
         def in_child(doing):
@@ -54,12 +54,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL)
     options = parser.parse_args()
     contenders = {
-        "bare": [_SAY],
-        "numpy, cv2": [f"import numpy, cv2; {_SAY}"],
+        "bare": [_REPORT],
+        "numpy, cv2": [f"import numpy, cv2; {_REPORT}"],
         "bench-depth": [_COMMAND, "--model", str(options.model)],
     }
     for words in contenders.values():
-        _start(words)  # Reads the files into memory, writes what Python compiles.
+        _start(words)  # Warms the file cache and writes the bytecode cache.
     clock: dict[str, list[float]] = {name: [] for name in contenders}
 
     def contender(name: str) -> Callable[[], float]:
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def _start(words: Sequence[str]) -> tuple[float, float]:
-    """CPU seconds of a process and its children, and seconds until it said that it is there."""
+    """CPU seconds of a process and its children, and wall seconds until it reported."""
     before, begin = _children_cpu(), time.monotonic_ns()
     done = subprocess.run(
         [sys.executable, "-c", *words],

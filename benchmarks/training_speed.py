@@ -1,7 +1,7 @@
-"""How much of the bare step's speed training keeps once it loads, augments and averages.
+"""Throughput of the training loop, with loading and augmentation, relative to the bare step.
 
 Trainer: one epoch as `ghostdepth train` runs it, data loading included. Bare: forward, loss,
-backward and optimiser step on one batch that is already a tensor of the right kind. The ratio of
+backward and optimizer step on one batch that is already in memory. The ratio of
 their images per second should be at least 0.9.
 
     python benchmarks/training_speed.py [--data samples] [--config s]
@@ -39,7 +39,7 @@ def main() -> None:
         trainer = Trainer(config, split, RunOptions(Path(folder), "benchmark", "any"))
         epoch = _epoch(trainer)
         bare = _bare(config, next(iter(trainer.loader)), trainer.device)
-        epoch(), bare()  # The loader's processes start, memory is claimed.
+        epoch(), bare()  # Warm-up: starts the worker processes and allocates memory.
         speeds = interleave(ROUNDS, {"trainer": epoch, "bare": bare})
     print(f"config {options.config}, batches of {config.batch_size}, {STEPS} steps a round")
     print(f"{'':10}{'img/s, each round':>28}{'median':>10}")
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _of_length(split: Split, images: int) -> Split:
-    """Repeats the training pairs, so that an epoch has a lifelike number of steps."""
+    """Repeats the training pairs, so that an epoch has a realistic number of steps."""
     times = -(-images // len(split.train))
     return Split((split.train * times)[:images], split.val)
 

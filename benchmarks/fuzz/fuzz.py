@@ -1,11 +1,12 @@
-"""Damaged model files at random: bench-depth must end in a result or in one clear line.
+"""Fuzzing with damaged model files: bench-depth must give a result or one clear error line.
 
     python benchmarks/fuzz/fuzz.py [--seeds 1000] [--first 0] [--results CSV]
 
-Each seed damages a sound file in one of the ways of `DAMAGE`, even seeds a .tflite, odd ones an
-.onnx, and runs the `bench-depth` command on it in a process of its own. Sound is exit code 0, or 2
-or 3 with exactly one line from bench-depth on stderr and no traceback, within a minute. Everything
-else is printed with its seed, and the exit code is 1. The counts go to `results.csv` here.
+Each seed damages a valid file with one of the mutations in `DAMAGE`, even seeds a .tflite, odd
+seeds an .onnx, and runs the `bench-depth` command on it in a separate process. Expected is exit
+code 0, or 2 or 3 with exactly one line from bench-depth on stderr and no traceback, within a
+minute. Anything else is printed with its seed, and the exit code is 1. Totals are written to
+`results.csv`.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ RESULTS = Path(__file__).with_name("results.csv")
 TFLITE = ROOT / "models" / "ghostdepth-xxs" / "ghostdepth-xxs-int8.tflite"
 QUICK = ("--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "1")
 LIMIT_S = 60.0
-# Numbers that readers trip over: none, negative, just above a limit, enormous.
+# Values at which parsers often fail: zero, negative, just above a limit, very large.
 ODD = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x10000)
 Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run ended.
+    """The result of one run.
 
     Attributes:
-        code: The exit code; None for a run that was ended after `LIMIT_S`, negative for a signal.
-        text: What it wrote to stderr.
+        code: Exit code; None for a run that was killed after `LIMIT_S`, negative for a signal.
+        text: Output on stdout and stderr.
     """
 
     code: int | None
@@ -51,7 +52,7 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """`measured`, `refused`, or what is wrong."""
+        """`measured`, `refused`, or a description of the failure."""
         if self.code is None:
             return "hang"
         if "Traceback (most recent call last)" in self.text:
@@ -65,61 +66,61 @@ class Outcome:
 
 
 def flip(data: bytearray, rng: Rng) -> None:
-    """A few random bytes become others."""
-    for place in rng.integers(0, len(data), int(rng.integers(1, 20))):
-        data[place] = int(rng.integers(256))
+    """Overwrites a few random bytes."""
+    for offset in rng.integers(0, len(data), int(rng.integers(1, 20))):
+        data[offset] = int(rng.integers(256))
 
 
 def flip_head(data: bytearray, rng: Rng) -> None:
-    """The same in the first 2 kB, where the structure is."""
-    for place in rng.integers(0, min(len(data), 2048), int(rng.integers(1, 8))):
-        data[place] = int(rng.integers(256))
+    """Overwrites bytes in the first 2 kB, which hold the structure."""
+    for offset in rng.integers(0, min(len(data), 2048), int(rng.integers(1, 8))):
+        data[offset] = int(rng.integers(256))
 
 
 def flip_tail(data: bytearray, rng: Rng) -> None:
-    """The same in the last quarter: a .tflite has its tables there."""
+    """Overwrites bytes in the last quarter, where a .tflite has its tables."""
     start = len(data) * 3 // 4
-    for place in rng.integers(start, len(data), int(rng.integers(1, 60))):
-        data[place] = int(rng.integers(256))
+    for offset in rng.integers(start, len(data), int(rng.integers(1, 60))):
+        data[offset] = int(rng.integers(256))
 
 
 def truncate(data: bytearray, rng: Rng) -> None:
-    """The end is missing."""
+    """Removes the end."""
     del data[int(rng.integers(0, len(data))) :]
 
 
 def cut_out(data: bytearray, rng: Rng) -> None:
-    """A block in the middle is missing."""
+    """Removes a block in the middle."""
     start = int(rng.integers(0, len(data)))
     del data[start : start + int(rng.integers(1, 4096))]
 
 
 def swap(data: bytearray, rng: Rng) -> None:
-    """Two blocks change places."""
+    """Swaps two blocks."""
     size = int(rng.integers(4, min(512, len(data) // 4)))
     a, b = (int(n) for n in rng.integers(0, len(data) - size, 2))
     data[a : a + size], data[b : b + size] = data[b : b + size], data[a : a + size]
 
 
 def odd_numbers(data: bytearray, rng: Rng) -> None:
-    """Small numbers, such as lengths and axes, become odd ones.
+    """Replaces small numbers, such as lengths and axes, with values of `ODD`.
 
-    Those of a .tflite are aligned 32-bit words, those of an .onnx bytes below 128: varints.
+    Numbers are aligned 32-bit words in a .tflite, and varints below 128 in an .onnx.
     """
     if data[4:8] != b"TFL3":
         small = np.flatnonzero((np.frombuffer(bytes(data), np.uint8) - 1) < 127)
-        # From the end: what comes before keeps its place.
-        for place in sorted(rng.choice(small, int(rng.integers(1, 4)), replace=False))[::-1]:
-            data[place : place + 1] = varint(ODD[int(rng.integers(len(ODD)))])
+        # From the end, because a longer varint moves everything behind it.
+        for offset in sorted(rng.choice(small, int(rng.integers(1, 4)), replace=False))[::-1]:
+            data[offset : offset + 1] = varint(ODD[int(rng.integers(len(ODD)))])
         return
     words = np.frombuffer(bytes(data[: len(data) // 4 * 4]), "<u4")
     small = np.flatnonzero((words > 0) & (words < 4096))
-    for place in rng.choice(small, min(len(small), int(rng.integers(1, 6)))):
-        struct.pack_into("<I", data, int(place) * 4, ODD[int(rng.integers(len(ODD)))])
+    for offset in rng.choice(small, min(len(small), int(rng.integers(1, 6)))):
+        struct.pack_into("<I", data, int(offset) * 4, ODD[int(rng.integers(len(ODD)))])
 
 
 def varint(number: int) -> bytes:
-    """A number as protobuf writes it: 7 bits a byte, the lowest first."""
+    """Encodes a number as a protobuf varint: 7 bits per byte, lowest first."""
     written = bytearray()
     while number > 127:
         written.append(number & 127 | 128)
@@ -128,13 +129,13 @@ def varint(number: int) -> bytes:
 
 
 def splice(data: bytearray, rng: Rng) -> None:
-    """Random bytes come in between."""
+    """Inserts random bytes."""
     start = int(rng.integers(0, len(data)))
     data[start:start] = rng.bytes(int(rng.integers(1, 64)))
 
 
 def zero(data: bytearray, rng: Rng) -> None:
-    """A block is zeros, as after a full disk."""
+    """Zeroes a block, as after a full disk."""
     start = int(rng.integers(0, len(data)))
     stop = min(len(data), start + int(rng.integers(1, 65536)))
     data[start:stop] = bytes(stop - start)
@@ -154,9 +155,9 @@ DAMAGE: tuple[Callable[[bytearray, Rng], None], ...] = (
 
 
 def damaged(sound: bytes, seed: int) -> tuple[bytes, str]:
-    """A damaged copy, and what was done to it."""
+    """A damaged copy, and the name of the mutation."""
     rng = np.random.default_rng(seed)
-    # Seeds take turns at the two files; pairs of seeds take turns at the kinds of damage.
+    # Seeds alternate between the two files; pairs of seeds cycle through the mutations.
     damage = DAMAGE[seed // 2 % len(DAMAGE)]
     data = bytearray(sound)
     damage(data, rng)
@@ -164,7 +165,7 @@ def damaged(sound: bytes, seed: int) -> tuple[bytes, str]:
 
 
 def run(model: Path) -> Outcome:
-    """Runs the command on one file in a process group of its own."""
+    """Runs the command on one file in a separate process group."""
     with tempfile.TemporaryFile() as stream:
         child = os.fork()
         if child == 0:
@@ -203,7 +204,7 @@ def _child(model: Path, stream: int) -> None:
 
 
 def small_onnx() -> bytes:
-    """A convolution and a resize: every kind of field that a depth network's file has."""
+    """A convolution and a resize, with every kind of field that the file of a depth network has."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -230,9 +231,9 @@ def fuzz(seeds: range, progress: Callable[[int], None] = lambda _: None) -> list
     """Runs the seeds.
 
     Returns:
-        (kind of file, damage, kind of outcome, seed, stderr) for each.
+        (kind of file, mutation, kind of outcome, seed, output) for each seed.
     """
-    # What every run would import again; onnxruntime is left out, it starts a thread.
+    # Imported once instead of in every child; onnxruntime is left out because it starts threads.
     import bench_depth.commands.bench  # noqa: F401
 
     with contextlib.suppress(ImportError):
@@ -253,7 +254,7 @@ def fuzz(seeds: range, progress: Callable[[int], None] = lambda _: None) -> list
 
 
 def main() -> int:
-    """Runs the seeds, prints the counts and every failure."""
+    """Runs the seeds, prints the totals and every failure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
