@@ -61,7 +61,7 @@ def _predict(
     top: int,
 ) -> None:
     from ghostdepth_export.pi4.latency import predict_files, write_predictions
-    from ghostdepth_export.pi4.latency.screen import compared, heading, show
+    from ghostdepth_export.pi4.latency.tables import compared, heading, show
 
     predictions: list[Prediction] = []
     console = _console()

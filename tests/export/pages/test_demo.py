@@ -17,7 +17,7 @@ from ghostdepth_export.pi4.counter.graph import probe
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.models.network import DepthNet
 
-from tests.export.pi4.made_counts import count_without_qemu, counts
+from tests.export.pi4.synthetic_counts import count_without_qemu, counts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

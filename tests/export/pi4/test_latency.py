@@ -29,7 +29,7 @@ from ghostdepth_export.pi4.latency import (
 from ghostdepth_export.pi4.latency.threads import busiest_cycles
 
 from tests.export.commands.test_cli import run
-from tests.export.pi4.made_counts import (
+from tests.export.pi4.synthetic_counts import (
     convolution,
     count_without_qemu,
     counts,

@@ -23,7 +23,7 @@ from ghostdepth_export.pi4.latency.measured import Measurement, read_measurement
 from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, Counted, refit
 
 from tests.export.commands.test_cli import run
-from tests.export.pi4.made_counts import convolution, counts, model_counts, plain
+from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain
 
 # ------------------------------------------------------------------ the fit
 

@@ -17,7 +17,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.latency import OpWork, shipped
 
-from tests.export.pi4.made_counts import counts, model_counts
+from tests.export.pi4.synthetic_counts import counts, model_counts
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "latency"
 _MODULES = ("architectures", "calibrate", "fit", "model", "networks", "plot", "rows")

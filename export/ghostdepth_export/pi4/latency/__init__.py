@@ -8,15 +8,15 @@ from ghostdepth_export.pi4.latency.coefficients import (
     shipped,
     write_coefficients,
 )
-from ghostdepth_export.pi4.latency.records import as_record, write_predictions
-from ghostdepth_export.pi4.latency.threads import threads_used
-from ghostdepth_export.pi4.latency.time import (
+from ghostdepth_export.pi4.latency.prediction import (
     OpTime,
     Prediction,
     check_request,
     predict,
     predict_files,
 )
+from ghostdepth_export.pi4.latency.records import as_record, write_predictions
+from ghostdepth_export.pi4.latency.threads import threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
 __all__ = [

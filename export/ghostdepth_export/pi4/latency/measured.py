@@ -11,7 +11,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, flagged
 from bench_depth.report.wording import board_name
 from bench_depth.results.records import ModelRecord, Results, load
-from ghostdepth_export.pi4.latency.time import MOST_THREADS, RUNTIMES
+from ghostdepth_export.pi4.latency.prediction import MOST_THREADS, RUNTIMES
 
 CPU = "Cortex-A72"
 # A measurement with one of these warnings is taken, and said to be doubtful.

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench_depth.core.files import write_json
 from bench_depth.results.predicted_latency import PredictedTime
-from ghostdepth_export.pi4.latency.time import Prediction
+from ghostdepth_export.pi4.latency.prediction import Prediction
 
 SCHEMA = "ghostdepth-predictions/1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ghostdepth_export.pi4.latency.time import OpTime, Prediction
+from ghostdepth_export.pi4.latency.prediction import OpTime, Prediction
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text

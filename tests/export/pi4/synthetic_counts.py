@@ -9,8 +9,7 @@ import pytest
 from ghostdepth_export.pi4.counter import Counts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.listing import NOTHING
-from ghostdepth_export.pi4.latency import OpWork
-from ghostdepth_export.pi4.latency import time as time_module
+from ghostdepth_export.pi4.latency import OpWork, prediction
 
 
 def counts(cycles: int, lines: int = 0) -> Counts:
@@ -42,6 +41,6 @@ def count_without_qemu(monkeypatch: pytest.MonkeyPatch, each: Counts) -> None:
     def count(model: Path, root: Path) -> ModelCounts:
         return model_counts([(op.name, each) for op in read_ops(model)], model.name)
 
-    monkeypatch.setattr(time_module, "count", count)
-    monkeypatch.setattr(time_module, "find_qemu", lambda: None)
+    monkeypatch.setattr(prediction, "count", count)
+    monkeypatch.setattr(prediction, "find_qemu", lambda: None)
     monkeypatch.setattr("ghostdepth_export.pi4.emulator.build_root", lambda *_: Path("root"))

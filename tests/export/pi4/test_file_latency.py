@@ -11,7 +11,8 @@ from ghostdepth_export.convert.aten import BLOCK_CHANNELS
 from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.source import Source
 from ghostdepth_export.convert.tflite import convert
-from ghostdepth_export.pi4.budget import FileClock, clock
+from ghostdepth_export.pi4.budget import FileClock
+from ghostdepth_export.pi4.budget import file_latency as clock
 from ghostdepth_export.pi4.budget.layers import op_layers
 from ghostdepth_export.pi4.counter import Counts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.plugin import Qemu
