@@ -4,7 +4,7 @@
 
 With --published the networks named there are built and counted, some ten seconds each; what was
 counted before is kept in --counts. Without it the rows of results.csv are fitted again. Writes
-results.csv, summary.json, predicted.png and the coefficients that `ghostdepth predict` ships.
+results.csv, summary.json, predicted.png and the coefficients that `ghostdepth latency` ships.
 """
 
 from __future__ import annotations

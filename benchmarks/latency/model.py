@@ -78,7 +78,7 @@ def validated(rows: Sequence[Row], form: str) -> dict[str, Any]:
 
 
 def coefficients(rows: Sequence[Row], calibrated: frozenset[str]) -> Coefficients:
-    """What `ghostdepth predict` ships, fitted to all rows.
+    """What `ghostdepth latency` ships, fitted to all rows.
 
     Args:
         rows: Counted.

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.pi4.counter import read_counts
-from ghostdepth_export.pi4.latency import predict, read_work, shipped
+from ghostdepth_export.pi4.latency import predict_latency, read_work, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = ROOT / "benchmarks" / "instructions" / "baseline.json"
@@ -39,7 +39,9 @@ def released() -> list[dict[str, str]]:
                 work, counted = read_work(path), counts[path.name]
                 if [op.name for op in work] != [op.name for op in counted.ops]:
                     raise UserError(f"{path.name} is not what {COUNTS.name} counted; count it anew")
-                four, one = (predict(counted, work, shipped(), threads) for threads in (4, 1))
+                four, one = (
+                    predict_latency(counted, work, shipped(), threads) for threads in (4, 1)
+                )
                 types: dict[str, float] = {}
                 for op in four.ops:
                     types[op.name] = types.get(op.name, 0.0) + op.ms

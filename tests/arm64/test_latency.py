@@ -23,7 +23,7 @@ def test_the_released_model_is_predicted(bullseye_root: Path, tmp_path: Path) ->
     report = tmp_path / "predictions.json"
     command = [sys.executable, "-c", "from ghostdepth.commands import main; main()"]
     done = subprocess.run(
-        [*command, "predict", str(RELEASED), "--json", str(report), "--threads", "4"],
+        [*command, "latency", str(RELEASED), "--json", str(report), "--threads", "4"],
         check=False,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A time that was not measured: what ghostdepth predicts, carried beside what was."""
+"""A time that was not measured: what ghostdepth latencys, carried beside what was."""
 
 from __future__ import annotations
 

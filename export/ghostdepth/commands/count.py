@@ -11,7 +11,7 @@ import typer
 from ghostdepth.commands.app import app
 
 if TYPE_CHECKING:
-    from ghostdepth_export.pi4.counter import Counts, ModelCounts
+    from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts
 
 _FIGURES = (
     "instructions",
@@ -51,7 +51,7 @@ def _print(model: ModelCounts, top: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    def row(label: str, counts: Counts) -> list[Text]:
+    def row(label: str, counts: InstructionCounts) -> list[Text]:
         share = f"{counts.instructions / model.total.instructions:.1%}"
         figures = (
             counts.loads,

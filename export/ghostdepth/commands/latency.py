@@ -1,4 +1,4 @@
-"""The verb that predicts milliseconds on a Raspberry Pi 4: predict."""
+"""The verb that predicts the latency of a model on a Raspberry Pi 4: latency."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import typer
 from ghostdepth.commands.app import app
 
 if TYPE_CHECKING:
-    from ghostdepth_export.pi4.latency import Coefficients, Prediction
+    from ghostdepth_export.pi4.latency import Coefficients, LatencyPrediction
     from rich.console import Console
 
 
 @app.command()
-def predict(
+# The former name, kept for one release.
+@app.command("predict", hidden=True)
+def latency(
     files: Annotated[
         list[Path], typer.Argument(help=".tflite files; with --calibrate results files.")
     ],
@@ -60,12 +62,12 @@ def _predict(
     json: Path | None,
     top: int,
 ) -> None:
-    from ghostdepth_export.pi4.latency import predict_files, write_predictions
+    from ghostdepth_export.pi4.latency import predict_file_latencies, write_predictions
     from ghostdepth_export.pi4.latency.tables import compared, heading, show
 
-    predictions: list[Prediction] = []
+    predictions: list[LatencyPrediction] = []
     console = _console()
-    for prediction in predict_files(files, threads, clock, board, _say):
+    for prediction in predict_file_latencies(files, threads, clock, board, _say):
         if not predictions:
             console.print(heading(prediction))
         show(prediction, top, console)
@@ -86,7 +88,7 @@ def _calibrate(
     found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_say)
     write_coefficients(out, found.coefficients)
     show(found, start, _console())
-    print(f"written: {out}; use it with: ghostdepth predict --coefficients {out} MODEL.tflite")
+    print(f"written: {out}; use it with: ghostdepth latency --coefficients {out} MODEL.tflite")
 
 
 def _say(line: str) -> None:

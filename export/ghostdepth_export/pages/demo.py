@@ -18,7 +18,7 @@ from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import evenly
 from ghostdepth_export.pages.report import write_report
 from ghostdepth_export.pages.scenes import read_scenes
-from ghostdepth_export.pi4.latency import as_record, predict_files
+from ghostdepth_export.pi4.latency import as_record, predict_file_latencies
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -113,7 +113,9 @@ def _predict(
     """
     counted = [file for file in files if file.suffix == ".tflite"]
     try:
-        predicted = {each.file: as_record(each) for each in predict_files(counted, progress=show)}
+        predicted = {
+            each.file: as_record(each) for each in predict_file_latencies(counted, progress=show)
+        }
     except UserError as error:
         return results, str(error)
     records = [

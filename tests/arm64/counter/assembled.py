@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from ghostdepth_export.pi4.counter.listing import Counts, Listing
+from ghostdepth_export.pi4.counter.listing import InstructionCounts, Listing
 from ghostdepth_export.pi4.counter.plugin import find_qemu, run_counted
 
 from tests.arm64.conftest import need
@@ -59,7 +59,7 @@ def run(folder: Path, code: str, data: str = BUFFER) -> Listing:
     return run_counted(find_qemu(), program, [], folder=folder)[1]
 
 
-def counted(listing: Listing) -> Counts:
+def counted(listing: Listing) -> InstructionCounts:
     """The counts of the one section."""
     (section,) = listing.sections
     assert listing.threads == 1

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from ghostdepth_export.pi4.counter import Counts, ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.listing import NOTHING
 from ghostdepth_export.pi4.latency import OpWork, prediction
 
 
-def counts(cycles: int, lines: int = 0) -> Counts:
+def counts(cycles: int, lines: int = 0) -> InstructionCounts:
     """Cycles, and lines of DRAM of which a quarter is written."""
-    return Counts(2 * cycles, 0, 0, 6 * cycles, lines, lines - lines // 4, lines // 4)
+    return InstructionCounts(2 * cycles, 0, 0, 6 * cycles, lines, lines - lines // 4, lines // 4)
 
 
-def model_counts(ops: Sequence[tuple[str, Counts]], file: str = "m.tflite") -> ModelCounts:
+def model_counts(
+    ops: Sequence[tuple[str, InstructionCounts]], file: str = "m.tflite"
+) -> ModelCounts:
     """A model of these types of ops; nothing outside them."""
     listed = [OpCounts(i, name, f"t{i}", "1x8", each) for i, (name, each) in enumerate(ops)]
     total = sum((each for _, each in ops), NOTHING)
@@ -35,7 +37,7 @@ def plain(name: str) -> OpWork:
     return OpWork(name, "FLOAT32", (1, 8), ((1, 8),))
 
 
-def count_without_qemu(monkeypatch: pytest.MonkeyPatch, each: Counts) -> None:
+def count_without_qemu(monkeypatch: pytest.MonkeyPatch, each: InstructionCounts) -> None:
     """Makes every op of every model that is predicted cost the same, at once."""
 
     def count(model: Path, root: Path) -> ModelCounts:

@@ -12,7 +12,7 @@ import pytest
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.counter import (
-    Counts,
+    InstructionCounts,
     ModelCounts,
     OpCounts,
     by_type,
@@ -174,7 +174,7 @@ def test_the_plugin_compiles_without_a_warning(tmp_path: Path, monkeypatch: Any)
 
 # ------------------------------------------------------------------ contradictions
 
-SMALL, LARGE = Counts(300, 0, 0, 0, 0, 0, 0), Counts(5000, 0, 0, 0, 0, 0, 0)
+SMALL, LARGE = InstructionCounts(300, 0, 0, 0, 0, 0, 0), InstructionCounts(5000, 0, 0, 0, 0, 0, 0)
 OPS = [Op("CONV_2D", "a", "1x2"), Op("ADD", "b", "1x2")]
 
 
@@ -225,7 +225,9 @@ def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
     path.write_text(whole)
     read = read_listing(path)
     assert read.sections == [
-        Section([Counts(10, 3, 2, 50, 1, 1, 0)], Counts(15, 4, 3, 60, 1, 1, 0), 0)
+        Section(
+            [InstructionCounts(10, 3, 2, 50, 1, 1, 0)], InstructionCounts(15, 4, 3, 60, 1, 1, 0), 0
+        )
     ]
     assert (read.candidates, read.whole.instructions, read.threads) == (2, 100, 1)
     path.write_text(whole.removesuffix("strays 0\n"))
@@ -238,7 +240,9 @@ def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
 
 def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
     rows = [
-        OpCounts(index, name, f"{{t}}{index}", "1x2", Counts(instructions, 2, 1, 0, 0, 0, 0))
+        OpCounts(
+            index, name, f"{{t}}{index}", "1x2", InstructionCounts(instructions, 2, 1, 0, 0, 0, 0)
+        )
         for index, (name, instructions) in enumerate(ops)
     ]
     total = sum((row.counts for row in rows), NOTHING)

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 from bench_depth.core.errors import UserError
-from ghostdepth_export.pi4.counter import Counts, ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.listing import NOTHING
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "instructions"
@@ -27,7 +27,9 @@ def baseline() -> ModuleType:
 
 def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
     rows = [
-        OpCounts(index, name, f"t{index}", "1x2", Counts(instructions, 2, 1, 0, 30, 20, 10))
+        OpCounts(
+            index, name, f"t{index}", "1x2", InstructionCounts(instructions, 2, 1, 0, 30, 20, 10)
+        )
         for index, (name, instructions) in enumerate(ops)
     ]
     total = sum((row.counts for row in rows), NOTHING)

@@ -14,7 +14,7 @@ from ghostdepth_export.convert.tflite import convert
 from ghostdepth_export.pi4.budget import FileClock
 from ghostdepth_export.pi4.budget import file_latency as clock
 from ghostdepth_export.pi4.budget.layers import op_layers
-from ghostdepth_export.pi4.counter import Counts, ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.plugin import Qemu
 from ghostdepth_export.pi4.latency import OpWork
 from ghostdepth_train.checkpoint import load_checkpoint
@@ -22,7 +22,7 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.clock import Budget
 from torch import nn
 
-NOTHING = Counts(*[0] * len(Counts.__dataclass_fields__))
+NOTHING = InstructionCounts(*[0] * len(InstructionCounts.__dataclass_fields__))
 
 
 @pytest.mark.parametrize("file", ["toy-int8.tflite", "toy-fp32.tflite"])

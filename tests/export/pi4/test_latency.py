@@ -18,8 +18,8 @@ from ghostdepth_export.pi4.latency import (
     ErrorOf,
     OpWork,
     check_request,
-    predict,
-    predict_files,
+    predict_file_latencies,
+    predict_latency,
     read_coefficients,
     read_work,
     shipped,
@@ -72,19 +72,19 @@ def test_the_sum_is_that_of_one_formula_over_all_ops(threads: int, clock: float)
         + 20.0 * lines.sum() / 1e6
         + 0.5 * (shared > 1).sum()
     )
-    assert predict(counted, work, known, threads, clock).ms == pytest.approx(ms)
+    assert predict_latency(counted, work, known, threads, clock).ms == pytest.approx(ms)
 
 
 def test_one_thread_wakes_none_and_divides_nothing() -> None:
     counted = model_counts([("CONV_2D", counts(8_000_000))])
     work = [convolution(64)]
-    assert predict(counted, work, board(), threads=1).ms == pytest.approx(8.0)
-    assert predict(counted, work, board(), threads=4).ms == pytest.approx(8.0 / 4 + 0.5)
+    assert predict_latency(counted, work, board(), threads=1).ms == pytest.approx(8.0)
+    assert predict_latency(counted, work, board(), threads=4).ms == pytest.approx(8.0 / 4 + 0.5)
 
 
 def test_another_clock_leaves_the_memorys_part() -> None:
     counted = model_counts([("ADD", counts(3_000_000, 100_000))])
-    slow, fast = (predict(counted, [plain("ADD")], board(), 4, mhz) for mhz in (750, 1500))
+    slow, fast = (predict_latency(counted, [plain("ADD")], board(), 4, mhz) for mhz in (750, 1500))
     assert slow.ops[0].compute_ms == pytest.approx(2 * fast.ops[0].compute_ms)
     assert slow.ops[0].memory_ms == fast.ops[0].memory_ms == pytest.approx(2.0)
 
@@ -92,14 +92,14 @@ def test_another_clock_leaves_the_memorys_part() -> None:
 def test_what_is_between_the_ops_is_in_the_sum() -> None:
     counted = model_counts([("ADD", counts(3_000_000))])
     counted = dataclasses.replace(counted, outside=counts(1_000_000))
-    prediction = predict(counted, [plain("ADD")], board())
+    prediction = predict_latency(counted, [plain("ADD")], board())
     assert prediction.outside_ms == pytest.approx(1.0)
     assert prediction.ms == pytest.approx(4.0)
 
 
 def test_an_op_is_bound_by_what_takes_most_of_its_time() -> None:
     counted = model_counts([("ADD", counts(3_000_000, 1000)), ("ADD", counts(1000, 100_000))])
-    ops = predict(counted, [plain("ADD")] * 2, board()).ops
+    ops = predict_latency(counted, [plain("ADD")] * 2, board()).ops
     assert [op.bound for op in ops] == ["issue", "memory"]
 
 
@@ -107,7 +107,7 @@ def test_the_band_is_the_error_of_the_calibration_by_length() -> None:
     known = board(errors=(ErrorOf(6.0, 0.5), ErrorOf(None, 0.1)))
     for ms, error in ((4, 0.5), (20, 0.1)):
         counted = model_counts([("ADD", counts(ms * 1_000_000))])
-        prediction = predict(counted, [plain("ADD")], known)
+        prediction = predict_latency(counted, [plain("ADD")], known)
         assert (prediction.low, prediction.high) == pytest.approx(
             (ms * (1 - error), ms * (1 + error))
         )
@@ -117,7 +117,7 @@ def test_ops_outside_the_calibration_widen_the_band_upwards_only() -> None:
     known = board(errors=(ErrorOf(None, 0.1),), uncalibrated_error=0.3)
     names = ["ADD", "RESIZE_BILINEAR", "CONCATENATION"]
     counted = model_counts([(name, counts(10_000_000)) for name in names])
-    prediction = predict(counted, [plain(name) for name in names], known)
+    prediction = predict_latency(counted, [plain(name) for name in names], known)
     assert prediction.uncalibrated == {"RESIZE_BILINEAR": 10.0, "CONCATENATION": 10.0}
     assert (prediction.low, prediction.high) == pytest.approx((27.0, 33.0 + 0.3 * 20))
 
@@ -221,7 +221,7 @@ def test_what_no_prediction_exists_for_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run(monkeypatch, "predict", model, *options) == 2
+    assert run(monkeypatch, "latency", model, *options) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith(f"ghostdepth: {says}")
     assert printed.err.count("\n") == 1
@@ -244,7 +244,7 @@ def test_a_later_file_that_cannot_be_counted_stops_before_the_first_is(
     text.write_text("not a model at all")
     count_without_qemu(monkeypatch, counts(1))
     for path, says in ((dynamic, "its input has no fixed shape"), (text, "not a .tflite file")):
-        assert run(monkeypatch, "predict", model, path) != 0
+        assert run(monkeypatch, "latency", model, path) != 0
         printed = capsys.readouterr()
         assert says in printed.err
         assert str(path) in printed.err
@@ -255,7 +255,7 @@ def test_a_missing_qemu_is_told_with_its_package(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(model.parent))
-    assert run(monkeypatch, "predict", model) == 2
+    assert run(monkeypatch, "latency", model) == 2
     said = capsys.readouterr().err
     assert re.search(r"^ghostdepth: qemu-aarch64 is not installed; .*qemu-user$", said)
 
@@ -267,7 +267,7 @@ def test_models_are_printed_one_by_one_and_side_by_side(
     other = model.with_name("other.tflite")
     other.write_bytes(probe())
     report = model.with_name("predictions.json")
-    assert run(monkeypatch, "predict", model, other, "--threads", 1, "--json", report) == 0
+    assert run(monkeypatch, "latency", model, other, "--threads", 1, "--json", report) == 0
     text = capsys.readouterr().out
     assert text.startswith("predicted for Raspberry Pi 4, TFLite 2.5, from counts: nothing was")
     known = shipped()
@@ -291,17 +291,27 @@ def test_a_boards_own_coefficients_are_used(
     count_without_qemu(monkeypatch, counts(1_000_000))
     path = model.with_name("board.json")
     write_coefficients(path, board(board="my Pi"))
-    assert run(monkeypatch, "predict", model, "--coefficients", path) == 0
+    assert run(monkeypatch, "latency", model, "--coefficients", path) == 0
     text = capsys.readouterr().out
     assert text.startswith("predicted for my Pi")
     assert f"1500 MHz: {len(PROBE_PATTERN)}.0 ms" in text
+
+
+def test_the_former_name_of_the_command_still_works(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count_without_qemu(monkeypatch, counts(1_000_000))
+    assert run(monkeypatch, "predict", model) == 0
+    assert "predicted for Raspberry Pi 4" in capsys.readouterr().out
+    assert run(monkeypatch, "--help") == 0
+    assert "predict " not in capsys.readouterr().out.replace("Predict ", "")
 
 
 def test_a_file_alone_is_predicted_with_the_shipped_coefficients(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_without_qemu(monkeypatch, counts(1_000_000))
-    (prediction,) = predict_files([model], threads=1)
+    (prediction,) = predict_file_latencies([model], threads=1)
     assert prediction.ms == pytest.approx(len(PROBE_PATTERN) * shipped().cycle.value)
 
 

@@ -17,7 +17,13 @@ from bench_depth.timing.measure import Timing, summarize
 from ghostdepth_export.convert.flatbuffer import pack, set_metadata, unpack
 from ghostdepth_export.pi4.counter import ModelCounts
 from ghostdepth_export.pi4.counter.graph import probe, read_ops
-from ghostdepth_export.pi4.latency import Coefficients, ErrorOf, predict, read_coefficients, shipped
+from ghostdepth_export.pi4.latency import (
+    Coefficients,
+    ErrorOf,
+    predict_latency,
+    read_coefficients,
+    shipped,
+)
 from ghostdepth_export.pi4.latency import calibrate as calibrate_module
 from ghostdepth_export.pi4.latency.measured import Measurement, read_measurements
 from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, Counted, refit
@@ -63,7 +69,7 @@ def measured_on(
             name,
             threads,
             clock,
-            predict(of.counts, of.work, board, threads, clock).ms * random.normal(1, noise),
+            predict_latency(of.counts, of.work, board, threads, clock).ms * random.normal(1, noise),
             (),
         )
         for index, (name, of) in enumerate(models.items())
@@ -91,7 +97,7 @@ def test_the_coefficients_of_a_known_board_are_found_again(clocks: tuple[float, 
     # What is written predicts what was reported.
     last = found.measurements[-1]
     of = models[last.sha256]
-    again = predict(of.counts, of.work, found.coefficients, last.threads, last.clock_mhz)
+    again = predict_latency(of.counts, of.work, found.coefficients, last.threads, last.clock_mhz)
     assert again.ms == pytest.approx(found.after[-1])
 
 
@@ -128,7 +134,7 @@ def test_the_fit_is_the_least_of_its_sum_of_squares() -> None:
         cycle, line, wake = 1 + changes
         trial = a_board(cycle, line, wake, 1500)
         off = [
-            predict(of.counts, of.work, trial, row.threads).ms / row.ms - 1
+            predict_latency(of.counts, of.work, trial, row.threads).ms / row.ms - 1
             for row in rows
             for of in [models[row.sha256]]
         ]
@@ -294,7 +300,7 @@ def test_the_verb_calibrates_and_what_it_writes_predicts_better(
         set_metadata(content, b"number", bytes([number]))
         path.write_bytes(pack(content))
         work = [plain(op.name) for op in read_ops(path)]
-        ms = predict(count(path, path), work, real).ms
+        ms = predict_latency(count(path, path), work, real).ms
         files.append(model.with_name(f"{number}.json"))
         save(results_of(path, ms), files[-1])
         paths.append(path)
@@ -302,15 +308,15 @@ def test_the_verb_calibrates_and_what_it_writes_predicts_better(
     monkeypatch.setattr(calibrate_module, "find_qemu", lambda: None)
     monkeypatch.setattr("ghostdepth_export.pi4.emulator.build_root", lambda *_: Path("root"))
     board = model.with_name("board.json")
-    assert run(monkeypatch, "predict", "--calibrate", *files, "--out", board) == 0
+    assert run(monkeypatch, "latency", "--calibrate", *files, "--out", board) == 0
     printed = capsys.readouterr()
     assert all(f"counting {path.name}" in printed.err for path in paths)
     assert "Raspberry Pi 4 Model B at 1500 MHz" in printed.out
     assert "mean error: 16.7% before" in printed.out
-    assert f"predict --coefficients {board}" in " ".join(printed.out.split())
+    assert f"latency --coefficients {board}" in " ".join(printed.out.split())
     written = read_coefficients(board)
-    off = predict(count(paths[0], paths[0]), work, written).ms / (
-        predict(count(paths[0], paths[0]), work, real).ms
+    off = predict_latency(count(paths[0], paths[0]), work, written).ms / (
+        predict_latency(count(paths[0], paths[0]), work, real).ms
     )
     assert off == pytest.approx(1, abs=0.02)
 
@@ -320,7 +326,7 @@ def test_a_throttled_result_ends_the_verb_with_one_line(
 ) -> None:
     board = write().with_name("board.json")
     path = write(after=THROTTLED)
-    assert run(monkeypatch, "predict", "--calibrate", path, "--out", board) == 2
+    assert run(monkeypatch, "latency", "--calibrate", path, "--out", board) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"ghostdepth: {path}: the board lowered its clock")
     assert said.count("\n") == 1

@@ -22,11 +22,17 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
 from ghostdepth_export.convert.source import Source
 from ghostdepth_export.host.cache import cache_folder, locked
-from ghostdepth_export.pi4.counter import Counts, ModelCounts, count, read_counts, write_counts
+from ghostdepth_export.pi4.counter import (
+    InstructionCounts,
+    ModelCounts,
+    count,
+    read_counts,
+    write_counts,
+)
 from ghostdepth_export.pi4.counter.graph import RUNTIME
 from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
-from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict, read_work, shipped
+from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict_latency, read_work, shipped
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.clock import Budget, OpTime, TargetFile
 
@@ -59,7 +65,7 @@ class FileClock:
     def __call__(self, network: DepthNet, budget: Budget) -> list[OpTime]:
         """The ops of the file that `budget` names, in the file's order, and what is around them."""
         counts, work, layers = self._counted(network, budget.file)
-        prediction = predict(counts, work, self.coefficients, budget.threads)
+        prediction = predict_latency(counts, work, self.coefficients, budget.threads)
         ops = [
             OpTime(op.name, layer, own, op.ms)
             for op, (layer, own) in zip(prediction.ops, layers, strict=True)
@@ -98,7 +104,7 @@ class FileClock:
     def _key(self, network: DepthNet, file: TargetFile) -> str:
         """Of everything that counts depend on, and of the form of what is kept."""
         programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
-        form = [field.name for kind in (Counts, OpWork) for field in fields(kind)]
+        form = [field.name for kind in (InstructionCounts, OpWork) for field in fields(kind)]
         config = network.config.model_dump(mode="json")
         value = [programs, RUNTIME, form, self.camera, config, file]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]

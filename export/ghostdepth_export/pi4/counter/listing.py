@@ -9,7 +9,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 
 
 @dataclass(frozen=True)
-class Counts:
+class InstructionCounts:
     """What was executed, in order of `struct counts` of counter.c.
 
     Attributes:
@@ -37,18 +37,22 @@ class Counts:
         """Issue-limited cycles."""
         return self.cycle_sixths / 6
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
+    def __add__(self, other: InstructionCounts) -> InstructionCounts:
+        return InstructionCounts(
+            *(a + b for a, b in zip(self.values(), other.values(), strict=True))
+        )
 
-    def __sub__(self, other: Counts) -> Counts:
-        return Counts(*(a - b for a, b in zip(self.values(), other.values(), strict=True)))
+    def __sub__(self, other: InstructionCounts) -> InstructionCounts:
+        return InstructionCounts(
+            *(a - b for a, b in zip(self.values(), other.values(), strict=True))
+        )
 
     def values(self) -> tuple[int, ...]:
         """The figures in order."""
         return tuple(vars(self).values())
 
 
-NOTHING = Counts(0, 0, 0, 0, 0, 0, 0)
+NOTHING = InstructionCounts(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -61,8 +65,8 @@ class Section:
         nested: Ops that were called inside another one.
     """
 
-    ops: list[Counts] = field(default_factory=list)
-    total: Counts = NOTHING
+    ops: list[InstructionCounts] = field(default_factory=list)
+    total: InstructionCounts = NOTHING
     nested: int = 0
 
 
@@ -80,7 +84,7 @@ class Listing:
 
     candidates: int = 0
     sections: list[Section] = field(default_factory=list)
-    whole: Counts = NOTHING
+    whole: InstructionCounts = NOTHING
     threads: int = 0
     strays: int = 0
 
@@ -97,15 +101,15 @@ def read_listing(path: Path) -> Listing:
         word, *rest = line.split()
         numbers = [int(number) for number in rest]
         if word == "op":
-            section.ops.append(Counts(*numbers))
+            section.ops.append(InstructionCounts(*numbers))
         elif word == "nested":
             section.nested = numbers[0]
         elif word == "section":
-            section.total = Counts(*numbers)
+            section.total = InstructionCounts(*numbers)
             listing.sections.append(section)
             section = Section()
         elif word == "all":
-            listing.whole = Counts(*numbers)
+            listing.whole = InstructionCounts(*numbers)
         elif word == "learned":
             listing.candidates = numbers[0]
         elif word == "threads":

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_bytes
-from ghostdepth_export.pi4.counter.listing import NOTHING, Counts
+from ghostdepth_export.pi4.counter.listing import NOTHING, InstructionCounts
 
 SCHEMA = "ghostdepth-counts/2"
 
@@ -32,7 +32,7 @@ class OpCounts:
     name: str
     output: str
     shape: str
-    counts: Counts
+    counts: InstructionCounts
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class ModelCounts:
     runtime: str
     cpu: str
     qemu: str
-    total: Counts
-    outside: Counts
+    total: InstructionCounts
+    outside: InstructionCounts
     ops: list[OpCounts]
 
 
-def by_type(ops: Sequence[OpCounts]) -> dict[str, tuple[int, Counts]]:
+def by_type(ops: Sequence[OpCounts]) -> dict[str, tuple[int, InstructionCounts]]:
     """The number of ops and their counts by type, most instructions first."""
-    table: dict[str, tuple[int, Counts]] = {}
+    table: dict[str, tuple[int, InstructionCounts]] = {}
     for op in ops:
         number, counts = table.get(op.name, (0, NOTHING))
         table[op.name] = number + 1, counts + op.counts
@@ -104,9 +104,9 @@ def _model(entry: dict[str, Any]) -> ModelCounts:
     ops = [
         OpCounts(
             **{name: op[name] for name in names},
-            counts=Counts(**{key: op[key] for key in op if key not in names}),
+            counts=InstructionCounts(**{key: op[key] for key in op if key not in names}),
         )
         for op in entry["ops"]
     ]
-    total, outside = Counts(**entry["total"]), Counts(**entry["outside"])
+    total, outside = InstructionCounts(**entry["total"]), InstructionCounts(**entry["outside"])
     return ModelCounts(**{**entry, "ops": ops, "total": total, "outside": outside})

@@ -9,11 +9,11 @@ from ghostdepth_export.pi4.latency.coefficients import (
     write_coefficients,
 )
 from ghostdepth_export.pi4.latency.prediction import (
-    OpTime,
-    Prediction,
+    LatencyPrediction,
+    OpLatency,
     check_request,
-    predict,
-    predict_files,
+    predict_file_latencies,
+    predict_latency,
 )
 from ghostdepth_export.pi4.latency.records import as_record, write_predictions
 from ghostdepth_export.pi4.latency.threads import threads_used
@@ -23,13 +23,13 @@ __all__ = [
     "Coefficient",
     "Coefficients",
     "ErrorOf",
-    "OpTime",
+    "LatencyPrediction",
+    "OpLatency",
     "OpWork",
-    "Prediction",
     "as_record",
     "check_request",
-    "predict",
-    "predict_files",
+    "predict_file_latencies",
+    "predict_latency",
     "read_coefficients",
     "read_work",
     "shipped",

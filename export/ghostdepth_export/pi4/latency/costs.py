@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ghostdepth_export.pi4.counter import Counts, ModelCounts
+from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts
 from ghostdepth_export.pi4.latency.threads import busiest_cycles, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork
 
@@ -56,5 +56,5 @@ def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:
     return sum(op_costs(counts, work, threads), Costs(0, 0, 0)) + outside_costs(counts)
 
 
-def _lines(counts: Counts) -> int:
+def _lines(counts: InstructionCounts) -> int:
     return counts.l2_misses + counts.writebacks

@@ -23,7 +23,7 @@ CLOCKS_MHZ = (300.0, 2500.0)
 
 
 @dataclass(frozen=True)
-class OpTime:
+class OpLatency:
     """One op's part of a prediction.
 
     Attributes:
@@ -60,7 +60,7 @@ class OpTime:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class LatencyPrediction:
     """The predicted time of one warm invocation.
 
     Attributes:
@@ -85,7 +85,7 @@ class Prediction:
     low: float
     high: float
     outside_ms: float
-    ops: list[OpTime]
+    ops: list[OpLatency]
 
     @property
     def uncalibrated(self) -> dict[str, float]:
@@ -114,13 +114,13 @@ def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
         )
 
 
-def predict(
+def predict_latency(
     counts: ModelCounts,
     work: Sequence[OpWork],
     coefficients: Coefficients,
     threads: int = MOST_THREADS,
     clock_mhz: float | None = None,
-) -> Prediction:
+) -> LatencyPrediction:
     """Predicts the milliseconds of one warm invocation.
 
     ms = cycle * C + line * D + wake * N: C in million cycles, of each op those of its busiest
@@ -146,7 +146,7 @@ def predict(
     for op, of, cost in zip(counts.ops, work, op_costs(counts, work, threads), strict=True):
         assert op.name == of.name, (op, of)
         ops.append(
-            OpTime(
+            OpLatency(
                 op.index,
                 op.name,
                 op.output,
@@ -163,7 +163,7 @@ def predict(
     ms = outside + sum(op.ms for op in ops)
     error = coefficients.error(ms)
     unknown = sum(op.ms for op in ops if not op.calibrated)
-    return Prediction(
+    return LatencyPrediction(
         file=counts.file,
         board=coefficients.board,
         runtime=coefficients.runtime,
@@ -177,13 +177,13 @@ def predict(
     )
 
 
-def predict_files(
+def predict_file_latencies(
     models: Sequence[Path],
     threads: int = MOST_THREADS,
     clock_mhz: float | None = None,
     coefficients: Coefficients | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> Iterator[Prediction]:
+) -> Iterator[LatencyPrediction]:
     """Counts models on the emulated processor and predicts their time; some ten seconds each.
 
     Args:
@@ -209,4 +209,6 @@ def predict_files(
     for path in models:
         progress(f"counting {path.name}")
         counts = count(path, root)
-        yield predict(counts, read_work(path), coefficients or shipped(), threads, clock_mhz)
+        yield predict_latency(
+            counts, read_work(path), coefficients or shipped(), threads, clock_mhz
+        )

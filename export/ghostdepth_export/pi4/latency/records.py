@@ -9,12 +9,12 @@ from typing import Any
 
 from bench_depth.core.files import write_json
 from bench_depth.results.predicted_latency import PredictedTime
-from ghostdepth_export.pi4.latency.prediction import Prediction
+from ghostdepth_export.pi4.latency.prediction import LatencyPrediction
 
 SCHEMA = "ghostdepth-predictions/1"
 
 
-def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+def write_predictions(path: Path, predictions: Sequence[LatencyPrediction]) -> None:
     """Writes every op of every prediction as JSON.
 
     Raises:
@@ -23,7 +23,7 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     write_json(path, {"schema": SCHEMA, "predictions": [_plain(each) for each in predictions]})
 
 
-def as_record(prediction: Prediction) -> PredictedTime:
+def as_record(prediction: LatencyPrediction) -> PredictedTime:
     """What a results file holds of a prediction, beside what was measured."""
     return PredictedTime(
         board=prediction.board,
@@ -37,7 +37,7 @@ def as_record(prediction: Prediction) -> PredictedTime:
     )
 
 
-def _plain(prediction: Prediction) -> dict[str, Any]:
+def _plain(prediction: LatencyPrediction) -> dict[str, Any]:
     value = asdict(prediction)
     for plain, op in zip(value["ops"], prediction.ops, strict=True):
         plain.update(ms=op.ms, bound=op.bound)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ghostdepth_export.pi4.latency.prediction import OpTime, Prediction
+from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +13,7 @@ from rich.text import Text
 _NOTABLE = 0.05
 
 
-def show(prediction: Prediction, top: int, console: Console) -> None:
+def show(prediction: LatencyPrediction, top: int, console: Console) -> None:
     """Prints one model: the sum with its band, types of ops, the costliest ops, a warning.
 
     Args:
@@ -29,13 +29,13 @@ def show(prediction: Prediction, top: int, console: Console) -> None:
         console.print(Text(f"warning: {warning}", style="yellow"))
 
 
-def heading(prediction: Prediction) -> Text:
+def heading(prediction: LatencyPrediction) -> Text:
     """What all of the figures are."""
     text = f"predicted for {prediction.board}, TFLite {prediction.runtime}, from counts"
     return Text.assemble((text, "bold"), ": nothing was measured")
 
 
-def compared(predictions: Sequence[Prediction]) -> Table:
+def compared(predictions: Sequence[LatencyPrediction]) -> Table:
     """Several models side by side; the quickest is marked."""
     table = _table("side by side", "ms", "low", "high", "ratio", "issue", "memory", "ops")
     quickest = min(prediction.ms for prediction in predictions)
@@ -52,7 +52,7 @@ def compared(predictions: Sequence[Prediction]) -> Table:
     return table
 
 
-def uncalibrated_warning(prediction: Prediction) -> str:
+def uncalibrated_warning(prediction: LatencyPrediction) -> str:
     """Which ops the calibration hardly knows, in a line; empty where there are none."""
     types = prediction.uncalibrated
     if not types:
@@ -65,7 +65,7 @@ def uncalibrated_warning(prediction: Prediction) -> str:
     )
 
 
-def _sum(prediction: Prediction) -> Text:
+def _sum(prediction: LatencyPrediction) -> Text:
     threads = "1 thread" if prediction.threads == 1 else f"{prediction.threads} threads"
     return Text.assemble(
         ("\n" + prediction.file, "bold"),
@@ -75,8 +75,8 @@ def _sum(prediction: Prediction) -> Text:
     )
 
 
-def _types(prediction: Prediction) -> Table:
-    groups: dict[str, list[OpTime]] = {}
+def _types(prediction: LatencyPrediction) -> Table:
+    groups: dict[str, list[OpLatency]] = {}
     for op in prediction.ops:
         groups.setdefault(op.name, []).append(op)
     table = _table("by type of op", "ms", "share", "issue", "memory", "on one thread")
@@ -92,7 +92,7 @@ def _types(prediction: Prediction) -> Table:
     return table
 
 
-def _ops(prediction: Prediction, top: int) -> Table:
+def _ops(prediction: LatencyPrediction, top: int) -> Table:
     table = _table("the costliest ops", "ms", "share", "issue", "memory", "threads", "bound")
     for op in sorted(prediction.ops, key=lambda op: -op.ms)[:top]:
         alone = op.threads == 1 < prediction.threads and op.ms >= _NOTABLE * prediction.ms
@@ -114,15 +114,15 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _time(ms: float, prediction: Prediction) -> tuple[Text, Text]:
+def _time(ms: float, prediction: LatencyPrediction) -> tuple[Text, Text]:
     return Text(_ms(ms), style="bold"), Text(f"{ms / prediction.ms:.1%}")
 
 
-def _total(ops: Sequence[OpTime]) -> float:
+def _total(ops: Sequence[OpLatency]) -> float:
     return sum(op.ms for op in ops)
 
 
-def _parts(ops: Sequence[OpTime]) -> tuple[float, float]:
+def _parts(ops: Sequence[OpLatency]) -> tuple[float, float]:
     """Milliseconds of issuing, with waking the threads, and of memory."""
     return sum(op.compute_ms + op.wake_ms for op in ops), sum(op.memory_ms for op in ops)
 
