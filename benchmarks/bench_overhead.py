@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from bench_depth.machine.board import default_threads
 from bench_depth.model.runtimes import choose
-from bench_depth.timing.measure import Plan, measure
+from bench_depth.timing.measure import TimingPlan, measure
 from harness import ROOT, interleave, median, run, write_result
 
 ROUNDS = 120
@@ -82,7 +82,7 @@ def _plain(invoke: Callable[[], object]) -> Callable[[], float]:
 
 
 def _measured(invoke: Callable[[], object]) -> Callable[[], float]:
-    plan = Plan(warmup=0, min_runs=RUNS, min_time=0)
+    plan = TimingPlan(warmup=0, min_runs=RUNS, min_time=0)
 
     def block() -> float:
         started = time.perf_counter_ns()

@@ -28,7 +28,7 @@ from bench_depth.commands.bench import Hooks, bench
 from bench_depth.commands.options import BenchOptions
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes, write_json
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import METRICS, load_checkpoint, save_checkpoint
 from ghostdepth_train.data import read_split
@@ -107,7 +107,7 @@ def _logs(run: Path) -> list[Path]:
 
 def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:
     """Accuracy and size of every file; each is timed once only, as latency is not reported."""
-    options = BenchOptions(data=val, plan=Plan(warmup=0, min_runs=1, min_time=0.0))
+    options = BenchOptions(data=val, plan=TimingPlan(warmup=0, min_runs=1, min_time=0.0))
     rows = {}
     for record in bench(files, options, Hooks(_log)).models:
         assert record.accuracy is not None

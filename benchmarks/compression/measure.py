@@ -32,7 +32,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import DepthMetrics
 from bench_depth.results.records import ModelRecord
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.data import read_split
@@ -99,7 +99,7 @@ def _beside(
     dense: Path, files: Sequence[Path], folder: Path, checkpoint: Path, data: Path, seconds: float
 ) -> list[Row]:
     """Measures a network's files and the dense fp32 one in turn; few, so that caches stay warm."""
-    options = BenchOptions(data=data / "val", threads=(1,), plan=Plan(min_time=seconds))
+    options = BenchOptions(data=data / "val", threads=(1,), plan=TimingPlan(min_time=seconds))
     records = bench([dense, *files], options, Hooks(_say)).models
     kinds = [FORMATS[0], *FORMATS[-len(files) :]]
     facts = _facts(folder, checkpoint)

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.pi4.counter import (
@@ -177,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"baseline.py: {error}", file=sys.stderr)
         return error.exit_code
     print("\n".join(lines))
-    return 0 if passed else GATE_FAILED
+    return 0 if passed else THRESHOLD_FAILED
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ tests/device/test_reader_*.py, here what becomes of them in a dataset folder."""
 import h5py
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import SOURCES, find
+from bench_depth.accuracy.readers import DATASET_FORMATS, find_frames
 from bench_depth.core.dataset import list_pairs, read_depth, read_pair
 from bench_depth.core.errors import UserError
 from ghostdepth_train.convert import convert
@@ -52,7 +52,7 @@ def diode(tmp_path):
 @pytest.mark.parametrize("source", ["tum", "kitti", "diode"])
 def test_the_folder_holds_what_the_reader_gives(source, request, tmp_path):
     path, out = request.getfixturevalue(source), tmp_path / "out"
-    frames = find(source, path)
+    frames = find_frames(source, path)
     assert convert(source, path, out) == len(frames) == 2
     assert names(out) == [frame.name for frame in frames]
     for frame, pair in zip(frames, list_pairs(out), strict=True):
@@ -134,7 +134,7 @@ def test_kitti_validation_selection_is_converted(tmp_path):
     assert names(tmp_path / "out") == ["2011_09_26_drive_0002_sync_image_0000000005_image_03"]
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES))
+@pytest.mark.parametrize("source", sorted(DATASET_FORMATS))
 def test_empty_folder_is_refused(source, tmp_path):
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match=r"/bare.*(is empty|is a folder|No such file)") as error:
@@ -143,7 +143,7 @@ def test_empty_folder_is_refused(source, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES))
+@pytest.mark.parametrize("source", sorted(DATASET_FORMATS))
 def test_unknown_split_is_refused(source, nyu, tmp_path):
     with pytest.raises(UserError, match="split"):
         convert(source, nyu, tmp_path / "out", split="holiday")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from bench_depth.accuracy.readers import find
-from bench_depth.accuracy.readers.frame import SourceFrame
+from bench_depth.accuracy.readers import find_frames
+from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
@@ -32,7 +32,7 @@ def convert(
     goes on where it was.
 
     Args:
-        source: A key of `bench_depth.accuracy.readers.SOURCES`.
+        source: A key of `bench_depth.accuracy.readers.DATASET_FORMATS`.
         path: The source's file or folder, as its reader describes it.
         out: The dataset folder; made where missing. Not inside `path`.
         progress: Called with (pairs done, pairs in all) before the first and after each pair.
@@ -46,7 +46,7 @@ def convert(
             source's format; pairs before it are written and stay.
     """
     path, out = Path(path), Path(out)
-    frames = find(source, path, split)
+    frames = find_frames(source, path, split)
     if out.resolve().is_relative_to(path.resolve()):
         raise UserError(f"--out {out} lies inside the source {path}; choose another folder")
     for done, frame in enumerate(frames):
@@ -58,7 +58,7 @@ def convert(
     return len(frames)
 
 
-def _write(frame: SourceFrame, out: Path) -> None:
+def _write(frame: DatasetFrame, out: Path) -> None:
     """Writes one pair into the dataset folder `out`, unless it is there already."""
     suffix = frame.photo.suffix.lower() if isinstance(frame.photo, Path) else ".jpg"
     rgb_path = out / "rgb" / f"{frame.name}{suffix}"

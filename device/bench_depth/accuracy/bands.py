@@ -61,7 +61,7 @@ class Band:
 
 
 def band_errors(
-    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str = "none"
+    prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str = "none"
 ) -> list[Optional[BandErrors]]:
     """The errors of one image, band by band.
 
@@ -69,7 +69,7 @@ def band_errors(
 
     Args:
         prediction_mm: HxW, any float dtype, millimetres.
-        truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+        ground_truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
         align: One of `metrics.ALIGNMENTS`.
 
     Returns:
@@ -78,7 +78,7 @@ def band_errors(
     Raises:
         ValueError: The shapes differ, or `align` is unknown.
     """
-    pixels = valid_pixels(prediction_mm, truth_mm, align)
+    pixels = valid_pixels(prediction_mm, ground_truth_mm, align)
     if pixels is None:
         return [None] * len(EDGES_M)
     p, t = pixels

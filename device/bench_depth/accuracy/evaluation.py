@@ -29,13 +29,13 @@ from bench_depth.model.signature import Signature
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedImage:
     """One photo, its truth and what a model made of it; too big to keep many of.
 
     Attributes:
         name: Of the photo in its dataset.
         photo: HxWx3 uint8 RGB.
-        truth_mm: HxW uint16 millimetres, 0 = unknown; at least one pixel is known.
+        ground_truth_mm: HxW uint16 millimetres, 0 = unknown; at least one pixel is known.
         depth_mm: HxW millimetres, as predicted.
         align: How they were aligned for `metrics`, one of `metrics.ALIGNMENTS`.
         metrics: How good the depth is.
@@ -43,7 +43,7 @@ class Judged:
 
     name: str
     photo: NDArray[np.uint8]
-    truth_mm: NDArray[np.uint16]
+    ground_truth_mm: NDArray[np.uint16]
     depth_mm: NDArray[Any]
     align: str
     metrics: DepthMetrics
@@ -102,7 +102,7 @@ def evaluate(
     median_ms: float,
     align: str = "none",
     predictions: Optional[Path] = None,
-    judged: Callable[[Judged], None] = lambda image: None,
+    on_image: Callable[[EvaluatedImage], None] = lambda image: None,
 ) -> Accuracy:
     """Compares a model's depth with the truth of every pair.
 
@@ -116,7 +116,7 @@ def evaluate(
         predictions: Where each predicted map is written, as the dataset's depth is; None for
             nowhere. What is written is aligned only for relative models, which have no
             millimetres otherwise.
-        judged: Called with each image that has metrics, in the dataset's order.
+        on_image: Called with each image that has metrics, in the dataset's order.
 
     Raises:
         UserError: A file cannot be read or written, no image has a valid pixel, the alignment
@@ -144,7 +144,7 @@ def evaluate(
         else:
             images.append(ImageAccuracy(pair.name, metrics))
             bands.append(band_errors(depth_mm, truth, left))
-            judged(Judged(pair.name, photo, truth, depth_mm, left, metrics))
+            on_image(EvaluatedImage(pair.name, photo, truth, depth_mm, left, metrics))
     if not images:
         raise UserError(f"no depth map in {data} has a valid pixel; all are 0 (unknown)")
     mean = mean_metrics([image.metrics for image in images])
@@ -153,15 +153,15 @@ def evaluate(
 
 
 def _millimetres(
-    depth: NDArray[np.float32], truth_mm: NDArray[np.generic], signature: Signature
+    depth: NDArray[np.float32], ground_truth_mm: NDArray[np.generic], signature: Signature
 ) -> Optional[NDArray[Any]]:
     """Depth in millimetres; of a relative model by the truth, so None where there is no truth."""
     if not signature.relative:
         return depth * 1000.0
     if signature.quantity == "inverse-depth":
-        return depth_of_relative_inverse(depth, truth_mm)
+        return depth_of_relative_inverse(depth, ground_truth_mm)
     # Relative depth may be tiny or huge: it must not be cut off before its scale is known.
-    truth = np.asarray(truth_mm, np.float64)
+    truth = np.asarray(ground_truth_mm, np.float64)
     mask = truth > MIN_MM
     if not mask.any():
         return None

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _add_conditions(parser.add_argument_group("conditions"))
     _add_accuracy(parser.add_argument_group("accuracy"))
     _add_output(parser.add_argument_group("output"))
-    _add_gates(parser.add_argument_group("for CI"))
+    _add_ci(parser.add_argument_group("for CI"))
     return parser
 
 
@@ -149,7 +149,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--markdown", type=Path, metavar="FILE", help="the comparison as a table")
 
 
-def _add_gates(group: argparse._ArgumentGroup) -> None:
+def _add_ci(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--strict", action="store_true", help="exit code 4 when there are warnings")
     add("--baseline", type=Path, metavar="FILE", help="results to compare with in --fail-if")

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth import __version__
-from bench_depth.accuracy.evaluation import Judged, alignment, evaluate
+from bench_depth.accuracy.evaluation import EvaluatedImage, alignment, evaluate
 from bench_depth.accuracy.readers import Dataset, open_dataset
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.commands.options import BenchOptions, check_options
 from bench_depth.core.errors import UserError
 from bench_depth.machine import conditions, memory
 from bench_depth.machine.board import Health, default_threads, read_board, read_health
-from bench_depth.machine.guard import HANG, Doing
+from bench_depth.machine.guard import HANG, OnTask
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import describe
 from bench_depth.model.runtimes import choose
@@ -29,35 +29,36 @@ from bench_depth.model.signature import Signature
 from bench_depth.results.advice import warnings_for
 from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord
 from bench_depth.timing import comparison
-from bench_depth.timing.measure import Interrupted, Plan, Timing, measure, measure_in_turn
+from bench_depth.timing.measure import Interrupted, Timing, TimingPlan, measure, measure_in_turn
 from bench_depth.timing.profiling.run import profile
 from bench_depth.timing.session import Job, Session, open_session, time_frames
 from bench_depth.timing.sustained import Sustained, sustain
 
-Tick = Callable[[str, Callable[[], float], Sequence[int]], None]
+OnRun = Callable[[str, Callable[[], float], Sequence[int]], None]
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a caller is told while measuring goes on.
+    """Callbacks of a benchmark.
 
     Attributes:
-        say: Takes one line whenever something begins.
-        keep: Takes what there is: once before the first model, and again after each, so that
-            nothing is lost when a later one fails.
-        tick: Called after each counted run, outside the clock, with what is measured, a function
-            that tells how much of it is done (0 to 1), and its times so far.
-        doing: Called before what may crash or hang inside a runtime, with what it is and the
-            seconds that it may take (None for any): see `guard.guarded`.
-        judged: Called with each photo of a dataset that a model's depth was compared on, and with
-            the model's place in the results.
+        log: Called with one line of progress text.
+        on_results: Called with the results so far: before the first model and after every change,
+            so that nothing is lost when a later model fails.
+        on_run: Called after each counted run, outside the timed interval, with the label of what is
+            timed, a function that returns the completed fraction (0 to 1), and the times so far in
+            nanoseconds.
+        on_task: Called before each task that may crash or hang inside a runtime, with its
+            description and its time limit in seconds (None for none): see `guard.guarded`.
+        on_image: Called with the index of a model's record and each dataset image that its depth
+            was compared on.
     """
 
-    say: Callable[[str], None]
-    keep: Callable[[Results], None] = lambda results: None
-    tick: Tick = lambda label, fraction, times_ns: None
-    doing: Doing = lambda what, limit: None
-    judged: Callable[[int, Judged], None] = lambda place, image: None
+    log: Callable[[str], None]
+    on_results: Callable[[Results], None] = lambda results: None
+    on_run: OnRun = lambda label, fraction, times_ns: None
+    on_task: OnTask = lambda what, limit: None
+    on_image: Callable[[int, EvaluatedImage], None] = lambda index, image: None
 
 
 def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Results:
@@ -107,7 +108,7 @@ class _Bench:
         self._measured: list[tuple[Job, Signature]] = []
 
     def run(self) -> Results:
-        self._hooks.keep(self._results)
+        self._hooks.on_results(self._results)
         if self._interleaved:
             self._take_turns()
         else:
@@ -142,7 +143,7 @@ class _Bench:
         if not sessions:
             return
         before = self._ready()
-        self._hooks.say(f"{len(sessions)} models take turns")
+        self._hooks.log(f"{len(sessions)} models take turns")
         self._time(sessions, before, lambda: self._in_turn(sessions))
 
     def _time(
@@ -181,12 +182,12 @@ class _Bench:
     def _profile(self, place: int, job: Job, signature: Signature) -> None:
         """Adds the times of a model's ops; where that fails, a warning."""
         seconds = self._options.profile_seconds
-        self._hooks.say(f"{job.label}: its ops, {seconds:g} s")
+        self._hooks.log(f"{job.label}: its ops, {seconds:g} s")
         try:
             self._ready()
             self._replace(place, profile=profile(job, signature, seconds))
         except UserError as error:
-            self._hooks.say(f"{job.label}: {error}; there is no profile of it")
+            self._hooks.log(f"{job.label}: {error}; there is no profile of it")
             codes = [*self._results.models[place].warnings, "no-profile"]
             self._replace(place, warnings=codes)
 
@@ -194,7 +195,7 @@ class _Bench:
         plan, label = self._options.plan, session.job.label
 
         def watch(times: Sequence[int]) -> None:
-            self._hooks.tick(label, lambda: _done(times, plan), times)
+            self._hooks.on_run(label, lambda: _done(times, plan), times)
 
         return measure(session.model.invoke, plan, watch=watch)
 
@@ -207,28 +208,28 @@ class _Bench:
 
         def watch(which: int, times: Sequence[int]) -> None:
             latest[which] = times
-            self._hooks.tick(sessions[which].job.label, fraction, times)
+            self._hooks.on_run(sessions[which].job.label, fraction, times)
 
         return measure_in_turn([s.model.invoke for s in sessions], plan, watch=watch)
 
     def _open(self, job: Job, others_bytes: int = 0) -> Optional[Session]:
         """Loads a model; None where that fails: the others are measured, then it is told."""
-        self._hooks.doing(str(job.path), HANG)
+        self._hooks.on_task(str(job.path), HANG)
         try:
             session = open_session(job, others_bytes)
             alignment(session.signature, self._options.align)
         except UserError as error:
             if len(self._jobs) > 1:
-                self._hooks.say(f"{error}; the other models are measured")
+                self._hooks.log(f"{error}; the other models are measured")
             self._failed = self._failed or error
             return None
         finally:
-            self._hooks.doing(str(job.path), None)
+            self._hooks.on_task(str(job.path), None)
         return session
 
     def _announce(self, job: Job) -> None:
         plan = self._options.plan
-        self._hooks.say(
+        self._hooks.log(
             f"{job.path.name}: {job.runtime.name}, {job.threads} "
             f"thread{'s' if job.threads > 1 else ''}, at least {plan.min_runs} runs and "
             f"{plan.min_time:g} s"
@@ -236,16 +237,16 @@ class _Bench:
 
     def _ready(self) -> Health:
         if self._options.cooldown_to is not None:
-            conditions.cool_down(self._options.cooldown_to, self._hooks.say)
+            conditions.cool_down(self._options.cooldown_to, self._hooks.log)
         return read_health()
 
     def _sustain(self, session: Session) -> Sustained:
         minutes = self._options.sustain_minutes
-        self._hooks.say(f"{session.job.label}: {minutes:g} minutes without a pause")
+        self._hooks.log(f"{session.job.label}: {minutes:g} minutes without a pause")
 
         def watch(seconds: float, median_ms: float) -> None:
             label = f"{session.job.label}, sustained"
-            self._hooks.tick(label, lambda: seconds / 60 / minutes, [round(median_ms * 1e6)])
+            self._hooks.on_run(label, lambda: seconds / 60 / minutes, [round(median_ms * 1e6)])
 
         return sustain(session.model.invoke, minutes, watch=watch)
 
@@ -306,7 +307,7 @@ class _Bench:
         if predictions is not None and len(self._jobs) > 1:
             predictions = predictions / job.path.name
         note = f"; {dataset.note}" if dataset.note else ""
-        self._hooks.say(
+        self._hooks.log(
             f"{job.label}: accuracy on {len(dataset.frames)} photos of {dataset.label}{note}"
         )
         return evaluate(
@@ -317,7 +318,7 @@ class _Bench:
             median_ms=self._results.models[place].invoke.statistics.median,
             align=options.align,
             predictions=predictions,
-            judged=lambda image: self._hooks.judged(place, image),
+            on_image=lambda image: self._hooks.on_image(place, image),
         )
 
     def _replace(self, place: int, **changes: Any) -> None:
@@ -327,10 +328,10 @@ class _Bench:
 
     def _keep(self, records: list[ModelRecord]) -> None:
         self._results = dataclasses.replace(self._results, models=records)
-        self._hooks.keep(self._results)
+        self._hooks.on_results(self._results)
 
 
-def _done(times_ns: Sequence[int], plan: Plan) -> float:
+def _done(times_ns: Sequence[int], plan: TimingPlan) -> float:
     runs = len(times_ns) / max(plan.min_runs, 1)
     seconds = sum(times_ns) / 1e9 / plan.min_time if plan.min_time else 1.0
     return min(runs, seconds, 1.0)

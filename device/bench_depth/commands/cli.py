@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from bench_depth.commands.arguments import parser
-from bench_depth.core.errors import GATE_FAILED, WARNED, UserError, exit_code
+from bench_depth.core.errors import THRESHOLD_FAILED, WARNED, UserError, exit_code
 
 if TYPE_CHECKING:
-    from bench_depth.accuracy.evaluation import Judged
-    from bench_depth.commands.thresholds import Gate
-    from bench_depth.machine.guard import Doing
+    from bench_depth.accuracy.evaluation import EvaluatedImage
+    from bench_depth.commands.thresholds import Threshold
+    from bench_depth.machine.guard import OnTask
     from bench_depth.report.pictures import WorstPictures
     from bench_depth.results.records import Results
 
@@ -60,25 +60,25 @@ def _run(words: Sequence[str]) -> int:
     return guarded(lambda doing: exit_code("bench-depth", lambda: _measure(options, doing), kept))
 
 
-def _measure(options: argparse.Namespace, doing: Doing) -> int:
+def _measure(options: argparse.Namespace, doing: OnTask) -> int:
     """What the child process does."""
     output = _Output(options)
     try:
-        gates, baseline = _gates(options)
+        thresholds, baseline = _thresholds(options)
         _bench(options, output, doing)
     finally:
         # What was measured before an error or Ctrl-C is shown all the same.
         doing("writing the results", None)
         output.finish()
-    return _verdict(options, output.results, gates, baseline)
+    return _verdict(options, output.results, thresholds, baseline)
 
 
-def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
+def _bench(options: argparse.Namespace, output: _Output, doing: OnTask) -> None:
     from bench_depth.commands.bench import Hooks, bench
     from bench_depth.commands.flags import from_arguments
     from bench_depth.commands.options import BenchOptions
     from bench_depth.machine.conditions import parse_cores
-    from bench_depth.timing.measure import Plan
+    from bench_depth.timing.measure import TimingPlan
 
     if options.per_image is not None and options.data is None:
         raise UserError("--per-image lists a dataset's photos: give --data as well")
@@ -91,7 +91,7 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
             data_limit=options.data_limit,
             runtime=options.runtime,
             threads=options.threads,
-            plan=Plan(options.warmup, options.min_runs, options.min_time),
+            plan=TimingPlan(options.warmup, options.min_runs, options.min_time),
             align=options.align,
             save_predictions=options.save_predictions,
             interleave=options.interleave,
@@ -101,11 +101,11 @@ def _bench(options: argparse.Namespace, output: _Output, doing: Doing) -> None:
             sustain_minutes=options.sustain,
             profile_seconds=options.profile,
         ),
-        Hooks(output.screen.say, output.keep, output.screen.tick, doing, output.judged),
+        Hooks(output.screen.say, output.on_results, output.screen.tick, doing, output.on_image),
     )
 
 
-def _gates(options: argparse.Namespace) -> tuple[list[Gate], Optional[Results]]:
+def _thresholds(options: argparse.Namespace) -> tuple[list[Threshold], Optional[Results]]:
     """Reads the conditions and the baseline before anything is measured."""
     from bench_depth.commands.thresholds import parse
     from bench_depth.results.records import load
@@ -117,18 +117,18 @@ def _gates(options: argparse.Namespace) -> tuple[list[Gate], Optional[Results]]:
 def _verdict(
     options: argparse.Namespace,
     results: Optional[Results],
-    gates: Sequence[Gate],
+    thresholds: Sequence[Threshold],
     baseline: Optional[Results],
 ) -> int:
     from bench_depth.commands.thresholds import failures
 
     if results is None:
         return 0
-    failed = failures(results, gates, baseline)
+    failed = failures(results, thresholds, baseline)
     for line in failed:
         print(f"bench-depth: {line}", file=sys.stderr)
     if failed:
-        return GATE_FAILED
+        return THRESHOLD_FAILED
     codes = sorted({code for record in results.models for code in record.warnings})
     if options.strict and codes:
         print(f"bench-depth: --strict: there are warnings: {', '.join(codes)}", file=sys.stderr)
@@ -153,14 +153,14 @@ class _Output:
         self._page: Optional[Path] = options.html
         self._worst: dict[int, WorstPictures] = {}
 
-    def keep(self, results: Results) -> None:
+    def on_results(self, results: Results) -> None:
         from bench_depth.results.records import save
 
         self.results = results
         if self._json is not None and self._json != "-" and results.models:
             save(results, Path(self._json))
 
-    def judged(self, place: int, image: Judged) -> None:
+    def on_image(self, place: int, image: EvaluatedImage) -> None:
         """Makes the page's pictures as the images go by: no model has to be run again for them."""
         from bench_depth.report.pictures import WorstPictures
 

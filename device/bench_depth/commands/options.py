@@ -10,7 +10,7 @@ from typing import Optional
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import ALIGNMENTS
 from bench_depth.model.description import Description
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class BenchOptions:
 
     Attributes:
         data: A dataset for accuracy; None for latency alone.
-        data_format: One of `readers.FORMATS`.
+        data_format: One of `readers.FORMAT_NAMES`.
         data_split: A part of the dataset, where it has named parts; None for all.
         data_limit: At most so many photos, evenly spread; None for all.
         runtime: One of `runtimes.RUNTIMES` by name; None for the first that is installed.
@@ -42,7 +42,7 @@ class BenchOptions:
     data_limit: Optional[int] = None
     runtime: Optional[str] = None
     threads: Sequence[int] = ()
-    plan: Plan = field(default_factory=Plan)
+    plan: TimingPlan = field(default_factory=TimingPlan)
     align: str = "none"
     save_predictions: Optional[Path] = None
     interleave: Optional[bool] = None

@@ -25,7 +25,7 @@ HELP = (
 
 
 @dataclass(frozen=True)
-class Gate:
+class Threshold:
     """A condition under which the run has failed.
 
     Attributes:
@@ -45,7 +45,7 @@ class Gate:
     relative: bool
 
 
-def parse(text: str) -> Gate:
+def parse(text: str) -> Threshold:
     """Reads a condition.
 
     Raises:
@@ -62,17 +62,17 @@ def parse(text: str) -> Gate:
         raise UserError(f"--fail-if {text!r} has an unknown unit {unit!r}; use ms, s, MB or %")
     relative = unit == "%"
     limit = float(number) * (0.01 if relative else _UNITS[unit])
-    return Gate(text, figure, sign[0] == ">", sign.endswith("="), limit, relative)
+    return Threshold(text, figure, sign[0] == ">", sign.endswith("="), limit, relative)
 
 
 def failures(
-    results: Results, gates: Sequence[Gate], baseline: Optional[Results] = None
+    results: Results, thresholds: Sequence[Threshold], baseline: Optional[Results] = None
 ) -> list[str]:
     """The conditions that hold, one line each.
 
     Args:
         results: What was measured.
-        gates: The conditions.
+        thresholds: The conditions.
         baseline: Earlier results; needed by relative ones.
 
     Raises:
@@ -80,33 +80,37 @@ def failures(
     """
     lines = []
     for label, record in zip(labels(results), results.models):
-        for gate in gates:
-            value = _value(record, gate)
+        for threshold in thresholds:
+            value = _value(record, threshold)
             reference = None
-            if gate.relative:
-                reference = _value(_partner(record, gate, baseline), gate)
-            line = _failure(label, gate, value, reference)
+            if threshold.relative:
+                reference = _value(_partner(record, threshold, baseline), threshold)
+            line = _failure(label, threshold, value, reference)
             if line is not None:
                 lines.append(line)
     return lines
 
 
-def _failure(label: str, gate: Gate, value: float, reference: Optional[float]) -> Optional[str]:
+def _failure(
+    label: str, threshold: Threshold, value: float, reference: Optional[float]
+) -> Optional[str]:
     seen, against = value, ""
     if reference is not None:
         if reference == 0:
-            raise UserError(f"{gate.text}: {gate.figure} is 0 in the baseline; nothing compares")
+            raise UserError(
+                f"{threshold.text}: {threshold.figure} is 0 in the baseline; nothing compares"
+            )
         seen = value / reference - 1
         against = f", {100 * seen:+.1f} % against {reference:.5g}"
-    over = seen > gate.limit if gate.above else seen < gate.limit
-    if over or (gate.inclusive and seen == gate.limit):
-        return f"{label}: {gate.figure} is {value:.5g}{against}: fails {gate.text}"
+    over = seen > threshold.limit if threshold.above else seen < threshold.limit
+    if over or (threshold.inclusive and seen == threshold.limit):
+        return f"{label}: {threshold.figure} is {value:.5g}{against}: fails {threshold.text}"
     return None
 
 
-def _partner(record: ModelRecord, gate: Gate, baseline: Optional[Results]) -> ModelRecord:
+def _partner(record: ModelRecord, threshold: Threshold, baseline: Optional[Results]) -> ModelRecord:
     if baseline is None:
-        raise UserError(f"--fail-if {gate.text!r} compares; give --baseline FILE as well")
+        raise UserError(f"--fail-if {threshold.text!r} compares; give --baseline FILE as well")
     same = [other for other in baseline.models if other.file == record.file]
     exact = [other for other in same if other.threads == record.threads]
     if not (exact or same):
@@ -125,8 +129,8 @@ def _normal(figure: str) -> Optional[str]:
     return f"{stage}.{statistic}" if stage in STAGES and statistic in _TIMES else None
 
 
-def _value(record: ModelRecord, gate: Gate) -> float:
-    figure = gate.figure
+def _value(record: ModelRecord, threshold: Threshold) -> float:
+    figure = threshold.figure
     simple = {
         "load": record.load_ms,
         "first": record.first_ms,
@@ -139,9 +143,11 @@ def _value(record: ModelRecord, gate: Gate) -> float:
         stage, statistic = figure.split(".")
         timing: Optional[Timing] = getattr(record, stage)
         if timing is None:
-            raise UserError(f"--fail-if {gate.text!r}: {stage} of {record.file} was not measured")
+            raise UserError(
+                f"--fail-if {threshold.text!r}: {stage} of {record.file} was not measured"
+            )
         return float(getattr(timing.statistics, statistic))
     if record.accuracy is None:
-        raise UserError(f"--fail-if {gate.text!r}: give --data, so that accuracy is measured")
+        raise UserError(f"--fail-if {threshold.text!r}: give --data, so that accuracy is measured")
     source = record.accuracy if figure == "score" else record.accuracy.mean
     return float(getattr(source, figure))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-GATE_FAILED = 1
+THRESHOLD_FAILED = 1
 BAD_INPUT = 2
 MODEL_FAILED = 3
 WARNED = 4

@@ -47,13 +47,13 @@ class DepthMetrics:
 
 
 def depth_metrics(
-    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str = "none"
+    prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str = "none"
 ) -> DepthMetrics | None:
     """Compares one predicted depth map with its truth.
 
     Args:
         prediction_mm: HxW, any float dtype, millimetres; already of the truth's size.
-        truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+        ground_truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
         align: `none`, `median` (prediction scaled so that the medians agree), `log-affine`
             (log prediction fitted to log truth by least squares: scale and exponent) or
             `inverse-affine` (see `depth_of_relative_inverse`).
@@ -69,7 +69,7 @@ def depth_metrics(
         >>> depth_metrics(np.full((2, 2), 2200.0), truth).rel
         0.1
     """
-    pixels = valid_pixels(prediction_mm, truth_mm, align)
+    pixels = valid_pixels(prediction_mm, ground_truth_mm, align)
     if pixels is None:
         return None
     p, t = pixels
@@ -89,13 +89,13 @@ def depth_metrics(
 
 
 def valid_pixels(
-    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str = "none"
+    prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str = "none"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The pixels that are compared, as `depth_metrics` compares them.
 
     Args:
         prediction_mm: As for `depth_metrics`.
-        truth_mm: As for `depth_metrics`.
+        ground_truth_mm: As for `depth_metrics`.
         align: As for `depth_metrics`.
 
     Returns:
@@ -105,7 +105,7 @@ def valid_pixels(
     Raises:
         ValueError: The shapes differ, or `align` is unknown.
     """
-    truth, mask = _valid(prediction_mm, truth_mm)
+    truth, mask = _valid(prediction_mm, ground_truth_mm)
     if not mask.any():
         return None
     t = truth[mask]
@@ -114,13 +114,13 @@ def valid_pixels(
 
 
 def aligned(
-    prediction_mm: NDArray[np.floating], truth_mm: NDArray[np.generic], align: str
+    prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str
 ) -> NDArray[np.float64]:
     """The whole map, aligned by its valid pixels: what `valid_pixels` takes its pixels from.
 
     Args:
         prediction_mm: As for `depth_metrics`.
-        truth_mm: As for `depth_metrics`; at least one pixel is valid.
+        ground_truth_mm: As for `depth_metrics`; at least one pixel is valid.
         align: As for `depth_metrics`.
 
     Returns:
@@ -129,13 +129,13 @@ def aligned(
     Raises:
         ValueError: As `valid_pixels`.
     """
-    truth, mask = _valid(prediction_mm, truth_mm)
+    truth, mask = _valid(prediction_mm, ground_truth_mm)
     p = _at_least_minimum(prediction_mm)
     return _fit(p[mask], truth[mask], align)(p)
 
 
 def depth_of_relative_inverse(
-    inverse: NDArray[np.floating], truth_mm: NDArray[np.generic]
+    inverse: NDArray[np.floating], ground_truth_mm: NDArray[np.generic]
 ) -> NDArray[np.float64] | None:
     """Turns relative inverse depth (disparity) into depth by fitting it to the truth.
 
@@ -146,7 +146,7 @@ def depth_of_relative_inverse(
 
     Args:
         inverse: HxW, any float dtype, no unit; already of the truth's size.
-        truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+        ground_truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
 
     Returns:
         HxW millimetres, or None when no pixel of the truth is valid.
@@ -154,7 +154,7 @@ def depth_of_relative_inverse(
     Raises:
         ValueError: The shapes differ.
     """
-    truth, mask = _valid(inverse, truth_mm)
+    truth, mask = _valid(inverse, ground_truth_mm)
     if not mask.any():
         return None
     x = np.asarray(inverse, np.float64)
@@ -163,12 +163,12 @@ def depth_of_relative_inverse(
 
 
 def _valid(
-    prediction: NDArray[np.generic], truth_mm: NDArray[np.generic]
+    prediction: NDArray[np.generic], ground_truth_mm: NDArray[np.generic]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The truth in double precision, and which of its pixels are known."""
-    if prediction.shape != truth_mm.shape:
-        raise ValueError(f"prediction is {prediction.shape}, truth is {truth_mm.shape}")
-    truth = np.asarray(truth_mm, np.float64)
+    if prediction.shape != ground_truth_mm.shape:
+        raise ValueError(f"prediction is {prediction.shape}, truth is {ground_truth_mm.shape}")
+    truth = np.asarray(ground_truth_mm, np.float64)
     return truth, truth > MIN_MM
 
 

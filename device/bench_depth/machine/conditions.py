@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Optional
 
-from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.machine.board import read_temperature
 
 COOLDOWN_LIMIT = 900.0
@@ -76,7 +76,7 @@ def cool_down(
             raise UserError(
                 f"--cooldown-to {target:g}: still {now:.1f} C after {COOLDOWN_LIMIT / 60:.0f} "
                 "minutes; choose a higher one, or cool the board",
-                GATE_FAILED,
+                THRESHOLD_FAILED,
             )
         say(f"cooling down: {now:.1f} C, {target:g} C wanted")
         sleep(_STEP)

@@ -16,7 +16,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 # Seconds. Loading a model and running it once takes a Pi a few; an emulator perhaps a minute.
 HANG = 300.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
-Doing = Callable[[str, Optional[float]], None]
+OnTask = Callable[[str, Optional[float]], None]
 CRASHES: dict[int, str] = {
     signal.SIGSEGV: "crashed (segmentation fault)",
     signal.SIGBUS: "crashed (bus error)",
@@ -27,7 +27,7 @@ CRASHES: dict[int, str] = {
 }
 
 
-def guarded(work: Callable[[Doing], int]) -> int:
+def guarded(work: Callable[[OnTask], int]) -> int:
     """Runs `work` in a forked child and gives its exit code.
 
     Args:
@@ -79,7 +79,7 @@ def guarded(work: Callable[[Doing], int]) -> int:
     return 128 + number
 
 
-def _leave(work: Callable[[Doing], int], writer: int) -> None:
+def _leave(work: Callable[[OnTask], int], writer: int) -> None:
     """The child: ends the process, whatever `work` does."""
     # Ctrl-C on a terminal goes to a whole group: here to the parent alone, which passes it on once.
     os.setpgid(0, 0)

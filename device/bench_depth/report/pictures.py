@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.accuracy.evaluation import Judged
+from bench_depth.accuracy.evaluation import EvaluatedImage
 from bench_depth.core.metrics import DepthMetrics, aligned
 
 MOST = 10
@@ -46,14 +46,14 @@ class WorstPictures:
         self._heap: list[tuple[float, int, Picture]] = []
         self._seen = 0
 
-    def add(self, image: Judged) -> None:
+    def add(self, image: EvaluatedImage) -> None:
         """Takes an image in if it is among the worst so far."""
         self._seen += 1
         badness = image.metrics.si_rmse
         if len(self._heap) == MOST and badness <= self._heap[0][0]:
             return
-        depth_mm = aligned(image.depth_mm, image.truth_mm, image.align)
-        four = _four(image.photo, _metres(image.truth_mm), _metres(depth_mm))
+        depth_mm = aligned(image.depth_mm, image.ground_truth_mm, image.align)
+        four = _four(image.photo, _metres(image.ground_truth_mm), _metres(depth_mm))
         picture = Picture(image.name, image.metrics, _data_url(four))
         push = heapq.heappush if len(self._heap) < MOST else heapq.heapreplace
         push(self._heap, (badness, -self._seen, picture))

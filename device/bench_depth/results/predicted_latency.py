@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class PredictedTime:
+class PredictedLatency:
     """The predicted time of a run on another machine; nothing of it was measured.
 
     Attributes:

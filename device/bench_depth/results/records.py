@@ -14,7 +14,7 @@ from bench_depth.core.jsonable import build
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import Description
-from bench_depth.results.predicted_latency import PredictedTime
+from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing
 from bench_depth.timing.profiling import Profile
@@ -37,8 +37,8 @@ class Context:
         board: The machine.
         threads: That each model was run with.
         warmup: Runs before the counted ones.
-        min_runs: See `measure.Plan`.
-        min_time: See `measure.Plan`.
+        min_runs: See `measure.TimingPlan`.
+        min_time: See `measure.TimingPlan`.
         affinity: The cores that the process was kept on; None for all.
         interleaved: Whether the models took turns.
     """
@@ -119,7 +119,7 @@ class ModelRecord:
     comparison: Optional[Comparison] = None
     sustained: Optional[Sustained] = None
     profile: Optional[Profile] = None
-    predicted: Optional[PredictedTime] = None
+    predicted: Optional[PredictedLatency] = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ _LONGEST_TURN = 0.5
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimingPlan:
     """How long to measure.
 
     Attributes:
@@ -80,7 +80,7 @@ class Interrupted(KeyboardInterrupt):
 
 def measure(
     run: Callable[[], object],
-    plan: Plan,
+    plan: TimingPlan,
     clock: Clock = time.perf_counter_ns,
     watch: Callable[[Sequence[int]], None] = lambda times: None,
 ) -> Timing:
@@ -119,7 +119,7 @@ def measure(
 
 def measure_in_turn(
     runs: Sequence[Callable[[], object]],
-    plan: Plan,
+    plan: TimingPlan,
     clock: Clock = time.perf_counter_ns,
     watch: Callable[[int, Sequence[int]], None] = lambda which, times: None,
 ) -> list[Timing]:
@@ -165,7 +165,7 @@ def measure_in_turn(
     return _timings(times, rounds)
 
 
-def _enough(times: Sequence[Sequence[int]], plan: Plan) -> bool:
+def _enough(times: Sequence[Sequence[int]], plan: TimingPlan) -> bool:
     least = max(plan.min_runs, 1)
     return all(len(mine) >= least and sum(mine) >= plan.min_time * 1e9 for mine in times)
 

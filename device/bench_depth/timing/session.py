@@ -20,7 +20,7 @@ from bench_depth.model.postprocess import to_depth
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.runtimes import LoadedModel, Runtime
 from bench_depth.model.signature import Signature, check_signature
-from bench_depth.timing.measure import Plan, Timing, summarize, time_once
+from bench_depth.timing.measure import Timing, TimingPlan, summarize, time_once
 
 # Whole frames that are timed, of the runs that are: their small stages vary little.
 _FRAMES_PER_RUN = 0.2
@@ -106,7 +106,7 @@ def sample_photo() -> NDArray[np.uint8]:
 
 
 def time_frames(
-    session: Session, plan: Plan, clock: Callable[[], int] = time.perf_counter_ns
+    session: Session, plan: TimingPlan, clock: Callable[[], int] = time.perf_counter_ns
 ) -> dict[str, Timing]:
     """Times whole frames: from a photo of the camera's size to depth, and what is around the run.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench_depth.core.errors import BAD_INPUT, GATE_FAILED, MODEL_FAILED, UserError
+from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, THRESHOLD_FAILED, UserError
 
 # op: the runtime in which version 1, 2, 3, ... of it appeared; "-" = that version never shipped.
 # Facts from TensorFlow, tensorflow/compiler/mlir/lite/tools/versioning/runtime_version.cc
@@ -197,7 +197,7 @@ def check_runtime(path: Path, runtime: str, data: bytes | None = None) -> None:
             raise UserError(
                 f"{path.name} needs {name} version {version}, which came with TFLite {needed}, "
                 f"but --runtime is {runtime}; change the network or ask for --runtime {needed}",
-                GATE_FAILED,
+                THRESHOLD_FAILED,
             )
 
 

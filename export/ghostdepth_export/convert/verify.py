@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from bench_depth.core.dataset import Pair, read_pair
-from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.runtimes import choose
 from ghostdepth_export.convert.formats import Format
@@ -90,7 +90,7 @@ def verify(path: Path, kind: Format, reference: Reference) -> Parity:
     run = open_model(path)
     depths = [run(picture.astype(kind.input_dtype)) for picture in reference.pictures]
     if not all(np.isfinite(depth).all() for depth in depths):
-        raise UserError("it gives NaN or infinity; the network's values overflow", GATE_FAILED)
+        raise UserError("it gives NaN or infinity; the network's values overflow", THRESHOLD_FAILED)
     return compare(depths, reference)
 
 
@@ -123,7 +123,7 @@ def check_limit(file_name: str, kind: Format, parity: Parity) -> None:
         raise UserError(
             f"{file_name} fails its limit: {kind.limit.figure} is {value:.3g}, "
             f"at most {kind.limit.most:g} is allowed; the file was not kept",
-            GATE_FAILED,
+            THRESHOLD_FAILED,
         )
 
 

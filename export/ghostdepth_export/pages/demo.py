@@ -12,7 +12,7 @@ from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.report import table
 from bench_depth.results.records import Results, load, save
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import evenly
@@ -33,7 +33,7 @@ def run(
     out: Path,
     *,
     camera: tuple[int, int] = (480, 640),
-    plan: Plan | None = None,
+    plan: TimingPlan | None = None,
 ) -> None:
     """Exports a checkpoint to every format, measures all files and writes a page about them.
 
@@ -58,7 +58,7 @@ def run(
         files = export(
             checkpoint, out / "models", camera=camera, calibration=samples, progress=steps.show
         )
-        results = _measure(files, samples, out, plan or Plan(), steps.show)
+        results = _measure(files, samples, out, plan or TimingPlan(), steps.show)
         results, unpredicted = _predict(results, files, steps.show)
         save(results, out / "results.json")
         steps.show(f"writing {page}")
@@ -77,7 +77,7 @@ def run(
 
 
 def _measure(
-    files: Sequence[Path], samples: Path, out: Path, plan: Plan, show: Callable[[str], None]
+    files: Sequence[Path], samples: Path, out: Path, plan: TimingPlan, show: Callable[[str], None]
 ) -> Results:
     """Runs `bench-depth` in a process of its own.
 

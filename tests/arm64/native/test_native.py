@@ -16,7 +16,7 @@ from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, Health, flagged
 from bench_depth.model.contract import ModelContract, read_contract
 from bench_depth.results import records as results
 from bench_depth.results.advice import ADVICE
-from bench_depth.timing.measure import Plan, summarize
+from bench_depth.timing.measure import TimingPlan, summarize
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.emulator import Machine
 from ghostdepth_export.ship.native import SOURCE, build_native
@@ -160,7 +160,7 @@ def test_every_field_of_the_contract_is_checked() -> None:
 
 def test_it_measures_as_long_and_warns_of_the_same_as_bench_depth() -> None:
     defaults = re.findall(r"  (?:int|double) (\w+) = ([\d.]+);", source("measure.h"))
-    assert {name: float(value) for name, value in defaults} == dataclasses.asdict(Plan())
+    assert {name: float(value) for name, value in defaults} == dataclasses.asdict(TimingPlan())
     # It takes no flags that describe a model, what Ctrl-C ends is not kept, and no op is timed.
     others = ("unknown-output", "relative-depth", "interrupted", "no-profile")
     pythons = [c for c in ADVICE if c not in others]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import find
+from bench_depth.accuracy.readers import find_frames
 from bench_depth.core.errors import UserError
 
 from tests.device.accuracy.sources import (
@@ -26,7 +26,7 @@ def diode(tmp_path: Path) -> Path:
 
 
 def test_pairs_are_named_by_path_and_invalid_depth_is_unknown(diode: Path) -> None:
-    frames = find("diode", diode)
+    frames = find_frames("diode", diode)
     assert [frame.name for frame in frames] == [
         "indoors-scene_00019-scan_00183-300_010",
         "outdoor-scene_00022-scan_00193-300_010",
@@ -47,7 +47,7 @@ def test_masked_pixels_may_hold_anything(tmp_path: Path) -> None:
     depth = np.full((HEIGHT, WIDTH, 1), 2.5, np.float32)
     depth[3, 3], depth[4, 4], depth[5, 5] = np.nan, np.nan, 225.0
     np.save(picture.with_name("a_depth.npy"), depth)
-    (frame,) = find("diode", tmp_path / "diode")
+    (frame,) = find_frames("diode", tmp_path / "diode")
     _, found = frame.read()
     assert [found[i, i] for i in (2, 3, 4, 5)] == [2500, 0, 0, 0]
 
@@ -56,7 +56,7 @@ def test_masked_pixels_may_hold_anything(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_is_named(diode: Path, missing: str) -> None:
     (diode / INDOORS / missing).unlink()
     with pytest.raises(UserError, match=rf"scan_00183/{missing} is missing"):
-        find("diode", diode)
+        find_frames("diode", diode)
 
 
 @pytest.mark.parametrize("file", ["300_010_depth.npy", "300_010_depth_mask.npy"])
@@ -65,13 +65,13 @@ def test_a_truncated_array_is_named(diode: Path, file: str, left: int) -> None:
     path = diode / INDOORS / file
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(UserError, match=rf"{file} is not a readable"):
-        find("diode", diode)[0].read()
+        find_frames("diode", diode)[0].read()
 
 
 def test_a_mask_of_another_size_is_refused(diode: Path) -> None:
     np.save(diode / INDOORS / "300_010_depth_mask.npy", np.ones((HEIGHT, WIDTH - 1)))
     with pytest.raises(UserError, match=r"300_010_depth_mask\.npy is \(24, 39\)"):
-        find("diode", diode)[0].read()
+        find_frames("diode", diode)[0].read()
 
 
 def test_pairs_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_pairs_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
     write_diode_pair(tmp_path / "diode" / "a-b", "c", mask)
     write_diode_pair(tmp_path / "diode" / "a", "b-c", mask)
     with pytest.raises(UserError, match="a-b-c"):
-        find("diode", tmp_path / "diode")
+        find_frames("diode", tmp_path / "diode")

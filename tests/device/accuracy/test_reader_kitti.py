@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import find
+from bench_depth.accuracy.readers import find_frames
 from bench_depth.core.errors import UserError
 
 from tests.device.accuracy.sources import (
@@ -30,7 +30,7 @@ def truth_of_training(kitti: Path) -> Path:
 
 
 def test_the_benchmark_finds_the_raw_photo_of_each_depth_map(kitti: Path) -> None:
-    frames = find("kitti", kitti)
+    frames = find_frames("kitti", kitti)
     expected = [f"{TRAIN_DRIVE}_0000000005", f"{VAL_DRIVE}_0000000005"]
     assert [frame.name for frame in frames] == expected
     for frame in frames:
@@ -41,19 +41,19 @@ def test_the_benchmark_finds_the_raw_photo_of_each_depth_map(kitti: Path) -> Non
 
 
 def test_depth_beyond_what_uint16_millimetres_hold_is_unknown(kitti: Path) -> None:
-    (frame,) = find("kitti", kitti, "train")
+    (frame,) = find_frames("kitti", kitti, "train")
     np.testing.assert_array_equal(frame.read()[1][2, :6], [62, 188, 1000, 65531, 65535, 0])
 
 
 @pytest.mark.parametrize(("split", "drive"), [("train", TRAIN_DRIVE), ("val", VAL_DRIVE)])
 def test_a_split_takes_its_drives_only(kitti: Path, split: str, drive: str) -> None:
-    assert [frame.name for frame in find("kitti", kitti, split)] == [f"{drive}_0000000005"]
+    assert [frame.name for frame in find_frames("kitti", kitti, split)] == [f"{drive}_0000000005"]
 
 
 @pytest.mark.parametrize("given", ["", "depth_selection/val_selection_cropped"])
 def test_the_validation_selection_is_matched_by_name(tmp_path: Path, given: str) -> None:
     folder = write_kitti_selection(tmp_path / "kitti")
-    (frame,) = find("kitti", folder / given)
+    (frame,) = find_frames("kitti", folder / given)
     assert frame.name == "2011_09_26_drive_0002_sync_image_0000000005_image_03"
     rgb, depth = frame.read()
     np.testing.assert_array_equal(rgb, photo())
@@ -64,16 +64,16 @@ def test_depth_without_photo_names_both(kitti: Path) -> None:
     data = kitti / "2011_10_03" / VAL_DRIVE / "image_02" / "data"
     (data / "0000000005.png").unlink()
     with pytest.raises(UserError, match=r"data/0000000005\.png is missing.*groundtruth/image_02"):
-        find("kitti", kitti)
+        find_frames("kitti", kitti)
 
 
 def test_8_bit_depth_is_refused(kitti: Path) -> None:
     write_png(truth_of_training(kitti), (kitti_depth() // 256).astype(np.uint8))
     with pytest.raises(UserError, match=r"0000000005\.png is 8-bit.*256 steps a metre"):
-        find("kitti", kitti)[0].read()
+        find_frames("kitti", kitti)[0].read()
 
 
 def test_a_photo_of_another_size_is_refused(kitti: Path) -> None:
     write_png(truth_of_training(kitti), kitti_depth()[:, 1:])
     with pytest.raises(UserError, match="is 40x24 but its depth map is 39x24"):
-        find("kitti", kitti)[0].read()
+        find_frames("kitti", kitti)[0].read()

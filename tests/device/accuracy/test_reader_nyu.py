@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import find, open_dataset
+from bench_depth.accuracy.readers import find_frames, open_dataset
 from bench_depth.core.errors import UserError
 
 from tests.device.accuracy.sources import (
@@ -33,7 +33,7 @@ def write_splits(nyu: Path, **indices: np.ndarray) -> Path:
 
 
 def test_every_photo_and_depth_is_the_right_way_up(nyu: Path) -> None:
-    frames = find("nyu", nyu)
+    frames = find_frames("nyu", nyu)
     assert [frame.name for frame in frames] == ["0000", "0001", "0002"]
     for i, frame in enumerate(frames):
         rgb, depth = frame.read()
@@ -44,8 +44,8 @@ def test_every_photo_and_depth_is_the_right_way_up(nyu: Path) -> None:
 
 def test_the_official_split_counts_from_one(nyu: Path) -> None:
     write_splits(nyu, trainNdxs=np.array([[1], [3]]), testNdxs=np.array([[2]]))
-    assert [frame.name for frame in find("nyu", nyu, "train")] == ["0000", "0002"]
-    (frame,) = find("nyu", nyu, "test")
+    assert [frame.name for frame in find_frames("nyu", nyu, "train")] == ["0000", "0002"]
+    (frame,) = find_frames("nyu", nyu, "test")
     assert frame.name == "0001"
     np.testing.assert_array_equal(frame.read()[1], exact_millimetres(steps(1), 2500))
 
@@ -54,7 +54,7 @@ def test_depth_that_is_not_a_number_is_unknown(nyu: Path) -> None:
     with h5py.File(nyu, "r+") as file:
         for x, value in enumerate((np.nan, np.inf, -np.inf, -1.0, 65.535, 65.536)):
             file["depths"][0, x, 1] = value
-    _, depth = find("nyu", nyu)[0].read()
+    _, depth = find_frames("nyu", nyu)[0].read()
     np.testing.assert_array_equal(depth[1, :6], [0, 0, 0, 0, 65535, 0])
 
 
@@ -63,12 +63,12 @@ def test_a_truncated_file_is_refused_by_name(nyu: Path, left: float) -> None:
     data = nyu.read_bytes()
     nyu.write_bytes(data[: int(left if left > 1 else left * len(data))])
     with pytest.raises(UserError, match=r"nyu_depth_v2_labeled\.mat.*truncated"):
-        find("nyu", nyu)
+        find_frames("nyu", nyu)
 
 
 def test_a_damaged_picture_is_named_when_it_is_read(nyu: Path) -> None:
     damage_depth_of_nyu(nyu, 1)
-    frames = find("nyu", nyu)
+    frames = find_frames("nyu", nyu)
     frames[0].read()
     with pytest.raises(UserError, match="cannot read depths 1"):
         frames[1].read()
@@ -78,7 +78,7 @@ def test_a_file_without_depths_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "some.mat", "w") as file:
         file["images"] = np.zeros((1, 3, 4, 4), np.uint8)
     with pytest.raises(UserError, match=r"some\.mat has no array 'depths'"):
-        find("nyu", tmp_path / "some.mat")
+        find_frames("nyu", tmp_path / "some.mat")
 
 
 def test_arrays_in_matlab_order_are_refused(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_arrays_in_matlab_order_are_refused(tmp_path: Path) -> None:
         file["images"] = np.zeros((HEIGHT, WIDTH, 3, 5), np.uint8)
         file["depths"] = np.zeros((HEIGHT, WIDTH, 5), np.float32)
     with pytest.raises(UserError, match="must be uint8 N x 3 x W x H"):
-        find("nyu", tmp_path / "some.mat")
+        find_frames("nyu", tmp_path / "some.mat")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -94,12 +94,12 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         file["images"] = np.zeros((0, 3, 4, 4), np.uint8)
         file["depths"] = np.zeros((0, 4, 4), np.float32)
     with pytest.raises(UserError, match="is empty"):
-        find("nyu", tmp_path / "some.mat")
+        find_frames("nyu", tmp_path / "some.mat")
 
 
 def test_a_split_without_its_file_says_where_it_belongs(nyu: Path) -> None:
     with pytest.raises(UserError, match=r"needs .*splits\.mat"):
-        find("nyu", nyu, "test")
+        find_frames("nyu", nyu, "test")
 
 
 @pytest.mark.parametrize("damage", ["text", "truncated", "foreign", "other set"])
@@ -111,7 +111,7 @@ def test_a_damaged_splits_file_is_refused_by_name(nyu: Path, damage: str) -> Non
     if damage == "truncated":
         splits.write_bytes(splits.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"splits\.mat"):
-        find("nyu", nyu, "test")
+        find_frames("nyu", nyu, "test")
 
 
 def test_without_h5py_one_line_says_how_to_get_it(

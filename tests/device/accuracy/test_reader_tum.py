@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import find
+from bench_depth.accuracy.readers import find_frames
 from bench_depth.accuracy.readers.tum import associate
 from bench_depth.core.errors import UserError
 
@@ -23,7 +23,7 @@ def tum(tmp_path: Path) -> Path:
 
 
 def test_nearest_times_are_paired_and_millimetres_exact(tum: Path) -> None:
-    frames = find("tum", tum)
+    frames = find_frames("tum", tum)
     assert [frame.name for frame in frames] == ["1305_000000", "1305_200000"]
     for i, frame in enumerate(frames):
         rgb, depth = frame.read()
@@ -56,31 +56,31 @@ def test_depth_is_given_to_the_closest_photo_only() -> None:
 def test_lists_of_other_times_are_refused(tmp_path: Path) -> None:
     folder = write_tum(tmp_path / "tum", [10.0], [10.5])
     with pytest.raises(UserError, match=r"within 0\.02 s"):
-        find("tum", folder)
+        find_frames("tum", folder)
 
 
 def test_a_listed_file_that_is_missing_is_named(tum: Path) -> None:
     (tum / "rgb" / "1305.200000.png").unlink()
     with pytest.raises(UserError, match=r"1305\.200000\.png is missing.*rgb\.txt lists it"):
-        find("tum", tum)
+        find_frames("tum", tum)
 
 
 def test_a_malformed_line_is_named(tum: Path) -> None:
     (tum / "depth.txt").write_text("# depth\n1305.0 depth/a.png\nnonsense\n")
     with pytest.raises(UserError, match=r"depth\.txt line 3"):
-        find("tum", tum)
+        find_frames("tum", tum)
 
 
 def test_a_list_without_entries_is_refused(tum: Path) -> None:
     (tum / "rgb.txt").write_text("# color images\n")
     with pytest.raises(UserError, match=r"rgb\.txt is empty"):
-        find("tum", tum)
+        find_frames("tum", tum)
 
 
 def test_truncated_depth_is_named_when_it_is_read(tum: Path) -> None:
     file = tum / "depth" / "1305.190000.png"
     file.write_bytes(file.read_bytes()[:200])
-    good, bad = find("tum", tum)
+    good, bad = find_frames("tum", tum)
     good.read()
     with pytest.raises(UserError, match=r"1305\.190000\.png .*truncated"):
         bad.read()

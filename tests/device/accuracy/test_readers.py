@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import FORMATS, SOURCES, find, open_dataset, recognise, spread
+from bench_depth.accuracy.readers import (
+    DATASET_FORMATS,
+    FORMAT_NAMES,
+    evenly_spaced,
+    find_frames,
+    open_dataset,
+    recognise,
+)
 from bench_depth.commands import arguments
 from bench_depth.core.dataset import read_depth
 from bench_depth.core.errors import UserError
@@ -35,7 +42,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 
 
 def test_the_options_choices_are_those_of_the_library() -> None:
-    assert FORMATS == arguments._FORMATS == ("auto", *MAKERS)
+    assert FORMAT_NAMES == arguments._FORMATS == ("auto", *MAKERS)
 
 
 @pytest.mark.parametrize("kind", sorted(MAKERS))
@@ -140,32 +147,32 @@ def test_a_split_that_is_not_there_is_refused(kind: str, tmp_path: Path) -> None
     [(10, 1, [5]), (10, 2, [2, 7]), (10, 5, [1, 3, 5, 7, 9]), (3, 3, [0, 1, 2])],
 )
 def test_a_limit_spreads_evenly(count: int, limit: int, expected: list) -> None:
-    assert spread(range(count), limit) == expected
+    assert evenly_spaced(range(count), limit) == expected
 
 
 @pytest.mark.parametrize("limit", range(1, 655, 31))
 def test_a_limit_takes_different_pictures_with_gaps_that_differ_by_one(limit: int) -> None:
-    taken = np.array(spread(range(654), limit))
+    taken = np.array(evenly_spaced(range(654), limit))
     assert len(set(taken)) == limit
     gaps = np.diff(taken)
     assert limit == 1 or gaps.max() - gaps.min() <= 1
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES))
+@pytest.mark.parametrize("source", sorted(DATASET_FORMATS))
 def test_an_empty_folder_is_refused(source: str, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match=r"/bare.*(is empty|is a folder|No such file)") as error:
-        find(source, tmp_path / "bare")
+        find_frames(source, tmp_path / "bare")
     assert error.value.exit_code == 2
 
 
 def test_an_unknown_source_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nyu, tum, kitti, diode"):
-        find("sun", tmp_path)
+        find_frames("sun", tmp_path)
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
-        find("kitti", tmp_path / "nowhere")
+        find_frames("kitti", tmp_path / "nowhere")
     with pytest.raises(UserError, match="nowhere does not exist"):
         open_dataset(tmp_path / "nowhere")

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bench_depth.accuracy.evaluation import Judged
+from bench_depth.accuracy.evaluation import EvaluatedImage
 from bench_depth.commands import bench as bench_module
 from bench_depth.commands.bench import Hooks, bench
 from bench_depth.commands.options import BenchOptions
@@ -13,12 +13,12 @@ from bench_depth.core.dataset import list_pairs, read_depth, read_rgb
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics, score
 from bench_depth.results.records import Results
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from bench_depth.timing.session import sample_photo
 
 from tests.device.conftest import tiny_depth
 
-QUICK = Plan(warmup=1, min_runs=3, min_time=0)
+QUICK = TimingPlan(warmup=1, min_runs=3, min_time=0)
 
 
 def quiet(_: str) -> None:
@@ -97,8 +97,8 @@ def test_a_dataset_without_any_valid_pixel_is_refused(tiny_tflite: Path, dataset
 def test_each_image_is_shown_to_who_asked_with_its_models_place(
     tiny_tflite: Path, onnx_with_contract: Path, dataset: Path
 ) -> None:
-    seen: list[tuple[int, Judged]] = []
-    hooks = Hooks(quiet, judged=lambda place, image: seen.append((place, image)))
+    seen: list[tuple[int, EvaluatedImage]] = []
+    hooks = Hooks(quiet, on_image=lambda place, image: seen.append((place, image)))
     options = BenchOptions(data=dataset, data_limit=2, plan=QUICK, align="median")
     found = bench([tiny_tflite, onnx_with_contract], options, hooks)
     assert [(place, image.name) for place, image in seen] == [(p, n) for p in (0, 1) for n in "bd"]
@@ -106,7 +106,7 @@ def test_each_image_is_shown_to_who_asked_with_its_models_place(
         accuracy = found.models[place].accuracy
         assert accuracy is not None
         assert image.metrics in [entry.metrics for entry in accuracy.images]
-        assert depth_metrics(image.depth_mm, image.truth_mm, image.align) == image.metrics
+        assert depth_metrics(image.depth_mm, image.ground_truth_mm, image.align) == image.metrics
         np.testing.assert_array_equal(image.photo, read_rgb(dataset / "rgb" / f"{image.name}.png"))
 
 
@@ -166,10 +166,10 @@ def test_all_files_are_checked_before_the_first_is_measured(
     ("options", "message"),
     [
         ({"threads": [0]}, "0 threads"),
-        ({"plan": Plan(-1, 1, 0)}, "warmup -1"),
-        ({"plan": Plan(0, 0, 0)}, "min-runs 0"),
-        ({"plan": Plan(0, 1, float("nan"))}, "min-time nan"),
-        ({"plan": Plan(0, 1, float("inf"))}, "min-time inf"),
+        ({"plan": TimingPlan(-1, 1, 0)}, "warmup -1"),
+        ({"plan": TimingPlan(0, 0, 0)}, "min-runs 0"),
+        ({"plan": TimingPlan(0, 1, float("nan"))}, "min-time nan"),
+        ({"plan": TimingPlan(0, 1, float("inf"))}, "min-time inf"),
         ({"align": "mean"}, "unknown alignment 'mean'"),
         ({"save_predictions": Path("x")}, "give --data"),
         ({"data_split": "val"}, "say more of --data"),

@@ -3,24 +3,24 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from bench_depth.commands.thresholds import Gate, failures, parse
+from bench_depth.commands.thresholds import Threshold, failures, parse
 from bench_depth.core.errors import UserError
 from bench_depth.results.records import Results
 
 
 @pytest.mark.parametrize(
-    ("text", "gate"),
+    ("text", "threshold"),
     [
-        ("invoke.p95>50ms", Gate("", "invoke.p95", True, False, 50, False)),
-        ("median>+5%", Gate("", "invoke.median", True, False, 0.05, True)),
-        (" total.max >= 0.1 s ", Gate("", "total.maximum", True, True, 100, False)),
-        ("delta_1<0.58", Gate("", "delta_1", False, False, 0.58, False)),
-        ("peak_rss>200MB", Gate("", "peak_rss", True, False, 200e6, False)),
-        ("size<-10%", Gate("", "size", False, False, -0.1, True)),
+        ("invoke.p95>50ms", Threshold("", "invoke.p95", True, False, 50, False)),
+        ("median>+5%", Threshold("", "invoke.median", True, False, 0.05, True)),
+        (" total.max >= 0.1 s ", Threshold("", "total.maximum", True, True, 100, False)),
+        ("delta_1<0.58", Threshold("", "delta_1", False, False, 0.58, False)),
+        ("peak_rss>200MB", Threshold("", "peak_rss", True, False, 200e6, False)),
+        ("size<-10%", Threshold("", "size", False, False, -0.1, True)),
     ],
 )
-def test_conditions_are_read(text: str, gate: Gate) -> None:
-    assert parse(text) == dataclasses.replace(gate, text=text)
+def test_conditions_are_read(text: str, threshold: Threshold) -> None:
+    assert parse(text) == dataclasses.replace(threshold, text=text)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.machine.conditions import COOLDOWN_LIMIT, bind, cool_down, parse_cores
 
 
@@ -74,7 +74,7 @@ def test_a_board_that_stays_hot_ends_the_wait() -> None:
     board = Board(70, coolest=60)
     with pytest.raises(UserError, match=r"still 60\.0 C after 15 minutes") as error:
         wait(board, 50)
-    assert error.value.exit_code == GATE_FAILED
+    assert error.value.exit_code == THRESHOLD_FAILED
     assert board.now >= COOLDOWN_LIMIT
 
 

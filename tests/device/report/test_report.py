@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.accuracy.bands import Band
-from bench_depth.accuracy.evaluation import Judged
+from bench_depth.accuracy.evaluation import EvaluatedImage
 from bench_depth.core.metrics import DepthMetrics, depth_metrics
 from bench_depth.machine.board import Health
 from bench_depth.report import charts, pictures, table
 from bench_depth.report.page import render
 from bench_depth.report.pictures import Picture, WorstPictures
-from bench_depth.results.predicted_latency import PredictedTime
+from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import Results
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, summarize
@@ -54,7 +54,7 @@ class Page(HTMLParser):
 
 
 def test_a_predicted_time_is_told_apart_in_table_and_page(measured: Results) -> None:
-    time = PredictedTime("Board 4", "Lite 2.5", 1, 1500.0, 123.4, 111.0, 145.0, "counts")
+    time = PredictedLatency("Board 4", "Lite 2.5", 1, 1500.0, 123.4, 111.0, 145.0, "counts")
     records = [dataclasses.replace(record, predicted=time) for record in measured.models]
     results = dataclasses.replace(measured, models=records)
     note = "predicted, not measured, for Board 4, Lite 2.5, 1 thread, 1500 MHz, from counts: "
@@ -133,7 +133,7 @@ def test_a_long_run_is_drawn_with_and_without_a_sensor(temperature: float | None
     Page(f"<p>{svg}</p>")
 
 
-def judged(name: str, spread: float, align: str = "none") -> Judged:
+def judged(name: str, spread: float, align: str = "none") -> EvaluatedImage:
     """Too far by `spread` on the left half; 2 m, 4 m on the right, unknown at the top."""
     truth = np.full((48, 64), 2000, np.uint16)
     truth[:, 40:] = 4000
@@ -142,7 +142,7 @@ def judged(name: str, spread: float, align: str = "none") -> Judged:
     metrics = depth_metrics(depth, truth, align)
     assert metrics is not None
     photo = np.full((48, 64, 3), (200, 40, 20), np.uint8)
-    return Judged(name, photo, truth, depth, align, metrics)
+    return EvaluatedImage(name, photo, truth, depth, align, metrics)
 
 
 def pixels(picture: Picture) -> np.ndarray:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from bench_depth.results import records as results
-from bench_depth.results.predicted_latency import PredictedTime
+from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import Results
 from bench_depth.results.schema import json_schema
-from bench_depth.timing.profiling import OpTime, Profile
+from bench_depth.timing.profiling import OpTiming, Profile
 
 FILE = resources.files("bench_depth") / "results" / "results.schema.json"
 
@@ -35,7 +35,7 @@ def test_a_results_file_is_valid(validator: Any, measured: Results) -> None:
 
 
 def test_a_results_file_with_a_profile_is_valid(validator: Any, measured: Results) -> None:
-    plain = Profile("calls", 9, 2.5, 2.4, [OpTime(0, "ADD", "sum", "1x2", 2.0, 0.1, 1.0)])
+    plain = Profile("calls", 9, 2.5, 2.4, [OpTiming(0, "ADD", "sum", "1x2", 2.0, 0.1, 1.0)])
     run = dataclasses.replace(plain, delegated=1, plain=plain)
     records = [dataclasses.replace(measured.models[0], profile=run)]
     text = results.to_json(dataclasses.replace(measured, models=records))
@@ -45,7 +45,7 @@ def test_a_results_file_with_a_profile_is_valid(validator: Any, measured: Result
 def test_a_predicted_time_is_valid_and_comes_back(
     validator: Any, measured: Results, tmp_path: Path
 ) -> None:
-    time = PredictedTime("Board 4", "Lite 2.5", 4, 1500.0, 12.0, 11.0, 14.0, "counts")
+    time = PredictedLatency("Board 4", "Lite 2.5", 4, 1500.0, 12.0, 11.0, 14.0, "counts")
     records = [dataclasses.replace(measured.models[0], predicted=time)]
     content = dataclasses.replace(measured, models=records)
     validator.validate(json.loads(results.to_json(content)))

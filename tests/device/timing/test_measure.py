@@ -5,7 +5,7 @@ import pytest
 from bench_depth.timing.measure import (
     ROUNDS,
     Interrupted,
-    Plan,
+    TimingPlan,
     measure,
     measure_in_turn,
     summarize,
@@ -34,37 +34,37 @@ def runner(clock: FakeClock, durations: list[int], calls: list[int]):
 
 def test_warmup_runs_are_not_counted() -> None:
     clock, calls = FakeClock(), []
-    timing = measure(runner(clock, [900, 800, 10, 11, 12], calls), Plan(2, 3, 0), clock)
+    timing = measure(runner(clock, [900, 800, 10, 11, 12], calls), TimingPlan(2, 3, 0), clock)
     assert timing.times_ns == [10, 11, 12]
     assert len(calls) == 5
 
 
 def test_goes_on_until_the_least_time_is_reached() -> None:
     clock = FakeClock()
-    timing = measure(runner(clock, [100_000_000], []), Plan(0, 3, 1.0), clock)
+    timing = measure(runner(clock, [100_000_000], []), TimingPlan(0, 3, 1.0), clock)
     assert len(timing.times_ns) == 10
 
 
 def test_goes_on_until_the_least_number_of_runs_is_reached() -> None:
     clock = FakeClock()
-    timing = measure(runner(clock, [100_000_000], []), Plan(0, 30, 1.0), clock)
+    timing = measure(runner(clock, [100_000_000], []), TimingPlan(0, 30, 1.0), clock)
     assert len(timing.times_ns) == 30
 
 
 def test_a_single_long_run_is_enough_when_no_more_is_asked_for() -> None:
     clock = FakeClock()
-    assert measure(runner(clock, [7], []), Plan(0, 1, 0), clock).times_ns == [7]
+    assert measure(runner(clock, [7], []), TimingPlan(0, 1, 0), clock).times_ns == [7]
 
 
 def test_every_time_is_kept_in_the_order_of_the_runs() -> None:
     clock = FakeClock()
     times = [5, 3, 9, 1, 7]
-    assert measure(runner(clock, times, []), Plan(0, 5, 0), clock).times_ns == times
+    assert measure(runner(clock, times, []), TimingPlan(0, 5, 0), clock).times_ns == times
 
 
 def test_an_error_in_a_run_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
-        measure(lambda: 1 / 0, Plan(0, 1, 0))
+        measure(lambda: 1 / 0, TimingPlan(0, 1, 0))
 
 
 def test_a_single_run_is_timed_in_milliseconds() -> None:
@@ -107,7 +107,7 @@ def named(clock: FakeClock, name: str, ms: int, order: list[str]):
 def test_taking_turns_gives_each_the_same_time_in_every_round() -> None:
     clock, order = FakeClock(), []
     runs = [named(clock, "a", 5, order), named(clock, "b", 10, order)]
-    first, second = measure_in_turn(runs, Plan(0, 1, 1.0), clock)
+    first, second = measure_in_turn(runs, TimingPlan(0, 1, 1.0), clock)
     assert len(first.rounds) == len(second.rounds) == ROUNDS
     # A turn is a twentieth of a second of counted runs.
     assert set(first.rounds) == {10} and set(second.rounds) == {5}
@@ -117,7 +117,7 @@ def test_taking_turns_gives_each_the_same_time_in_every_round() -> None:
 def test_who_begins_moves_on_each_round() -> None:
     clock, order = FakeClock(), []
     runs = [named(clock, name, 1, order) for name in "abc"]
-    measure_in_turn(runs, Plan(0, 3, 0), clock)
+    measure_in_turn(runs, TimingPlan(0, 3, 0), clock)
     # One run that is not counted and one that is.
     assert "".join(order) == "aabbcc" + "bbccaa" + "ccaabb"
 
@@ -125,7 +125,7 @@ def test_who_begins_moves_on_each_round() -> None:
 def test_taking_turns_counts_the_least_runs_of_the_slowest_too() -> None:
     clock, order = FakeClock(), []
     runs = [named(clock, "a", 1, order), named(clock, "b", 500, order)]
-    first, second = measure_in_turn(runs, Plan(2, 30, 0.1), clock)
+    first, second = measure_in_turn(runs, TimingPlan(2, 30, 0.1), clock)
     assert len(second.times_ns) == 30 == sum(second.rounds)
     assert len(first.times_ns) == sum(first.rounds) >= 30
 
@@ -145,7 +145,7 @@ def interrupting(clock: FakeClock, after: int):
 def test_ctrl_c_keeps_the_runs_so_far() -> None:
     clock = FakeClock()
     with pytest.raises(Interrupted) as stopped:
-        measure(interrupting(clock, 4), Plan(1, 50, 0), clock)
+        measure(interrupting(clock, 4), TimingPlan(1, 50, 0), clock)
     (timing,) = stopped.value.timings
     assert timing.times_ns == [10, 10, 10]
 
@@ -153,7 +153,7 @@ def test_ctrl_c_keeps_the_runs_so_far() -> None:
 def test_ctrl_c_before_the_first_counted_run_keeps_nothing() -> None:
     clock = FakeClock()
     with pytest.raises(KeyboardInterrupt) as stopped:
-        measure(interrupting(clock, 1), Plan(1, 50, 0), clock)
+        measure(interrupting(clock, 1), TimingPlan(1, 50, 0), clock)
     assert not isinstance(stopped.value, Interrupted)
 
 
@@ -161,7 +161,7 @@ def test_ctrl_c_between_turns_keeps_whole_rounds_alone() -> None:
     clock = FakeClock()
     runs = [interrupting(clock, 99), interrupting(clock, 5)]
     with pytest.raises(Interrupted) as stopped:
-        measure_in_turn(runs, Plan(0, 50, 0), clock)
+        measure_in_turn(runs, TimingPlan(0, 50, 0), clock)
     # The second has two runs a round and fails in its third.
     assert [timing.rounds for timing in stopped.value.timings] == [[1, 1], [1, 1]]
 
@@ -173,6 +173,6 @@ def test_whoever_watches_sees_every_run_outside_the_clock() -> None:
         seen.append(len(times))
         clock.now += 1_000
 
-    timing = measure(runner(clock, [10], []), Plan(0, 4, 0), clock, watch)
+    timing = measure(runner(clock, [10], []), TimingPlan(0, 4, 0), clock, watch)
     assert seen == [1, 2, 3, 4]
     assert timing.times_ns == [10, 10, 10, 10]

@@ -17,7 +17,7 @@ from bench_depth.report.page import render as render_page
 from bench_depth.report.table import WIDTH, render
 from bench_depth.results import records as results
 from bench_depth.results.records import Results
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from bench_depth.timing.profiling import by_kind, costliest
 from bench_depth.timing.profiling import run as run_module
 from bench_depth.timing.profiling.ops import Op, Profile, average
@@ -26,7 +26,7 @@ from bench_depth.timing.session import Job
 from tests.device.conftest import HEIGHT
 from tests.device.conftest import WIDTH as PIXELS
 
-QUICK = Plan(warmup=0, min_runs=2, min_time=0)
+QUICK = TimingPlan(warmup=0, min_runs=2, min_time=0)
 OPS = [
     Op(0, "CONV_2D", "first", "1x8x8x4"),
     Op(1, "ADD", "sum", "1x8x8x4"),

@@ -14,7 +14,7 @@ import pytest
 import torch
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.pages.sensitivity_page import write_page, write_tables
 from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
@@ -160,7 +160,7 @@ def test_an_op_is_found_whatever_export_did_to_its_weights(tiny: DepthNet) -> No
 
 @pytest.mark.slow
 def test_every_layer_of_the_file_is_timed(tiny: DepthNet) -> None:
-    plan = Plan(warmup=1, min_runs=3, min_time=0)
+    plan = TimingPlan(warmup=1, min_runs=3, min_time=0)
     times = layer_times(tiny, (48, 64), plan)
     assert set(times) == {row.name for row in layer_costs(tiny)} | {REST}
     assert all(time > 0 for name, time in times.items() if name != REST)

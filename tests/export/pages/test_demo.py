@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.results import records as results
-from bench_depth.timing.measure import Plan
+from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.pages import demo
 from ghostdepth_export.pi4.counter.graph import probe
@@ -35,7 +35,7 @@ def test_it_leaves_files_results_and_page_and_prints_the_table(
     save_checkpoint(folder, network, name="toy", training_data="nothing", metrics={})
     out = tmp_path / "demo"
     count_without_qemu(monkeypatch, counts(1_000_000))
-    demo.run(folder, dataset, out, camera=(96, 128), plan=Plan(0, 1, 0))
+    demo.run(folder, dataset, out, camera=(96, 128), plan=TimingPlan(0, 1, 0))
     printed = capsys.readouterr()
 
     measured = results.load(out / "results.json")
@@ -77,7 +77,7 @@ def test_what_stops_the_measuring_is_passed_on(dataset: Path, tmp_path: Path) ->
     damaged.write_bytes(b"no model")
     shown: list[str] = []
     with pytest.raises(UserError, match=r"toy\.tflite is damaged or truncated") as caught:
-        demo._measure([damaged], dataset, tmp_path / "out", Plan(0, 1, 0), shown.append)
+        demo._measure([damaged], dataset, tmp_path / "out", TimingPlan(0, 1, 0), shown.append)
     assert caught.value.exit_code == 3
     assert not (tmp_path / "out" / "results.json").exists()
 

@@ -19,7 +19,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import DepthMetrics, score
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.contract import ModelContract
-from bench_depth.results.predicted_latency import PredictedTime
+from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord
 from bench_depth.timing.measure import Timing, summarize
 from ghostdepth_export.pages import pictures
@@ -243,7 +243,7 @@ def test_the_page_says_what_was_measured_where(html: str) -> None:
 def predicted(results: Results) -> Results:
     """The first two are predicted, at 12.3 and 24.6 ms."""
     times = [
-        PredictedTime("Board 4", "Lite 2.5", 4, 1500.0, ms, 0.9 * ms, 1.2 * ms, "counts")
+        PredictedLatency("Board 4", "Lite 2.5", 4, 1500.0, ms, 0.9 * ms, 1.2 * ms, "counts")
         for ms in (12.3, 24.6)
     ]
     records = [

@@ -16,7 +16,7 @@ from typing import Any
 import onnx
 import pytest
 from bench_depth import __version__
-from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from ghostdepth import commands as cli
 from ghostdepth_export.convert.flatbuffer import builtin_name, pack, unpack
 from ghostdepth_export.host import wheels
@@ -233,7 +233,7 @@ def test_an_op_that_tflite_2_5_lacks_is_refused_by_name(exported: Path, tmp_path
     match = r"new\.tflite cannot run on rpi4-bullseye: CONV_2D version 6 came with TFLite 2\.9"
     with pytest.raises(UserError, match=match) as caught:
         build_bundle(TARGET, [path], tmp_path / "b", samples=None)
-    assert caught.value.exit_code == GATE_FAILED
+    assert caught.value.exit_code == THRESHOLD_FAILED
     build_bundle("rpi4-trixie", [path], tmp_path / "b", samples=None)
 
 

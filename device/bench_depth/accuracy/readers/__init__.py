@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Optional, TypeVar
 
 from bench_depth.accuracy.readers import diode, kitti, nyu, tum
-from bench_depth.accuracy.readers.frame import SourceFrame
+from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import Frame, list_pairs
 from bench_depth.core.errors import UserError
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetFormat:
     """A published dataset's format.
 
     Attributes:
@@ -33,17 +33,17 @@ class Source:
 
     looks_like: str
     recognise: Callable[[Path], bool]
-    frames: Callable[[Path, Optional[str]], list[SourceFrame]]
+    frames: Callable[[Path, Optional[str]], list[DatasetFrame]]
     note: str = ""
 
 
-SOURCES: Mapping[str, Source] = {
-    "nyu": Source(nyu.LOOKS_LIKE, nyu.recognise, nyu.frames),
-    "tum": Source(tum.LOOKS_LIKE, tum.recognise, tum.frames),
-    "kitti": Source(kitti.LOOKS_LIKE, kitti.recognise, kitti.frames, kitti.NOTE),
-    "diode": Source(diode.LOOKS_LIKE, diode.recognise, diode.frames, diode.NOTE),
+DATASET_FORMATS: Mapping[str, DatasetFormat] = {
+    "nyu": DatasetFormat(nyu.LOOKS_LIKE, nyu.recognise, nyu.frames),
+    "tum": DatasetFormat(tum.LOOKS_LIKE, tum.recognise, tum.frames),
+    "kitti": DatasetFormat(kitti.LOOKS_LIKE, kitti.recognise, kitti.frames, kitti.NOTE),
+    "diode": DatasetFormat(diode.LOOKS_LIKE, diode.recognise, diode.frames, diode.NOTE),
 }
-FORMATS = (AUTO, FOLDER, *SOURCES)
+FORMAT_NAMES = (AUTO, FOLDER, *DATASET_FORMATS)
 _FOLDER_LOOKS_LIKE = "a dataset folder (rgb/NAME.jpg + depth/NAME.png)"
 
 
@@ -69,7 +69,7 @@ def open_dataset(
 
     Args:
         path: A folder, or NYU's .mat file.
-        kind: One of `FORMATS`; `auto` looks at what is there.
+        kind: One of `FORMAT_NAMES`; `auto` looks at what is there.
         split: A part of a source that has named parts; None takes all.
         limit: At most so many pairs, evenly spread over all; None for all.
 
@@ -78,44 +78,46 @@ def open_dataset(
             unknown, or files are missing, damaged or laid out otherwise.
     """
     path = Path(path)
-    if kind not in FORMATS:
-        raise UserError(f"unknown data format {kind!r}; known are {', '.join(FORMATS)}")
+    if kind not in FORMAT_NAMES:
+        raise UserError(f"unknown data format {kind!r}; known are {', '.join(FORMAT_NAMES)}")
     if kind == AUTO:
         kind = recognise(path)
     parts = [] if kind == FOLDER else [kind]
-    frames: Sequence[Frame] = _folder(path, split) if kind == FOLDER else find(kind, path, split)
+    frames: Sequence[Frame] = (
+        _folder(path, split) if kind == FOLDER else find_frames(kind, path, split)
+    )
     if split is not None:
         parts.append(split)
     if limit is not None and limit < len(frames):
         parts.append(f"{limit} of {len(frames)}")
-        frames = spread(frames, limit)
+        frames = evenly_spaced(frames, limit)
     label = f"{path} ({', '.join(parts)})" if parts else str(path)
-    return Dataset(label, frames, "" if kind == FOLDER else SOURCES[kind].note)
+    return Dataset(label, frames, "" if kind == FOLDER else DATASET_FORMATS[kind].note)
 
 
 def recognise(path: Path) -> str:
-    """The format of what lies at `path`: `folder` or a key of `SOURCES`.
+    """The format of what lies at `path`: `folder` or a key of `DATASET_FORMATS`.
 
     Raises:
         UserError: There is nothing, or nothing known.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; give the place of a dataset")
-    for name, source in SOURCES.items():
+    for name, source in DATASET_FORMATS.items():
         if source.recognise(path):
             return name
     # Last: a TUM sequence has rgb/ and depth/ too, with depth in other steps.
     if any((path / part).is_dir() for part in ("rgb", "depth")):
         return FOLDER
-    known = [_FOLDER_LOOKS_LIKE, *(source.looks_like for source in SOURCES.values())]
+    known = [_FOLDER_LOOKS_LIKE, *(source.looks_like for source in DATASET_FORMATS.values())]
     raise UserError(f"{path} is no dataset; looked for {'; '.join(known)}; give the path of one")
 
 
-def find(source: str, path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+def find_frames(source: str, path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
     """The pairs of a published dataset, found but not read.
 
     Args:
-        source: A key of `SOURCES`.
+        source: A key of `DATASET_FORMATS`.
         path: The source's file or folder, as its module describes it.
         split: A part of the source, where it has named parts; None takes all.
 
@@ -124,11 +126,11 @@ def find(source: str, path: Path, split: Optional[str] = None) -> list[SourceFra
             source's format, or two pairs would have one name.
     """
     path = Path(path)
-    if source not in SOURCES:
-        raise UserError(f"unknown source {source!r}; known are {', '.join(SOURCES)}")
+    if source not in DATASET_FORMATS:
+        raise UserError(f"unknown source {source!r}; known are {', '.join(DATASET_FORMATS)}")
     if not path.exists():
         raise UserError(f"{path} does not exist; give the place of the {source} data")
-    frames = SOURCES[source].frames(path, split)
+    frames = DATASET_FORMATS[source].frames(path, split)
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
@@ -137,7 +139,7 @@ def find(source: str, path: Path, split: Optional[str] = None) -> list[SourceFra
     return frames
 
 
-def spread(items: Sequence[T], limit: int) -> list[T]:
+def evenly_spaced(items: Sequence[T], limit: int) -> list[T]:
     """`limit` of the items: the middle of each of as many equal parts.
 
     Raises:

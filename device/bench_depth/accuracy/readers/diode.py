@@ -18,7 +18,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.accuracy.readers.frame import SourceFrame, millimetres, require_file
+from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres, require_file
 from bench_depth.core.errors import UserError
 
 DEPTH, MASK = "_depth.npy", "_depth_mask.npy"
@@ -35,7 +35,7 @@ def recognise(path: Path) -> bool:
     return any(any(path.glob(f"{place}*{DEPTH}")) for place in places)
 
 
-def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
     """The pairs below `path`, by path.
 
     Raises:
@@ -52,7 +52,7 @@ def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
         depth = require_file(photo.with_name(photo.stem + DEPTH), f"{photo} is its photo")
         mask = require_file(photo.with_name(photo.stem + MASK), f"{photo} is its photo")
         name = "-".join(photo.relative_to(path).with_suffix("").parts)
-        found.append(SourceFrame(name, photo, partial(_masked_depth, depth, mask)))
+        found.append(DatasetFrame(name, photo, partial(_masked_depth, depth, mask)))
     if not found:
         raise UserError(f"{path} is empty: no NAME.png with NAME{DEPTH} and NAME{MASK} below it")
     return found

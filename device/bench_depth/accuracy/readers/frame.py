@@ -18,7 +18,7 @@ MAX_MILLIMETRES = 65535
 
 
 @dataclass(frozen=True)
-class SourceFrame:
+class DatasetFrame:
     """One pair of a source: found, but not read yet.
 
     Attributes:

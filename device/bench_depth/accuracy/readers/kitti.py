@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
-from bench_depth.accuracy.readers.frame import SourceFrame, read_png16, require_file
+from bench_depth.accuracy.readers.frame import DatasetFrame, read_png16, require_file
 from bench_depth.core.errors import UserError
 
 STEPS_PER_METRE = 256.0
@@ -38,7 +38,7 @@ def recognise(path: Path) -> bool:
     return any(map(any, drives)) or any((path / name).is_dir() for name in selections)
 
 
-def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
     """The pairs, by drive and frame.
 
     Raises:
@@ -58,7 +58,7 @@ def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
     return found
 
 
-def _benchmark(path: Path, splits: tuple[str, ...]) -> list[SourceFrame]:
+def _benchmark(path: Path, splits: tuple[str, ...]) -> list[DatasetFrame]:
     found = []
     for split in splits:
         for depth in sorted(path.glob(f"{split}/*_sync/proj_depth/groundtruth/image_02/*.png")):
@@ -69,7 +69,7 @@ def _benchmark(path: Path, splits: tuple[str, ...]) -> list[SourceFrame]:
     return found
 
 
-def _selection(folder: Path) -> list[SourceFrame]:
+def _selection(folder: Path) -> list[DatasetFrame]:
     found = []
     for depth in sorted((folder / "groundtruth_depth").glob("*.png")):
         photo = folder / "image" / depth.name.replace("_groundtruth_depth_", "_image_")
@@ -77,6 +77,6 @@ def _selection(folder: Path) -> list[SourceFrame]:
     return found
 
 
-def _frame(name: str, photo: Path, depth: Path) -> SourceFrame:
+def _frame(name: str, photo: Path, depth: Path) -> DatasetFrame:
     require_file(photo, f"{depth} is its depth map")
-    return SourceFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE))
+    return DatasetFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE))

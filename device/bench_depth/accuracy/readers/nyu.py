@@ -22,7 +22,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.accuracy.readers.frame import SourceFrame, millimetres
+from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres
 from bench_depth.accuracy.readers.mat5 import read_numbers
 from bench_depth.core.errors import UserError
 
@@ -46,7 +46,7 @@ def recognise(path: Path) -> bool:
     return start.startswith(_HDF5) or start[_MATLAB_HEADER:] == _HDF5
 
 
-def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
     """The pairs of the .mat file, or those of the official "train" or "test" split.
 
     Raises:
@@ -60,7 +60,8 @@ def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
     count = _count(path)
     indices = range(count) if split is None else _split_indices(path, split, count)
     return [
-        SourceFrame(f"{i:04d}", partial(_photo, path, i), partial(_depth, path, i)) for i in indices
+        DatasetFrame(f"{i:04d}", partial(_photo, path, i), partial(_depth, path, i))
+        for i in indices
     ]
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
-from bench_depth.accuracy.readers.frame import SourceFrame, read_png16, require_file
+from bench_depth.accuracy.readers.frame import DatasetFrame, read_png16, require_file
 from bench_depth.core.errors import UserError
 
 STEPS_PER_METRE = 5000.0
@@ -29,7 +29,7 @@ def recognise(path: Path) -> bool:
     return (path / "rgb.txt").is_file() or (path / "depth.txt").is_file()
 
 
-def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
+def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
     """The associated pairs of one sequence, by time.
 
     Raises:
@@ -50,7 +50,7 @@ def frames(path: Path, split: Optional[str] = None) -> list[SourceFrame]:
         photo = require_file(path / photos[photo_time], f"{path / 'rgb.txt'} lists it")
         depth = require_file(path / depths[depth_time], f"{path / 'depth.txt'} lists it")
         name = photo.stem.replace(".", "_")
-        found.append(SourceFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE)))
+        found.append(DatasetFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE)))
     return found
 
 

@@ -4,6 +4,6 @@
 runtime may crash; `tflite` and `onnx` are the two ways to time ops.
 """
 
-from bench_depth.timing.profiling.ops import Group, OpTime, Profile, by_kind, costliest
+from bench_depth.timing.profiling.ops import Group, OpTiming, Profile, by_kind, costliest
 
-__all__ = ["Group", "OpTime", "Profile", "by_kind", "costliest"]
+__all__ = ["Group", "OpTiming", "Profile", "by_kind", "costliest"]

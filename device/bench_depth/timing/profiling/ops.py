@@ -32,7 +32,7 @@ class Op:
 
 
 @dataclass(frozen=True)
-class OpTime(Op):
+class OpTiming(Op):
     """An op and its time.
 
     Attributes:
@@ -65,7 +65,7 @@ class Profile:
     runs: int
     total_ms: float
     untimed_ms: float
-    ops: list[OpTime]
+    ops: list[OpTiming]
     delegated: int = 0
     plain: Optional[Profile] = None
 
@@ -96,7 +96,7 @@ def by_kind(profile: Profile) -> list[Group]:
     return sorted(groups, key=lambda group: -group.ms)
 
 
-def costliest(profile: Profile, count: int) -> list[OpTime]:
+def costliest(profile: Profile, count: int) -> list[OpTiming]:
     """At most so many ops, those that take longest first."""
     return sorted(profile.ops, key=lambda op: -op.ms)[:count]
 
@@ -125,7 +125,9 @@ def average(
         float(_middle(np.asarray(totals_ns, float) / 1e6)[0]),
         float(_middle(np.asarray(untimed_ns, float) / 1e6)[0]),
         [
-            OpTime(op.index, op.kind, op.name, op.shape, float(ms), float(error), float(ms) / whole)
+            OpTiming(
+                op.index, op.kind, op.name, op.shape, float(ms), float(error), float(ms) / whole
+            )
             for op, ms, error in zip(ops, means, errors)
         ],
     )

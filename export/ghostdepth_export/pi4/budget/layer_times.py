@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from bench_depth.model.runtimes import LoadedModel, choose
-from bench_depth.timing.measure import Plan, measure_in_turn
+from bench_depth.timing.measure import TimingPlan, measure_in_turn
 from ghostdepth_export.convert.flatbuffer import Model, op_name, pack, unpack
 from ghostdepth_export.convert.source import Source
 from ghostdepth_export.host.quiet import native_quiet
@@ -29,7 +29,7 @@ COPIES = 8
 def layer_times(
     network: DepthNet,
     camera: tuple[int, int] = (480, 640),
-    plan: Plan | None = None,
+    plan: TimingPlan | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
     """Times every layer and the whole.
@@ -65,7 +65,7 @@ def layer_times(
         ]
         timings = measure_in_turn(
             [model.invoke for model in (whole, *layers)],
-            plan or Plan(warmup=2, min_runs=100, min_time=0.05),
+            plan or TimingPlan(warmup=2, min_runs=100, min_time=0.05),
         )
     # Other programs make a run longer, never shorter.
     quick = [min(timing.times_ns) / 1000 for timing in timings]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.files import write_json
-from bench_depth.results.predicted_latency import PredictedTime
+from bench_depth.results.predicted_latency import PredictedLatency
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction
 
 SCHEMA = "ghostdepth-predictions/1"
@@ -23,9 +23,9 @@ def write_predictions(path: Path, predictions: Sequence[LatencyPrediction]) -> N
     write_json(path, {"schema": SCHEMA, "predictions": [_plain(each) for each in predictions]})
 
 
-def as_record(prediction: LatencyPrediction) -> PredictedTime:
+def as_record(prediction: LatencyPrediction) -> PredictedLatency:
     """What a results file holds of a prediction, beside what was measured."""
-    return PredictedTime(
+    return PredictedLatency(
         board=prediction.board,
         runtime=f"TensorFlow Lite {prediction.runtime}",
         threads=prediction.threads,

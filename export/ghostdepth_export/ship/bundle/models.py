@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench_depth.core.errors import GATE_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
@@ -58,7 +58,7 @@ def _check_tflite(path: Path, target: Target) -> None:
             raise UserError(
                 f"{name} version {version} came with TFLite {since or '(unknown)'}, there it is "
                 f"{target.tflite}; export the network with --runtime {target.tflite}",
-                GATE_FAILED,
+                THRESHOLD_FAILED,
             )
 
 
@@ -75,5 +75,5 @@ def _check_onnx(path: Path, target: Target) -> None:
         raise UserError(
             f"it is ONNX format {model.ir_version} with opset {opset}, there the newest is "
             f"format {target.onnx[0]} with opset {target.onnx[1]}; export the network again",
-            GATE_FAILED,
+            THRESHOLD_FAILED,
         )
