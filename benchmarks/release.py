@@ -24,7 +24,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_depth.commands.bench import Hooks, bench
+from bench_depth.commands.bench import bench
+from bench_depth.commands.hooks import Hooks
 from bench_depth.commands.options import BenchOptions
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes, write_json

@@ -74,8 +74,9 @@ def _measure(options: argparse.Namespace, doing: OnTask) -> int:
 
 
 def _bench(options: argparse.Namespace, output: _Output, doing: OnTask) -> None:
-    from bench_depth.commands.bench import Hooks, bench
+    from bench_depth.commands.bench import bench
     from bench_depth.commands.flags import from_arguments
+    from bench_depth.commands.hooks import Hooks
     from bench_depth.commands.options import BenchOptions
     from bench_depth.machine.conditions import parse_cores
     from bench_depth.timing.measure import TimingPlan

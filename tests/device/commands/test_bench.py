@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from bench_depth.accuracy.evaluation import EvaluatedImage
 from bench_depth.commands import bench as bench_module
-from bench_depth.commands.bench import Hooks, bench
+from bench_depth.commands.bench import bench
+from bench_depth.commands.hooks import Hooks
 from bench_depth.commands.options import BenchOptions
 from bench_depth.core.dataset import list_pairs, read_depth, read_rgb
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError

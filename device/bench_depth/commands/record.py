@@ -1,0 +1,122 @@
+"""Builds the parts of a results file: its context and the record of one model."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from bench_depth import __version__
+from bench_depth.commands.options import BenchOptions
+from bench_depth.machine.board import Board, Health, read_board
+from bench_depth.results.advice import warnings_for
+from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord
+from bench_depth.timing import comparison
+from bench_depth.timing.measure import Timing
+from bench_depth.timing.session import Job, Session
+
+
+def make_context(options: BenchOptions, jobs: Sequence[Job], interleaved: bool) -> Context:
+    """The context of a benchmark that begins now."""
+    return Context(
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        program=f"bench-depth {__version__}",
+        commit=_commit(),
+        python=platform.python_version(),
+        board=read_board(),
+        threads=jobs[0].threads,
+        warmup=options.plan.warmup,
+        min_runs=options.plan.min_runs,
+        min_time=options.plan.min_time,
+        affinity=options.affinity,
+        interleaved=interleaved,
+    )
+
+
+def make_record(
+    session: Session,
+    invoke: Timing,
+    board: Board,
+    *,
+    idle: Health,
+    before: Health,
+    after: Health,
+    compared: Optional[comparison.Comparison],
+) -> ModelRecord:
+    """The record of a model whose runs have been timed; everything else is still None.
+
+    Args:
+        session: The loaded model.
+        invoke: Times of its counted runs.
+        board: The machine.
+        idle: State of the machine before any model ran.
+        before: State of the machine before this model was timed.
+        after: State of the machine after that.
+        compared: Comparison with the first model of the file; None for the first model.
+    """
+    model, job = session.model, session.job
+    codes = warnings_for(
+        session.contract is not None or job.description is not None,
+        board,
+        signature=session.signature,
+        idle=idle,
+        before=before,
+        after=after,
+        first_ms=session.first_ms,
+        invoke=invoke,
+    )
+    return ModelRecord(
+        file=job.path.name,
+        bytes=len(session.data),
+        sha256=hashlib.sha256(session.data).hexdigest(),
+        contract=session.contract,
+        runtime=RuntimeRecord(model.name, model.version, model.xnnpack),
+        input=str(model.inputs[0]),
+        output=str(model.outputs[session.signature.output or 0]),
+        load_ms=session.load_ms,
+        first_ms=session.first_ms,
+        preprocess=None,
+        invoke=invoke,
+        postprocess=None,
+        peak_rss_bytes=session.peak_rss_bytes,
+        before=before,
+        after=after,
+        accuracy=None,
+        warnings=codes,
+        threads=job.threads,
+        description=job.description,
+        comparison=compared,
+    )
+
+
+def compare_with_first(
+    invoke: Timing, results: Results, interleaved: bool
+) -> Optional[comparison.Comparison]:
+    """The comparison of one model's times with those of the first record; None without one."""
+    if not results.models:
+        return None
+    reference = results.models[0]
+    compare = comparison.in_turn if interleaved else comparison.apart
+    return compare(invoke, reference.invoke, reference.file)
+
+
+def _commit() -> Optional[str]:
+    """The last commit of this package's source; None where it is installed or git is missing."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    # Asking for the folder's own history keeps a virtual environment inside some other repository
+    # from reporting that repository's commit.
+    folder = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [git, "-C", str(folder), "log", "-1", "--format=%H", "--", "."],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip() or None
