@@ -26,7 +26,7 @@ def nyu(tmp_path: Path) -> Path:
     return write_nyu(tmp_path / "nyu" / "nyu_depth_v2_labeled.mat")
 
 
-def write_splits(nyu: Path, **indices: np.ndarray) -> Path:
+def write_splits(nyu: Path, **indices: object) -> Path:
     path = nyu.parent / "splits.mat"
     pytest.importorskip("scipy.io").savemat(path, indices)
     return path
@@ -102,10 +102,11 @@ def test_a_split_without_its_file_says_where_it_belongs(nyu: Path) -> None:
         find_frames("nyu", nyu, "test")
 
 
-@pytest.mark.parametrize("damage", ["text", "truncated", "foreign", "other set"])
+@pytest.mark.parametrize("damage", ["text", "truncated", "foreign", "other set", "words"])
 def test_a_damaged_splits_file_is_refused_by_name(nyu: Path, damage: str) -> None:
     numbers = np.arange(3, 903)[:, None]  # names pictures that the .mat file lacks
-    splits = write_splits(nyu, **{"foreign" if damage == "foreign" else "testNdxs": numbers})
+    values = "words" if damage == "words" else numbers
+    splits = write_splits(nyu, **{"foreign" if damage == "foreign" else "testNdxs": values})
     if damage == "text":
         splits.write_text("1 2 3\n" * 100)
     if damage == "truncated":
@@ -114,12 +115,25 @@ def test_a_damaged_splits_file_is_refused_by_name(nyu: Path, damage: str) -> Non
         find_frames("nyu", nyu, "test")
 
 
-def test_without_h5py_one_line_says_how_to_get_it(
-    nyu: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_splits_file_cut_off_anywhere_is_a_user_error(nyu: Path, compressed: bool) -> None:
+    splits, scipy_io = write_splits(nyu), pytest.importorskip("scipy.io")
+    scipy_io.savemat(splits, {"testNdxs": np.arange(1.0, 4.0)}, do_compression=compressed)
+    whole = splits.read_bytes()
+    for length in range(len(whole)):
+        splits.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"splits\.mat"):
+            find_frames("nyu", nyu, "test")
+
+
+@pytest.mark.parametrize("module", ["h5py", "scipy.io"])
+def test_without_a_library_one_line_says_how_to_get_it(
+    nyu: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UserError, match="pip install h5py"):
-        open_dataset(nyu)
+    write_splits(nyu)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=f"pip install {module.partition('.')[0]}"):
+        open_dataset(nyu, split="test")
 
 
 def test_the_folder_of_the_file_is_recognised_and_the_file_asked_for(nyu: Path) -> None:

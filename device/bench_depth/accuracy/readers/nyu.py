@@ -4,12 +4,11 @@ Silberman et al., Indoor Segmentation and Support Inference from RGBD Images, EC
 
 `path` is `nyu_depth_v2_labeled.mat`, a MATLAB 7.3 file and so HDF5: 1449 photos in `images` and
 their filled-in depth maps, metres, in `depths`. HDF5 lists MATLAB's axes from last to first, so
-that H x W x 3 x N arrives as N x 3 x W x H. It is read with h5py, the only thing that does not come
-with bench-depth.
+that H x W x 3 x N arrives as N x 3 x W x H. It is read with h5py.
 
 The official split is a file of its own, `splits.mat` (MATLAB 5, indices from 1), which must lie
-beside `path` when split is "train" (795 pairs) or "test" (654). Pairs are called by their place in
-the .mat file, from 0000.
+beside `path` when split is "train" (795 pairs) or "test" (654). It is read with SciPy. Pairs are
+named by their index in the .mat file, from 0000. h5py and SciPy are bench-depth's extra `nyu`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres
-from bench_depth.accuracy.readers.mat5 import read_numbers
 from bench_depth.core.errors import UserError
 
 SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
@@ -51,7 +49,7 @@ def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
 
     Raises:
         UserError: The file or `splits.mat` is missing, truncated or laid out otherwise, the split
-            is unknown, or h5py is not installed.
+            is unknown, or a library is not installed.
     """
     if split is not None and split not in SPLITS:
         raise UserError(f"nyu has no split {split!r}; it has train and test")
@@ -76,7 +74,7 @@ def _depth(path: Path, index: int) -> NDArray[np.uint16]:
 def _read(path: Path, name: str, index: int) -> Any:
     # Opened for each picture: that takes a millisecond, and no file stays open behind a frame.
     try:
-        with _h5py().File(path, "r") as file:
+        with _library("h5py").File(path, "r") as file:
             return file[name][index]
     except (OSError, RuntimeError, KeyError) as error:
         raise _unreadable(path, f"{name} {index}", error) from error
@@ -85,7 +83,7 @@ def _read(path: Path, name: str, index: int) -> Any:
 def _count(path: Path) -> int:
     """Number of pairs; looks at the shapes only."""
     try:
-        with _h5py().File(path, "r") as file:
+        with _library("h5py").File(path, "r") as file:
             missing = [name for name in ("images", "depths") if name not in file]
             if missing:
                 raise UserError(f"{path} has no array {missing[0]!r}; is it the labelled NYU set?")
@@ -105,13 +103,14 @@ def _count(path: Path) -> int:
     return int(image_shape[0])
 
 
-def _h5py() -> Any:
+def _library(module: str) -> Any:
     try:
-        return import_module("h5py")
+        return import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise UserError(
-            f"NYU's .mat file is read with h5py, which cannot be loaded ({error}); "
-            "run: pip install h5py"
+            f"NYU's .mat files are read with {package}, which cannot be loaded ({error}); "
+            f"run: pip install {package}"
         ) from error
 
 
@@ -121,17 +120,19 @@ def _split_indices(path: Path, split: str, count: int) -> list[int]:
         raise UserError(
             f"split {split!r} needs {splits}, which is missing; put it beside {path.name}"
         )
-    name = SPLITS[split]
+    name, scipy_io = SPLITS[split], _library("scipy.io")
     try:
-        numbers = read_numbers(splits, name)
-    except (OSError, ValueError) as error:
+        numbers = scipy_io.loadmat(splits, variable_names=[name]).get(name)
+    except Exception as error:  # SciPy has no error of its own for damaged files.
         raise _unreadable(splits, "it", error) from error
     if numbers is None:
         raise UserError(f"{splits} has no variable {name}; use the file as it was published")
-    # NaN, as every other number that is no place in the file, fails the comparison.
-    if not numbers.size or not all(1 <= number <= count for number in numbers):
-        raise UserError(f"{splits}: {name} is empty or names pictures that {path.name} lacks")
-    return sorted(int(number) - 1 for number in numbers)
+    if numbers.dtype.kind not in "iuf":
+        raise UserError(f"{splits}: {name} is not numeric; use the file as it was published")
+    # NaN fails the comparison.
+    if not numbers.size or not np.all((numbers >= 1) & (numbers <= count)):
+        raise UserError(f"{splits}: {name} is empty or has indices that {path.name} lacks")
+    return sorted(int(number) - 1 for number in numbers.flat)
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> UserError:
