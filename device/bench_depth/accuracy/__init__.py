@@ -1,1 +1,1 @@
-"""How good the depth of a model is on a dataset."""
+"""The accuracy of a model's depth on a dataset."""

@@ -1,10 +1,10 @@
-"""Depth errors by how far away the truth is."""
+"""Depth errors by ground-truth distance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Optional
 
 import numpy as np
@@ -12,20 +12,21 @@ from numpy.typing import NDArray
 
 from bench_depth.core.metrics import valid_pixels
 
-# Metres; the last band has no far end.
+# Lower bounds of the bands, metres; the last band has no upper bound.
 EDGES_M = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
 class BandErrors:
-    """The errors of one image's pixels whose truth is within one band.
+    """The errors of one image's pixels whose ground truth is within one band.
 
     Attributes:
-        share: Of the image's valid pixels.
-        rmse: As in `metrics.DepthMetrics`, metres.
-        rel: As in `metrics.DepthMetrics`.
-        delta_1: As in `metrics.DepthMetrics`.
-        bias: Mean of ln(predicted / true), no unit: above 0 is too far, below is too near; best 0.
+        share: Fraction of the image's valid pixels that are in the band.
+        rmse: Root mean square error in metres; best 0.
+        rel: Mean absolute relative error; best 0.
+        delta_1: Fraction of the band's pixels within a factor of 1.25 of the ground truth; best 1.
+        bias: Mean of ln(prediction / ground truth), no unit; positive where predictions are too
+            far, negative where they are too near; best 0.
     """
 
     share: float
@@ -40,14 +41,15 @@ class Band:
     """The errors of one band: the mean over the images that have pixels in it.
 
     Attributes:
-        near_m: Truth from here, metres.
-        far_m: To below here; None for no end.
-        images: How many have pixels in the band.
-        share: Of the valid pixels; the mean over all images, so that the bands' sum is 1.
-        rmse: See `BandErrors`, as are the following.
-        rel: As above.
-        delta_1: As above.
-        bias: As above.
+        near_m: Smallest ground-truth distance in the band, metres.
+        far_m: Upper bound of the distance, metres, exclusive; None for no bound.
+        images: Number of images that have pixels in the band.
+        share: Fraction of the valid pixels that are in the band; the mean over all images, so that
+            the fractions of all bands sum to 1.
+        rmse: Root mean square error in metres; best 0.
+        rel: Mean absolute relative error; best 0.
+        delta_1: Fraction of the band's pixels within a factor of 1.25 of the ground truth; best 1.
+        bias: Mean of ln(prediction / ground truth), see `BandErrors`.
     """
 
     near_m: float
@@ -63,13 +65,13 @@ class Band:
 def band_errors(
     prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str = "none"
 ) -> list[Optional[BandErrors]]:
-    """The errors of one image, band by band.
+    """Computes the errors of one image in each band.
 
-    Alignment is that of the whole image, as in `metrics.depth_metrics`.
+    The alignment is fitted to the whole image, as in `metrics.depth_metrics`.
 
     Args:
-        prediction_mm: HxW, any float dtype, millimetres.
-        ground_truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+        prediction_mm: Predicted depth, HxW, any float dtype, millimetres.
+        ground_truth_mm: Ground truth, HxW, usually uint16, millimetres, 0 = unknown.
         align: One of `metrics.ALIGNMENTS`.
 
     Returns:
@@ -100,26 +102,18 @@ def band_errors(
 
 
 def mean_bands(images: Sequence[Sequence[Optional[BandErrors]]]) -> list[Band]:
-    """The mean over images, of each band that any image has pixels in.
+    """Averages over images each band that any image has pixels in.
 
     Args:
-        images: Of each, what `band_errors` gives.
+        images: The result of `band_errors` for each image.
     """
     bands = []
-    for place, near in enumerate(EDGES_M):
-        found = [row for image in images if (row := image[place]) is not None]
+    for near, far, column in zip(EDGES_M, (*EDGES_M[1:], None), zip(*images)):
+        found = [errors for errors in column if errors is not None]
         if not found:
             continue
-        bands.append(
-            Band(
-                near_m=near,
-                far_m=EDGES_M[place + 1] if place + 1 < len(EDGES_M) else None,
-                images=len(found),
-                share=math.fsum(row.share for row in found) / len(images),
-                rmse=math.fsum(row.rmse for row in found) / len(found),
-                rel=math.fsum(row.rel for row in found) / len(found),
-                delta_1=math.fsum(row.delta_1 for row in found) / len(found),
-                bias=math.fsum(row.bias for row in found) / len(found),
-            )
-        )
+        sums = {f.name: math.fsum(getattr(e, f.name) for e in found) for f in fields(BandErrors)}
+        share = sums.pop("share") / len(images)
+        means = {name: value / len(found) for name, value in sums.items()}
+        bands.append(Band(near, far, len(found), share, **means))
     return bands

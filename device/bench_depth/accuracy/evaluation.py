@@ -1,4 +1,4 @@
-"""Runs a loaded model over a dataset and compares its depth with the truth."""
+"""Runs a loaded model over a dataset and compares its depth with the ground truth."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ from bench_depth.model.signature import Signature
 
 @dataclass(frozen=True)
 class EvaluatedImage:
-    """One photo, its truth and what a model made of it; too big to keep many of.
+    """One photo with its ground truth and predicted depth; too large to keep many in memory.
 
     Attributes:
-        name: Of the photo in its dataset.
-        photo: HxWx3 uint8 RGB.
-        ground_truth_mm: HxW uint16 millimetres, 0 = unknown; at least one pixel is known.
-        depth_mm: HxW millimetres, as predicted.
-        align: How they were aligned for `metrics`, one of `metrics.ALIGNMENTS`.
-        metrics: How good the depth is.
+        name: Name of the photo in its dataset.
+        photo: The photo, HxWx3 uint8 RGB.
+        ground_truth_mm: Ground truth, HxW uint16 millimetres, 0 = unknown; at least one pixel is
+            known.
+        depth_mm: Predicted depth before alignment, HxW, millimetres.
+        align: Alignment that `metrics` was computed with, one of `metrics.ALIGNMENTS`.
+        metrics: Metrics of the image.
     """
 
     name: str
@@ -52,51 +53,54 @@ class EvaluatedImage:
 def predict(
     model: LoadedModel, signature: Signature, photo: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """The depth of one photo.
+    """Predicts the depth of one photo.
 
     Args:
         model: The loaded model.
-        signature: What it takes and gives.
-        photo: HxWx3 uint8 RGB.
+        signature: Its input and output.
+        photo: The photo, HxWx3 uint8 RGB.
 
     Returns:
-        HxW float32 of the photo's size, in the unit of `postprocess.to_depth`: metres, unless the
-        model is relative.
+        Depth map of the photo's size, HxW float32, in the unit of `postprocess.to_depth`: metres,
+        unless the model is relative.
     """
     model.set_input(to_input(photo, signature))
     model.invoke()
     return to_photo_size(to_depth(model.output(), signature), signature, *photo.shape[:2])
 
 
-def alignment(signature: Signature, asked: str) -> str:
-    """How a model's depth is aligned to the truth: as asked, where that can be.
+def alignment(signature: Signature, requested: str) -> str:
+    """Selects the alignment of a model's depth to the ground truth.
 
-    Relative inverse depth has neither a scale nor a shift: only `inverse-affine` compares it.
-    Other relative depth has no scale: in place of no alignment it gets `median`.
+    Relative inverse depth has an unknown scale and shift, which only `inverse-affine` fits. Other
+    relative depth has an unknown scale: `none` becomes `median`.
 
     Args:
-        signature: The model's.
-        asked: One of `metrics.ALIGNMENTS`; `none` is the default and counts as nothing asked.
+        signature: Input and output of the model.
+        requested: One of `metrics.ALIGNMENTS`; `none` is the default and allows any replacement.
+
+    Returns:
+        One of `metrics.ALIGNMENTS`.
 
     Raises:
-        UserError: Another alignment was asked for relative inverse depth (exit code 2).
+        UserError: Another alignment was requested for relative inverse depth (exit code 2).
     """
     if not signature.relative:
-        return asked
+        return requested
     if signature.quantity == "inverse-depth":
-        if asked not in ("none", "inverse-affine"):
+        if requested not in ("none", "inverse-affine"):
             raise UserError(
-                f"relative inverse depth has an unknown scale and shift, which {asked} alignment "
-                "does not find; leave --align out for inverse-affine"
+                f"relative inverse depth has an unknown scale and shift, which {requested} "
+                "alignment does not fit; leave --align out for inverse-affine"
             )
         return "inverse-affine"
-    return "median" if asked == "none" else asked
+    return "median" if requested == "none" else requested
 
 
 def evaluate(
     model: LoadedModel,
     signature: Signature,
-    pairs: Sequence[Frame],
+    frames: Sequence[Frame],
     *,
     data: str,
     median_ms: float,
@@ -104,47 +108,47 @@ def evaluate(
     predictions: Optional[Path] = None,
     on_image: Callable[[EvaluatedImage], None] = lambda image: None,
 ) -> Accuracy:
-    """Compares a model's depth with the truth of every pair.
+    """Compares a model's depth with the ground truth of every frame.
 
     Args:
         model: The loaded model.
-        signature: What it takes and gives.
-        pairs: The dataset.
-        data: What the dataset is called in the results.
-        median_ms: Of one run, for the score.
+        signature: Its input and output.
+        frames: The dataset.
+        data: Name of the dataset in the results.
+        median_ms: Median latency of the model in milliseconds, for the score.
         align: One of `metrics.ALIGNMENTS`; see `alignment`.
-        predictions: Where each predicted map is written, as the dataset's depth is; None for
-            nowhere. What is written is aligned only for relative models, which have no
-            millimetres otherwise.
+        predictions: Folder to write each predicted map to, as a 16-bit PNG in millimetres; None to
+            write none. Only maps of relative models are aligned before they are written, as they
+            have no millimetres otherwise.
         on_image: Called with each image that has metrics, in the dataset's order.
 
     Raises:
-        UserError: A file cannot be read or written, no image has a valid pixel, the alignment
-            cannot be (exit code 2), or the model gives NaN or infinity (3).
+        UserError: A file cannot be read or written, no image has a valid pixel, the alignment is
+            impossible (exit code 2), or the model outputs NaN or infinity (3).
     """
     images, bands, left_out = [], [], []
     align = alignment(signature, align)
-    for pair in pairs:
-        photo, truth = pair.read()
+    for frame in frames:
+        photo, ground_truth_mm = frame.read()
         depth = predict(model, signature, photo)
         if not np.isfinite(depth).all():
             raise UserError(
-                f"the model gives NaN or infinity for the photo {pair.name} of {data}; "
+                f"the model gives NaN or infinity for the photo {frame.name} of {data}; "
                 "train or export it again",
                 MODEL_FAILED,
             )
-        depth_mm = _millimetres(depth, truth, signature)
+        depth_mm = _millimetres(depth, ground_truth_mm, signature)
         if predictions is not None and depth_mm is not None:
-            write_depth(predictions / f"{pair.name}.png", depth_mm)
-        # Relative inverse depth has been aligned to become millimetres at all.
+            write_depth(predictions / f"{frame.name}.png", depth_mm)
+        # Relative inverse depth was aligned when it was converted to millimetres.
         left = "none" if signature.relative and signature.quantity == "inverse-depth" else align
-        metrics = depth_metrics(depth_mm, truth, left) if depth_mm is not None else None
+        metrics = depth_metrics(depth_mm, ground_truth_mm, left) if depth_mm is not None else None
         if depth_mm is None or metrics is None:
-            left_out.append(pair.name)
+            left_out.append(frame.name)
         else:
-            images.append(ImageAccuracy(pair.name, metrics))
-            bands.append(band_errors(depth_mm, truth, left))
-            on_image(EvaluatedImage(pair.name, photo, truth, depth_mm, left, metrics))
+            images.append(ImageAccuracy(frame.name, metrics))
+            bands.append(band_errors(depth_mm, ground_truth_mm, left))
+            on_image(EvaluatedImage(frame.name, photo, ground_truth_mm, depth_mm, left, metrics))
     if not images:
         raise UserError(f"no depth map in {data} has a valid pixel; all are 0 (unknown)")
     mean = mean_metrics([image.metrics for image in images])
@@ -155,15 +159,16 @@ def evaluate(
 def _millimetres(
     depth: NDArray[np.float32], ground_truth_mm: NDArray[np.generic], signature: Signature
 ) -> Optional[NDArray[Any]]:
-    """Depth in millimetres; of a relative model by the truth, so None where there is no truth."""
+    """Depth in millimetres; None for relative depth of an image without valid ground truth."""
     if not signature.relative:
         return depth * 1000.0
     if signature.quantity == "inverse-depth":
         return depth_of_relative_inverse(depth, ground_truth_mm)
-    # Relative depth may be tiny or huge: it must not be cut off before its scale is known.
-    truth = np.asarray(ground_truth_mm, np.float64)
-    mask = truth > MIN_MM
+    # Relative depth may be tiny or huge: it must not be clipped before its scale is known.
+    ground_truth = np.asarray(ground_truth_mm, np.float64)
+    mask = ground_truth > MIN_MM
     if not mask.any():
         return None
-    middle = float(np.median(depth[mask]))
-    return np.asarray(depth, np.float64) * (np.median(truth[mask]) / middle if middle > 0 else 1.0)
+    median = float(np.median(depth[mask]))
+    scale = np.median(ground_truth[mask]) / median if median > 0 else 1.0
+    return np.asarray(depth, np.float64) * scale

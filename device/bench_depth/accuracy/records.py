@@ -1,4 +1,4 @@
-"""How good a model's depth is: the records that a results file keeps."""
+"""The accuracy of a model, as a results file holds it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class ImageAccuracy:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How good the depth is.
+    """The accuracy of a model on a dataset.
 
     Attributes:
-        data: The dataset's path as it was named, and which part of it was taken.
-        align: How predictions were aligned to the truth before they were compared.
-        mean: Over `images`.
-        score: The challenge's, from the mean si-RMSE and the median time of a run.
-        images: One entry per image.
-        left_out: Names of images without a valid pixel.
-        bands: The errors by how far away the truth is.
+        data: Path of the dataset as it was given, and the split or subset that was used.
+        align: Alignment of predictions to the ground truth, one of `metrics.ALIGNMENTS`.
+        mean: Mean of the metrics over `images`.
+        score: Score of the challenge, from the mean si-RMSE and the median latency.
+        images: Metrics of each image.
+        left_out: Names of the images without a valid pixel.
+        bands: Errors by ground-truth distance.
     """
 
     data: str

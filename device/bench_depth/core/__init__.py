@@ -1,1 +1,1 @@
-"""What every other part stands on, the host included: errors, files, datasets, metrics."""
+"""Errors, files, dataset folders and metrics, shared with the host packages."""

@@ -21,15 +21,15 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class Frame(Protocol):
-    """One photo with its depth, from any kind of dataset; read when asked for, and not kept."""
+    """One photo with its ground truth, from any kind of dataset; read on demand, not cached."""
 
     @property
     def name(self) -> str:
-        """What it is called in its dataset; fit for a file name without suffix."""
+        """Name of the frame in its dataset, valid as a file name without suffix."""
         ...
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-        """HxWx3 uint8 RGB and HxW uint16 millimetres, 0 = unknown.
+        """Reads the photo (HxWx3 uint8 RGB) and its depth (HxW uint16 millimetres, 0 = unknown).
 
         Raises:
             UserError: A file is missing or damaged, or photo and depth differ in size.
@@ -39,28 +39,28 @@ class Frame(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """One photo and its depth map, as files; a `Frame`."""
+    """The files of one photo and its depth map; a `Frame`."""
 
     name: str
     rgb: Path
     depth: Path
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-        """See `read_pair`."""
+        """Reads both files, see `read_pair`."""
         return read_pair(self)
 
 
 def list_pairs(folder: Path) -> list[Pair]:
-    """The pairs of a dataset folder, sorted by name.
+    """Lists the pairs of a dataset folder, sorted by name.
 
     Raises:
         UserError: The folder is missing or empty, a photo has no depth, or a depth has no photo.
     """
     folder = Path(folder)
-    for part in ("rgb", "depth"):
-        if not (folder / part).is_dir():
+    for name in ("rgb", "depth"):
+        if not (folder / name).is_dir():
             raise UserError(
-                f"{folder / part} is not a folder; a dataset is rgb/NAME.jpg + depth/NAME.png"
+                f"{folder / name} is not a folder; a dataset is rgb/NAME.jpg + depth/NAME.png"
             )
     photos: dict[str, Path] = {}
     for path in sorted((folder / "rgb").iterdir()):
@@ -75,8 +75,8 @@ def list_pairs(folder: Path) -> list[Pair]:
     }
     if not photos and not depths:
         raise UserError(f"{folder} is empty: no photo in rgb/, no depth map in depth/")
-    _refuse_lonely(sorted(photos.keys() - depths.keys()), "photo", "depth map", folder / "depth")
-    _refuse_lonely(sorted(depths.keys() - photos.keys()), "depth map", "photo", folder / "rgb")
+    _refuse_unpaired(sorted(photos.keys() - depths.keys()), "photo", "depth map", folder / "depth")
+    _refuse_unpaired(sorted(depths.keys() - photos.keys()), "depth map", "photo", folder / "rgb")
     return [Pair(name, photos[name], depths[name]) for name in sorted(photos)]
 
 
@@ -86,7 +86,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: The file is missing or not a picture.
     """
-    # Channels reversed by hand: OpenCV reads BGR.
+    # OpenCV reads BGR.
     return np.ascontiguousarray(_decode(path, cv2.IMREAD_COLOR)[:, :, ::-1], np.uint8)
 
 
@@ -96,14 +96,25 @@ def read_depth(path: Path) -> NDArray[np.uint16]:
     Raises:
         UserError: The file is missing, not a picture, or not a 16-bit single-channel one.
     """
+    expected = "a depth map must be a 16-bit single-channel PNG in millimetres"
+    return read_uint16(path, expected)
+
+
+def read_uint16(path: Path, expected: str) -> NDArray[np.uint16]:
+    """Reads a 16-bit single-channel PNG as HxW uint16.
+
+    Args:
+        path: The file.
+        expected: End of the error message for a picture of another kind.
+
+    Raises:
+        UserError: The file is missing, not a picture, or not a 16-bit single-channel one.
+    """
     image = _decode(path, cv2.IMREAD_UNCHANGED)
     if image.dtype != np.uint16 or image.ndim != 2:
-        found = (
-            f"{8 * image.dtype.itemsize}-bit, {1 if image.ndim == 2 else image.shape[2]} channels"
-        )
-        raise UserError(
-            f"{path} is {found}; a depth map must be a 16-bit single-channel PNG in millimetres"
-        )
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        found = f"{8 * image.dtype.itemsize}-bit, {channels} channels"
+        raise UserError(f"{path} is {found}; {expected}")
     return np.asarray(image, np.uint16)
 
 
@@ -143,7 +154,7 @@ def _decode(path: Path, flags: int) -> NDArray[np.generic]:
     return image
 
 
-def _refuse_lonely(names: Sequence[str], what: str, partner: str, where: Path) -> None:
+def _refuse_unpaired(names: Sequence[str], what: str, partner: str, where: Path) -> None:
     if names:
         more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
         raise UserError(

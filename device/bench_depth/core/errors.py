@@ -1,4 +1,4 @@
-"""The one error that ends a command with a clear line, and how it does."""
+"""The error that ends a command with one clear line, and the exit codes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ INTERRUPTED = 130
 
 
 class UserError(Exception):
-    """Something the user can put right.
+    """An error that the user can correct.
 
     Args:
-        message: One line: what is wrong, where, and what to do.
-        exit_code: The process's exit status; one of the constants of this module.
+        message: One line that says what is wrong, where, and what to do.
+        exit_code: Exit status of the process, one of the constants of this module.
     """
 
     def __init__(self, message: str, exit_code: int = BAD_INPUT) -> None:
@@ -26,15 +26,15 @@ class UserError(Exception):
 
 
 def exit_code(program: str, work: Callable[[], int], interrupted: str = "interrupted") -> int:
-    """Does a command's work; a `UserError` or Ctrl-C becomes one line on standard error.
+    """Runs a command; a `UserError` or Ctrl-C becomes one line on standard error.
 
     Args:
-        program: What the line begins with.
-        work: Gives the exit code when all goes well.
-        interrupted: What is said after Ctrl-C.
+        program: Name of the program, with which the line begins.
+        work: The command; returns the exit code when it succeeds.
+        interrupted: Message after Ctrl-C.
 
     Returns:
-        The exit code of the work, of its error, or `INTERRUPTED`.
+        The exit code that `work` returned, that of its error, or `INTERRUPTED`.
     """
     try:
         return work()

@@ -1,4 +1,4 @@
-"""Writing files so that a final name never holds half a file."""
+"""Atomic writing of files: a final name never holds half a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     The data is flushed to the disk (fsync) before the rename, so that after a crash `target` is
     either the old file or the whole new one. A target that is no regular file (`/dev/stdout`, a
-    pipe) cannot be replaced and is written straight.
+    pipe) cannot be replaced and is written directly.
 
     Raises:
         UserError: The folder cannot be written or the disk is full; the temporary file is removed.
@@ -51,13 +51,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Writes `data` to `target` in one piece (see `atomic_path`)."""
+    """Writes `data` to `target` atomically, see `atomic_path`."""
     with atomic_path(target) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Writes `value` as indented JSON; NaN and infinity are refused (ValueError)."""
+    """Writes `value` as indented JSON.
+
+    Raises:
+        ValueError: The value contains NaN or infinity.
+        UserError: The file cannot be written.
+    """
     write_bytes(target, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 

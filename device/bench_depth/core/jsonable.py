@@ -1,4 +1,4 @@
-"""Plain JSON values -> the dataclasses that describe them, with every type checked."""
+"""Builds dataclasses from plain JSON values, with every type checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def build(kind: type[T], value: Any, where: str = "") -> T:
-    """Makes a `kind` out of what `json.loads` gave; the inverse of `dataclasses.asdict`.
+    """Builds a `kind` from what `json.loads` returned; the inverse of `dataclasses.asdict`.
 
     Args:
         kind: A dataclass whose fields are dataclasses, str, int, float, bool, Any, or lists,
@@ -18,7 +18,7 @@ def build(kind: type[T], value: Any, where: str = "") -> T:
             are ignored, so that a later version may add some; a missing key takes the field's
             default.
         value: Dicts, lists, strings, numbers, None.
-        where: The path to `value`, for messages, like `models[0].invoke`.
+        where: Path to `value` for error messages, like `models[0].invoke`.
 
     Raises:
         ValueError: A field is missing or of another type; the message names its path.

@@ -28,9 +28,9 @@ class DepthMetrics:
         si_rmse: Scale-invariant RMSE of log depth, no unit; best 0.
         log10: Mean absolute log10 error; best 0.
         rel: Mean absolute relative error; best 0.
-        delta_1: Share of pixels within a factor of 1.25; best 1.
-        delta_2: The same within 1.25^2.
-        delta_3: The same within 1.25^3.
+        delta_1: Fraction of pixels within a factor of 1.25 of the ground truth; best 1.
+        delta_2: Fraction of pixels within a factor of 1.25^2; best 1.
+        delta_3: Fraction of pixels within a factor of 1.25^3; best 1.
     """
 
     rmse: float
@@ -42,31 +42,32 @@ class DepthMetrics:
     delta_3: float
 
     def to_dict(self) -> dict[str, float]:
-        """The metrics by name."""
+        """Returns the metrics by name."""
         return asdict(self)
 
 
 def depth_metrics(
     prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str = "none"
 ) -> DepthMetrics | None:
-    """Compares one predicted depth map with its truth.
+    """Computes the metrics of one predicted depth map against its ground truth.
 
     Args:
-        prediction_mm: HxW, any float dtype, millimetres; already of the truth's size.
-        ground_truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
-        align: `none`, `median` (prediction scaled so that the medians agree), `log-affine`
-            (log prediction fitted to log truth by least squares: scale and exponent) or
-            `inverse-affine` (see `depth_of_relative_inverse`).
+        prediction_mm: Predicted depth, HxW, any float dtype, millimetres; of the ground truth's
+            size.
+        ground_truth_mm: Ground truth, HxW, usually uint16, millimetres, 0 = unknown.
+        align: Alignment of the prediction: `none`, `median` (scaled so that the medians agree),
+            `log-affine` (log prediction fitted to the log ground truth by least squares: scale and
+            exponent) or `inverse-affine` (see `depth_of_relative_inverse`).
 
     Returns:
-        The metrics, or None when no pixel of the truth is valid.
+        The metrics, or None when no pixel of the ground truth is valid.
 
     Raises:
         ValueError: The shapes differ, or `align` is unknown.
 
     Example:
-        >>> truth = np.full((2, 2), 2000, np.uint16)
-        >>> depth_metrics(np.full((2, 2), 2200.0), truth).rel
+        >>> ground_truth = np.full((2, 2), 2000, np.uint16)
+        >>> depth_metrics(np.full((2, 2), 2200.0), ground_truth).rel
         0.1
     """
     pixels = valid_pixels(prediction_mm, ground_truth_mm, align)
@@ -91,24 +92,24 @@ def depth_metrics(
 def valid_pixels(
     prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str = "none"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The pixels that are compared, as `depth_metrics` compares them.
+    """Selects the pixels that `depth_metrics` compares, and aligns the prediction.
 
     Args:
-        prediction_mm: As for `depth_metrics`.
-        ground_truth_mm: As for `depth_metrics`.
-        align: As for `depth_metrics`.
+        prediction_mm: See `depth_metrics`.
+        ground_truth_mm: See `depth_metrics`.
+        align: See `depth_metrics`.
 
     Returns:
-        N predicted and N true depths in millimetres, the predicted ones aligned; None when no pixel
-        of the truth is valid.
+        N predicted depths, aligned, and N ground-truth depths, both in millimetres; None when no
+        pixel of the ground truth is valid.
 
     Raises:
         ValueError: The shapes differ, or `align` is unknown.
     """
-    truth, mask = _valid(prediction_mm, ground_truth_mm)
+    ground_truth, mask = _valid(prediction_mm, ground_truth_mm)
     if not mask.any():
         return None
-    t = truth[mask]
+    t = ground_truth[mask]
     p = _at_least_minimum(prediction_mm[mask])
     return _fit(p, t, align)(p), t
 
@@ -116,64 +117,68 @@ def valid_pixels(
 def aligned(
     prediction_mm: NDArray[np.floating], ground_truth_mm: NDArray[np.generic], align: str
 ) -> NDArray[np.float64]:
-    """The whole map, aligned by its valid pixels: what `valid_pixels` takes its pixels from.
+    """Aligns a whole predicted map by its valid pixels, as `valid_pixels` does.
 
     Args:
-        prediction_mm: As for `depth_metrics`.
-        ground_truth_mm: As for `depth_metrics`; at least one pixel is valid.
-        align: As for `depth_metrics`.
+        prediction_mm: See `depth_metrics`.
+        ground_truth_mm: See `depth_metrics`; at least one pixel is valid.
+        align: See `depth_metrics`.
 
     Returns:
-        HxW millimetres.
+        The aligned prediction, HxW float64, millimetres.
 
     Raises:
-        ValueError: As `valid_pixels`.
+        ValueError: The shapes differ, or `align` is unknown.
     """
-    truth, mask = _valid(prediction_mm, ground_truth_mm)
+    ground_truth, mask = _valid(prediction_mm, ground_truth_mm)
     p = _at_least_minimum(prediction_mm)
-    return _fit(p[mask], truth[mask], align)(p)
+    return _fit(p[mask], ground_truth[mask], align)(p)
 
 
 def depth_of_relative_inverse(
     inverse: NDArray[np.floating], ground_truth_mm: NDArray[np.generic]
 ) -> NDArray[np.float64] | None:
-    """Turns relative inverse depth (disparity) into depth by fitting it to the truth.
+    """Converts relative inverse depth (disparity) to depth by fitting it to the ground truth.
 
-    Scale s and shift t minimise the sum of (s * inverse + t - 1 / truth)^2 over the valid pixels,
-    as in Ranftl et al., "Towards Robust Monocular Depth Estimation", TPAMI 2022. What comes out
-    beyond the farthest valid truth of the image, or behind the camera, counts as that far: the
-    authors' own evaluation caps at their datasets' greatest depth.
+    Scale s and shift t minimise the sum of (s * inverse + t - 1 / ground truth)^2 over the valid
+    pixels, as in Ranftl et al., "Towards Robust Monocular Depth Estimation", TPAMI 2022. Depth that
+    is beyond the farthest valid ground truth of the image, or behind the camera, is set to that
+    farthest depth: the authors' own evaluation caps at their datasets' greatest depth.
 
     Args:
-        inverse: HxW, any float dtype, no unit; already of the truth's size.
-        ground_truth_mm: HxW, usually uint16, millimetres, 0 = unknown.
+        inverse: Relative inverse depth, HxW, any float dtype, no unit; of the ground truth's size.
+        ground_truth_mm: Ground truth, HxW, usually uint16, millimetres, 0 = unknown.
 
     Returns:
-        HxW millimetres, or None when no pixel of the truth is valid.
+        Depth, HxW float64, millimetres, or None when no pixel of the ground truth is valid.
 
     Raises:
         ValueError: The shapes differ.
     """
-    truth, mask = _valid(inverse, ground_truth_mm)
+    ground_truth, mask = _valid(inverse, ground_truth_mm)
     if not mask.any():
         return None
     x = np.asarray(inverse, np.float64)
-    slope, shift = _least_squares(x[mask], 1.0 / truth[mask])
-    return np.asarray(1.0 / np.maximum(slope * x + shift, 1.0 / truth[mask].max()), np.float64)
+    slope, shift = _least_squares(x[mask], 1.0 / ground_truth[mask])
+    return np.asarray(
+        1.0 / np.maximum(slope * x + shift, 1.0 / ground_truth[mask].max()), np.float64
+    )
 
 
 def _valid(
     prediction: NDArray[np.generic], ground_truth_mm: NDArray[np.generic]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The truth in double precision, and which of its pixels are known."""
+    """The ground truth in double precision, and the mask of its known pixels."""
     if prediction.shape != ground_truth_mm.shape:
-        raise ValueError(f"prediction is {prediction.shape}, truth is {ground_truth_mm.shape}")
-    truth = np.asarray(ground_truth_mm, np.float64)
-    return truth, truth > MIN_MM
+        raise ValueError(
+            f"prediction is {prediction.shape}, ground truth is {ground_truth_mm.shape}"
+        )
+    ground_truth = np.asarray(ground_truth_mm, np.float64)
+    return ground_truth, ground_truth > MIN_MM
 
 
 def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:
-    """The mean over images.
+    """Averages the metrics over images.
 
     Raises:
         ValueError: There is no image.
@@ -190,7 +195,7 @@ def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:
 
 
 def score(si_rmse: float, runtime_ms: float) -> float:
-    """The challenge's score, 2^(-20 si_rmse) / (C * runtime_ms); higher is better.
+    """Computes the challenge's score, 2^(-20 si_rmse) / (C * runtime_ms); higher is better.
 
     Raises:
         ValueError: `runtime_ms` is not positive.
@@ -207,7 +212,7 @@ def _at_least_minimum(prediction_mm: NDArray[np.floating]) -> NDArray[np.float64
 def _fit(
     p: NDArray[np.float64], t: NDArray[np.float64], align: str
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """What aligns predictions `p` to the truth `t` of the same pixels, for any pixels."""
+    """Fits predictions `p` to the ground truth `t` of the same pixels; returns the alignment."""
     if align == "none":
         return lambda depth: depth
     if align == "median":
@@ -226,11 +231,11 @@ def _fit(
 def _least_squares(
     x: NDArray[np.float64], y: NDArray[np.float64], flat_slope: float = 0.0
 ) -> tuple[float, float]:
-    """Slope and shift of the line through (x, y); where all x are equal, the slope is given."""
-    spread = float(np.var(x))
+    """Slope and shift of the line through (x, y); where all x are equal, `flat_slope`."""
+    variance = float(np.var(x))
     # Relative to the size of x, which of relative depth can be anything.
-    if spread > 1e-12 * float(np.mean(x**2)):
-        slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / spread
+    if variance > 1e-12 * float(np.mean(x**2)):
+        slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / variance
     else:
         slope = flat_slope
     return slope, float(y.mean() - slope * x.mean())

@@ -1,1 +1,1 @@
-"""The board: what it is, how it is doing, and guards around what may crash on it."""
+"""The machine: its description and state, and the process that guards against crashes."""

@@ -1,4 +1,4 @@
-"""The machine a measurement was made on, and how it was doing."""
+"""The machine a measurement was made on, and its state."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pathlib import Path
 from typing import Optional
 
 ROOT = Path("/")
-# Main ID parts of ARM cores (Arm's technical reference manuals): 64-bit kernels give no name.
+# Part numbers of ARM cores (Arm's technical reference manuals): 64-bit kernels give no name.
 _ARM_CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
-# vcgencmd get_throttled: the low half says what is so now, the high half what has been so. Bit 0
-# is low voltage; 1 to 3 are a capped clock, throttling and the soft temperature limit.
+# vcgencmd get_throttled: the low half is the present state, the high half what occurred since
+# boot. Bit 0 is undervoltage; 1 to 3 are a capped clock, throttling and the soft temperature limit.
 UNDERVOLTAGE = 0x1
 SLOWED = 0xE
 _SINCE_BOOT_SHIFT = 16
-MOST_DEFAULT_THREADS = 4
+MAX_DEFAULT_THREADS = 4
 
 
 @dataclass(frozen=True)
 class Board:
-    """What stays the same while measuring; None where the system does not tell.
+    """The properties of a machine that do not change; None where the system does not report one.
 
     Attributes:
-        model: Like `Raspberry Pi 4 Model B Rev 1.4`.
-        cpu: Like `Cortex-A72`.
-        cores: That the system has.
-        architecture: Like `aarch64`.
-        system: Operating system and its kernel.
-        max_clock_mhz: The highest clock that core 0 may have.
-        governor: Who sets core 0's clock, like `ondemand`.
-        emulated: Whether this is an emulator, whose times say nothing about a real board.
+        model: Name of the board, like `Raspberry Pi 4 Model B Rev 1.4`.
+        cpu: Name of the processor, like `Cortex-A72`.
+        cores: Number of cores.
+        architecture: Architecture, like `aarch64`.
+        system: Operating system and kernel.
+        max_clock_mhz: Highest clock frequency of core 0, MHz.
+        governor: Frequency governor of core 0, like `ondemand`.
+        emulated: Whether the machine is emulated, so that times do not transfer to a real board.
     """
 
     model: Optional[str]
@@ -49,14 +49,14 @@ class Board:
 
 @dataclass(frozen=True)
 class Health:
-    """What may change while measuring; None where the system does not tell.
+    """The state of a machine at one moment; None where the system does not report a value.
 
     Attributes:
-        clock_mhz: Of core 0.
-        temperature_c: Degrees Celsius.
-        throttled: The firmware's flags (`vcgencmd get_throttled`), 0 when all is well.
-        load: Processes that ran or waited to run, mean of the last minute.
-        swapped_in: Pages read back from swap since boot, by any process.
+        clock_mhz: Clock frequency of core 0, MHz.
+        temperature_c: Temperature of the processor, degrees Celsius.
+        throttled: Flags of the firmware (`vcgencmd get_throttled`), 0 for no limitation.
+        load: Number of processes that ran or waited to run, mean of the last minute.
+        swapped_in: Number of pages read back from swap since boot, by any process.
     """
 
     clock_mhz: Optional[float]
@@ -70,8 +70,8 @@ def read_board(root: Path = ROOT, architecture: Optional[str] = None) -> Board:
     """Describes the machine.
 
     Args:
-        root: Where /proc and /sys are; another folder in tests.
-        architecture: Of this process; asked from the system unless given.
+        root: Folder that contains /proc and /sys; another one in tests.
+        architecture: Architecture of this process; None to query the system.
     """
     architecture = architecture or platform.machine()
     cpuinfo = _read(root / "proc/cpuinfo") or ""
@@ -91,7 +91,7 @@ def read_board(root: Path = ROOT, architecture: Optional[str] = None) -> Board:
 
 
 def ask_firmware() -> Optional[str]:
-    """What `vcgencmd get_throttled` says, like `throttled=0x0`; None where there is none."""
+    """Returns the output of `vcgencmd get_throttled`, like `throttled=0x0`; None without it."""
     program = shutil.which("vcgencmd")
     if program is None:
         return None
@@ -105,7 +105,7 @@ def ask_firmware() -> Optional[str]:
 
 
 def read_health(root: Path = ROOT, firmware: Callable[[], Optional[str]] = ask_firmware) -> Health:
-    """Reads how the machine is doing now."""
+    """Reads the present state of the machine."""
     return Health(
         clock_mhz=_scaled(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", 1e-3),
         temperature_c=read_temperature(root),
@@ -116,16 +116,16 @@ def read_health(root: Path = ROOT, firmware: Callable[[], Optional[str]] = ask_f
 
 
 def read_temperature(root: Path = ROOT) -> Optional[float]:
-    """Degrees Celsius; None where there is no sensor."""
+    """Returns the temperature of the processor in degrees Celsius; None without a sensor."""
     return _scaled(root / "sys/class/thermal/thermal_zone0/temp", 1e-3)
 
 
 def flagged(before: Health, after: Health, bits: int) -> bool:
-    """Whether any of the firmware's bits held at either reading or came up between them.
+    """Returns whether any of the firmware's bits was set at either reading or between them.
 
     Args:
-        before: The first reading.
-        after: The second.
+        before: State at the first reading.
+        after: State at the second reading.
         bits: `UNDERVOLTAGE`, `SLOWED`, or both.
     """
     if after.throttled is None:
@@ -189,7 +189,7 @@ def _system(root: Path) -> str:
 
 
 def _is_emulated(architecture: str, cpuinfo: str, model: Optional[str]) -> bool:
-    # QEMU's user mode shows the host's cpuinfo to an ARM process; its `virt` board has this model.
+    # QEMU's user mode exposes the host's cpuinfo to an ARM process; `virt` boards have this model.
     foreign = architecture.startswith(("aarch64", "arm")) and "vendor_id" in cpuinfo
     return foreign or "QEMU" in cpuinfo or model == "linux,dummy-virt"
 
@@ -202,5 +202,8 @@ def _flags(answer: Optional[str]) -> Optional[int]:
 
 
 def default_threads() -> int:
-    """One per core, at most 4: small networks do not gain from more."""
-    return min(os.cpu_count() or 1, MOST_DEFAULT_THREADS)
+    """Returns the default number of threads: one per core, at most 4.
+
+    Small networks do not run faster with more.
+    """
+    return min(os.cpu_count() or 1, MAX_DEFAULT_THREADS)

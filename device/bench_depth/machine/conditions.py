@@ -1,4 +1,4 @@
-"""The state of the machine that a measurement asks for: which cores, how cool."""
+"""The conditions of a measurement: the cores of the process and the temperature of the board."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _STEP = 2.0
 
 
 def parse_cores(text: str) -> list[int]:
-    """Core numbers from text like `0-2,5`.
+    """Parses core numbers from text like `0-2,5`.
 
     Raises:
-        UserError: The text is no such list.
+        UserError: The text is not such a list.
     """
     cores: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
-            raise UserError(f"--affinity {text!r} is no list of cores; write it as 0-2 or 0,3")
+            raise UserError(f"--affinity {text!r} is not a list of cores; write it as 0-2 or 0,3")
         cores.update(range(int(first), int(last if dash else first) + 1))
     return sorted(cores)
 
 
 def bind(cores: list[int]) -> None:
-    """Keeps this process, and the threads it starts from now on, on some cores.
+    """Restricts this process, and the threads it starts from now on, to some cores.
 
     Raises:
         UserError: A core does not exist or is not allowed, or the system cannot bind.
@@ -49,23 +49,24 @@ def bind(cores: list[int]) -> None:
 
 def cool_down(
     target: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     temperature: Callable[[], Optional[float]] = read_temperature,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Waits until the board is as cool as asked for.
+    """Waits until the board has cooled to a temperature.
 
     Args:
-        target: Degrees Celsius.
-        say: Takes a line now and then.
-        temperature: Of the board.
-        clock: Seconds, monotonic.
-        sleep: Waits so many seconds.
+        target: Temperature to wait for, degrees Celsius.
+        log: Called with one line of progress text.
+        temperature: Returns the temperature of the board in degrees Celsius, None without a sensor.
+        clock: Returns a monotonic time in seconds.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        UserError: There is no sensor (exit code 2), or it is not reached within 15 minutes (1).
+        UserError: There is no sensor (exit code 2), or the temperature is not reached within 15
+            minutes (1).
     """
     now = temperature()
     if now is None:
@@ -75,9 +76,9 @@ def cool_down(
         if clock() >= end:
             raise UserError(
                 f"--cooldown-to {target:g}: still {now:.1f} C after {COOLDOWN_LIMIT / 60:.0f} "
-                "minutes; choose a higher one, or cool the board",
+                "minutes; choose a higher target, or cool the board",
                 THRESHOLD_FAILED,
             )
-        say(f"cooling down: {now:.1f} C, {target:g} C wanted")
+        log(f"cooling down: {now:.1f} C, target {target:g} C")
         sleep(_STEP)
         now = temperature()

@@ -1,4 +1,4 @@
-"""Runs work in a child process, so that a crash inside a runtime is one line and not the end."""
+"""Runs a function in a child process, so that a crash inside a runtime ends in one error line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Optional
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 
-# Seconds. Loading a model and running it once takes a Pi a few; an emulator perhaps a minute.
+# Time limit of loading a model and running it once, seconds. A Pi needs a few, an emulator perhaps
+# sixty.
 HANG = 300.0
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM)
 OnTask = Callable[[str, Optional[float]], None]
 CRASHES: dict[int, str] = {
     signal.SIGSEGV: "crashed (segmentation fault)",
@@ -28,21 +29,20 @@ CRASHES: dict[int, str] = {
 
 
 def guarded(work: Callable[[OnTask], int]) -> int:
-    """Runs `work` in a forked child and gives its exit code.
+    """Runs `work` in a forked child. No thread or runtime may have been started before.
 
     Args:
-        work: Takes a function to be called with what is done next, for the error line, and with
-            the seconds that it may take (None for any). No thread or runtime may have been started
-            before.
+        work: Called with a function that it must call before each task, with the task's description
+            for the error line and its time limit in seconds (None for none).
 
     Returns:
-        The exit code of `work`.
+        The exit code that `work` returned.
 
     Raises:
-        UserError: The child crashed, or took longer than it may and was ended (exit code 3).
+        UserError: The child crashed, or exceeded a time limit and was killed (exit code 3).
     """
     if not hasattr(os, "fork"):
-        return work(lambda doing, limit: None)
+        return work(lambda task, limit: None)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -51,17 +51,17 @@ def guarded(work: Callable[[OnTask], int]) -> int:
     os.close(writer)
     before = {
         number: signal.signal(number, lambda number, frame: os.kill(child, number))
-        for number in _PASSED_ON
+        for number in _FORWARDED
     }
     try:
-        doing, hung = _follow(reader, child)
+        task, hung = _follow(reader, child)
         status = os.waitpid(child, 0)[1]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if hung:
         raise UserError(
-            f"the runtime hung while it worked on {doing} and was ended; export the file again, or "
+            f"the runtime hung while it worked on {task} and was killed; export the file again, or "
             "try another --runtime",
             MODEL_FAILED,
         )
@@ -69,7 +69,7 @@ def guarded(work: Callable[[OnTask], int]) -> int:
         return os.WEXITSTATUS(status)
     number = signal.Signals(os.WTERMSIG(status))
     if number in CRASHES:
-        where = f"while it worked on {doing}" if doing else "before a model was loaded"
+        where = f"while it worked on {task}" if task else "before a model was loaded"
         raise UserError(
             f"the runtime {CRASHES[number]} {where}; export the file again, or try another "
             "--runtime",
@@ -80,13 +80,13 @@ def guarded(work: Callable[[OnTask], int]) -> int:
 
 
 def _leave(work: Callable[[OnTask], int], writer: int) -> None:
-    """The child: ends the process, whatever `work` does."""
-    # Ctrl-C on a terminal goes to a whole group: here to the parent alone, which passes it on once.
+    """Runs `work` in the child and ends the process, whatever `work` does."""
+    # Ctrl-C on a terminal goes to the whole group. The parent alone gets it and forwards it once.
     os.setpgid(0, 0)
     end_with_parent()
     code = 1
     try:
-        code = work(lambda doing, limit: _tell(writer, doing, limit))
+        code = work(lambda task, limit: _report(writer, task, limit))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -95,40 +95,40 @@ def _leave(work: Callable[[OnTask], int], writer: int) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        # Not sys.exit: what the parent registered to run at its end is not the child's to run.
+        # Not sys.exit, which would run the parent's exit handlers.
         os._exit(code)
 
 
 def end_with_parent() -> None:
-    """Asks Linux to kill this process when its parent is killed; others have no such thing."""
+    """Has Linux kill this process when its parent is killed; does nothing on other systems."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _tell(writer: int, doing: str, limit: Optional[float]) -> None:
-    line = f"{limit or 0} {doing}".replace("\n", " ")
+def _report(writer: int, task: str, limit: Optional[float]) -> None:
+    line = f"{limit or 0} {task}".replace("\n", " ")
     os.write(writer, line.encode(errors="replace") + b"\n")
 
 
 def _follow(reader: int, child: int) -> tuple[str, bool]:
-    """Reads until the child has ended or takes too long.
+    """Reads the child's reports until it ends or exceeds a time limit.
 
     Returns:
-        What it was doing, and whether it took too long (it has been killed then).
+        The last task, and whether it exceeded its limit (then the child has been killed).
     """
-    doing, limit, rest = "", 0.0, b""
+    task, limit, rest = "", 0.0, b""
     with os.fdopen(reader, "rb", buffering=0) as stream:
         while True:
             ready, _, _ = select.select([stream], [], [], limit or None)
             if not ready:
                 os.kill(child, signal.SIGKILL)
-                return doing, True
+                return task, True
             data = stream.read(4096)
             if not data:
-                return doing, False
+                return task, False
             *lines, rest = (rest + data).split(b"\n")
             if lines:
-                seconds, _, doing = lines[-1].decode(errors="replace").partition(" ")
+                seconds, _, task = lines[-1].decode(errors="replace").partition(" ")
                 limit = float(seconds)

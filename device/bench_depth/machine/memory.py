@@ -1,4 +1,4 @@
-"""How much memory the process has held."""
+"""The memory of the process: present and peak resident size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Optional
 
 
 def reset_peak(root: Path = Path("/")) -> bool:
-    """Starts a new peak, where the system can (Linux); whether it could."""
+    """Resets the peak to the present size; returns whether the system supports that (Linux)."""
     try:
         # 5 sets the peak (VmHWM) back to the present size: proc(5).
         (root / "proc/self/clear_refs").write_text("5")
@@ -19,16 +19,16 @@ def reset_peak(root: Path = Path("/")) -> bool:
 
 
 def rss_bytes(root: Path = Path("/")) -> int:
-    """The memory the process holds now; 0 where the system does not tell."""
+    """Returns the present resident size in bytes; 0 where the system does not report it."""
     return _status(root, "VmRSS") or 0
 
 
 def peak_rss_bytes(root: Path = Path("/")) -> int:
-    """The most memory the process has held since `reset_peak`, or since its start."""
+    """Returns the largest resident size in bytes since `reset_peak`, or since the start."""
     known = _status(root, "VmHWM")
     if known is not None:
         return known
-    # No /proc: ask the C library.
+    # No /proc.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -100,9 +100,9 @@ def write_kitti(folder: Path) -> Path:
         data = folder / drive[:10] / drive / "image_02" / "data"
         for frame in (0, 5):  # The benchmark has no depth for the first five frames.
             write_png(data / f"{frame:010d}.png", photo())
-        truth = folder / part / drive / "proj_depth" / "groundtruth"
-        write_png(truth / "image_02" / "0000000005.png", kitti_depth())
-        write_png(truth / "image_03" / "0000000005.png", kitti_depth())
+        ground_truth = folder / part / drive / "proj_depth" / "groundtruth"
+        write_png(ground_truth / "image_02" / "0000000005.png", kitti_depth())
+        write_png(ground_truth / "image_03" / "0000000005.png", kitti_depth())
     return folder
 
 

@@ -11,15 +11,19 @@ from bench_depth.core.metrics import ALIGNMENTS, aligned, depth_metrics, mean_me
 def random_maps(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """0.4 to 14 m, some of it unknown, and a prediction within a factor of 1.6."""
     rng = np.random.default_rng(seed)
-    truth = rng.uniform(400, 14000, (12, 17)).astype(np.uint16)
-    truth[rng.random(truth.shape) < 0.2] = 0
-    return truth * rng.uniform(0.625, 1.6, truth.shape) + 5, truth
+    ground_truth = rng.uniform(400, 14000, (12, 17)).astype(np.uint16)
+    ground_truth[rng.random(ground_truth.shape) < 0.2] = 0
+    return ground_truth * rng.uniform(0.625, 1.6, ground_truth.shape) + 5, ground_truth
 
 
-def by_hand(prediction: np.ndarray, truth: np.ndarray, near: float, far: float) -> dict | None:
+def by_hand(
+    prediction: np.ndarray, ground_truth: np.ndarray, near: float, far: float
+) -> dict | None:
     """The band's errors pixel by pixel, with no array arithmetic."""
-    places = list(np.ndindex(truth.shape))
-    known = [(float(prediction[at]), float(truth[at])) for at in places if truth[at] > 1]
+    places = list(np.ndindex(ground_truth.shape))
+    known = [
+        (float(prediction[at]), float(ground_truth[at])) for at in places if ground_truth[at] > 1
+    ]
     inside = [(p, t) for p, t in known if near * 1000 <= t < far * 1000]
     if not inside:
         return None
@@ -36,27 +40,27 @@ def by_hand(prediction: np.ndarray, truth: np.ndarray, near: float, far: float) 
 @pytest.mark.parametrize("align", ALIGNMENTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_each_band_is_what_a_loop_over_its_pixels_gives(seed: int, align: str) -> None:
-    prediction, truth = random_maps(seed)
-    whole = aligned(prediction, truth, align)
+    prediction, ground_truth = random_maps(seed)
+    whole = aligned(prediction, ground_truth, align)
     edges = [*EDGES_M, math.inf]
-    for place, row in enumerate(band_errors(prediction, truth, align)):
-        expected = by_hand(whole, truth, edges[place], edges[place + 1])
+    for place, row in enumerate(band_errors(prediction, ground_truth, align)):
+        expected = by_hand(whole, ground_truth, edges[place], edges[place + 1])
         assert row is not None and expected is not None
         for name, value in expected.items():
             assert getattr(row, name) == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
 
 def test_the_far_edge_belongs_to_the_next_band() -> None:
-    truth = np.array([[999, 1000, 1999, 2000, 9999, 10000]], np.uint16)
-    shares = [row and row.share for row in band_errors(truth.astype(float), truth)]
+    ground_truth = np.array([[999, 1000, 1999, 2000, 9999, 10000]], np.uint16)
+    shares = [row and row.share for row in band_errors(ground_truth.astype(float), ground_truth)]
     assert shares == [1 / 6, 2 / 6, 1 / 6, None, 1 / 6, 1 / 6]
 
 
 @pytest.mark.parametrize("align", ALIGNMENTS)
 def test_the_bands_together_are_the_whole_image(align: str) -> None:
-    prediction, truth = random_maps(7)
-    rows = [row for row in band_errors(prediction, truth, align) if row is not None]
-    metrics = depth_metrics(prediction, truth, align)
+    prediction, ground_truth = random_maps(7)
+    rows = [row for row in band_errors(prediction, ground_truth, align) if row is not None]
+    metrics = depth_metrics(prediction, ground_truth, align)
     assert metrics is not None
     assert sum(row.share for row in rows) == pytest.approx(1)
     square = sum(row.share * row.rmse**2 for row in rows)
@@ -80,12 +84,12 @@ def test_the_mean_is_over_images_that_have_the_band() -> None:
 
 
 def test_a_band_beyond_the_last_edge_has_no_end() -> None:
-    truth = np.full((2, 2), 30000, np.uint16)
-    (band,) = mean_bands([band_errors(truth.astype(float), truth)])
+    ground_truth = np.full((2, 2), 30000, np.uint16)
+    (band,) = mean_bands([band_errors(ground_truth.astype(float), ground_truth)])
     assert (band.near_m, band.far_m, band.rmse) == (10, None, 0)
 
 
-def test_without_truth_there_is_no_band() -> None:
+def test_without_ground_truth_there_is_no_band() -> None:
     empty = np.zeros((2, 2), np.uint16)
     assert mean_bands([band_errors(empty.astype(float), empty)]) == []
     assert mean_bands([]) == []

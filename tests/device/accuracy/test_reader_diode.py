@@ -31,13 +31,13 @@ def test_pairs_are_named_by_path_and_invalid_depth_is_unknown(diode: Path) -> No
         "indoors-scene_00019-scan_00183-300_010",
         "outdoor-scene_00022-scan_00193-300_010",
     ]
-    truth = exact_millimetres(steps(), 250)
-    truth[:, -1] = 0
+    ground_truth = exact_millimetres(steps(), 250)
+    ground_truth[:, -1] = 0
     for frame in frames:
         rgb, depth = frame.read()
         assert (rgb.dtype, depth.dtype) == (np.uint8, np.uint16)
         np.testing.assert_array_equal(rgb, photo())
-        np.testing.assert_array_equal(depth, truth)
+        np.testing.assert_array_equal(depth, ground_truth)
 
 
 def test_masked_pixels_may_hold_anything(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def kitti(tmp_path: Path) -> Path:
     return write_kitti(tmp_path / "kitti")
 
 
-def truth_of_training(kitti: Path) -> Path:
-    truth = kitti / "train" / TRAIN_DRIVE / "proj_depth" / "groundtruth"
-    return truth / "image_02" / "0000000005.png"
+def ground_truth_of_training(kitti: Path) -> Path:
+    ground_truth = kitti / "train" / TRAIN_DRIVE / "proj_depth" / "groundtruth"
+    return ground_truth / "image_02" / "0000000005.png"
 
 
 def test_the_benchmark_finds_the_raw_photo_of_each_depth_map(kitti: Path) -> None:
@@ -68,12 +68,12 @@ def test_depth_without_photo_names_both(kitti: Path) -> None:
 
 
 def test_8_bit_depth_is_refused(kitti: Path) -> None:
-    write_png(truth_of_training(kitti), (kitti_depth() // 256).astype(np.uint8))
-    with pytest.raises(UserError, match=r"0000000005\.png is 8-bit.*256 steps a metre"):
+    write_png(ground_truth_of_training(kitti), (kitti_depth() // 256).astype(np.uint8))
+    with pytest.raises(UserError, match=r"0000000005\.png is 8-bit.*256 steps per metre"):
         find_frames("kitti", kitti)[0].read()
 
 
 def test_a_photo_of_another_size_is_refused(kitti: Path) -> None:
-    write_png(truth_of_training(kitti), kitti_depth()[:, 1:])
+    write_png(ground_truth_of_training(kitti), kitti_depth()[:, 1:])
     with pytest.raises(UserError, match="is 40x24 but its depth map is 39x24"):
         find_frames("kitti", kitti)[0].read()

@@ -57,11 +57,11 @@ def wait(board: Board, target: float) -> list[str]:
     return lines
 
 
-def test_waits_until_the_board_is_cool_enough_and_says_so() -> None:
+def test_waits_until_the_board_is_cool_enough_and_logs_it() -> None:
     board = Board(70)
     lines = wait(board, 50)
     assert board.temperature() == 50
-    assert lines[0] == "cooling down: 70.0 C, 50 C wanted"
+    assert lines[0] == "cooling down: 70.0 C, target 50 C"
 
 
 def test_a_cool_board_is_not_waited_for() -> None:
@@ -78,6 +78,6 @@ def test_a_board_that_stays_hot_ends_the_wait() -> None:
     assert board.now >= COOLDOWN_LIMIT
 
 
-def test_a_machine_without_a_sensor_is_told() -> None:
+def test_a_machine_without_a_sensor_is_refused() -> None:
     with pytest.raises(UserError, match="no temperature sensor"):
         wait(Board(None), 50)

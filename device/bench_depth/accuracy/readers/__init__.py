@@ -1,7 +1,7 @@
-"""Depth datasets as they were published, read where they lie.
+"""Readers of published depth datasets in their original layout.
 
-One file per source. Each has `frames(path, split)`, which finds the source's pairs and says how to
-read them, and `recognise(path)`. `bench-depth --data` and training's `convert` use both.
+One module per dataset, with `frames(path, split)`, which finds the dataset's frames without reading
+them, and `recognise(path)`. `bench-depth --data` and training's `convert` use both.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DatasetFormat:
-    """A published dataset's format.
+    """The format of a published dataset.
 
     Attributes:
-        looks_like: What it is recognised by, for a message.
-        recognise: Whether a path is one, from a few names or bytes.
-        frames: Finds the pairs of a path, or those of one split.
-        note: What a user must know of its depth.
+        looks_like: Name of the dataset and the files it is recognised by, for error messages.
+        recognise: Returns whether a path has this format, from a few file names or bytes.
+        frames: Finds the frames below a path, or those of one split.
+        note: Limitation of the dataset's depth that is logged; empty for none.
     """
 
     looks_like: str
@@ -49,12 +49,12 @@ _FOLDER_LOOKS_LIKE = "a dataset folder (rgb/NAME.jpg + depth/NAME.png)"
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos with their depth; none is read before it is asked for.
+    """Photos with ground truth, each read on demand.
 
     Attributes:
-        label: What it is called in results: the path, and which part of it was taken.
-        frames: The pairs, by name or time.
-        note: What a user must know of its depth; often nothing.
+        label: Name in results: the path, and the split or subset that was used.
+        frames: The frames, sorted by name or time.
+        note: Limitation of the dataset's depth that is logged; empty for none.
     """
 
     label: str
@@ -65,17 +65,17 @@ class Dataset:
 def open_dataset(
     path: Path, kind: str = AUTO, split: Optional[str] = None, limit: Optional[int] = None
 ) -> Dataset:
-    """Finds the pairs of a dataset folder or of a published dataset.
+    """Finds the frames of a dataset folder or of a published dataset.
 
     Args:
         path: A folder, or NYU's .mat file.
-        kind: One of `FORMAT_NAMES`; `auto` looks at what is there.
-        split: A part of a source that has named parts; None takes all.
-        limit: At most so many pairs, evenly spread over all; None for all.
+        kind: One of `FORMAT_NAMES`; `auto` recognises the format.
+        split: Name of a split, for datasets that have some; None for all frames.
+        limit: Largest number of frames, evenly spaced over all; None for all.
 
     Raises:
-        UserError: There is nothing at `path`, it is of no known format, the format or the split is
-            unknown, or files are missing, damaged or laid out otherwise.
+        UserError: There is nothing at `path`, its format is not recognised, the format or the split
+            is unknown, or files are missing, damaged or in another layout.
     """
     path = Path(path)
     if kind not in FORMAT_NAMES:
@@ -96,51 +96,51 @@ def open_dataset(
 
 
 def recognise(path: Path) -> str:
-    """The format of what lies at `path`: `folder` or a key of `DATASET_FORMATS`.
+    """Returns the format of the dataset at `path`: `folder` or a key of `DATASET_FORMATS`.
 
     Raises:
-        UserError: There is nothing, or nothing known.
+        UserError: There is nothing at `path`, or no known dataset.
     """
     if not path.exists():
-        raise UserError(f"{path} does not exist; give the place of a dataset")
-    for name, source in DATASET_FORMATS.items():
-        if source.recognise(path):
+        raise UserError(f"{path} does not exist; give the path of a dataset")
+    for name, dataset_format in DATASET_FORMATS.items():
+        if dataset_format.recognise(path):
             return name
-    # Last: a TUM sequence has rgb/ and depth/ too, with depth in other steps.
-    if any((path / part).is_dir() for part in ("rgb", "depth")):
+    # Last: a TUM sequence has rgb/ and depth/ too, with depth in another unit.
+    if any((path / name).is_dir() for name in ("rgb", "depth")):
         return FOLDER
-    known = [_FOLDER_LOOKS_LIKE, *(source.looks_like for source in DATASET_FORMATS.values())]
+    known = [_FOLDER_LOOKS_LIKE, *(each.looks_like for each in DATASET_FORMATS.values())]
     raise UserError(f"{path} is no dataset; looked for {'; '.join(known)}; give the path of one")
 
 
-def find_frames(source: str, path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
-    """The pairs of a published dataset, found but not read.
+def find_frames(kind: str, path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
+    """Finds the frames of a published dataset without reading them.
 
     Args:
-        source: A key of `DATASET_FORMATS`.
-        path: The source's file or folder, as its module describes it.
-        split: A part of the source, where it has named parts; None takes all.
+        kind: A key of `DATASET_FORMATS`.
+        path: The dataset's file or folder, as its module describes it.
+        split: Name of a split, for datasets that have some; None for all frames.
 
     Raises:
-        UserError: An unknown source or split, nothing at `path`, a file is missing or not in the
-            source's format, or two pairs would have one name.
+        UserError: The format or split is unknown, there is nothing at `path`, a file is missing or
+            not in the dataset's format, or two frames would have the same name.
     """
     path = Path(path)
-    if source not in DATASET_FORMATS:
-        raise UserError(f"unknown source {source!r}; known are {', '.join(DATASET_FORMATS)}")
+    if kind not in DATASET_FORMATS:
+        raise UserError(f"unknown source {kind!r}; known are {', '.join(DATASET_FORMATS)}")
     if not path.exists():
-        raise UserError(f"{path} does not exist; give the place of the {source} data")
-    frames = DATASET_FORMATS[source].frames(path, split)
+        raise UserError(f"{path} does not exist; give the path of the {kind} data")
+    frames = DATASET_FORMATS[kind].frames(path, split)
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
-            raise UserError(f"two photos of the source would be called {frame.name}; rename one")
+            raise UserError(f"two photos of the dataset are called {frame.name}; rename one")
         seen.add(frame.name)
     return frames
 
 
 def evenly_spaced(items: Sequence[T], limit: int) -> list[T]:
-    """`limit` of the items: the middle of each of as many equal parts.
+    """Selects `limit` items: the middle one of each of `limit` equal sections.
 
     Raises:
         ValueError: `limit` is not from 1 to the number of items.

@@ -3,9 +3,9 @@
 Vasiljevic et al., DIODE: A Dense Indoor and Outdoor DEpth Dataset, arXiv:1908.00463.
 
 `path` is a folder such as `train`, `val` or `val/indoors`. Below it, in `scene_*/scan_*` folders, a
-photo is `NAME.png`, its depth `NAME_depth.npy` (HxWx1 float32 metres) and what of it is valid
+photo is `NAME.png`, its depth `NAME_depth.npy` (HxWx1 float32 metres) and the mask of valid depth
 `NAME_depth_mask.npy` (HxW, 1 = valid). Invalid pixels become 0 = unknown, and so do those above
-65.535 m, which uint16 millimetres cannot hold. Pairs are called by their path below `path`, with -
+65.535 m, which uint16 millimetres cannot hold. Frames are named by their path below `path`, with -
 for /.
 """
 
@@ -27,20 +27,19 @@ NOTE = "DIODE's depth beyond 65.535 m counts as unknown"
 
 
 def recognise(path: Path) -> bool:
-    """Whether `path` is a scan or a few folders above scans.
+    """Returns whether `path` is a scan or a few folders above scans.
 
-    Looking everywhere below would take minutes where `path` is something else.
+    A search of everything below would take minutes where `path` is something else.
     """
-    places = ("", "scan_*/", "scene_*/scan_*/", "*/scene_*/scan_*/", "*/*/scene_*/scan_*/")
-    return any(any(path.glob(f"{place}*{DEPTH}")) for place in places)
+    folders = ("", "scan_*/", "scene_*/scan_*/", "*/scene_*/scan_*/", "*/*/scene_*/scan_*/")
+    return any(any(path.glob(f"{folder}*{DEPTH}")) for folder in folders)
 
 
 def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
-    """The pairs below `path`, by path.
+    """Finds the frames below `path`, sorted by path.
 
     Raises:
-        UserError: There is none, a photo, depth map or mask lacks its partners, or a split is asked
-            for.
+        UserError: There are none, one of photo, depth map and mask is missing, or a split is given.
     """
     if split is not None:
         raise UserError(f"diode's splits are folders; give {path / split} and leave the split out")
@@ -76,5 +75,5 @@ def _load(path: Path) -> NDArray[Any]:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise UserError(
-            f"{path} is not a readable .npy file ({error}); it may be truncated, fetch it again"
+            f"{path} is not a readable .npy file ({error}); it may be truncated, download it again"
         ) from error

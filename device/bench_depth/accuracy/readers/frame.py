@@ -1,4 +1,4 @@
-"""What a reader finds, and what several readers need."""
+"""A frame found by a reader, and helpers that several readers share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.dataset import read_rgb
+from bench_depth.core.dataset import read_rgb, read_uint16
 from bench_depth.core.errors import UserError
 
 MAX_MILLIMETRES = 65535
@@ -19,12 +18,12 @@ MAX_MILLIMETRES = 65535
 
 @dataclass(frozen=True)
 class DatasetFrame:
-    """One pair of a source: found, but not read yet.
+    """One photo of a published dataset and its ground truth, found but not read yet.
 
     Attributes:
-        name: The pair's name, unique in its source, fit for a file name without suffix.
-        photo: A .jpg or .png file, or a function that gives HxWx3 uint8 RGB.
-        depth: A function that gives HxW uint16 millimetres, 0 = unknown.
+        name: Name of the frame, unique in its dataset and valid as a file name without suffix.
+        photo: A .jpg or .png file, or a function that returns HxWx3 uint8 RGB.
+        depth: A function that returns HxW uint16 millimetres, 0 = unknown.
     """
 
     name: str
@@ -35,22 +34,22 @@ class DatasetFrame:
         """Reads both: HxWx3 uint8 RGB and HxW uint16 millimetres, 0 = unknown.
 
         Raises:
-            UserError: The source cannot be read, or photo and depth differ in size.
+            UserError: A file cannot be read, or photo and depth differ in size.
         """
         rgb = read_rgb(self.photo) if isinstance(self.photo, Path) else self.photo()
         depth = self.depth()
         if rgb.shape[:2] != depth.shape:
             raise UserError(
                 f"the photo of {self.name} is {rgb.shape[1]}x{rgb.shape[0]} but its depth map is "
-                f"{depth.shape[1]}x{depth.shape[0]}; the source may be damaged, fetch it again"
+                f"{depth.shape[1]}x{depth.shape[0]}; the data may be damaged, download it again"
             )
         return rgb, depth
 
 
 def millimetres(metres: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """HxW metres -> whole millimetres; what uint16 cannot hold becomes 0 = unknown.
+    """Converts HxW metres to millimetres, rounded to integers.
 
-    That is: negative, NaN, infinite, and above 65.535 m.
+    Negative, NaN and infinite values, and those above 65.535 m, become 0 = unknown.
     """
     values = np.rint(np.asarray(metres, np.float64) * 1000)
     # NaN fails both comparisons.
@@ -58,35 +57,32 @@ def millimetres(metres: NDArray[np.floating]) -> NDArray[np.uint16]:
 
 
 def read_png16(path: Path, per_metre: float) -> NDArray[np.uint16]:
-    """Reads a depth PNG as HxW millimetres: uint16 values, `per_metre` a metre, 0 = unknown.
+    """Reads a depth PNG (uint16, 0 = unknown) as HxW uint16 millimetres.
+
+    Args:
+        path: The file.
+        per_metre: Value of a pixel at 1 m.
 
     Raises:
         UserError: The file is missing, damaged, or not a 16-bit single-channel picture.
     """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if image is None:
-        raise UserError(f"{path} is not a readable picture; it may be truncated, fetch it again")
-    if image.dtype != np.uint16 or image.ndim != 2:
-        found = (
-            f"{8 * image.dtype.itemsize}-bit, {1 if image.ndim == 2 else image.shape[2]} channels"
-        )
-        raise UserError(
-            f"{path} is {found}; this source's depth is a 16-bit single-channel PNG with "
-            f"{per_metre:g} steps a metre; use the file as it was published"
-        )
-    return millimetres(image / np.float32(per_metre))
+    expected = (
+        f"this dataset's depth is a 16-bit single-channel PNG with {per_metre:g} steps per metre; "
+        "use the file as it was published"
+    )
+    return millimetres(read_uint16(path, expected) / np.float32(per_metre))
 
 
 def require_file(path: Path, why: str) -> Path:
-    """Gives `path` back; `why` says in an error what it is needed for.
+    """Returns `path`.
+
+    Args:
+        path: The file.
+        why: What the file is needed for, for the error message.
 
     Raises:
         UserError: `path` is not a file.
     """
     if not path.is_file():
-        raise UserError(f"{path} is missing, but {why}; is the source unpacked whole?")
+        raise UserError(f"{path} is missing, but {why}; has the dataset been unpacked completely?")
     return path

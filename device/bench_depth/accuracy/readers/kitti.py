@@ -2,16 +2,16 @@
 
 Uhrig et al., Sparsity Invariant CNNs, 3DV 2017.
 
-Depth PNGs are uint16, 256 steps a metre, 0 = unknown (most pixels: the truth is accumulated laser
-scans). Lasers see farther than uint16 millimetres hold: pixels above 65.535 m become unknown.
-`path` is one of two layouts:
+Depth PNGs are uint16, 256 steps per metre, 0 = unknown (most pixels: the ground truth is
+accumulated laser scans). Pixels above 65.535 m, which uint16 millimetres cannot hold, become
+unknown. `path` has one of two layouts:
 
 - the benchmark: `{train,val}/DRIVE/proj_depth/groundtruth/image_02/NNNNNNNNNN.png`, with the photos
   of the raw data beside it, `DATE/DRIVE/image_02/data/NNNNNNNNNN.png`. The left colour camera
-  (image_02) is taken. The benchmark has no truth for the first and last five frames of a drive, so
-  photos without depth are left out. split is "train", "val" or None for both.
+  (image_02) is used. The benchmark has no ground truth for the first and last five frames of a
+  drive; photos without it are left out. split is "train", "val" or None for both.
 - its small validation set: `val_selection_cropped/{image,groundtruth_depth}/*.png`; `path` is that
-  folder, or the one that holds `depth_selection/`.
+  folder, or the one that contains `depth_selection/`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ NOTE = "KITTI's depth beyond 65.535 m counts as unknown"
 
 
 def recognise(path: Path) -> bool:
-    """Whether `path` has a folder of one of the layouts."""
+    """Returns whether `path` has a folder of one of the layouts."""
     drives = (path.glob(f"{split}/*_sync/proj_depth") for split in SPLITS)
     selections = ("groundtruth_depth", "depth_selection")
     return any(map(any, drives)) or any((path / name).is_dir() for name in selections)
 
 
 def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
-    """The pairs, by drive and frame.
+    """Finds the frames, sorted by drive and number.
 
     Raises:
         UserError: Neither layout is there, a depth map has no photo, or the split is unknown.

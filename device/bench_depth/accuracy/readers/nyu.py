@@ -28,12 +28,12 @@ SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
 FILE = "nyu_depth_v2_labeled.mat"
 LOOKS_LIKE = f"NYU Depth v2 ({FILE}, a MATLAB 7.3 file)"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-# MATLAB puts a header of this size before what is HDF5.
+# MATLAB puts a header of this size before the HDF5 data.
 _MATLAB_HEADER = 512
 
 
 def recognise(path: Path) -> bool:
-    """Whether `path` is an HDF5 file, or a folder with the published one, which `frames` names."""
+    """Returns whether `path` is an HDF5 file, or a folder with the published one."""
     if path.is_dir():
         return (path / FILE).is_file()
     try:
@@ -45,11 +45,11 @@ def recognise(path: Path) -> bool:
 
 
 def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
-    """The pairs of the .mat file, or those of the official "train" or "test" split.
+    """Finds the frames of the .mat file, or those of the official "train" or "test" split.
 
     Raises:
-        UserError: The file or `splits.mat` is missing, truncated or laid out otherwise, the split
-            is unknown, or a library is not installed.
+        UserError: The file or `splits.mat` is missing, truncated or in another layout, the split is
+            unknown, or a library is not installed.
     """
     if split is not None and split not in SPLITS:
         raise UserError(f"nyu has no split {split!r}; it has train and test")
@@ -72,7 +72,7 @@ def _depth(path: Path, index: int) -> NDArray[np.uint16]:
 
 
 def _read(path: Path, name: str, index: int) -> Any:
-    # Opened for each picture: that takes a millisecond, and no file stays open behind a frame.
+    # Opened for each image: that takes a millisecond, and no file stays open behind a frame.
     try:
         with _library("h5py").File(path, "r") as file:
             return file[name][index]
@@ -81,7 +81,7 @@ def _read(path: Path, name: str, index: int) -> Any:
 
 
 def _count(path: Path) -> int:
-    """Number of pairs; looks at the shapes only."""
+    """Number of frames; reads the shapes only."""
     try:
         with _library("h5py").File(path, "r") as file:
             missing = [name for name in ("images", "depths") if name not in file]
@@ -137,5 +137,5 @@ def _split_indices(path: Path, split: str, count: int) -> list[int]:
 
 def _unreadable(path: Path, what: str, error: Exception) -> UserError:
     return UserError(
-        f"{path}: cannot read {what} ({error}); the file may be truncated, fetch it again"
+        f"{path}: cannot read {what} ({error}); the file may be truncated, download it again"
     )

@@ -3,10 +3,10 @@
 Sturm et al., A Benchmark for the Evaluation of RGB-D SLAM Systems, IROS 2012.
 
 `path` is one sequence's folder: `rgb.txt` and `depth.txt` list `timestamp file` (seconds, path from
-the folder; # starts a comment). Depth PNGs are uint16, 5000 steps a metre, 0 = unknown. Photo and
-depth are taken at different moments and associated as the benchmark's own tool does it: of all
+the folder; # starts a comment). Depth PNGs are uint16, 5000 steps per metre, 0 = unknown. Photo and
+depth are recorded at different times and associated as the benchmark's own tool does it: of all
 combinations less than 0.02 s apart the closest is taken first, and each file is used once.
-Pairs are called by the photo's timestamp, with _ for the decimal point.
+Frames are named by the photo's timestamp, with _ for the decimal point.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ LOOKS_LIKE = "a TUM RGB-D sequence (rgb.txt + depth.txt)"
 
 
 def recognise(path: Path) -> bool:
-    """Whether `path` holds one of the lists; where only one is, `frames` says which is missing."""
+    """Returns whether `path` contains one of the lists; `frames` reports a missing second one."""
     return (path / "rgb.txt").is_file() or (path / "depth.txt").is_file()
 
 
 def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
-    """The associated pairs of one sequence, by time.
+    """Finds the associated frames of one sequence, sorted by time.
 
     Raises:
         UserError: A list is missing, empty or malformed, a listed file is missing, nothing can be
-            associated, or a split is asked for.
+            associated, or a split is given.
     """
     if split is not None:
-        raise UserError(f"tum has no splits, but {split!r} was asked for; leave the split out")
+        raise UserError(f"tum has no splits, but {split!r} was given; leave the split out")
     photos, depths = _read_list(path / "rgb.txt"), _read_list(path / "depth.txt")
     matches = associate(list(photos), list(depths))
     if not matches:
@@ -55,10 +55,10 @@ def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
 
 
 def associate(first: list[float], second: list[float]) -> list[tuple[float, float]]:
-    """Pairs up two lists of timestamps (seconds), the closest first, each at most once.
+    """Associates two lists of timestamps (seconds), closest pairs first, each at most once.
 
     Returns:
-        (first, second) less than `MAX_DIFFERENCE_S` apart, sorted.
+        Sorted pairs (first, second) less than `MAX_DIFFERENCE_S` apart.
     """
     second = sorted(second)
     candidates = []
