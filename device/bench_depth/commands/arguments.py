@@ -145,7 +145,12 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     )
     add("--csv", type=Path, metavar="FILE", help="one line a model, for a spreadsheet")
     add("--per-image", type=Path, metavar="FILE", help="as CSV the accuracy of each photo")
-    add("--html", type=Path, metavar="FILE", help="a page with charts, to open from disk")
+    add(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="a page with charts, to open from disk (needs Jinja2)",
+    )
     add("--markdown", type=Path, metavar="FILE", help="the comparison as a table")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench_depth.accuracy.evaluation import EvaluatedImage
     from bench_depth.commands.thresholds import Threshold
     from bench_depth.machine.guard import OnTask
-    from bench_depth.report.pictures import WorstPictures
+    from bench_depth.report.html.pictures import WorstScenes
     from bench_depth.results.records import Results
 
 
@@ -152,7 +152,11 @@ class _Output:
             "per-image": options.per_image,
         }
         self._page: Optional[Path] = options.html
-        self._worst: dict[int, WorstPictures] = {}
+        self._worst: dict[int, WorstScenes] = {}
+        if self._page is not None:
+            from bench_depth.report.html.templating import require_jinja
+
+            require_jinja()
 
     def on_results(self, results: Results) -> None:
         from bench_depth.results.records import save
@@ -163,10 +167,10 @@ class _Output:
 
     def on_image(self, place: int, image: EvaluatedImage) -> None:
         """Makes the page's pictures as the images go by: no model has to be run again for them."""
-        from bench_depth.report.pictures import WorstPictures
-
         if self._page is not None:
-            self._worst.setdefault(place, WorstPictures()).add(image)
+            from bench_depth.report.html.pictures import WorstScenes
+
+            self._worst.setdefault(place, WorstScenes()).add(image)
 
     def finish(self) -> None:
         self.screen.clear()
@@ -198,10 +202,10 @@ class _Output:
             if path is not None:
                 write_bytes(path, writers[kind](results).encode())
         if self._page is not None:
-            from bench_depth.report.page import write_page
+            from bench_depth.report.html.page import write_page
 
-            pictures = {place: worst.pictures() for place, worst in self._worst.items()}
-            write_page(results, pictures, self._page)
+            worst = {place: kept.scenes() for place, kept in self._worst.items()}
+            write_page(results, worst, self._page)
 
 
 def _write_stdout(text: str) -> None:

@@ -1,32 +1,34 @@
-"""The words and figures that the printed table, the page and the other files share."""
+"""The texts and figures that the printed table, the page and the other reports share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Optional
 
 from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.machine.board import Board
 from bench_depth.results.advice import ADVICE
+from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import STAGES, Context, ModelRecord, Results, labels
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.profiling import Profile, by_kind, costliest
 
-# Of the time, from which on what XNNPACK runs is worth telling apart without it.
+# Where XNNPACK takes more than this fraction of the time, the ops are listed without it.
 _MOST = 0.5
-KIND_HEADS = ("kind", "ops", "ms", "share")
+KIND_HEADS = ("kind", "ops", "ms", "fraction")
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
-BAND_HEADS = ("true m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
+BAND_HEADS = ("distance m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
 BAND_NOTE = (
-    "by true distance: means over the images with pixels in the band; bias is the mean of "
-    "ln(predicted / true), above 0 too far"
+    "by distance of the ground truth: means over the images with pixels in the band; bias is the "
+    "mean of ln(prediction / ground truth), above 0 is too far"
 )
 
 
 def summary(results: Results) -> tuple[list[str], list[list[str]]]:
-    """The comparison of the models: the headings, and one row each.
+    """The comparison of the models: the headings, and one row per model.
 
     The first column is the file; the rest are figures.
     """
@@ -36,11 +38,11 @@ def summary(results: Results) -> tuple[list[str], list[list[str]]]:
     for row, record in zip(columns, records):
         timed = record.invoke.statistics
         row += [f"{record.bytes / 1e6:.1f}", figure(timed.median), figure(timed.p95)]
-        row.append(figure(1000 / max(timed.median, 1e-6)))
+        row.append(figure(rate(record)))
     if any(record.comparison for record in records):
         heads += ["ratio", "95 % interval"]
         for row, record in zip(columns, records):
-            row.extend(_ratio(record.comparison))
+            row.extend(ratio_cells(record.comparison))
     if any(record.accuracy for record in records):
         heads += ["RMSE", "si-RMSE", "delta_1", "score"]
         for row, record in zip(columns, records):
@@ -51,6 +53,19 @@ def summary(results: Results) -> tuple[list[str], list[list[str]]]:
 def figure(value: float) -> str:
     """About three figures, never in scientific notation."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def rate(record: ModelRecord) -> float:
+    """Runs per second, from the median latency."""
+    return 1000 / max(record.invoke.statistics.median, 1e-6)
+
+
+def short_names(results: Results) -> list[str]:
+    """The models' variants, like `int8.tflite`, where these tell them apart; else `labels`."""
+    names = [f"{r.contract.variant}{Path(r.file).suffix}" for r in results.models if r.contract]
+    networks = {r.contract.name for r in results.models if r.contract}
+    distinct = len(set(names)) == len(results.models) and len(networks) == 1
+    return names if distinct else labels(results)
 
 
 def threads_text(record: ModelRecord, context: Context) -> str:
@@ -86,12 +101,12 @@ def cpu_facts(board: Board) -> list[str]:
 
 
 def runtimes_text(results: Results) -> str:
-    """All runtimes of a file, each once."""
+    """The runtimes of a results file, each once."""
     return ", ".join(sorted({f"{r.runtime.name} {r.runtime.version}" for r in results.models}))
 
 
 def stage_rows(record: ModelRecord) -> list[list[str]]:
-    """One row under `STAGE_HEADS` for each stage that was measured."""
+    """One row under `STAGE_HEADS` per stage that was measured."""
     rows = []
     for stage in STAGES:
         timing = getattr(record, stage)
@@ -103,7 +118,7 @@ def stage_rows(record: ModelRecord) -> list[list[str]]:
 
 
 def profile_views(profile: Profile) -> list[tuple[str, Profile]]:
-    """The profile as run and, where XNNPACK took part, without it; each with what it is."""
+    """The profile as run and, where XNNPACK ran ops, the one without it; each with its title."""
     how = f"{len(profile.ops)} ops"
     if profile.method == "onnxruntime":
         how += " by ONNX Runtime's profiler, which slows them"
@@ -116,7 +131,7 @@ def profile_views(profile: Profile) -> list[tuple[str, Profile]]:
 
 
 def kind_rows(profile: Profile) -> list[list[str]]:
-    """One row under `KIND_HEADS` for each kind of op, the longest first."""
+    """One row under `KIND_HEADS` per kind of op, the longest first."""
     return [
         [group.kind, str(group.count), f"{group.ms:.3f}", _percent(group.share)]
         for group in by_kind(profile)
@@ -124,9 +139,9 @@ def kind_rows(profile: Profile) -> list[list[str]]:
 
 
 def op_rows(profile: Profile, count: int) -> tuple[list[str], list[list[str]]]:
-    """The ops that take longest: the headings, and one row each.
+    """The ops that take longest: the headings, and one row per op.
 
-    They are those of the file as run, unless XNNPACK runs most of it: then without that.
+    The ops are those of the file as run, or without XNNPACK where that takes most of the time.
     """
     head = "longest ops"
     spent = math.fsum(group.share for group in by_kind(profile) if group.kind == "XNNPACK")
@@ -139,7 +154,7 @@ def op_rows(profile: Profile, count: int) -> tuple[list[str], list[list[str]]]:
         ]
         for op in costliest(profile, count)
     ]
-    return [head, "output", "ms", "+-", "share"], rows
+    return [head, "output", "ms", "+-", "fraction"], rows
 
 
 def _sum_text(what: str, profile: Profile) -> str:
@@ -149,8 +164,8 @@ def _sum_text(what: str, profile: Profile) -> str:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
 
 
 def band_text(band: Band) -> str:
@@ -159,7 +174,7 @@ def band_text(band: Band) -> str:
 
 
 def band_rows(bands: Sequence[Band]) -> list[list[str]]:
-    """One row under `BAND_HEADS` for each band that has pixels."""
+    """One row under `BAND_HEADS` per band that has pixels."""
     return [
         [
             band_text(band),
@@ -175,13 +190,13 @@ def band_rows(bands: Sequence[Band]) -> list[list[str]]:
 
 
 def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
-    """The RMSE of every model by true distance: the headings, and one row each band.
+    """The RMSE of every model by distance: the headings, and one row per band.
 
-    Without rows where no accuracy was measured. All models saw the same images.
+    There are no rows where no accuracy was measured. All models were run on the same images.
     """
     measured = [r.accuracy.bands if r.accuracy is not None else [] for r in results.models]
     bands = max(measured, key=len, default=[])
-    heads = ["true m", "pixels", *(f"RMSE {label}" for label in labels(results))]
+    heads = ["distance m", "pixels", *(f"RMSE {label}" for label in labels(results))]
     rows = [row[:2] for row in band_rows(bands)]
     for row, band in zip(rows, bands):
         for others in measured:
@@ -190,32 +205,46 @@ def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
+def machine_text(predicted: PredictedLatency) -> str:
+    """The machine that a latency was predicted for, and what it was predicted from."""
+    threads = f"{predicted.threads} thread{'s' if predicted.threads > 1 else ''}"
+    return (
+        f"{predicted.board}, {predicted.runtime}, {threads}, {predicted.clock_mhz:.0f} MHz, from "
+        f"{predicted.method}"
+    )
+
+
 def predicted_notes(results: Results) -> list[str]:
-    """Predicted times, one sentence for each machine: never among what was measured."""
+    """Predicted latencies, one sentence per machine, kept apart from what was measured."""
     machines: dict[str, list[str]] = {}
     for name, record in zip(labels(results), results.models):
         found = record.predicted
         if found is not None:
-            machine = (
-                f"{found.board}, {found.runtime}, {found.threads} "
-                f"thread{'s' if found.threads > 1 else ''}, {found.clock_mhz:.0f} MHz, from "
-                f"{found.method}"
-            )
             band = f"{figure(found.low_ms)} to {figure(found.high_ms)}"
-            machines.setdefault(machine, []).append(f"{name} {figure(found.ms)} ms ({band})")
+            times = machines.setdefault(machine_text(found), [])
+            times.append(f"{name} {figure(found.ms)} ms ({band})")
     return [
         f"predicted, not measured, for {machine}: {', '.join(times)}"
         for machine, times in machines.items()
     ]
 
 
+def ratio_cells(comparison: Optional[Comparison]) -> list[str]:
+    """The ratio to the reference and its interval; without a comparison, the reference itself."""
+    if comparison is None:
+        return ["1", "reference"]
+    if comparison.low is None or comparison.high is None:
+        return [f"{comparison.ratio:.3f}", "-"]
+    return [f"{comparison.ratio:.3f}", f"{comparison.low:.3f} .. {comparison.high:.3f}"]
+
+
 def turns_text(context: Context) -> str:
-    """How the models that are compared were measured."""
+    """Whether the models that are compared took turns."""
     return "taking turns" if context.interleaved else "one after the other"
 
 
 def notices(results: Results) -> list[tuple[str, str]]:
-    """The codes of all warnings, each with its advice and, unless it holds for all, for which."""
+    """The codes of all warnings, each with its advice and, unless all have it, the models."""
     found = []
     for code, advice in ADVICE.items():
         names = [name for name, r in zip(labels(results), results.models) if code in r.warnings]
@@ -226,17 +255,9 @@ def notices(results: Results) -> list[tuple[str, str]]:
 
 
 def accuracy_notes(results: Results) -> list[str]:
-    """How accuracy was measured, in one sentence; once where it is the same for several models."""
+    """How accuracy was measured; one sentence for all models that share it."""
     accuracies = [record.accuracy for record in results.models if record.accuracy is not None]
     return list(dict.fromkeys(map(_accuracy_note, accuracies)))
-
-
-def _ratio(comparison: Optional[Comparison]) -> list[str]:
-    if comparison is None:
-        return ["1", "reference"]
-    if comparison.low is None or comparison.high is None:
-        return [f"{comparison.ratio:.3f}", "-"]
-    return [f"{comparison.ratio:.3f}", f"{comparison.low:.3f} .. {comparison.high:.3f}"]
 
 
 def _quality(accuracy: Optional[Accuracy]) -> list[str]:
@@ -254,5 +275,5 @@ def _accuracy_note(accuracy: Accuracy) -> str:
     )
     if accuracy.left_out:
         names = ", ".join(accuracy.left_out)
-        note += f"; left out, as no pixel of their depth is known: {names}"
+        note += f"; left out, as their ground truth has no valid pixel: {names}"
     return note

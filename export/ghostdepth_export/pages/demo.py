@@ -1,4 +1,4 @@
-"""From a checkpoint to a page: export, verify, measure, predict, show."""
+"""From a checkpoint to a page: export, verify, measure, predict the latency, report."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.report import table
+from bench_depth.report.html.page import write_page
 from bench_depth.results.records import Results, load, save
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import evenly
-from ghostdepth_export.pages.report import write_report
 from ghostdepth_export.pages.scenes import read_scenes
 from ghostdepth_export.pi4.latency import as_record, predict_file_latencies
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-# Of these the page shows depth maps; the last one's errors too.
+# Formats whose depth maps the page shows; the error map is of the last one.
 SHOWN = ("fp32.tflite", "int8.tflite")
 SCENES = 6
 
@@ -68,8 +68,8 @@ def run(
             for kind, file in zip(FORMATS, files, strict=True)
             if kind in SHOWN
         ]
-        scenes = read_scenes(samples, names, shown)
-        write_report(results, scenes, page, unpredicted)
+        scenes = read_scenes(samples, names, shown, results)
+        write_page(results, {}, page, scenes=scenes, unpredicted=unpredicted)
     print(table.render(results, sys.stdout.isatty()))
     if unpredicted:
         print(f"times on a Raspberry Pi 4 are not predicted: {unpredicted}")

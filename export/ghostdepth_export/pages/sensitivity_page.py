@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from bench_depth import __version__
 from bench_depth.core.files import write_bytes
-from ghostdepth_export.pages.plot import FAINT, INK, PAPER, SERIES, SETTINGS, for_page
-from ghostdepth_export.pages.templating import template
+from bench_depth.report.html import svg
+from bench_depth.report.html.templating import render_page
 from ghostdepth_export.pi4.budget.layer_times import REST
 from ghostdepth_train.compress.sensitivity import Sensitivity
 from ghostdepth_train.models.summary import LayerCost
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-_BLUE, _ORANGE = SERIES.values()
+# CSS class of the bars of each kind of saving that is drawn.
+_BARS = {"macs": "series-1", "time": "series-2"}
 _TITLES = {"macs": "MACs", "parameters": "parameters", "time": "time"}
+# Pixels: the two panels, and a row of the plot.
+_WIDTH, _TOP, _BOTTOM, _ROW = 1000, 8, 44, 20
+_LEFT, _RIGHT = (190.0, 570.0), (610.0, 985.0)
 
 
 def write_tables(
@@ -34,10 +34,10 @@ def write_tables(
 
     Args:
         out: Folder; made where missing.
-        layers: Of the network.
-        times: Microseconds of each, and of the rest.
-        whole: The network's si-RMSE.
-        rows: Of its widths.
+        layers: Layers of the network.
+        times: Microseconds of each layer by name, and of the rest of the network.
+        whole: si-RMSE of the whole network.
+        rows: The network's widths.
     """
     head = ["layer", "kind", "output", "parameters", "macs", "time_us"]
     table: list[list[Any]] = [
@@ -63,84 +63,97 @@ def write_page(
     name: str,
     whole: float,
     rows: Sequence[Sensitivity],
-    pictures: int,
+    images: int,
     importance: str,
 ) -> None:
     """Writes the page.
 
     Args:
         target: The HTML file.
-        name: The checkpoint's.
-        whole: Its si-RMSE.
-        rows: Its widths.
-        pictures: On how many pictures that was measured.
-        importance: What decided which channels went.
+        name: Name of the checkpoint.
+        whole: si-RMSE of the whole network.
+        rows: The network's widths.
+        images: Number of images that si-RMSE was measured on.
+        importance: The measure by which channels were chosen.
     """
-    page = template("sensitivity.html.j2").render(
+    page = render_page(
+        "ghostdepth_export.pages",
+        "sensitivity.html.j2",
         name=name,
         whole=whole,
         rows=rows,
         titles=_TITLES,
-        pictures=pictures,
+        images=images,
         importance=importance,
+        legend=_legend(rows),
         plot=_plot(whole, rows),
-        program=f"ghostdepth {__version__}",
     )
     write_bytes(target, page.encode())
 
 
+def _legend(rows: Sequence[Sensitivity]) -> list[tuple[str, str]]:
+    bars = [(_TITLES[kind], colour) for kind, colour in _BARS.items() if kind in rows[0].saved]
+    dots = [(f"{part:.0%} pruned", f"dot-{i}") for i, part in enumerate(rows[0].si_rmse)]
+    return [*bars, *dots]
+
+
 def _plot(whole: float, rows: Sequence[Sensitivity]) -> str:
-    with mpl.rc_context({**SETTINGS, "svg.hashsalt": "sensitivity"}):
-        figure = Figure(figsize=(11, 1.4 + 0.27 * len(rows)), dpi=72, layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        _draw_savings(left, rows)
-        _draw_errors(right, whole, rows)
-        left.set_yticks(range(len(rows)), [row.name.removeprefix("encoder.") for row in rows])
-        left.set_ylim(len(rows) - 0.5, -0.5)
-        for axes in (left, right):
-            axes.grid(visible=True, axis="x", alpha=0.35, linewidth=0.6)
-            axes.set_axisbelow(True)
-            axes.tick_params(axis="y", length=0)
-            for side in ("top", "right", "left"):
-                axes.spines[side].set_visible(False)
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True)
-    return for_page(text.getvalue(), "sensitivity-")
+    """Two panels side by side that share their rows: what is saved, and si-RMSE."""
+    height = _TOP + _ROW * len(rows) + _BOTTOM
+    parts = []
+    for number, row in enumerate(rows):
+        y = _middle(number) + 4
+        parts.append(svg.text(_LEFT[0] - 8, y, row.name.removeprefix("encoder."), "name end"))
+    most = max(100 * value for row in rows for kind, value in row.saved.items() if kind in _BARS)
+    parts += _savings(svg.Axis(min(0.0, *_percents(rows)), max(most, 1.0) * 1.05, *_LEFT), rows)
+    errors = [whole, *(value for row in rows for value in row.si_rmse.values())]
+    margin = 0.05 * (max(errors) - min(errors)) or 0.01
+    parts += _errors(svg.Axis(min(errors) - margin, max(errors) + margin, *_RIGHT), whole, rows)
+    return svg.picture(parts, _WIDTH, height)
 
 
-def _draw_savings(axes: Axes, rows: Sequence[Sensitivity]) -> None:
-    kinds = [kind for kind in ("macs", "time") if kind in rows[0].saved]
-    height = 0.76 / len(kinds)
-    for place, (kind, colour) in enumerate(zip(kinds, (_BLUE, _ORANGE), strict=False)):
-        axes.barh(
-            [index + (place - (len(kinds) - 1) / 2) * height for index in range(len(rows))],
-            [100 * row.saved[kind] for row in rows],
-            height,
-            color=colour,
-            label=_TITLES[kind],
-        )
-    axes.set_xlabel("saved when half of it goes, % of the network")
+def _percents(rows: Sequence[Sensitivity]) -> list[float]:
+    return [100 * row.saved[kind] for row in rows for kind in _BARS if kind in row.saved]
 
 
-def _draw_errors(axes: Axes, whole: float, rows: Sequence[Sensitivity]) -> None:
-    axes.axvline(whole, color=FAINT, linewidth=1)
-    for place, row in enumerate(rows):
-        values = list(row.si_rmse.values())
-        axes.plot([whole, *values], [place] * (1 + len(values)), color=FAINT, linewidth=1)
-    for part, size, alpha in zip(rows[0].si_rmse, (22, 40, 58), (0.4, 0.7, 1.0), strict=True):
-        axes.scatter(
-            [row.si_rmse[part] for row in rows],
-            range(len(rows)),
-            s=size,
-            color=INK,
-            alpha=alpha,
-            edgecolor=PAPER,
-            linewidth=0.8,
-            zorder=3,
-            label=f"{part:.0%} gone",
-        )
-    axes.set_xlabel(f"si-RMSE, untrained (line: whole network, {whole:.3f})")
+def _savings(x: svg.Axis, rows: Sequence[Sensitivity]) -> list[str]:
+    kinds = [kind for kind in _BARS if kind in rows[0].saved]
+    thick = 0.76 * _ROW / len(kinds)
+    parts = _grid(x, len(rows), "saved when half is pruned, % of the network")
+    for number, row in enumerate(rows):
+        for place, kind in enumerate(kinds):
+            ends = sorted((x(0), x(100 * row.saved[kind])))
+            top = _middle(number) + (place - len(kinds) / 2) * thick
+            size = {"width": ends[1] - ends[0], "height": thick}
+            parts.append(svg.tag("rect", class_=f"bar {_BARS[kind]}", x=ends[0], y=top, **size))
+    return parts
+
+
+def _errors(x: svg.Axis, whole: float, rows: Sequence[Sensitivity]) -> list[str]:
+    title = f"si-RMSE, untrained (line: whole network, {whole:.3f})"
+    parts = _grid(x, len(rows), title)
+    bottom = _middle(len(rows)) - _ROW / 2
+    parts.append(svg.line((x(whole), _TOP), (x(whole), bottom), "level"))
+    for number, row in enumerate(rows):
+        y = _middle(number)
+        parts.append(svg.polyline([(x(v), y) for v in (whole, *row.si_rmse.values())], "leader"))
+        for place, value in enumerate(row.si_rmse.values()):
+            kind = f"mark ink dot-{place}"
+            parts.append(svg.tag("circle", class_=kind, cx=x(value), cy=y, r=2.6 + 0.6 * place))
+    return parts
+
+
+def _grid(x: svg.Axis, rows: int, title: str) -> list[str]:
+    bottom = _middle(rows) - _ROW / 2
+    parts = []
+    for value in x.ticks():
+        parts.append(svg.line((x(value), _TOP), (x(value), bottom), "grid"))
+        parts.append(svg.text(x(value), bottom + 16, f"{value:g}", "tick mid"))
+    return [*parts, svg.text((x.start + x.end) / 2, bottom + 36, title, "tick mid")]
+
+
+def _middle(row: int) -> float:
+    return _TOP + _ROW * (row + 0.5)
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,10 @@ from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.trainer import csv_bytes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.transforms import Bbox
     from optuna import Study
 
-# Inches; one for a screen, one for a phone.
-_PLOT_SIZES = ((10.5, 5.5), (4.7, 4.7))
+# Width and height in pixels: for a screen, and for a phone.
+_PLOT_SIZES = ((760, 400), (340, 340))
 
 
 @dataclass(frozen=True)
@@ -117,57 +113,42 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
         what: Whose milliseconds these are, like `int8 file with 4 threads`.
         budget: Milliseconds.
     """
-    from bench_depth import __version__
-    from ghostdepth_export.pages.templating import template
+    from bench_depth.report.html.templating import render_page
 
-    page = template("search.html.j2").render(
+    page = render_page(
+        "ghostdepth_export.pages",
+        "search.html.j2",
         rows=[row for row in rows if row.front],
         trained=len(rows),
         what=what,
         budget=budget,
-        plots=[_plot(rows, budget, *size) for size in _PLOT_SIZES],
-        program=f"ghostdepth {__version__}",
+        plots=[_plot(rows, budget, size) for size in _PLOT_SIZES],
     )
     write_bytes(target, page.encode())
 
 
-def _plot(rows: Sequence[Found], budget: float, width: float, height: float) -> str:
-    import matplotlib as mpl
-    from ghostdepth_export.pages.plot import FAINT, PAPER, SERIES, SETTINGS, draw_grid, for_page
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _plot(rows: Sequence[Found], budget: float, size: tuple[int, int]) -> str:
+    from bench_depth.report.html.plot import Mark, scatter
 
-    colour = next(iter(SERIES.values()))
-    front, others = ([r for r in rows if r.front is own] for own in (True, False))
-    with mpl.rc_context({**SETTINGS, "svg.hashsalt": f"search {width}x{height}"}):
-        figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
-        FigureCanvasAgg(figure)  # SVG's canvas cannot tell how much room a text takes.
-        axes = figure.subplots()
-        places = [r.ms for r in front], [r.si_rmse for r in front]
-        axes.plot(*places, color=colour, drawstyle="steps-post")
-        axes.scatter(*places, color=colour, edgecolor=PAPER, s=64, zorder=3, label="front")
-        places = [r.ms for r in others], [r.si_rmse for r in others]
-        axes.scatter(*places, color=FAINT, s=36, label="others")
-        line = axes.axvline(budget, color=FAINT, linewidth=1, linestyle="--", label="budget")
-        axes.set_xlabel("predicted milliseconds")
-        axes.set_ylabel("si-RMSE after a short training")
-        draw_grid(axes)
-        figure.legend(loc="outside upper right", ncols=3, frameon=False)
-        figure.draw_without_rendering()
-        _label(axes, front, others, line.get_window_extent())
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True)
-    return for_page(text.getvalue(), f"search-{width:g}-")
+    marks = [
+        Mark(row.ms, row.si_rmse, str(row.trial), radius=5)
+        if row.front
+        else Mark(row.ms, row.si_rmse, kind="faint")
+        for row in rows
+    ]
+    times, errors = [row.ms for row in rows] + [budget], [row.si_rmse for row in rows]
+    return scatter(
+        marks,
+        _padded(min(times), max(times)),
+        _padded(min(errors), max(errors)),
+        ("predicted latency, ms", "si-RMSE after a short training"),
+        size,
+        steps=[(row.ms, row.si_rmse) for row in rows if row.front],
+        limit=budget,
+    )
 
 
-def _label(axes: Axes, front: Sequence[Found], others: Sequence[Found], line: Bbox) -> None:
-    """Writes the front's trials beside their points, off the other points and all lines."""
-    from ghostdepth_export.pages.plot import add_labels
-    from matplotlib.transforms import Bbox
-
-    points = [(row.ms, row.si_rmse) for row in (*front, *others)]
-    centres = axes.transData.transform(points)
-    marks = [Bbox.from_extents(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
-    for (x0, y0), (x1, y1) in pairwise(centres[: len(front)]):
-        marks += [Bbox.from_extents(x0, y0, x1, y0), Bbox.from_extents(x1, y1, x1, y0)]
-    add_labels(axes, [str(row.trial) for row in front], points[: len(front)], [*marks, line])
+def _padded(low: float, high: float) -> tuple[float, float]:
+    """A range with room at its ends."""
+    margin = 0.08 * (high - low) or 0.01 * abs(high) or 0.01
+    return low - margin, high + margin

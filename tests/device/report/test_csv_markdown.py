@@ -43,9 +43,9 @@ def test_markdown_has_the_rmse_of_each_model_by_distance(measured: Results) -> N
     )
     second = dataclasses.replace(second, file="c", accuracy=None)
     text = to_markdown(dataclasses.replace(measured, models=[first, second]))
-    table = text[text.index("| true m") :].splitlines()[:4]
+    table = text[text.index("| distance m") :].splitlines()[:4]
     assert table == [
-        "| true m | pixels | RMSE a\\|b | RMSE c |",
+        "| distance m | pixels | RMSE a\\|b | RMSE c |",
         "| --- | --: | --: | --: |",
         "| 0-1 | 25.0 % | 0.123 | - |",
         "| 10+ | 75.0 % | 4.500 | - |",

@@ -72,11 +72,11 @@ def test_the_table_holds_what_was_measured(measured: Results) -> None:
 
 def test_the_table_holds_the_errors_by_distance(measured: Results) -> None:
     lines = table.render(measured).splitlines()
-    heads = [i for i, line in enumerate(lines) if line.startswith("true m")]
+    heads = [i for i, line in enumerate(lines) if line.startswith("distance m")]
     assert len(heads) == 2
     for i in heads:
         header, near, far = (" ".join(line.split()) for line in lines[i : i + 3])
-        assert header == "true m pixels RMSE REL delta_1 bias images"
+        assert header == "distance m pixels RMSE REL delta_1 bias images"
         assert near == "1-2 25.0 % 0.500 0.200 0.6000 +0.100 1234"
         assert far == "10+ 75.0 % 12.345 0.300 0.5123 -0.200 1"
     assert " ".join(" ".join(lines).split()).count("bias is the mean") == 1
@@ -90,13 +90,13 @@ def test_results_from_before_there_were_bands_are_read(measured: Results, tmp_pa
     path.write_text(json.dumps(value))
     found = results.load(path)
     assert all(r.accuracy is not None and r.accuracy.bands == [] for r in found.models)
-    assert "true m" not in table.render(found)
+    assert "distance m" not in table.render(found)
 
 
 def test_the_table_names_the_alignment_and_what_was_left_out(measured: Results) -> None:
     text = " ".join(table.render(measured).split())
     assert "mean over 1 images of samples, no alignment" in text
-    assert "left out, as no pixel of their depth is known: b" in text
+    assert "left out, as their ground truth has no valid pixel: b" in text
 
 
 def test_every_warning_is_explained(measured: Results) -> None:
@@ -108,7 +108,7 @@ def test_every_warning_is_explained(measured: Results) -> None:
 def test_every_heading_is_bold_on_a_terminal(measured: Results) -> None:
     lines = table.render(measured, terminal=True).splitlines()
     heads = [lines[i - 1] for i, line in enumerate(lines) if line.startswith("---")]
-    heads += [line for line in lines if "true m" in line]
+    heads += [line for line in lines if "distance m" in line]
     assert len(heads) == 4
     assert all(head.startswith("\033[1m") for head in heads)
 

@@ -14,7 +14,7 @@ from bench_depth.commands.options import BenchOptions
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import Signature
-from bench_depth.report.page import render as render_page
+from bench_depth.report.html.page import render as render_page
 from bench_depth.report.table import WIDTH, render
 from bench_depth.results import records as results
 from bench_depth.results.records import Results
@@ -106,7 +106,7 @@ def test_with_xnnpack_the_table_tells_the_ops_without_it(measured: Results) -> N
     text = " ".join(render(with_profile(measured, found)).split())
     assert "XNNPACK runs 3 of 3 ops: 4.00 ms" in text
     assert "3 ops without XNNPACK: 8.00 ms" in text
-    assert "longest ops without XNNPACK output ms +- share 1 ADD sum" in text
+    assert "longest ops without XNNPACK output ms +- fraction 1 ADD sum" in text
     page = render_page(with_profile(measured, found), {})
     assert page.index("XNNPACK runs 3 of 3 ops") < page.index("3 ops without XNNPACK")
 
@@ -116,14 +116,14 @@ def test_where_xnnpack_takes_little_the_longest_ops_are_those_as_run(measured: R
     run = average("calls", ops, np.array([[1e6, 2e6, 3e6, 4e6]]), [1e7], [1e7])
     found = dataclasses.replace(run, delegated=1, plain=profile_of([1.0, 5.0, 2.0]))
     text = " ".join(render(with_profile(measured, found)).split())
-    assert "longest ops output ms +- share 3 XNNPACK depth" in text
+    assert "longest ops output ms +- fraction 3 XNNPACK depth" in text
 
 
 def test_the_page_draws_kinds_as_bars_and_escapes_names(measured: Results) -> None:
     found = profile_of([1.0, 4.0, 1.0])
     found.ops[0] = dataclasses.replace(found.ops[0], name="<script>", kind="<b>")
     page = render_page(with_profile(measured, found), {})
-    assert "Where the time goes" in page
+    assert "Profile: latency by kind of op" in page
     assert page.count('<td class="bar">') == 3
     assert 'style="width:100.0%"' in page
     assert 'style="width:25.0%"' in page

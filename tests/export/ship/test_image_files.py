@@ -57,7 +57,7 @@ def test_versions_are_pinned() -> None:
     (lock,) = [source for source in copied() if source.endswith(".txt")]
     lines = (REPOSITORY / lock).read_text().splitlines()
     found = [line.split("==")[0] for line in lines if re.match(pattern, line)]
-    assert found == ["numpy", "opencv-python-headless", "tflrt"]
+    assert found == ["jinja2", "markupsafe", "numpy", "opencv-python-headless", "tflrt"]
     assert f'image.version="{__version__}"' in DOCKERFILE
 
 

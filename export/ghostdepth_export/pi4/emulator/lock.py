@@ -16,6 +16,7 @@ _WANTED: dict[str, dict[str, tuple[str, ...]]] = {
             "tflrt==2.5.0.post1",
             "numpy<2",
             "opencv-python-headless<4.12",
+            "jinja2",
             *_TESTS,
             "exceptiongroup",
             "tomli",
@@ -23,7 +24,14 @@ _WANTED: dict[str, dict[str, tuple[str, ...]]] = {
         "litert21": ("ai-edge-litert==2.1.0", "numpy<2"),
     },
     "trixie": {
-        "trixie": ("ai-edge-litert", "onnxruntime", "numpy", "opencv-python-headless", *_TESTS),
+        "trixie": (
+            "ai-edge-litert",
+            "onnxruntime",
+            "numpy",
+            "opencv-python-headless",
+            "jinja2",
+            *_TESTS,
+        ),
     },
 }
 

@@ -33,14 +33,14 @@ class Target:
 
 
 _NEW = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
-_PACKAGES = ("numpy", "opencv-python-headless", "pip")
+_PACKAGES = ("numpy", "opencv-python-headless", "jinja2", "pip")
 
 TARGETS = {
     # The last Python that TensorFlow Lite 2.5, the reference of the measuring protocol, has wheels
     # for. It was built against numpy 1, which OpenCV no longer takes from 4.12 on.
     "rpi4-bullseye": Target(
         WheelTarget("3.9", 31),
-        ("numpy<2", "opencv-python-headless<4.12", "pip"),
+        ("numpy<2", "opencv-python-headless<4.12", "jinja2", "pip"),
         {".tflite": "tflrt==2.5.0.post1", ".onnx": "onnxruntime"},
         tflite="2.5",
         onnx=(10, 21),  # ONNX Runtime 1.19
