@@ -1,4 +1,4 @@
-"""Warnings as codes, and what to do about each."""
+"""Warnings as codes, with advice for each."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from bench_depth.model.signature import Signature
 from bench_depth.timing.measure import Timing, percentile
 
 ADVICE = {
-    "no-contract": "the file does not say what it takes and gives; "
+    "no-contract": "the file does not describe its input and output; "
     "raw RGB 0..255 in and metres out were assumed",
-    "unknown-output": "no output could be told to be a depth map, so the model was only timed; "
-    "name it with --output",
-    "relative-depth": "the model's depth has no unit; it is aligned to the truth of each image, "
-    "and its numbers do not compare with unaligned ones",
-    "emulated": "this is an emulator; its times say nothing about a real board",
-    "interrupted": "Ctrl-C ended the measuring early; there are fewer runs than asked for",
+    "unknown-output": "no output could be identified as the depth map, so the model was only "
+    "timed; name it with --output",
+    "relative-depth": "the model's depth has no unit; it is aligned to the ground truth of each "
+    "image, so its metrics are not comparable with unaligned ones",
+    "emulated": "this is an emulator; its times do not transfer to a real board",
+    "interrupted": "Ctrl-C ended the measurement early; there are fewer runs than requested",
     "throttled": "the board lowered its clock (heat or power); cool it, or wait with --cooldown-to",
-    "undervoltage": "the supply's voltage is too low; use a stronger supply and a short cable",
+    "undervoltage": "the supply voltage is too low; use a stronger supply and a short cable",
     "governor": "the governor changes the clock; "
     "run: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
-    "load": "other programs were busy before measuring began; end them",
-    "swap": "memory was read back from swap meanwhile; end other programs, or use a smaller model",
-    "noisy": "the slowest runs took over 1.5 times the median; end other programs, measure longer",
+    "load": "other programs were busy before the measurement; close them",
+    "swap": "memory was read back from swap; close other programs, or use a smaller model",
+    "noisy": "the slowest runs took over 1.5 times the median; close other programs, "
+    "or measure longer",
     "drift": "the last runs took over 5 % more or less than the first ones; measure longer, "
-    "or see where it settles with --sustain",
-    "no-profile": "the ops could not be timed; the reason was told while measuring",
+    "or measure the steady state with --sustain",
+    "no-profile": "the ops could not be timed; the reason was logged during the measurement",
     "first-slow": "the first run took over 3 times the median; warm up before the first frame",
 }
 _NOISY = 1.5
 _FIRST_SLOW = 3.0
 _DRIFT = 0.05
-# The first and last third of fewer runs than this differ by chance.
+# With fewer runs the first and last third differ by chance.
 _DRIFT_RUNS = 30
-# A machine at rest has next to nothing; one busy program makes 1.
+# An idle machine has a load of nearly 0, one busy program adds 1.
 _LOAD = 0.7
 
 
@@ -49,17 +50,17 @@ def warnings_for(
     first_ms: float,
     invoke: Timing,
 ) -> list[str]:
-    """The codes (keys of `ADVICE`) that hold for one model's measurement.
+    """Returns the codes (keys of `ADVICE`) of the warnings about one model's measurement.
 
     Args:
-        described: Whether the file says what it takes and gives, or somebody did.
+        described: Whether the model's input and output are described by its file or by the user.
         board: The machine.
-        signature: What the model takes and gives.
-        idle: Before anything was run.
-        before: Before this model was timed.
-        after: After it.
-        first_ms: The first run.
-        invoke: The counted runs.
+        signature: Input and output of the model.
+        idle: State of the machine before any model ran.
+        before: State of the machine before this model was timed.
+        after: State of the machine after that.
+        first_ms: Time of the first run, milliseconds.
+        invoke: Times of the counted runs.
     """
     statistics = invoke.statistics
     holds = {
@@ -80,7 +81,14 @@ def warnings_for(
 
 
 def drift(times_ns: Sequence[int]) -> float:
-    """How much slower the last third of the runs is than the first, by medians; 0 for few runs."""
+    """Returns the relative change of the median from the first to the last third of the runs.
+
+    Args:
+        times_ns: Times of the runs, nanoseconds.
+
+    Returns:
+        Positive where the last third is slower; 0 for fewer than 30 runs.
+    """
     if len(times_ns) < _DRIFT_RUNS:
         return 0.0
     third = len(times_ns) // 3

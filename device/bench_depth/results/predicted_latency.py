@@ -1,4 +1,4 @@
-"""A time that was not measured: what ghostdepth latencys, carried beside what was."""
+"""A latency that ghostdepth predicted, stored beside the measured ones."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PredictedLatency:
-    """The predicted time of a run on another machine; nothing of it was measured.
+    """The predicted latency of a model on another machine.
 
     Attributes:
-        board: The machine, like `Raspberry Pi 4`.
-        runtime: Like `TensorFlow Lite 2.5`.
-        threads: Of the interpreter.
-        clock_mhz: Of the processor.
-        ms: Milliseconds of a warm run.
-        low_ms: Lower end of the error band.
-        high_ms: Upper end.
-        method: What it was predicted from.
+        board: Name of the machine, like `Raspberry Pi 4`.
+        runtime: Name and version of the runtime, like `TensorFlow Lite 2.5`.
+        threads: Number of threads of the interpreter.
+        clock_mhz: Clock frequency of the processor, MHz.
+        ms: Milliseconds of one invocation, predicted.
+        low_ms: Lower end of the error band, milliseconds.
+        high_ms: Upper end of the error band, milliseconds.
+        method: Basis of the prediction.
     """
 
     board: str

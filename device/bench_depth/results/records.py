@@ -1,4 +1,4 @@
-"""The results file: what was measured, on what, with every single time."""
+"""The results file: its records, with every single time."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from bench_depth.timing.profiling import Profile
 from bench_depth.timing.sustained import Sustained
 
 SCHEMA = "bench-depth-results/1"
-# The timings of a record, in the order in which a frame goes through them.
+# The timings of a record, in the order of a frame's processing.
 STAGES = ("preprocess", "invoke", "postprocess", "total")
 
 
 @dataclass(frozen=True)
 class Context:
-    """What holds for all models of a results file.
+    """The conditions that hold for all models of a results file.
 
     Attributes:
-        created: When the measuring began, ISO 8601, UTC.
-        program: Like `bench-depth 0.1.0`.
-        commit: Of the source the program runs from; None for an installed one.
-        python: Its version.
+        created: Start of the benchmark, ISO 8601, UTC.
+        program: Name and version of the program, like `bench-depth 0.1.0`.
+        commit: Commit of the source that the program ran from; None for an installed package.
+        python: Version of Python.
         board: The machine.
-        threads: That each model was run with.
-        warmup: Runs before the counted ones.
-        min_runs: See `measure.TimingPlan`.
-        min_time: See `measure.TimingPlan`.
-        affinity: The cores that the process was kept on; None for all.
+        threads: Number of threads of the first model; each record has its own.
+        warmup: Number of runs before the counted ones.
+        min_runs: Smallest number of counted runs.
+        min_time: Smallest time spent on counted runs, seconds.
+        affinity: Cores that the process was restricted to; None for all.
         interleaved: Whether the models took turns.
     """
 
@@ -58,7 +58,14 @@ class Context:
 
 @dataclass(frozen=True)
 class RuntimeRecord:
-    """The runtime a model ran in; `xnnpack` is None where it means nothing or cannot be told."""
+    """The runtime of a model.
+
+    Attributes:
+        name: Import name of the runtime.
+        version: Version of the runtime.
+        xnnpack: Whether XNNPACK ran at least a part of the graph; None where that does not apply or
+            is unknown.
+    """
 
     name: str
     version: str
@@ -67,33 +74,34 @@ class RuntimeRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What was measured of one model.
+    """The measurements of one model with one number of threads.
 
     Attributes:
-        file: The file's name.
-        bytes: Its size.
-        sha256: Of the file.
-        contract: What the file says of itself; None where it says nothing.
-        runtime: What it ran in.
-        input: Like `1x480x640x3 uint8`.
-        output: Like `1x480x640x1 float32`.
-        load_ms: From the file to a model that can run.
-        first_ms: The first run, which is not among the counted ones.
-        preprocess: Photo to the runtime's input; None where measuring was interrupted.
-        invoke: The run itself; what is meant by the latency.
-        postprocess: The runtime's output to metres; None as above.
-        peak_rss_bytes: The most memory the process held while the model was loaded and ran.
-        before: The board before the first run.
-        after: The board after the last counted run.
-        accuracy: None without a dataset.
-        warnings: Codes, see `bench_depth.results.advice`.
-        threads: That it was run with; None where the context's hold.
-        total: A whole frame, photo to metres.
-        description: What was said of the model besides the file.
-        comparison: With the first model of the file; None for that one.
-        sustained: A long run, where one was asked for.
-        profile: The time of each op, where it was asked for and could be had.
-        predicted: Of another machine, not measured; bench-depth itself makes none.
+        file: Name of the file.
+        bytes: Size of the file in bytes.
+        sha256: SHA-256 of the file.
+        contract: The model contract in the file; None where it has none.
+        runtime: The runtime that ran the model.
+        input: Shape and dtype of the input, like `1x480x640x3 uint8`.
+        output: Shape and dtype of the output, like `1x480x640x1 float32`.
+        load_ms: Time to load the model, milliseconds.
+        first_ms: Time of the first run, milliseconds; it is not among the counted runs.
+        preprocess: Times from a photo to the runtime's input; None where measuring was interrupted.
+        invoke: Times of the counted runs: the latency.
+        postprocess: Times from the runtime's output to metres; None where measuring was
+            interrupted.
+        peak_rss_bytes: Largest resident size of the process while the model was loaded and ran.
+        before: State of the board before the first run.
+        after: State of the board after the last counted run.
+        accuracy: Accuracy on a dataset; None without one.
+        warnings: Codes of the warnings, keys of `advice.ADVICE`.
+        threads: Number of threads; None in files that have it in the context only.
+        total: Times of whole frames, from a photo to metres.
+        description: Description of the model that was given besides the file.
+        comparison: Comparison with the first model of the file; None for the first model.
+        sustained: Measurement of a sustained run; None where none was requested.
+        profile: Time of each op; None where it was not requested or not available.
+        predicted: Predicted latency on another machine; bench-depth itself makes no prediction.
     """
 
     file: str
@@ -132,7 +140,7 @@ class Results:
 
 
 def labels(results: Results) -> list[str]:
-    """What each record is called: its file, with the threads where they differ."""
+    """Returns a label for each record: its file, with the threads where they differ."""
     several = len({record.threads for record in results.models}) > 1
     return [
         f"{record.file}, {record.threads} thread{'s' if record.threads != 1 else ''}"
@@ -143,12 +151,12 @@ def labels(results: Results) -> list[str]:
 
 
 def to_json(results: Results) -> str:
-    """The text of a results file."""
+    """Returns the text of a results file."""
     return json.dumps(asdict(results), indent=1, allow_nan=False) + "\n"
 
 
 def save(results: Results, target: Path) -> None:
-    """Writes a results file; a device or pipe (like /dev/stderr) is written to as it is.
+    """Writes a results file; a device or pipe (like /dev/stderr) is written to directly.
 
     Raises:
         UserError: It cannot be written, or the disk is full.

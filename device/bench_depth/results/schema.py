@@ -1,6 +1,6 @@
 """The JSON Schema of a results file, derived from the dataclasses that describe it.
 
-`python -m bench_depth.results.schema` prints it; `results.schema.json` beside this file is it.
+`python -m bench_depth.results.schema` prints it; `results.schema.json` beside this file is a copy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, by JSON Schema 2020-12. Fields of later versions are allowed, as in `load`."""
+    """Returns the JSON Schema (2020-12). Fields of later versions are allowed, as in `load`."""
     definitions: dict[str, Any] = {}
     top = _of_dataclass(Results, definitions)
     top["properties"]["schema"] = {"const": SCHEMA}
@@ -49,7 +49,7 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if dataclasses.is_dataclass(hint):
         name = typing.cast(type, hint).__name__
         if name not in definitions:
-            definitions[name] = {}  # Holds the place, should it refer to itself.
+            definitions[name] = {}  # A placeholder, as the class may refer to itself.
             definitions[name] = _of_dataclass(hint, definitions)
         return {"$ref": f"#/$defs/{name}"}
     return _of_generic(typing.get_origin(hint), typing.get_args(hint), definitions)

@@ -1,1 +1,1 @@
-"""How fast a model is: the measuring loop, its statistics, and the time of each op."""
+"""The latency of a model: the timing loop, its statistics, and the time of each op."""

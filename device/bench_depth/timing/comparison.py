@@ -1,4 +1,4 @@
-"""How much faster one model is than another, and how sure that is."""
+"""The ratio of two models' latencies, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from bench_depth.timing.measure import Timing
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
-# Fewer rounds than this say too little of how rounds differ.
-LEAST_ROUNDS = 5
-# Times that follow each other are alike; where there were no turns, so many make a round.
+# Fewer rounds give no useful estimate of their variance.
+MIN_ROUNDS = 5
+# Consecutive times are correlated; without turns, so many runs are resampled together.
 _RUNS_PER_ROUND = 10
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model's time over another's.
+    """The latency of a model relative to that of a reference.
 
     Attributes:
-        reference: The other model.
-        ratio: Below 1 is faster than the reference.
-        low: Lower end of the 95 % confidence interval of `ratio`; None where there were too few
-            rounds to tell.
-        high: Its upper end.
-        rounds: On which it rests.
+        reference: File of the reference model.
+        ratio: Latency divided by the reference's; below 1 is faster than the reference.
+        low: Lower end of the 95 % confidence interval of `ratio`; None for too few rounds.
+        high: Upper end of the 95 % confidence interval of `ratio`; None for too few rounds.
+        rounds: Number of rounds that the interval is computed from.
     """
 
     reference: str
@@ -41,7 +40,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`faster`, `slower`, or `no difference shown`."""
+        """`faster`, `slower`, `no difference shown`, or `too few rounds to tell`."""
         if self.low is None or self.high is None:
             return "too few rounds to tell"
         if self.high < 1:
@@ -56,9 +55,9 @@ def in_turn(timing: Timing, reference: Timing, name: str) -> Comparison:
     percentile bootstrap over rounds (Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        timing: Of the model; has rounds.
-        reference: Of the reference; has as many rounds.
-        name: The reference's.
+        timing: Times of the model, in rounds.
+        reference: Times of the reference model, in as many rounds.
+        name: File of the reference model.
     """
     logs = np.log(_round_medians(timing)) - np.log(_round_medians(reference))
     means = logs[_draws(len(logs), np.random.default_rng(0))].mean(1)
@@ -68,14 +67,14 @@ def in_turn(timing: Timing, reference: Timing, name: str) -> Comparison:
 def apart(timing: Timing, reference: Timing, name: str) -> Comparison:
     """Compares two models that were measured one after the other, or in different files.
 
-    The ratio is that of the medians. The interval is that of the percentile bootstrap with whole
-    rounds drawn, each model's own; what differs between the two measurements (heat, other programs)
-    is not in it.
+    The ratio is that of the medians. The interval is that of the percentile bootstrap over each
+    model's own rounds; it does not include differences between the two measurements (heat, other
+    programs).
 
     Args:
-        timing: Of the model.
-        reference: Of the reference.
-        name: The reference's.
+        timing: Times of the model.
+        reference: Times of the reference model.
+        name: File of the reference model.
     """
     generator = np.random.default_rng(0)
     mine, other = _round_medians(timing), _round_medians(reference)
@@ -88,7 +87,7 @@ def apart(timing: Timing, reference: Timing, name: str) -> Comparison:
 
 def _comparison(name: str, log_ratio: float, drawn: NDArray[np.float64], rounds: int) -> Comparison:
     low = high = None
-    if rounds >= LEAST_ROUNDS:
+    if rounds >= MIN_ROUNDS:
         tail = (1 - CONFIDENCE) / 2
         low, high = (float(np.exp(q)) for q in np.quantile(drawn, (tail, 1 - tail)))
     return Comparison(name, float(np.exp(log_ratio)), low, high, rounds)

@@ -1,4 +1,4 @@
-"""The measuring loop and the statistics of its times."""
+"""The timing loop and the statistics of its times."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 Clock = Callable[[], int]
-# Turns that the least time of a plan is cut into, so many rounds at least: enough to tell how they
-# differ, and few enough that caches and clocks are a model's own for most of its turn.
+# Number of turns that a plan's minimum time is divided into: enough to estimate the variance of
+# rounds, and few enough that caches and clock frequency settle for most of a turn.
 ROUNDS = 20
-# Seconds; in a long measurement nobody waits longer for a turn.
-_LONGEST_TURN = 0.5
+# Longest turn, seconds.
+_MAX_TURN = 0.5
 
 
 @dataclass(frozen=True)
 class TimingPlan:
-    """How long to measure.
+    """The length of a measurement; both minimums must be reached.
 
     Attributes:
-        warmup: Runs that are not counted.
-        min_runs: At least so many runs are counted,
-        min_time: and at least so many seconds are measured; both must be reached.
+        warmup: Number of runs before the counted ones.
+        min_runs: Smallest number of counted runs.
+        min_time: Smallest time to measure for, seconds.
     """
 
     warmup: int = 5
@@ -33,7 +33,7 @@ class TimingPlan:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a series of times comes to; all in milliseconds but `runs`.
+    """The statistics of a series of times, in milliseconds except for the number of `runs`.
 
     Percentiles are interpolated linearly between the two nearest times (numpy's default); `sd` is
     the sample standard deviation, 0 for a single run.
@@ -52,13 +52,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Timing:
-    """All times of one stage and what they come to.
+    """All times of one stage and their statistics.
 
     Attributes:
-        times_ns: Every counted run, in the order they ran.
-        statistics: Of `times_ns`, in milliseconds.
-        rounds: How many of them each round had, where models took turns; their sum is the number
-            of runs. Empty where they did not.
+        times_ns: Times of the counted runs in their order, nanoseconds.
+        statistics: Statistics of `times_ns`, milliseconds.
+        rounds: Number of runs in each round, where models took turns; empty where they did not.
     """
 
     times_ns: list[int]
@@ -67,10 +66,10 @@ class Timing:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while measuring.
+    """Ctrl-C was pressed during a measurement.
 
     Args:
-        timings: What was measured until then, in order; at least one run each.
+        timings: Times until then, in order; at least one run each.
     """
 
     def __init__(self, timings: list[Timing]) -> None:
@@ -84,16 +83,16 @@ def measure(
     clock: Clock = time.perf_counter_ns,
     watch: Callable[[Sequence[int]], None] = lambda times: None,
 ) -> Timing:
-    """Times `run` as the plan says.
+    """Times the calls of one function.
 
     Args:
-        run: What is measured; its own cost is all that lies between two clock readings.
-        plan: How long. At least one run is counted.
-        clock: Monotonic, nanoseconds.
+        run: The function to time; nothing else is called between two clock readings.
+        plan: Length of the measurement. At least one run is counted.
+        clock: Returns a monotonic time in nanoseconds.
         watch: Called after each counted run with all times so far.
 
     Raises:
-        Interrupted: Ctrl-C, after at least one counted run.
+        Interrupted: Ctrl-C was pressed after at least one counted run.
     """
     for _ in range(plan.warmup):
         run()
@@ -121,43 +120,42 @@ def measure_in_turn(
     runs: Sequence[Callable[[], object]],
     plan: TimingPlan,
     clock: Clock = time.perf_counter_ns,
-    watch: Callable[[int, Sequence[int]], None] = lambda which, times: None,
+    watch: Callable[[int, Sequence[int]], None] = lambda index, times: None,
 ) -> list[Timing]:
-    """Times several things in turns, so that a change of the machine's mood meets all of them.
+    """Times several functions in turns, so that slow changes of the machine affect all of them.
 
-    In a round each has counted runs for 1/`ROUNDS` of the plan's least time (half a second at
-    most), at least one, after one that is not counted (it brings the caches back). Who begins moves
-    on by one each round.
+    In a round each function has counted runs for 1/`ROUNDS` of the plan's minimum time (half a
+    second at most), at least one, after a run that is not counted (it refills the caches). The
+    order rotates by one each round.
 
     Args:
-        runs: What is measured.
-        plan: How long each: all of it holds for every one of them.
-        clock: Monotonic, nanoseconds.
-        watch: Called after each counted run with the number of the thing and its times so far.
+        runs: The functions to time.
+        plan: Length of the measurement of each function.
+        clock: Returns a monotonic time in nanoseconds.
+        watch: Called after each counted run with the index of the function and its times so far.
 
     Returns:
-        One timing for each, with its rounds; all have equally many.
+        One timing per function; all have the same number of rounds.
 
     Raises:
-        Interrupted: Ctrl-C, after at least one counted run of each.
+        Interrupted: Ctrl-C was pressed after at least one counted run of each function.
     """
     for run in runs:
         for _ in range(plan.warmup):
             run()
-    turn = min(plan.min_time / ROUNDS, _LONGEST_TURN)
+    turn = min(plan.min_time / ROUNDS, _MAX_TURN)
     times: list[list[int]] = [[] for _ in runs]
     rounds: list[list[int]] = [[] for _ in runs]
     try:
         while not _enough(times, plan):
-            begins = len(rounds[0])
+            first = len(rounds[0])
             for step in range(len(runs)):
-                which = (begins + step) % len(runs)
-                before = len(times[which])
-                told = functools.partial(watch, which)
-                _one_turn(runs[which], times[which], turn, clock, told)
-                rounds[which].append(len(times[which]) - before)
+                index = (first + step) % len(runs)
+                before = len(times[index])
+                _one_turn(runs[index], times[index], turn, clock, functools.partial(watch, index))
+                rounds[index].append(len(times[index]) - before)
     except KeyboardInterrupt:
-        # Rounds that not all had are left out, so that they can be compared.
+        # Only rounds that all functions completed can be compared.
         whole = min(map(len, rounds))
         if whole:
             raise Interrupted(_timings(times, [own[:whole] for own in rounds])) from None
@@ -166,8 +164,8 @@ def measure_in_turn(
 
 
 def _enough(times: Sequence[Sequence[int]], plan: TimingPlan) -> bool:
-    least = max(plan.min_runs, 1)
-    return all(len(mine) >= least and sum(mine) >= plan.min_time * 1e9 for mine in times)
+    min_runs = max(plan.min_runs, 1)
+    return all(len(own) >= min_runs and sum(own) >= plan.min_time * 1e9 for own in times)
 
 
 def _timings(times: Sequence[list[int]], rounds: Sequence[list[int]]) -> list[Timing]:
@@ -195,14 +193,14 @@ def _one_turn(
 
 
 def time_once(run: Callable[[], object], clock: Clock = time.perf_counter_ns) -> float:
-    """Times a single run, in milliseconds."""
+    """Returns the time of a single run in milliseconds."""
     start = clock()
     run()
     return (clock() - start) / 1e6
 
 
 def summarize(times_ns: Sequence[int]) -> Statistics:
-    """The statistics of at least one time.
+    """Computes the statistics of times in nanoseconds.
 
     Raises:
         ValueError: There is no time.
@@ -227,8 +225,8 @@ def summarize(times_ns: Sequence[int]) -> Statistics:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The percentile of sorted values, interpolated linearly between the two nearest."""
-    place = (len(ordered) - 1) * percent / 100
-    below = math.floor(place)
+    """Returns a percentile of sorted values, interpolated linearly between the two nearest."""
+    position = (len(ordered) - 1) * percent / 100
+    below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

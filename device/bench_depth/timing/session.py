@@ -22,22 +22,22 @@ from bench_depth.model.runtimes import LoadedModel, Runtime
 from bench_depth.model.signature import Signature, check_signature
 from bench_depth.timing.measure import Timing, TimingPlan, summarize, time_once
 
-# Whole frames that are timed, of the runs that are: their small stages vary little.
+# Whole frames that are timed per counted run: pre- and postprocessing vary little.
 _FRAMES_PER_RUN = 0.2
-_LEAST_FRAMES = 10
+_MIN_FRAMES = 10
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be measured.
+    """One model to measure with one number of threads.
 
     Attributes:
-        path: The model file.
-        runtime: What runs it.
-        description: What was said of the model besides the file; None for nothing.
-        need_depth: Whether the model must give a depth map; else it may be timed alone.
-        threads: Of the runtime.
-        label: How it is called on the screen: the file's name, with the threads where they differ.
+        path: Path of the model file.
+        runtime: Runtime to run the model with.
+        description: Description of the model besides its file; None for none.
+        need_depth: Whether the model must output a depth map; otherwise it may be timed only.
+        threads: Number of threads of the runtime.
+        label: Name on the screen: the file's name, with the threads where they differ.
     """
 
     path: Path
@@ -53,15 +53,15 @@ class Session:
     """A loaded model that has run once.
 
     Attributes:
-        job: What it was made from.
-        data: The file.
-        contract: What the file says of itself.
-        model: The loaded model; its input is a photo.
-        signature: What it takes and gives.
-        load_ms: From the file to a model that can run.
-        first_ms: The first run.
-        peak_rss_bytes: The most memory the process held by then, less what other loaded models
-            hold.
+        job: The job that the session was opened for.
+        data: Content of the model file.
+        contract: The model contract in the file; None where it has none.
+        model: The loaded model, with a photo as its input.
+        signature: Input and output of the model.
+        load_ms: Time to load the model, milliseconds.
+        first_ms: Time of the first run, milliseconds.
+        peak_rss_bytes: Largest resident size of the process until then, less that of other loaded
+            models.
     """
 
     job: Job
@@ -75,15 +75,15 @@ class Session:
 
 
 def open_session(job: Job, others_bytes: int = 0) -> Session:
-    """Loads a model, gives it a photo and runs it once.
+    """Loads a model, sets a photo as its input and runs it once.
 
     Args:
-        job: Which.
-        others_bytes: What models that were loaded before hold.
+        job: The model and how to run it.
+        others_bytes: Memory of the models that were loaded before, bytes.
 
     Raises:
-        UserError: The file is damaged, the runtime cannot run it, or it takes or gives something
-            else than a photo and a depth map.
+        UserError: The file is damaged, the runtime cannot run it, or its input is not a photo or
+            its output not a depth map.
     """
     data, contract = read_model_bytes(job.path), read_contract(job.path)
     memory.reset_peak()
@@ -100,7 +100,7 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
 
 
 def sample_photo() -> NDArray[np.uint8]:
-    """The photo that models are timed on: 480x640x3 uint8 RGB."""
+    """Returns the photo that models are timed on, 480x640x3 uint8 RGB."""
     with resources.as_file(resources.files("bench_depth") / "timing" / "sample.jpg") as path:
         return read_rgb(path)
 
@@ -108,18 +108,18 @@ def sample_photo() -> NDArray[np.uint8]:
 def time_frames(
     session: Session, plan: TimingPlan, clock: Callable[[], int] = time.perf_counter_ns
 ) -> dict[str, Timing]:
-    """Times whole frames: from a photo of the camera's size to depth, and what is around the run.
+    """Times whole frames, from a photo of the camera's size to depth, and their stages.
 
     Args:
-        session: The model.
-        plan: A fifth of its runs, at least ten where it wants as many, are made.
-        clock: Monotonic, nanoseconds.
+        session: The loaded model.
+        plan: A fifth of its minimum number of runs is timed, but at least ten (or all, if fewer).
+        clock: Returns a monotonic time in nanoseconds.
 
     Returns:
-        `preprocess`, `postprocess` and `total`.
+        Times of `preprocess`, `postprocess` and `total`.
     """
     photo, model, signature = sample_photo(), session.model, session.signature
-    count = max(round(plan.min_runs * _FRAMES_PER_RUN), min(plan.min_runs, _LEAST_FRAMES), 1)
+    count = max(round(plan.min_runs * _FRAMES_PER_RUN), min(plan.min_runs, _MIN_FRAMES), 1)
     times: dict[str, list[int]] = {"preprocess": [], "postprocess": [], "total": []}
     for _ in range(count):
         begin = clock()

@@ -1,4 +1,4 @@
-"""Whether a model keeps its speed when it runs for minutes: heat shows late."""
+"""Latency over minutes of uninterrupted load, where heat lowers the clock."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MINUTE = 60.0
 
 @dataclass(frozen=True)
 class Point:
-    """A part of a long run.
+    """One interval of a sustained run.
 
     Attributes:
-        seconds: Since it began, at the part's end.
-        median_ms: Of the part's runs.
-        temperature_c: At its end; None where there is no sensor.
-        clock_mhz: At its end.
+        seconds: End of the interval, seconds since the start.
+        median_ms: Median latency in the interval, milliseconds.
+        temperature_c: Temperature at the end, degrees Celsius; None without a sensor.
+        clock_mhz: Clock frequency at the end, MHz; None where it is unknown.
     """
 
     seconds: float
@@ -33,14 +33,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Sustained:
-    """A long run without a pause.
+    """The result of a run without a pause.
 
     Attributes:
-        minutes: How long.
-        runs: How many.
-        first_ms: Median of the first minute's runs.
-        last_ms: Median of the last minute's.
-        curve: Parts of equal length, some 60.
+        minutes: Requested duration, minutes.
+        runs: Number of invocations.
+        first_ms: Median latency in the first minute, milliseconds.
+        last_ms: Median latency in the last minute, milliseconds.
+        curve: About 60 intervals of equal length.
     """
 
     minutes: float
@@ -51,7 +51,7 @@ class Sustained:
 
     @property
     def slowdown(self) -> float:
-        """The last minute over the first."""
+        """Median latency in the last minute divided by that in the first."""
         return self.last_ms / self.first_ms
 
 
@@ -66,29 +66,30 @@ def sustain(
     """Runs a model for minutes without a pause.
 
     Args:
-        run: One inference.
-        minutes: How long; over 0.
-        clock: Monotonic, nanoseconds.
-        health: The board's state; asked once a part, between two runs.
-        watch: Called after each part with the seconds so far and the part's median.
+        run: Runs the model once.
+        minutes: Duration, minutes; greater than 0.
+        clock: Returns a monotonic time in nanoseconds.
+        health: Returns the state of the board; called once per interval, between two runs.
+        watch: Called after each interval with the seconds so far and the interval's median latency
+            in milliseconds.
     """
-    part = minutes * _MINUTE / _POINTS
+    interval = minutes * _MINUTE / _POINTS
     ends: list[float] = []
     times: list[float] = []
     curve: list[Point] = []
     begin = clock()
-    start_of_part = 0
+    interval_start = 0
     while not curve or curve[-1].seconds < minutes * _MINUTE:
         start = clock()
         run()
         stop = clock()
         times.append((stop - start) / 1e6)
         ends.append((stop - begin) / 1e9)
-        if ends[-1] >= part * (len(curve) + 1):
+        if ends[-1] >= interval * (len(curve) + 1):
             now = health()
-            median = _median(times[start_of_part:])
+            median = _median(times[interval_start:])
             curve.append(Point(ends[-1], median, now.temperature_c, now.clock_mhz))
-            start_of_part = len(times)
+            interval_start = len(times)
             watch(ends[-1], median)
     first = [ms for ms, end in zip(times, ends) if end <= _MINUTE] or times[:1]
     last = [ms for ms, end in zip(times, ends) if end > ends[-1] - _MINUTE]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench_depth.timing.comparison import LEAST_ROUNDS, Comparison, apart, in_turn
+from bench_depth.timing.comparison import MIN_ROUNDS, Comparison, apart, in_turn
 from bench_depth.timing.measure import Timing, summarize
 
 
@@ -66,9 +66,9 @@ def test_equal_models_rarely_show_a_difference() -> None:
 
 
 def test_few_rounds_give_a_ratio_but_no_interval() -> None:
-    few = timing([[1.0]] * (LEAST_ROUNDS - 1))
+    few = timing([[1.0]] * (MIN_ROUNDS - 1))
     found = in_turn(few, few, "r")
-    assert found == Comparison("r", 1.0, None, None, LEAST_ROUNDS - 1)
+    assert found == Comparison("r", 1.0, None, None, MIN_ROUNDS - 1)
     assert "too few" in found.verdict
 
 

@@ -12,7 +12,7 @@ from bench_depth.model.runtimes import choose
 from bench_depth.model.runtimes.tflite import TfliteRuntime
 from bench_depth.timing.profiling.ops import Op, Profile
 from bench_depth.timing.profiling.tflite import (
-    LEAST_RUNS,
+    MIN_RUNS,
     WARM_UP,
     Calls,
     _ops,
@@ -32,8 +32,8 @@ def test_each_op_gets_the_time_that_it_took() -> None:
     clock = FakeClock()
     fake = FakeInterpreter(clock, [300, 20, 7000])
     times, totals, untimed = run_in_turn(Calls(fake, clock), fake.invoke, 0, clock)
-    assert times.tolist() == [[300, 20, 7000]] * LEAST_RUNS
-    assert totals == untimed == [7320] * LEAST_RUNS
+    assert times.tolist() == [[300, 20, 7000]] * MIN_RUNS
+    assert totals == untimed == [7320] * MIN_RUNS
 
 
 def test_times_belong_to_the_ops_in_the_order_in_which_they_are_executed() -> None:
@@ -101,11 +101,11 @@ def no_plan(fake: FakeInterpreter) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (other_outputs, "op 1 has other outputs than it says"),
+        (other_outputs, "op 1 has other outputs than it reports"),
         (no_function, "op 1 is not run by a function"),
         (other_tensors, "another number of tensors"),
         (unknown_op, "it has no op 1"),
-        (no_plan, "it shows no ops"),
+        (no_plan, "it reports no ops"),
     ],
 )
 def test_an_interpreter_of_another_build_is_refused_unchanged(
@@ -208,17 +208,17 @@ def test_timing_the_ops_does_not_change_what_they_compute(name: str, tiny_tflite
     assert (times.sum(1) <= totals).all()
 
 
-def test_a_runtime_whose_ops_cannot_be_reached_is_told_with_its_version(
+def test_a_runtime_whose_ops_cannot_be_reached_is_named_with_its_version(
     tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise ValueError("it shows no ops")
+        raise ValueError("it reports no ops")
 
     monkeypatch.setattr("bench_depth.timing.profiling.tflite.Calls", refuse)
     runtime = choose(tiny_tflite)
     assert isinstance(runtime, TfliteRuntime)
     with pytest.raises(
-        UserError, match=rf"cannot be timed in {runtime.name} \d.*shows no ops"
+        UserError, match=rf"cannot be timed in {runtime.name} \d.*reports no ops"
     ) as e:
         profile_tflite(runtime, tiny_tflite, 1, PICTURE, 0)
     assert e.value.exit_code == MODEL_FAILED

@@ -1,7 +1,7 @@
-"""Where a model's time goes, op by op.
+"""The time of each op of a model.
 
-`ops` holds what is found; `run` starts `child` in a process of its own, as what it does inside a
-runtime may crash; `tflite` and `onnx` are the two ways to time ops.
+`ops` holds the results; `run` starts `child` in a process of its own, as timing ops may crash a
+runtime; `tflite` and `onnx` time the ops of each runtime.
 """
 
 from bench_depth.timing.profiling.ops import Group, OpTiming, Profile, by_kind, costliest

@@ -1,4 +1,4 @@
-"""The process in which ops are timed: what `run.profile` starts."""
+"""The process in which ops are timed, started by `run.profile`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ REQUEST, PICTURE, ANSWER = "request.json", "picture.npy", "profile.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be profiled.
+    """The model to profile and how.
 
     Attributes:
-        model: The file.
-        runtime: One of `runtimes.RUNTIMES` by name.
-        threads: Of the runtime.
-        seconds: How long ops are timed, the runs without timing included.
+        model: Path of the model file.
+        runtime: Name of the runtime, one of `runtimes.RUNTIMES`.
+        threads: Number of threads of the runtime.
+        seconds: Duration in seconds, including the runs whose ops are not timed.
     """
 
     model: str
@@ -38,7 +38,7 @@ class Request:
 
 
 def main(folder: str) -> int:
-    """Profiles what the folder's request says and writes the answer there.
+    """Serves the request in a folder and writes the profile there.
 
     Returns:
         The exit code; an error is one line on standard error.

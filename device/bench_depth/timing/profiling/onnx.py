@@ -19,29 +19,29 @@ from bench_depth.model.runtimes.onnx import OnnxRuntime
 from bench_depth.timing.profiling.ops import Op, Profile, average
 
 _WARM_UP = 3
-_LEAST_RUNS = 10
-# A node of one run is some 800 bytes of the profiler's file, which a Pi has to read.
-_MOST_RUNS = 50
+_MIN_RUNS = 10
+# Each node of each run adds some 800 bytes to the profiler's file, which a Pi has to read.
+_MAX_RUNS = 50
 _NODE_END = "_kernel_time"
-# Nodes that run graphs of their own: those nodes' times are within theirs.
+# Nodes that run subgraphs: their times include those of the subgraphs' nodes.
 _NESTING = ("If", "Loop", "Scan")
 
 
 def profile_onnx(
     runtime: OnnxRuntime, path: Path, threads: int, picture: NDArray[Any], seconds: float
 ) -> Profile:
-    """Times the nodes of an .onnx file, as ONNX Runtime has optimised its graph.
+    """Times the nodes of an .onnx file in the graph that ONNX Runtime has optimised.
 
     Raises:
-        UserError: The file cannot be loaded or run, or what the profiler wrote is not understood.
+        UserError: The file cannot be loaded or run, or the profiler's file cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="bench-depth-") as folder:
         model = runtime.load(path, threads, trace=Path(folder) / "trace")
         model.set_input(picture)
-        _run(model.invoke, seconds * 2 / 3, _LEAST_RUNS + _WARM_UP)
+        _run(model.invoke, seconds * 2 / 3, _MIN_RUNS + _WARM_UP)
         text = Path(model.session.end_profiling()).read_text(errors="replace")
-        # From here on the session does not profile.
-        untimed = _run(model.invoke, seconds / 3, _LEAST_RUNS)
+        # The session no longer profiles.
+        untimed = _run(model.invoke, seconds / 3, _MIN_RUNS)
     try:
         ops, times, totals = read_trace(text)
     except ValueError as error:
@@ -53,10 +53,10 @@ def profile_onnx(
     return average("onnxruntime", ops, times[_WARM_UP:], totals[_WARM_UP:], untimed)
 
 
-def _run(invoke: Callable[[], None], seconds: float, least: int) -> list[int]:
+def _run(invoke: Callable[[], None], seconds: float, min_runs: int) -> list[int]:
     times: list[int] = []
     end = time.perf_counter() + seconds
-    while len(times) < least or (time.perf_counter() < end and len(times) < _MOST_RUNS):
+    while len(times) < min_runs or (time.perf_counter() < end and len(times) < _MAX_RUNS):
         begin = time.perf_counter_ns()
         invoke()
         times.append(time.perf_counter_ns() - begin)
@@ -65,7 +65,7 @@ def _run(invoke: Callable[[], None], seconds: float, least: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Event:
-    """One event of a trace: what it is, and from when to when, microseconds."""
+    """One op of a trace with its begin and end in microseconds."""
 
     op: Op
     begin: int
@@ -76,21 +76,21 @@ class _Event:
 
 
 def read_trace(text: str) -> tuple[list[Op], NDArray[np.int64], list[int]]:
-    """Reads a file of ONNX Runtime's profiler.
+    """Parses a file of ONNX Runtime's profiler.
 
     Returns:
-        The nodes in the order in which they are executed, their times (runs x nodes) and those of
-        the runs as a whole, nanoseconds.
+        The nodes in the order of execution, their times (runs x nodes) and the times of whole runs,
+        both in nanoseconds.
 
     Raises:
-        ValueError: The text is no such file, or holds no whole run.
+        ValueError: The text is not such a file, or contains no complete run.
     """
     try:
         events = json.loads(text)
         runs = sorted(map(_event, _named(events, "Session", "model_run")), key=_begin)
         nodes = sorted(map(_event, _named(events, "Node", _NODE_END)), key=_begin)
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"it is no list of events ({error!r})") from error
+        raise ValueError(f"it is not a list of events ({error!r})") from error
     begins = [run.begin for run in runs]
     times: list[dict[Op, int]] = [{} for _ in runs]
     for node in _outermost(nodes):
@@ -100,7 +100,7 @@ def read_trace(text: str) -> tuple[list[Op], NDArray[np.int64], list[int]]:
             spent[node.op] = spent.get(node.op, 0) + node.end - node.begin
     ops = list(dict.fromkeys(op for run in times for op in run))
     if not ops:
-        raise ValueError("no node of a run is in it")
+        raise ValueError("it contains no node of a run")
     rows = [[run.get(op, 0) * 1000 for op in ops] for run in times]
     return ops, np.array(rows, np.int64), [(run.end - run.begin) * 1000 for run in runs]
 
@@ -117,7 +117,7 @@ def _event(event: Any) -> _Event:
 
 
 def _shape(details: Any) -> str:
-    """The first output's, from like `[{"float": [1, 48, 64, 1]}]`; older versions have none."""
+    """Shape of the first output in `[{"float": [1, 48, 64, 1]}]`; older versions have none."""
     for output in details.get("output_type_shape") or ():
         for sizes in output.values():
             return "x".join(map(str, sizes))
@@ -129,7 +129,7 @@ def _begin(event: _Event) -> tuple[int, int]:
 
 
 def _outermost(nodes: Sequence[_Event]) -> list[_Event]:
-    """Without those that another node runs; `nodes` are sorted."""
+    """The nodes that no other node runs; `nodes` are sorted."""
     outer: list[_Event] = []
     parent: Optional[_Event] = None
     for node in nodes:

@@ -1,4 +1,4 @@
-"""The times of a graph's ops, and what they come to."""
+"""The times of a graph's ops and their averages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-# The quartiles of a normal distribution, in standard deviations.
-_QUARTILES_APART = 1.349
+# Interquartile range of a normal distribution, in standard deviations.
+_INTERQUARTILE_RANGE = 1.349
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Op:
     """One op of a graph, as the runtime executes it.
 
     Attributes:
-        index: Its number in the graph; not always its place among those that are executed.
-        kind: Its type, as the runtime spells it: `CONV_2D`, `Conv`, `XNNPACK`.
-        name: Of its first output (TFLite) or of itself (ONNX); may be empty, and not unique.
-        shape: Of its first output, like `1x48x64x3`; empty where the runtime does not tell.
+        index: Index of the op in the graph; not always its position in the order of execution.
+        kind: Type of the op, as the runtime spells it: `CONV_2D`, `Conv`, `XNNPACK`.
+        name: Name of its first output (TFLite) or of the op (ONNX); may be empty or not unique.
+        shape: Shape of its first output, like `1x48x64x3`; empty where it is unknown.
     """
 
     index: int
@@ -33,12 +33,12 @@ class Op:
 
 @dataclass(frozen=True)
 class OpTiming(Op):
-    """An op and its time.
+    """The measured time of an op.
 
     Attributes:
-        ms: The mean of the middle half of its times, milliseconds.
-        error_ms: The standard error of that.
-        share: Of the sum over all ops, 0 to 1.
+        ms: Interquartile mean of its times, milliseconds.
+        error_ms: Standard error of `ms`, milliseconds.
+        share: Fraction of the sum over all ops, 0 to 1.
     """
 
     ms: float
@@ -51,14 +51,15 @@ class Profile:
     """The time of every op of a model.
 
     Attributes:
-        method: `calls`: the runtime's calls of its ops were timed; `onnxruntime`: by its own
-            profiler.
-        runs: How often each op was timed.
-        total_ms: A whole run, the timing of ops included; again the mean of the middle half.
-        untimed_ms: A whole run without it.
-        ops: In the order in which they are executed.
-        delegated: How many ops of the file XNNPACK runs; they are one or a few of `ops`.
-        plain: The same file without XNNPACK, where `delegated` is not 0: there each op has a time.
+        method: `calls` where the runtime's calls of its ops were timed, `onnxruntime` where the
+            runtime's profiler timed them.
+        runs: Number of runs in which each op was timed.
+        total_ms: Interquartile mean of a whole run with its ops timed, milliseconds.
+        untimed_ms: Interquartile mean of a whole run without timing its ops, milliseconds.
+        ops: Times of the ops in the order of execution.
+        delegated: Number of the file's ops that XNNPACK runs, as one or a few of `ops`.
+        plain: Profile of the same file without XNNPACK, in which each op has a time; None where
+            `delegated` is 0.
     """
 
     method: str
@@ -71,13 +72,20 @@ class Profile:
 
     @property
     def sum_ms(self) -> float:
-        """Of all ops."""
+        """Sum of the times of all ops, milliseconds."""
         return math.fsum(op.ms for op in self.ops)
 
 
 @dataclass(frozen=True)
 class Group:
-    """All ops of one kind: how many, their time and their share of the sum."""
+    """All ops of one kind.
+
+    Attributes:
+        kind: Type of the ops.
+        count: Number of the ops.
+        ms: Sum of their times, milliseconds.
+        share: Fraction of the sum over all ops, 0 to 1.
+    """
 
     kind: str
     count: int
@@ -86,7 +94,7 @@ class Group:
 
 
 def by_kind(profile: Profile) -> list[Group]:
-    """The ops by their kind, those that take longest first."""
+    """Groups the ops by kind, the kind with the longest time first."""
     kinds = dict.fromkeys(op.kind for op in profile.ops)
     groups = []
     for kind in kinds:
@@ -97,7 +105,7 @@ def by_kind(profile: Profile) -> list[Group]:
 
 
 def costliest(profile: Profile, count: int) -> list[OpTiming]:
-    """At most so many ops, those that take longest first."""
+    """Returns the `count` ops with the longest times, longest first."""
     return sorted(profile.ops, key=lambda op: -op.ms)[:count]
 
 
@@ -108,14 +116,14 @@ def average(
     totals_ns: Sequence[float],
     untimed_ns: Sequence[float],
 ) -> Profile:
-    """Makes a profile of the times of many runs.
+    """Averages the times of many runs to a profile.
 
     Args:
-        method: See `Profile`.
-        ops: What was timed.
-        times_ns: runs x ops, nanoseconds.
-        totals_ns: The same runs as a whole.
-        untimed_ns: Other runs, whose ops were not timed.
+        method: How the ops were timed, see `Profile`.
+        ops: The ops.
+        times_ns: Time of each op in each run, runs x ops, nanoseconds.
+        totals_ns: Times of the same runs as a whole, nanoseconds.
+        untimed_ns: Times of other runs, whose ops were not timed, nanoseconds.
     """
     means, errors = _middle(np.asarray(times_ns, float) / 1e6)
     whole = float(means.sum()) or 1.0
@@ -134,14 +142,15 @@ def average(
 
 
 def _middle(times: NDArray[np.float64]) -> tuple[Any, Any]:
-    """The interquartile mean over the first axis and its standard error.
+    """Computes the interquartile mean over the first axis and its standard error.
 
-    As little disturbed by other programs as the median, and finer than a clock of microseconds.
-    The error is the median's, for a normal distribution as wide as the quartiles say.
+    The mean is as robust against other programs as the median, and finer than the resolution of a
+    clock in microseconds. The error is that of the median of a normal distribution with the same
+    interquartile range.
     """
     ordered = np.sort(times, 0)
     count = len(ordered)
     left_out = count // 4
     low, high = np.percentile(ordered, (25, 75), axis=0)
-    error = math.sqrt(math.pi / 2) * (high - low) / _QUARTILES_APART / math.sqrt(count)
+    error = math.sqrt(math.pi / 2) * (high - low) / _INTERQUARTILE_RANGE / math.sqrt(count)
     return ordered[left_out : count - left_out].mean(0), error

@@ -21,7 +21,7 @@ from bench_depth.timing.profiling.child import ANSWER, PICTURE, REQUEST, Request
 from bench_depth.timing.profiling.ops import Profile
 from bench_depth.timing.session import Job, sample_photo
 
-# The child imports what this process would, wherever it was started and however.
+# The child imports modules from the same paths as this process.
 _CODE = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -31,15 +31,15 @@ sys.exit(main(sys.argv[2]))
 
 
 def profile(job: Job, signature: Signature, seconds: float) -> Profile:
-    """Times the ops of a model that could be run.
+    """Times the ops of a model, on the photo that models are timed on.
 
     Args:
-        job: The model, its runtime and its threads.
-        signature: What it takes: the photo that models are timed on is its input.
-        seconds: How long, loading not included.
+        job: The model, its runtime and number of threads.
+        signature: Input and output of the model.
+        seconds: Duration, seconds, not including the time to load the model.
 
     Raises:
-        UserError: The ops cannot be timed, or the process crashed or hung; exit code 3.
+        UserError: The ops cannot be timed, or the process crashed or hung (exit code 3).
     """
     with tempfile.TemporaryDirectory(prefix="bench-depth-") as name:
         folder = Path(name)

@@ -1,13 +1,13 @@
 """Times each op of a TFLite graph, in every version from 2.5 to LiteRT 2.
 
-No version has a profiler that Python can reach. But a delegate, which any program may hand to an
-interpreter, is shown each op's registration, and there stands the address of the function that
-runs the op. The delegate here claims no op; it puts another function in that place, which notes
-the time, calls the first one and notes the time again. A single run then times all ops.
+No version has a profiler that is accessible from Python. But a delegate, which any program may pass
+to an interpreter, receives each op's registration, which holds the address of the function that
+runs the op. The delegate here claims no op; it replaces that function by one that reads the time,
+calls the original and reads the time again. A single run then times all ops.
 
-The C structures below are the first members of those in TensorFlow's lite/c/common.h, which have
-not moved since 2.3. What is read from them is compared with what the interpreter says of its graph
-before anything is changed.
+The C structures below are the first members of those in TensorFlow's lite/c/common.h, whose offsets
+have not changed since 2.3. What is read from them is compared with the interpreter's description of
+its graph before anything is changed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from bench_depth.model.runtimes.tflite import DELEGATE, TfliteRuntime
 from bench_depth.timing.profiling.ops import Op, Profile, average
 
 WARM_UP = 3
-LEAST_RUNS = 10
+MIN_RUNS = 10
 _OK, _ERROR = 0, 1
-# The graph may hold tensors whose size is known only when it runs.
+# Allows graphs with tensors whose size is known only at run time.
 _ALLOW_DYNAMIC_TENSORS = 1
 
 _Invoke = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
@@ -100,18 +100,18 @@ class _Delegate(ctypes.Structure):
 
 
 class Calls:
-    """The calls that an interpreter makes of its ops.
+    """Times an interpreter's calls of its ops.
 
     Args:
-        interpreter: With its tensors allocated; it must not be used after this object is gone.
-        clock: Monotonic, nanoseconds.
+        interpreter: Interpreter with allocated tensors; must not be used after this object is gone.
+        clock: Returns a monotonic time in nanoseconds.
 
     Attributes:
-        nodes: The numbers of the ops, in the order in which they are executed.
-        spent_ns: The time of each in the last run.
+        nodes: Indices of the ops in the order of execution.
+        spent_ns: Time of each op in the last run, nanoseconds.
 
     Raises:
-        ValueError: The interpreter is built in another way than those that are known.
+        ValueError: The interpreter has an unknown memory layout.
     """
 
     def __init__(self, interpreter: Any, clock: Clock = time.perf_counter_ns) -> None:
@@ -131,18 +131,18 @@ class Calls:
         except (RuntimeError, ValueError) as error:
             raise ValueError(self._error or str(error)) from error
         if self._error is not None or not self.nodes:
-            raise ValueError(self._error or "it shows no ops")
+            raise ValueError(self._error or "it reports no ops")
         interpreter.allocate_tensors()
 
-    def time_ops(self, yes: bool) -> None:
-        """Whether the runs that follow note the time of each op."""
+    def time_ops(self, enabled: bool) -> None:
+        """Enables or disables the timing of each op in the following runs."""
         for registration, timed, original in zip(self._registrations, self._timed, self._originals):
-            function = timed if yes else original
+            function = timed if enabled else original
             registration.invoke = ctypes.cast(function, ctypes.c_void_p).value
 
     def _prepare(self, context: int, delegate: int) -> int:
         if self.nodes:
-            return _OK  # The graph of a branch or loop: its ops belong to the op that runs it.
+            return _OK  # The subgraph of a branch or loop is timed as part of the op that runs it.
         try:
             self._find_ops(context)
         except ValueError as error:
@@ -154,17 +154,17 @@ class Calls:
         context = _Context.from_address(address)
         # XNNPACK may have added tensors.
         if not self._tensors <= context.tensors_size <= 2 * self._tensors + 1000:
-            raise ValueError("its graph has another number of tensors than it says")
+            raise ValueError("its graph has another number of tensors than it reports")
         plan = _IntArrayPointer()
         if context.get_execution_plan(address, ctypes.byref(plan)) != _OK:
-            raise ValueError("it does not tell the order of its ops")
+            raise ValueError("it does not report the order of its ops")
         nodes = plan.contents.values()
         for index in nodes:
             self._registrations.append(self._registration(context, address, index))
-        for place, registration in enumerate(self._registrations):
+        for position, registration in enumerate(self._registrations):
             original = _Invoke(registration.invoke)
             self._originals.append(original)
-            self._timed.append(_Invoke(self._timing(place, original)))
+            self._timed.append(_Invoke(self._timing(position, original)))
         self.nodes, self.spent_ns = nodes, [0] * len(nodes)
 
     def _registration(self, context: _Context, address: int, index: int) -> _Registration:
@@ -174,20 +174,20 @@ class Calls:
         )
         if found != _OK or not 0 <= index < len(self._details):
             raise ValueError(f"it has no op {index}")
-        for said, held in (("inputs", node.contents.inputs), ("outputs", node.contents.outputs)):
-            if held.contents.values() != list(self._details[index][said]):
-                raise ValueError(f"op {index} has other {said} than it says")
+        for name, array in (("inputs", node.contents.inputs), ("outputs", node.contents.outputs)):
+            if array.contents.values() != list(self._details[index][name]):
+                raise ValueError(f"op {index} has other {name} than it reports")
         if not registration.contents.invoke:
             raise ValueError(f"op {index} is not run by a function")
         return registration.contents
 
-    def _timing(self, place: int, original: Any) -> Callable[[int, int], int]:
+    def _timing(self, position: int, original: Any) -> Callable[[int, int], int]:
         clock = self._clock
 
         def timed(context: int, node: int) -> int:
             begin = clock()
             status: int = original(context, node)
-            self.spent_ns[place] = clock() - begin
+            self.spent_ns[position] = clock() - begin
             return status
 
         return timed
@@ -200,7 +200,7 @@ def profile_tflite(
     picture: NDArray[Any],
     seconds: float,
 ) -> Profile:
-    """Times the ops of a .tflite file as it is run and, if XNNPACK takes part, without that.
+    """Times the ops of a .tflite file as it is run and, if XNNPACK runs some, also without XNNPACK.
 
     Raises:
         UserError: The file cannot be loaded or run, or this runtime's ops cannot be timed.
@@ -222,7 +222,7 @@ def _profile(
 ) -> Profile:
     model = runtime.load(path, threads, delegates=delegates)
     model.resize_input(picture.shape)
-    # Half of the time is for the other way of running.
+    # With and without XNNPACK share the time.
     seconds = seconds / 2 if model.xnnpack or not delegates else seconds
     interpreter = model.interpreter
     try:
@@ -246,23 +246,24 @@ def run_in_turn(
     seconds: float,
     clock: Clock = time.perf_counter_ns,
 ) -> tuple[NDArray[np.int64], list[int], list[int]]:
-    """Runs a graph with its ops timed and without, in turn.
+    """Runs a graph in turns with and without the timing of its ops.
 
     Args:
-        calls: Its ops.
-        invoke: Runs it once.
-        seconds: For so long, but at least `LEAST_RUNS` of each; `WARM_UP` more do not count.
-        clock: Monotonic, nanoseconds.
+        calls: Timer of the graph's ops.
+        invoke: Runs the graph once.
+        seconds: Duration, seconds; at least `MIN_RUNS` of each are made, after `WARM_UP` that are
+            not counted.
+        clock: Returns a monotonic time in nanoseconds.
 
     Returns:
-        Nanoseconds: each op of each run with timing (runs x ops), those runs as a whole, and the
-        runs without.
+        Times in nanoseconds: of each op in each timed run (runs x ops), of the timed runs as a
+        whole, and of the untimed runs.
     """
     times: list[NDArray[np.int64]] = []
     totals: list[int] = []
     untimed: list[int] = []
     end = clock() + math.ceil(seconds * 1e9)
-    while clock() < end or len(totals) < WARM_UP + LEAST_RUNS:
+    while clock() < end or len(totals) < WARM_UP + MIN_RUNS:
         for timing, spent in ((False, untimed), (True, totals)):
             calls.time_ops(timing)
             begin = clock()
