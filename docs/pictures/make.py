@@ -1,14 +1,17 @@
-"""Makes screen.svg, page.jpg and worst.jpg anew: what bench-depth prints, and two cuts of its page.
+"""Makes screen.svg, page.jpg and worst.jpg: what bench-depth prints, and two parts of its page.
 
 From the root of the repository, with Chromium installed; the first model is the reference:
 
     python -m docs.pictures.make models/ghostdepth-xxs/ghostdepth-xxs-int8.tflite OTHER.tflite
+
+With `--results FILE` the models' records of that file are shown instead; worst.jpg then stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import dataclasses
 import io
 import re
 import shutil
@@ -17,8 +20,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench_depth.report.html.page import write_page
 from bench_depth.report.table import WIDTH, render
-from bench_depth.results.records import load
+from bench_depth.results.records import load, save
 from rich.console import Console
 from rich.text import Text
 
@@ -39,15 +43,19 @@ def main() -> None:
     """Measures, then takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", type=Path)
-    models = parser.parse_args().models
+    parser.add_argument("--results", type=Path)
+    arguments = parser.parse_args()
     program = shutil.which("chromium")
     if program is None:
         sys.exit("chromium is not installed: apt install chromium")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _measure(models, folder)
+        if arguments.results is None:
+            _measure(arguments.models, folder)
+        else:
+            _take(arguments.results, [path.name for path in arguments.models], folder)
         with chromium(Path(program), folder / "profile") as browser:
-            _page(browser, folder)
+            _page(browser, folder, worst=arguments.results is None)
         _screen(folder)
 
 
@@ -58,6 +66,14 @@ def _measure(models: list[Path], folder: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def _take(file: Path, names: list[str], folder: Path) -> None:
+    results = load(file)
+    models = [record for record in results.models if record.file in names]
+    results = dataclasses.replace(results, models=models)
+    save(results, folder / "results.json")
+    write_page(results, {}, folder / "page.html")
+
+
 def _screen(folder: Path) -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     console.print(Text.from_ansi(render(load(folder / "results.json"), terminal=True)))
@@ -66,16 +82,17 @@ def _screen(folder: Path) -> None:
     (HERE / "screen.svg").write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
 
 
-def _page(browser: Browser, folder: Path) -> None:
+def _page(browser: Browser, folder: Path, worst: bool) -> None:
     page = browser.open((folder / "page.html").as_uri(), PIXELS)
-    heading = "document.querySelector('%s')"
-    chart = "document.querySelectorAll('.chart')[%d]"
-    # Charts: the comparison; of the first model every run, then the bands.
-    for target, top, end in (
-        ("page.jpg", heading % "h1", chart % 0),
-        ("worst.jpg", f"({chart % 2}).previousElementSibling", heading % "figure:nth-child(3)"),
-    ):
-        y, height = page.evaluate(_CUT % (top, end))
+    # Of the first model every run is the first chart, the errors by distance the second.
+    bands = ".model h3:has(+ .chart) ~ h3:has(+ .chart)"
+    parts = (
+        ("page.jpg", "h1", ".box"),
+        ("worst.jpg", bands, ".worst article:nth-child(3)"),
+    )
+    for target, top, end in parts[: 1 + worst]:
+        first, last = (f"document.querySelector('{selector}')" for selector in (top, end))
+        y, height = page.evaluate(_CUT % (first, last))
         _save(page, HERE / target, y, height)
     page.close()
 

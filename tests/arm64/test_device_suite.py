@@ -18,6 +18,7 @@ from .conftest import REPOSITORY
 LEFT_OUT = (
     *("model/test_fuzz", "model/test_tflite25"),
     *("live/test_live_server", "live/test_live_command", "live/test_live_browser"),
+    "report/test_page_browser",
 )
 DEVICE_TESTS = ["tests/device", *(f"--ignore=tests/device/{name}.py" for name in LEFT_OUT)]
 OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]
