@@ -1,4 +1,4 @@
-"""The `bench-depth` command: what it is asked for, what it prints, its exit codes."""
+"""The `bench-depth` command: its verbs, its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _live(words: Sequence[str]) -> int:
     return main(words)
 
 
-# Other verbs; each is imported when it is asked for.
+# Other verbs; each is imported when it is used.
 _VERBS = {"compare": _compare, "live": _live}
 
 
@@ -40,10 +40,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs the command.
 
     Args:
-        arguments: Instead of those of the process.
+        arguments: Command-line arguments; None for those of the process.
 
     Returns:
-        The exit code; argparse itself leaves with 0 or 2.
+        The exit code; argparse itself exits with 0 or 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     return exit_code("bench-depth", lambda: _run(words))
@@ -56,24 +56,26 @@ def _run(words: Sequence[str]) -> int:
 
     options = parser().parse_args(words)
     kept = "interrupted; what was measured was kept"
-    # The child tells its errors itself, so that the parent need not know them.
-    return guarded(lambda doing: exit_code("bench-depth", lambda: _measure(options, doing), kept))
+    # The child prints its own errors.
+    return guarded(
+        lambda on_task: exit_code("bench-depth", lambda: _measure(options, on_task), kept)
+    )
 
 
-def _measure(options: argparse.Namespace, doing: OnTask) -> int:
-    """What the child process does."""
+def _measure(options: argparse.Namespace, on_task: OnTask) -> int:
+    """Runs the benchmark and writes its results, in the child process."""
     output = _Output(options)
     try:
         thresholds, baseline = _thresholds(options)
-        _bench(options, output, doing)
+        _bench(options, output, on_task)
     finally:
-        # What was measured before an error or Ctrl-C is shown all the same.
-        doing("writing the results", None)
+        # What was measured before an error or Ctrl-C is written as well.
+        on_task("writing the results", None)
         output.finish()
     return _verdict(options, output.results, thresholds, baseline)
 
 
-def _bench(options: argparse.Namespace, output: _Output, doing: OnTask) -> None:
+def _bench(options: argparse.Namespace, output: _Output, on_task: OnTask) -> None:
     from bench_depth.commands.bench import bench
     from bench_depth.commands.flags import from_arguments
     from bench_depth.commands.hooks import Hooks
@@ -102,7 +104,7 @@ def _bench(options: argparse.Namespace, output: _Output, doing: OnTask) -> None:
             sustain_minutes=options.sustain,
             profile_seconds=options.profile,
         ),
-        Hooks(output.screen.say, output.on_results, output.screen.tick, doing, output.on_image),
+        Hooks(output.screen.say, output.on_results, output.screen.tick, on_task, output.on_image),
     )
 
 
@@ -138,7 +140,7 @@ def _verdict(
 
 
 class _Output:
-    """Where results go: files after each model, the screen at the end."""
+    """Writes the results: the JSON file after each model, the rest at the end."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         from bench_depth.report.progress import Screen
@@ -165,12 +167,12 @@ class _Output:
         if self._json is not None and self._json != "-" and results.models:
             save(results, Path(self._json))
 
-    def on_image(self, place: int, image: EvaluatedImage) -> None:
-        """Makes the page's pictures as the images go by: no model has to be run again for them."""
+    def on_image(self, index: int, image: EvaluatedImage) -> None:
+        """Keeps the page's images during the evaluation, so that no model runs again for them."""
         if self._page is not None:
             from bench_depth.report.html.pictures import WorstScenes
 
-            self._worst.setdefault(place, WorstScenes()).add(image)
+            self._worst.setdefault(index, WorstScenes()).add(image)
 
     def finish(self) -> None:
         self.screen.clear()
@@ -213,6 +215,6 @@ def _write_stdout(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        # Python flushes again when it ends, and would print a traceback of its own.
+        # Python flushes again at exit, and would print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise UserError(f"cannot write to standard output: {error.strerror}") from error

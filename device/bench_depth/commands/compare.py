@@ -1,4 +1,4 @@
-"""`bench-depth compare OLD.json NEW.json`: what changed between two results files."""
+"""`bench-depth compare OLD.json NEW.json`: compares two results files."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command.
 
     Args:
-        arguments: After the verb.
+        arguments: Command-line arguments after the verb.
 
     Returns:
         0.
 
     Raises:
-        UserError: A file is no results file, or they have no model in common.
+        UserError: A file is not a results file, or the two have no model in common.
     """
     parser = argparse.ArgumentParser(
         prog="bench-depth compare",
-        description="Time of each model in the second file over that in the first: ratio, 95 %% "
-        "confidence interval, verdict. A single model in each is compared whatever its name.",
+        description="Compares the latency of each model in two results files: ratio of new to old, "
+        "95 % confidence interval, verdict. Models are matched by file name and threads; files "
+        "with a single model each are compared whatever its name.",
     )
-    parser.add_argument("old", type=Path)
-    parser.add_argument("new", type=Path)
+    parser.add_argument("old", type=Path, help="results file of the reference")
+    parser.add_argument("new", type=Path, help="results file to compare with it")
     options = parser.parse_args(arguments)
     old, new = load(options.old), load(options.new)
     sys.stdout.write(render(old, new, str(options.old), str(options.new)))
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
-    """The comparison as text of at most 80 columns.
+    """Formats the comparison as text of at most 80 columns.
 
     Raises:
         UserError: The two have no model in common.
@@ -70,7 +71,7 @@ def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
 
 
 def partners(old: Results, new: Results) -> list[tuple[ModelRecord, ModelRecord]]:
-    """The records of the same file and threads; with one record in each, those."""
+    """Pairs the records of the same file and threads; with one record in each, those two."""
     if len(old.models) == len(new.models) == 1:
         return [(old.models[0], new.models[0])]
     known = {(record.file, record.threads): record for record in old.models}
@@ -94,7 +95,7 @@ def _accuracy(before: ModelRecord, after: ModelRecord) -> list[str]:
 
 
 def _caveats(old: Results, new: Results) -> list[str]:
-    """What differs besides the models, so that a ratio is not taken for more than it is."""
+    """Differences other than the models that may explain a ratio."""
     lines = []
     for what, before, after in (
         ("board", old.context.board.model, new.context.board.model),

@@ -1,4 +1,4 @@
-"""The command line's options that describe a model."""
+"""The command-line options that describe a model."""
 
 from __future__ import annotations
 
@@ -26,49 +26,58 @@ _ORIGIN = "the flags say"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options, as a group of their own."""
     add = parser.add_argument_group(
-        "other people's models",
-        "What a file does not say of itself; they hold for every --model. A file beside the model, "
-        "MODEL.json, can say the same.",
+        "models without a contract",
+        "Input and output of models whose file does not describe them; the options apply to every "
+        "--model. A file MODEL.json beside the model can hold the same.",
     ).add_argument
-    add("--preset", choices=tuple(presets()), metavar="NAME", help=", ".join(presets()))
-    add("--layout", choices=("auto", "nhwc", "nchw"), help="of the input (default: as in the file)")
+    add(
+        "--preset",
+        choices=tuple(presets()),
+        metavar="NAME",
+        help=f"settings of a well-known model: {', '.join(presets())}",
+    )
+    add(
+        "--layout",
+        choices=("auto", "nhwc", "nchw"),
+        help="layout of the input (default: as in the file)",
+    )
     add("--color", choices=("rgb", "bgr"), help="order of the channels (default: rgb)")
     add(
         "--input-range",
         nargs=2,
         type=float,
         metavar=("LOW", "HIGH"),
-        help="what pixels of 0 and 255 become (default: 0 255; with --normalize 0 1)",
+        help="input values of pixels 0 and 255 (default: 0 255; with --normalize 0 1)",
     )
     add(
         "--normalize",
         metavar="imagenet|none|MEAN/STD",
-        help="then subtract MEAN, divide by STD: one number each, or RED,GREEN,BLUE",
+        help="then subtract MEAN and divide by STD: one number each, or RED,GREEN,BLUE",
     )
-    add("--input-size", metavar="WxH", help="for a model that leaves its size open")
-    add("--resize", choices=RESIZES, help="how a photo gets that size (default: stretch)")
-    add("--output", metavar="NAME|INDEX", help="which of several outputs is the depth map")
+    add("--input-size", metavar="WxH", help="input size of a model with a dynamic one")
+    add("--resize", choices=RESIZES, help="how photos are resized to it (default: stretch)")
+    add("--output", metavar="NAME|INDEX", help="the output that is the depth map")
     add(
         "--quantity",
         choices=QUANTITIES,
-        help="what the output is (default: depth); inverse depth is disparity",
+        help="quantity of the output (default: depth); inverse depth is disparity",
     )
     add(
         "--unit",
         choices=UNITS,
-        help="of the depth (default: m; of inverse depth: relative, that is unknown)",
+        help="unit of the depth (default: m; for inverse depth: relative, i.e. unknown)",
     )
-    add("--output-scale", type=float, metavar="X", help="multiply the output by X,")
-    add("--output-offset", type=float, metavar="X", help="then add X, before all else")
+    add("--output-scale", type=float, metavar="X", help="first multiply the output by X")
+    add("--output-offset", type=float, metavar="X", help="then add X to it")
 
 
 def from_arguments(options: argparse.Namespace) -> Optional[Description]:
-    """What the options say, over what the preset says; None when neither is given.
+    """Builds the description from the options, which override the preset; None without both.
 
     Raises:
-        UserError: An option's value cannot be read or is impossible (exit code 2).
+        UserError: The value of an option cannot be parsed or is impossible (exit code 2).
     """
-    said: dict[str, Any] = {
+    given: dict[str, Any] = {
         "input_layout": _upper(None if options.layout == "auto" else options.layout),
         "input_color": _upper(options.color),
         "input_range": options.input_range,
@@ -82,9 +91,9 @@ def from_arguments(options: argparse.Namespace) -> Optional[Description]:
     }
     try:
         preset = preset_description(options.preset) if options.preset is not None else None
-        said.update(_normalization(options.normalize, options.input_range))
-        said = {name: value for name, value in said.items() if value is not None}
-        return merge([preset, from_values(said, _ORIGIN) if said else None])
+        given.update(_normalization(options.normalize, options.input_range))
+        given = {name: value for name, value in given.items() if value is not None}
+        return merge([preset, from_values(given, _ORIGIN) if given else None])
     except ValueError as error:
         raise UserError(f"in the description of the model: {error}") from error
 
@@ -106,7 +115,7 @@ def _normalization(text: Optional[str], input_range: Optional[list[float]]) -> d
     if text is None:
         return {}
     if text == "none":
-        # It takes the place of the preset's or the sidecar's.
+        # Overrides the normalization of the preset or the sidecar.
         return {"input_range": input_range or [0, 255]}
     if text == "imagenet":
         if input_range not in (None, [0, 1]):

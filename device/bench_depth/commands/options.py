@@ -1,4 +1,4 @@
-"""What can be chosen when measuring."""
+"""The options of a benchmark."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from bench_depth.timing.measure import TimingPlan
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """How to measure.
+    """The options of a benchmark.
 
     Attributes:
-        data: A dataset for accuracy; None for latency alone.
-        data_format: One of `readers.FORMAT_NAMES`.
-        data_split: A part of the dataset, where it has named parts; None for all.
-        data_limit: At most so many photos, evenly spread; None for all.
-        runtime: One of `runtimes.RUNTIMES` by name; None for the first that is installed.
-        threads: Of each model, every one of them in turn; empty for one per core, at most 4.
-        plan: How long to measure.
-        align: One of `metrics.ALIGNMENTS`.
-        save_predictions: Where predicted depth maps are written, as NAME.png or, of several
-            models, MODEL/NAME.png; None for nowhere.
-        interleave: Whether models take turns; None for yes when there are several.
-        affinity: Cores that the process is kept on; None for all.
-        cooldown_to: Degrees Celsius that the board must have before each timing.
-        description: What is said of every model besides its file; None for nothing.
-        sustain_minutes: How long each model is run without a pause besides; 0 for not.
-        profile_seconds: How long the ops of each model are timed at the end; 0 for not.
+        data: Path of a dataset to measure accuracy on; None to measure latency only.
+        data_format: Format of the dataset, one of `readers.FORMAT_NAMES`.
+        data_split: Name of a split of the dataset; None for all photos.
+        data_limit: Largest number of photos, evenly spaced; None for all.
+        runtime: Name of the runtime, one of `runtimes.RUNTIMES`; None for the first installed one.
+        threads: Thread counts to measure each model with; empty for one per core, at most 4.
+        plan: Length of the latency measurement.
+        align: Alignment of predictions to the ground truth, one of `metrics.ALIGNMENTS`.
+        save_predictions: Folder to write predicted depth maps to, as NAME.png or, with several
+            models, MODEL/NAME.png; None to write none.
+        interleave: Whether models take turns; None to do so when there are several.
+        affinity: Cores to restrict the process to; None for all.
+        cooldown_to: Temperature to cool down to before each timing, degrees Celsius; None to start
+            at once.
+        description: Description of every model besides its file; None for none.
+        sustain_minutes: Duration of an additional run of each model without a pause; 0 for none.
+        profile_seconds: Duration of timing the ops of each model at the end; 0 for none.
     """
 
     data: Optional[Path] = None
@@ -54,10 +55,10 @@ class BenchOptions:
 
 
 def check_options(models: Sequence[Path], options: BenchOptions) -> None:
-    """Refuses what cannot be measured.
+    """Checks the options.
 
     Raises:
-        UserError: An option is out of range, or two do not go together.
+        UserError: An option is out of range, or two contradict each other.
     """
     if not models:
         raise UserError("no model given; name at least one .tflite or .onnx file")
@@ -69,7 +70,7 @@ def check_options(models: Sequence[Path], options: BenchOptions) -> None:
         )
     for threads in options.threads:
         if threads < 1:
-            raise UserError(f"{threads} threads cannot run anything; give at least 1")
+            raise UserError(f"{threads} threads are too few; give at least 1")
     if not 0 <= options.sustain_minutes < float("inf"):
         raise UserError(f"--sustain {options.sustain_minutes:g}: minutes, more than 0, are needed")
     if not 0 <= options.profile_seconds < float("inf"):
@@ -81,8 +82,8 @@ def check_options(models: Sequence[Path], options: BenchOptions) -> None:
         names = [path.name for path in models]
         if len(set(names)) < len(names):
             raise UserError(
-                "two models have the same file name, so that their predictions would mix; "
-                "measure them one at a time"
+                "two models have the same file name, so their predictions would be written to the "
+                "same files; measure them one at a time"
             )
 
 
@@ -92,6 +93,6 @@ def _check_data(options: BenchOptions) -> None:
     if options.data is not None:
         return
     if options.save_predictions is not None:
-        raise UserError("predictions are made of a dataset's photos: give --data as well")
+        raise UserError("--save-predictions needs a dataset's photos: give --data as well")
     if (options.data_format, options.data_split, options.data_limit) != ("auto", None, None):
-        raise UserError("--data-format, --data-split and --data-limit say more of --data: give it")
+        raise UserError("--data-format, --data-split and --data-limit need --data: give it as well")

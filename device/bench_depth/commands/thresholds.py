@@ -1,4 +1,4 @@
-"""Conditions on results that end a CI run: `invoke.p95>50ms`, `median>+5%`."""
+"""Thresholds on results that fail a CI run: `invoke.p95>50ms`, `median>+5%`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench_depth.timing.measure import Timing
 _STATISTICS = {"min": "minimum", "max": "maximum"}
 _TIMES = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
 _ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
-# What a unit turns a number into: milliseconds and bytes are what the results have.
+# Factors from units to those of the results: milliseconds, bytes, metres.
 _UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "MB": 1e6, "kB": 1e3, "B": 1.0, "m": 1.0, "": 1.0}
 _FORM = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)\s*(%|[A-Za-z]*)\s*")
 HELP = (
@@ -26,15 +26,15 @@ HELP = (
 
 @dataclass(frozen=True)
 class Threshold:
-    """A condition under which the run has failed.
+    """A condition on a value of the results under which the run fails.
 
     Attributes:
-        text: As it was written.
-        figure: What is looked at, like `invoke.p95`.
-        above: Whether being above the limit fails; else being below.
-        inclusive: Whether the limit itself fails too.
-        limit: In milliseconds, bytes or metres; with `relative`, a fraction like 0.05.
-        relative: Whether the limit is a change against the baseline.
+        text: The condition as it was written.
+        figure: Name of the value, like `invoke.p95`.
+        above: Whether values above the limit fail; otherwise values below it do.
+        inclusive: Whether the limit itself fails.
+        limit: Limit in milliseconds, bytes or metres; a fraction like 0.05 where `relative`.
+        relative: Whether the limit is a change relative to the baseline.
     """
 
     text: str
@@ -46,18 +46,18 @@ class Threshold:
 
 
 def parse(text: str) -> Threshold:
-    """Reads a condition.
+    """Parses a condition.
 
     Raises:
-        UserError: It is none; the line says how one is written.
+        UserError: The text is not a condition.
     """
     found = _FORM.fullmatch(text)
     if found is None:
-        raise UserError(f"--fail-if {text!r} is no condition; write {HELP}")
+        raise UserError(f"--fail-if {text!r} is not a condition; write {HELP}")
     figure, sign, number, unit = found.groups()
     figure = _normal(figure)
     if figure is None:
-        raise UserError(f"--fail-if {text!r} names no figure; write {HELP}")
+        raise UserError(f"--fail-if {text!r} names no known value; write {HELP}")
     if unit != "%" and unit not in _UNITS:
         raise UserError(f"--fail-if {text!r} has an unknown unit {unit!r}; use ms, s, MB or %")
     relative = unit == "%"
@@ -68,15 +68,15 @@ def parse(text: str) -> Threshold:
 def failures(
     results: Results, thresholds: Sequence[Threshold], baseline: Optional[Results] = None
 ) -> list[str]:
-    """The conditions that hold, one line each.
+    """Returns one line for each condition that holds.
 
     Args:
-        results: What was measured.
+        results: The results.
         thresholds: The conditions.
-        baseline: Earlier results; needed by relative ones.
+        baseline: Earlier results; required by relative conditions.
 
     Raises:
-        UserError: A figure was not measured, or a model is not in the baseline.
+        UserError: A value was not measured, or a model is not in the baseline.
     """
     lines = []
     for label, record in zip(labels(results), results.models):

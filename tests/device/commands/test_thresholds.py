@@ -26,11 +26,11 @@ def test_conditions_are_read(text: str, threshold: Threshold) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("p95", "is no condition"),
-        ("p95>fast", "is no condition"),
-        ("p95==5", "is no condition"),
-        ("speed>5", "names no figure"),
-        ("invoke.p42>5", "names no figure"),
+        ("p95", "is not a condition"),
+        ("p95>fast", "is not a condition"),
+        ("p95==5", "is not a condition"),
+        ("speed>5", "names no known value"),
+        ("invoke.p42>5", "names no known value"),
         ("p95>5 parsecs", "unknown unit 'parsecs'"),
     ],
 )
