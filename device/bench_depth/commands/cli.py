@@ -104,7 +104,7 @@ def _bench(options: argparse.Namespace, output: _Output, on_task: OnTask) -> Non
             sustain_minutes=options.sustain,
             profile_seconds=options.profile,
         ),
-        Hooks(output.screen.say, output.on_results, output.screen.tick, on_task, output.on_image),
+        Hooks(output.screen.log, output.on_results, output.screen.tick, on_task, output.on_image),
     )
 
 

@@ -15,7 +15,7 @@ _ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
 
 
 def to_csv(results: Results) -> str:
-    """One line a model, every figure in a column of its own; times in milliseconds.
+    """One line per model, each figure in its own column; times in milliseconds.
 
     What was not measured is empty.
     """
@@ -28,7 +28,7 @@ def to_csv(results: Results) -> str:
 
 
 def to_markdown(results: Results) -> str:
-    """The comparison as a table, with what it was measured on under it."""
+    """The comparison as a table, followed by the machine, the errors by distance and warnings."""
     lines = [*_table(*summary(results)), "", _measured_on(results)]
     heads, rows = band_summary(results)
     if rows:

@@ -1,4 +1,4 @@
-"""The accuracy of every single image, for a spreadsheet."""
+"""The accuracy of each image as CSV, for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench_depth.results.records import Results
 
 
 def to_csv(results: Results) -> str:
-    """One line for each image of each model, in the dataset's order.
+    """One line per image and model, in the dataset's order.
 
     Images without a valid pixel come after the others of their model, with empty figures.
     """

@@ -1,4 +1,4 @@
-"""What is shown while measuring: lines, and on a terminal one line that moves."""
+"""Progress while measuring: log lines, and on a terminal one line that is redrawn."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CLEAR = "\r\033[K"
 
 
 class Screen:
-    """Writes to standard error, as long as there is one.
+    """Writes progress to a stream; an error of the stream is ignored.
 
     Args:
-        stream: Where to.
-        terminal: Whether a line can be written over.
-        clock: Seconds, monotonic.
-        width: Columns; asked from the terminal unless given.
+        stream: The stream, usually standard error.
+        terminal: Whether the stream is a terminal, on which a line can be redrawn.
+        clock: Monotonic time source, seconds.
+        width: Columns of the terminal; found out unless given.
     """
 
     def __init__(
@@ -40,18 +40,18 @@ class Screen:
         self._begin: dict[str, float] = {}
         self._drawn = False
 
-    def say(self, line: str) -> None:
-        """A line that stays."""
+    def log(self, line: str) -> None:
+        """Writes one line of progress text."""
         self.clear()
         self._write(line + "\n")
 
     def tick(self, label: str, fraction: Callable[[], float], times_ns: Sequence[int]) -> None:
-        """Draws the line that moves, if the last time is long enough ago.
+        """Redraws the progress line, unless it was drawn just before.
 
         Args:
-            label: What is measured.
-            fraction: How much of it is done, 0 to 1; asked only when it is drawn.
-            times_ns: The runs so far.
+            label: Name of what is measured.
+            fraction: Gives the fraction that is done, 0 to 1; called only when the line is drawn.
+            times_ns: Times of the runs so far, nanoseconds.
         """
         if not self._terminal:
             return
@@ -70,7 +70,7 @@ class Screen:
         self._drawn = True
 
     def clear(self) -> None:
-        """Takes the line that moves away."""
+        """Removes the progress line."""
         if self._drawn:
             self._write(_CLEAR)
             self._drawn = False

@@ -42,7 +42,7 @@ def render(results: Results, terminal: bool = False) -> str:
     """The whole report.
 
     Args:
-        results: What was measured.
+        results: The results to print.
         terminal: Whether the text may hold terminal codes (bold headings, coloured warnings).
 
     Returns:
@@ -73,7 +73,7 @@ def _context_lines(results: Results) -> list[str]:
 
 
 def _health(results: Results) -> list[str]:
-    """How the board was before the first model and after the last."""
+    """Clock and temperature before the first model and after the last."""
     before, after = results.models[0].before, results.models[-1].after
     parts = []
     for unit, first, last in (
@@ -151,16 +151,16 @@ def _bands(bands: Sequence[Band], paint: Paint) -> list[str]:
 
 
 def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = True) -> list[str]:
-    """A table; the first column is shortened so that a line fits, or two tables are made of it."""
+    """A table within `WIDTH` columns: its first column is shortened, or it is split in two."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     room = WIDTH - sum(widths[1:]) - len(widths[1:])
-    least = min(widths[0], 24)
-    if room < least:
+    min_width = min(widths[0], 24)
+    if room < min_width:
         # Accuracy, the last four columns, goes under the times.
-        cut = len(heads) - 4
-        tops = _layout(heads[:cut], [row[:cut] for row in rows], rule)
-        rest = [[row[0], *row[cut:]] for row in rows]
-        return [*tops, "", *_layout([heads[0], *heads[cut:]], rest, rule)]
+        split = len(heads) - 4
+        tops = _layout(heads[:split], [row[:split] for row in rows], rule)
+        rest = [[row[0], *row[split:]] for row in rows]
+        return [*tops, "", *_layout([heads[0], *heads[split:]], rest, rule)]
     left = min(widths[0], room)
 
     def line(row: Sequence[str]) -> str:
@@ -194,7 +194,7 @@ def _paint(text: str, code: str) -> str:
 
 
 def _shorten(text: str, width: int) -> str:
-    """Leaves out the middle: file names differ at their ends."""
+    """Shortens a name in the middle, as file names differ at their ends."""
     if len(text) <= width:
         return text
     tail = (width - 2) * 2 // 3

@@ -37,17 +37,17 @@ def run(
 ) -> None:
     """Exports a checkpoint to every format, measures all files and writes a page about them.
 
-    The page also has the times predicted for a Raspberry Pi 4, or says why it has none.
+    The page also has the latency predicted for a Raspberry Pi 4, or the reason why it has none.
 
     `out` then holds `models/` with the files and `verify.json`, `predictions/`, `results.json`
-    and `report.html`. The table and the page's place are printed.
+    and `report.html`. The table and the path of the page are printed.
 
     Args:
         checkpoint: A checkpoint folder.
-        samples: A dataset folder: calibrates, verifies, and is what accuracy is measured on.
-        out: Made where missing; files of an earlier run are replaced.
-        camera: Height and width of the photos that the files take.
-        plan: How long each file is timed; the protocol's defaults unless given.
+        samples: A dataset folder, for calibration, verification and accuracy.
+        out: Output folder; made where missing, files of an earlier run are replaced.
+        camera: Height and width of the models' input image.
+        plan: How long each file is timed; by default as `bench-depth` does.
 
     Raises:
         UserError: As `export.export`, and whatever stops `bench-depth`.
@@ -72,7 +72,7 @@ def run(
         write_page(results, {}, page, scenes=scenes, unpredicted=unpredicted)
     print(table.render(results, sys.stdout.isatty()))
     if unpredicted:
-        print(f"times on a Raspberry Pi 4 are not predicted: {unpredicted}")
+        print(f"latency on a Raspberry Pi 4 is not predicted: {unpredicted}")
     print(f"page: {page}")
 
 
@@ -81,7 +81,7 @@ def _measure(
 ) -> Results:
     """Runs `bench-depth` in a process of its own.
 
-    In this one the memory of the libraries that export the files would count as the models'.
+    In this process the memory of the export libraries would be counted as the models'.
     """
     target = out / "results.json"
     command: list[str | Path] = [sys.executable, "-m", "bench_depth"]
@@ -106,10 +106,10 @@ def _measure(
 def _predict(
     results: Results, files: Sequence[Path], show: Callable[[str], None]
 ) -> tuple[Results, str]:
-    """Adds to the .tflite files what they are predicted to take on a Raspberry Pi 4.
+    """Adds the latency predicted for a Raspberry Pi 4 to the records of .tflite files.
 
     Returns:
-        The results, and why there is no prediction: a program is missing; empty where there are.
+        The results, and the reason why nothing is predicted; empty where something is.
     """
     counted = [file for file in files if file.suffix == ".tflite"]
     try:
@@ -129,7 +129,7 @@ class _Steps:
     """A bar on a terminal's stderr, plain lines on anything else.
 
     Args:
-        total: How many lines will be shown.
+        total: Number of lines that will be shown.
     """
 
     def __init__(self, total: int) -> None:
@@ -152,7 +152,7 @@ class _Steps:
         self._bar.stop()
 
     def show(self, line: str) -> None:
-        """Says what begins now, or what came of what ended."""
+        """Shows one line of progress text."""
         if self._console.is_terminal:
             self._bar.update(self._task, description=line, advance=1)
         else:

@@ -83,7 +83,7 @@ def write_front(out: Path, rows: Sequence[Found], base: TrainConfig) -> list[Pat
 
     Args:
         out: Folder; made where missing.
-        rows: Of `found`.
+        rows: The trained networks, as `found` gives them.
         base: How a network of the front is to be trained in full.
 
     Returns:
@@ -109,9 +109,9 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
 
     Args:
         target: The HTML file.
-        rows: Of `found`, at least one.
-        what: Whose milliseconds these are, like `int8 file with 4 threads`.
-        budget: Milliseconds.
+        rows: The trained networks, as `found` gives them; at least one.
+        what: What the latency is predicted for, like `int8 file with 4 threads`.
+        budget: Latency budget of the search, milliseconds.
     """
     from bench_depth.report.html.templating import render_page
 

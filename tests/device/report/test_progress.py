@@ -21,7 +21,7 @@ def test_without_a_terminal_only_lines_are_written() -> None:
     stream = io.StringIO()
     screen = Screen(stream, False, Clock(), 80)
     screen.tick("model", half, [1_000_000])
-    screen.say("a line")
+    screen.log("a line")
     screen.clear()
     assert stream.getvalue() == "a line\n"
 
@@ -60,7 +60,7 @@ def test_a_line_that_stays_takes_the_moving_one_away_first() -> None:
     stream = io.StringIO()
     screen = Screen(stream, True, Clock(), 80)
     screen.tick("m", half, [1_000_000])
-    screen.say("done")
+    screen.log("done")
     assert stream.getvalue().endswith("\r\033[Kdone\n")
 
 
@@ -69,4 +69,4 @@ def test_a_closed_standard_error_does_not_end_the_measuring() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    Screen(Broken(), True, Clock(), 80).say("a line")
+    Screen(Broken(), True, Clock(), 80).log("a line")

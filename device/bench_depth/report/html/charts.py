@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT = 640, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 10, 26
 _END = _WIDTH - _RIGHT
 _FLOOR = _HEIGHT - _BOTTOM
-# More dots than this are one grey band.
+# More dots than this would merge into a band.
 _MOST_DOTS = 600
 _ROW = 44
 _TEXT = 13
@@ -26,7 +26,7 @@ _TEXT = 13
 def timeline(timing: Timing) -> str:
     """Every run in its order: noise, drift and outliers at a glance.
 
-    Of very many runs the slowest of each group is drawn, so that no outlier is lost.
+    Where there are very many runs, the slowest of each group is drawn, so that no outlier is lost.
     """
     ms = [ns / 1e6 for ns in timing.times_ns]
     median = timing.statistics.median

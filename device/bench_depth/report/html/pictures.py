@@ -83,7 +83,7 @@ def make_scene(
         name: Name of the photo.
         photo: HxWx3 uint8 RGB.
         ground_truth_mm: HxW millimetres, 0 = unknown.
-        predictions: Of each depth map its caption, the map (HxW millimetres) and its figure.
+        predictions: Caption, depth map (HxW millimetres) and figure of each prediction.
         width: Widest picture, pixels.
         error_end: Factor too near or too far of the last colour of the error map.
         note: Figures of the scene.

@@ -13,7 +13,7 @@ from bench_depth.report.html.labels import Box, place_labels
 # Width and height in pixels: for a screen, and for a phone.
 SIZES = ((760, 340), (340, 340))
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 18, 44
-# Of a label's text; generous, as the reader's font is not known.
+# Pixels of a letter and a line of a label; generous, as the reader's font is not known.
 _LETTER, _LINE = 6.9, 15.0
 # From this width on, labels give the size in figures too.
 _ROOMY = 450
