@@ -1,1 +1,1 @@
-"""What a model file takes and gives, read from the file or said by flags."""
+"""The input and output of a model, from its file or a description; the runtimes."""

@@ -1,4 +1,4 @@
-"""The model contract: what goes into a depth model and what comes out, carried in its own file."""
+"""The model contract: the input and output of a depth model, stored in its own file."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ METADATA_NAME = "ghostdepth_contract"
 
 @dataclass(frozen=True)
 class ModelContract:
-    """What a model file promises.
+    """The contract of a model file.
 
     Attributes:
-        name: The checkpoint's name.
-        variant: How numbers are stored: `fp32`, `fp16`, `dynamic` or `int8`.
-        input_height: Pixels; any resizing to the network's own size happens in the file's graph.
-        input_width: Pixels.
-        input_dtype: `float32` or `uint8`.
-        input_layout: `NHWC`.
-        input_color: `RGB`.
+        name: Name of the checkpoint.
+        variant: Storage format of the weights: `fp32`, `fp16`, `dynamic` or `int8`.
+        input_height: Height of the input, pixels; the file's graph resizes to the network's size.
+        input_width: Width of the input, pixels.
+        input_dtype: Dtype of the input, `float32` or `uint8`.
+        input_layout: Layout of the input, `NHWC`.
+        input_color: Order of the channels, `RGB`.
         input_range: Smallest and largest value of a pixel, usually (0, 255).
-        output_height: Pixels.
-        output_width: Pixels.
-        output_dtype: `float32`.
-        output_layout: `NHWC`.
-        output_quantity: `depth`.
-        output_unit: `m`.
-        output_range: Smallest and largest depth that the network can give, metres.
-        minimum_runtime: The oldest runtime that has all the file's ops, like `2.3.0`.
-        checkpoint_sha256: Of the weights the file was made from.
-        training_data: What it was trained on, for people.
-        metrics: Metrics of the checkpoint, as its author measured them.
-        created_by: The program and its version.
+        output_height: Height of the output, pixels.
+        output_width: Width of the output, pixels.
+        output_dtype: Dtype of the output, `float32`.
+        output_layout: Layout of the output, `NHWC`.
+        output_quantity: Quantity of the output, `depth`.
+        output_unit: Unit of the output, `m`.
+        output_range: Smallest and largest depth that the network can output, metres.
+        minimum_runtime: Oldest version of the runtime that supports all ops, like `2.3.0`.
+        checkpoint_sha256: SHA-256 of the weights that the file was exported from.
+        training_data: Description of the training data.
+        metrics: Metrics of the checkpoint, as measured by its author.
+        created_by: Name and version of the program that wrote the file.
     """
 
     name: str
@@ -63,12 +63,12 @@ class ModelContract:
     created_by: str
 
     def to_json(self) -> str:
-        """The contract as one line of JSON, as it stands in a model file."""
+        """Returns the contract as one line of JSON, the form stored in a model file."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelContract:
-        """The inverse of `to_json`.
+        """Parses the text that `to_json` returned.
 
         Raises:
             ValueError: The text is not JSON, of another schema, or a field is missing or wrong.
@@ -81,7 +81,7 @@ class ModelContract:
 
 
 def read_contract(path: Path) -> Optional[ModelContract]:
-    """The contract inside a .tflite or .onnx file; None when the file carries none.
+    """Reads the contract in a .tflite or .onnx file; None when the file has none.
 
     Only the file's outer structure is read; no runtime is needed.
 
@@ -112,10 +112,10 @@ def read_contract(path: Path) -> Optional[ModelContract]:
 
 
 def read_model_bytes(path: Path) -> bytes:
-    """The whole file.
+    """Reads a whole model file.
 
     Raises:
-        UserError: It is missing or cannot be read (exit code 2).
+        UserError: The file is missing or cannot be read (exit code 2).
     """
     try:
         return Path(path).read_bytes()

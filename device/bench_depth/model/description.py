@@ -1,7 +1,7 @@
-"""What a model takes and gives as far as its file cannot tell: from flags, a preset or a sidecar.
+"""The description of a model's input and output, from flags, a preset or a sidecar file.
 
-Said once by the user, checked against the file in `bench_depth.model.signature`.
-See docs/any-model.md.
+It holds what the model file itself does not specify, and is checked against the file in
+`bench_depth.model.signature`. See docs/any-model.md.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ LARGEST_SIDE = 16384
 
 @dataclass(frozen=True)
 class Description:
-    """What was said of a model; None where nothing was.
+    """The described properties of a model; None for those that are not given.
 
     Attributes:
-        input_layout: One of `LAYOUTS`.
-        input_color: One of `COLORS`, the order of the model's channels.
-        input_range: What a pixel of 0 and one of 255 become.
-        input_mean: Then subtracted: for red, green and blue, whichever order the channels have,
-        input_std: and then divided by.
-        input_size: Width and height, pixels.
-        resize: One of `RESIZES`: the photo stretched to that size, or fitted into it and padded.
-        output: The name or index of the output that is the depth map.
-        output_scale: The output is multiplied by this,
-        output_offset: then this is added, and what comes out is
-        quantity: one of `QUANTITIES` (log-depth: the natural logarithm),
-        unit: in one of `UNITS` (of inverse depth: of the depth, so 1/m, 1/mm or unknown).
-        open_layout: As `input_layout`, but only for files that leave it open: what presets say.
-        open_size: As `input_size`, but only for files that leave it open.
-        origins: Who said each of these, for messages, like `the flags say`.
+        input_layout: Layout of the input, one of `LAYOUTS`.
+        input_color: Order of the model's channels, one of `COLORS`.
+        input_range: Input values of pixels 0 and 255.
+        input_mean: Mean that is then subtracted, for red, green and blue in any channel order.
+        input_std: Standard deviation that is then divided by, for red, green and blue.
+        input_size: Width and height of the input, pixels.
+        resize: How photos are resized, one of `RESIZES`: stretched, or fitted and padded.
+        output: Name or index of the output that is the depth map.
+        output_scale: Factor that the output is first multiplied by.
+        output_offset: Offset that is then added to it.
+        quantity: Quantity of the result, one of `QUANTITIES` (log-depth: natural logarithm).
+        unit: Unit of the depth, one of `UNITS`; inverse depth is in 1/m, 1/mm or no unit.
+        open_layout: Default of `input_layout` for files that leave it open; used by presets.
+        open_size: Default of `input_size` for files that leave it open.
+        origins: Source of each property, for messages, like `the flags say`.
     """
 
     input_layout: Optional[str] = None
@@ -68,7 +68,7 @@ class Description:
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
     def origin(self, name: str) -> str:
-        """Who said a field, as the beginning of a sentence."""
+        """Returns the source of a property, as the beginning of a sentence."""
         return self.origins.get(name, "the description says")
 
 
@@ -85,12 +85,12 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A well-known model.
+    """The description of a well-known model.
 
     Attributes:
-        about: Which files it describes.
-        sources: Where the facts are published.
-        says: The facts.
+        about: The files that it describes.
+        sources: Publications that it is based on.
+        says: The description.
     """
 
     about: str
@@ -99,31 +99,31 @@ class Preset:
 
 
 def merge(layers: Sequence[Optional[Description]]) -> Optional[Description]:
-    """One description out of several, the later ones over the earlier; None when none says a thing.
+    """Merges descriptions, later ones overriding earlier ones; None when all are empty.
 
-    Mean and standard deviation belong together with the range that they are of: whoever says one
-    of the three replaces all three.
+    Range, mean and standard deviation belong together: a layer that has one of the three replaces
+    all three.
     """
-    said: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     together = ("input_range", "input_mean", "input_std")
     for layer in filter(None, layers):
         new = {name: getattr(layer, name) for name in FIELDS if getattr(layer, name) is not None}
         if any(name in new for name in together):
             for name in together:
-                said.pop(name, None)
-        said.update(new)
+                merged.pop(name, None)
+        merged.update(new)
         origins.update({name: layer.origin(name) for name in new})
-    return Description(**said, origins=origins) if said else None
+    return Description(**merged, origins=origins) if merged else None
 
 
 def describe(model: Path, given: Optional[Description] = None) -> Optional[Description]:
-    """What is said of a model file: by its sidecar, and over that by `given`.
+    """Returns the description of a model file: its sidecar, overridden by `given`.
 
     The sidecar of `m.tflite` is `m.tflite.json`; without one `m.json`, if that is a sidecar.
 
     Raises:
-        UserError: The sidecar cannot be read or says something impossible; the line names it.
+        UserError: The sidecar cannot be read or has an impossible value.
     """
     model = Path(model)
     own, shared = Path(f"{model}.json"), model.with_suffix(".json")
@@ -146,8 +146,8 @@ def read_sidecar(path: Path) -> Optional[Description]:
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
         raise UserError(f'{path} has schema {schema!r}; a model\'s sidecar has "{SCHEMA}"')
-    said = {name: entry for name, entry in value.items() if name not in ("schema", "preset")}
-    for name in said:
+    given = {name: entry for name, entry in value.items() if name not in ("schema", "preset")}
+    for name in given:
         if name not in FIELDS:
             near = difflib.get_close_matches(name, (*FIELDS, "preset"), 1)
             hint = f"did you mean {near[0]}?" if near else f"known are preset, {', '.join(FIELDS)}"
@@ -155,24 +155,24 @@ def read_sidecar(path: Path) -> Optional[Description]:
     try:
         preset = value.get("preset")
         base = preset_description(preset) if preset is not None else None
-        return merge([base, from_values(said, f"{path} says")])
+        return merge([base, from_values(given, f"{path} says")])
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def from_values(said: dict[str, Any], origin: str) -> Description:
-    """A description out of plain values, as JSON gives them.
+def from_values(values: dict[str, Any], origin: str) -> Description:
+    """Builds a description from plain JSON values.
 
     Raises:
         ValueError: A value is of the wrong type or impossible.
     """
-    description = build(Description, {**said, "origins": dict.fromkeys(said, origin)})
+    description = build(Description, {**values, "origins": dict.fromkeys(values, origin)})
     _check(description)
     return description
 
 
 def presets() -> dict[str, Preset]:
-    """The well-known models by name."""
+    """Returns the presets by name."""
     text = (resources.files("bench_depth") / "model" / "presets.json").read_text(encoding="utf-8")
     return {
         name: Preset(
@@ -185,10 +185,10 @@ def presets() -> dict[str, Preset]:
 
 
 def preset_description(name: str) -> Description:
-    """What the preset of that name says.
+    """Returns the description of a preset.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is no preset of that name.
     """
     known = presets()
     if name not in known:
@@ -197,7 +197,7 @@ def preset_description(name: str) -> Description:
 
 
 def _is_sidecar(value: Any) -> bool:
-    """Whether a .json file that happens to have a model's name was meant as its sidecar."""
+    """Returns whether a .json file with a model's name is intended as its sidecar."""
     return isinstance(value, dict) and (
         str(value.get("schema")).startswith("bench-depth-model/")
         or ("schema" not in value and bool({"preset", *FIELDS} & value.keys()))

@@ -15,7 +15,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def read_metadata(data: bytes, name: str) -> Optional[bytes]:
-    """The value of the metadata property called `name`; None where there is none.
+    """Returns the value of the metadata property `name`; None where there is none.
 
     Raises:
         ValueError: The file is not a protobuf message, or is truncated.

@@ -1,4 +1,4 @@
-"""What a model gives -> depth."""
+"""Converts the output of a model to depth."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.preprocess import content
 from bench_depth.model.signature import Signature
 
-# The farthest that a 16-bit depth map in millimetres can hold: no inverse depth goes beyond it.
+# Largest depth in a 16-bit depth map in millimetres; inverse depth is limited to it.
 FARTHEST_M = 65.535
 
 
 def to_depth(output: NDArray[Any], signature: Signature) -> NDArray[np.float32]:
-    """The depth map in a model's output.
+    """Converts a model's output to a depth map.
 
     Args:
-        output: As the model gives it. Where the signature names no depth map it comes back as is.
-        signature: What the model gives.
+        output: Output array of the model; returned as it is where the signature has no depth map.
+        signature: Input and output of the model.
 
     Returns:
-        HxW float32, of the output's own size: metres; of a relative model depth in no unit, or if
-        it gives inverse depth that, in no unit.
+        Depth map of the output's size, HxW float32, metres; for a relative model depth or inverse
+        depth without unit.
 
     Raises:
-        UserError: A model that leaves its output's shape open gave no map (exit code 3).
+        UserError: The output of a model with a dynamic shape is not a map (exit code 3).
     """
     if signature.output is None:
         return output
@@ -36,7 +36,7 @@ def to_depth(output: NDArray[Any], signature: Signature) -> NDArray[np.float32]:
     if (signature.scale, signature.offset) != (1.0, 0.0):
         values = values * np.float32(signature.scale) + np.float32(signature.offset)
     if signature.quantity == "log-depth":
-        with np.errstate(over="ignore"):  # Infinity is reported by whoever needs the depth.
+        with np.errstate(over="ignore"):  # The caller reports infinity.
             values = np.exp(values)
     unit_m = np.float32(0.001 if signature.unit == "mm" else 1.0)
     if signature.quantity == "inverse-depth" and not signature.relative:
@@ -47,16 +47,16 @@ def to_depth(output: NDArray[Any], signature: Signature) -> NDArray[np.float32]:
 def to_photo_size(
     depth: NDArray[np.float32], signature: Signature, height: int, width: int
 ) -> NDArray[np.float32]:
-    """A depth map of the model's size, brought to the photo's: the letterbox is cut off.
+    """Resizes a depth map of the model's size to that of the photo, without its letterbox.
 
     Args:
-        depth: HxW, any unit.
-        signature: Of the model that gave it.
-        height: Of the photo.
-        width: Of the photo.
+        depth: Depth map, HxW, any unit.
+        signature: Input and output of the model.
+        height: Height of the photo, pixels.
+        width: Width of the photo, pixels.
 
     Returns:
-        height x width float32.
+        Depth map, height x width float32.
     """
     if signature.resize == "letterbox":
         top, left, rows, columns = content(signature, height, width)
@@ -74,7 +74,7 @@ def resize_depth(depth: NDArray[np.float32], height: int, width: int) -> NDArray
 
 
 def _plane(output: NDArray[Any]) -> NDArray[Any]:
-    """The map in an array of any of the shapes that `check_signature` lets pass."""
+    """The map in an array of any of the shapes that `check_signature` accepts."""
     shape = output.shape
     if len(shape) == 4 and shape[0] == 1 and 1 in (shape[1], shape[3]):
         return output[0, :, :, 0] if shape[3] == 1 else output[0, 0]

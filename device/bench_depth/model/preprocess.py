@@ -1,4 +1,4 @@
-"""Photo -> what a model takes."""
+"""Converts a photo to the input of a model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from bench_depth.model.signature import IDENTITY, Signature
 
-# What fills the rest of a letterbox: the grey that most letterboxed networks are trained with.
+# Grey value of letterbox padding that most letterboxed networks are trained with.
 PADDING = 114
 
 
 def to_input(photo: NDArray[np.uint8], signature: Signature) -> NDArray[Any]:
-    """Makes the model's input.
+    """Converts a photo to the input of a model.
 
     Args:
-        photo: HxWx3 uint8 RGB of any size; resized (bilinear) where the model's size differs.
-        signature: What the model takes.
+        photo: Photo of any size, HxWx3 uint8 RGB; resized bilinearly where the model's differs.
+        signature: Input and output of the model.
 
     Returns:
-        1xHxWx3 or 1x3xHxW of the signature's size, dtype and range of values.
+        Array 1xHxWx3 or 1x3xHxW of the signature's size, dtype and range of values.
 
     Raises:
         ValueError: `photo` is not HxWx3 uint8.
@@ -44,7 +44,7 @@ def to_input(photo: NDArray[np.uint8], signature: Signature) -> NDArray[Any]:
 
 
 def content(signature: Signature, height: int, width: int) -> tuple[int, int, int, int]:
-    """Where in the input a photo of that size lies: top, left, height, width; all in pixels."""
+    """Returns the position of a photo in the input: top, left, height, width, all in pixels."""
     if signature.resize == "stretch":
         return 0, 0, signature.height, signature.width
     scale = min(signature.height / height, signature.width / width)

@@ -1,4 +1,4 @@
-"""What every runtime offers."""
+"""The interfaces of runtimes and loaded models."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output.
+    """An input or output tensor.
 
     Attributes:
-        shape: The size of each axis; None where the file leaves it open.
-        dtype: As numpy names it, like `float32`; another word for what numpy has not.
-        name: As the file names it.
-        scales: Of integers that stand for real numbers, real = scale * (integer - zero point);
-            empty where they stand for themselves, several where the channels differ.
-        zero_points: As many as `scales`.
+        shape: Size of each axis; None where the file leaves it open.
+        dtype: NumPy's name of the dtype, like `float32`, or the runtime's where NumPy has none.
+        name: Name of the tensor in the file.
+        scales: Scales of a quantized tensor, real = scale * (integer - zero point); empty for an
+            unquantized one, several for quantization by channel.
+        zero_points: Zero points of a quantized tensor, as many as `scales`.
     """
 
     shape: tuple[Optional[int], ...]
@@ -29,20 +29,20 @@ class TensorSpec:
     zero_points: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        """Like `1x480x640x3 uint8`."""
+        """Returns shape and dtype, like `1x480x640x3 uint8`."""
         return f"{'x'.join('?' if n is None else str(n) for n in self.shape)} {self.dtype}"
 
 
 class LoadedModel(Protocol):
-    """A model file, ready to run.
+    """A model that is ready to run.
 
     Attributes:
-        name: The runtime's.
-        version: The runtime's.
-        xnnpack: Whether XNNPACK runs at least a part of the graph; None where that means nothing
-            or cannot be told.
-        inputs: All of them.
-        outputs: All of them.
+        name: Name of the runtime.
+        version: Version of the runtime.
+        xnnpack: Whether XNNPACK runs at least a part of the graph; None where that does not apply
+            or is unknown.
+        inputs: Specifications of all inputs.
+        outputs: Specifications of all outputs.
     """
 
     name: str
@@ -52,7 +52,7 @@ class LoadedModel(Protocol):
     outputs: list[TensorSpec]
 
     def resize_input(self, shape: tuple[int, ...]) -> None:
-        """Fixes the first input's shape where the file leaves it open.
+        """Sets the shape of the first input where the file leaves it open.
 
         Raises:
             UserError: The graph does not work at that size (exit code 3).
@@ -60,29 +60,29 @@ class LoadedModel(Protocol):
         ...
 
     def use_output(self, index: int) -> None:
-        """Chooses which of `outputs` it is that `output` gives; the first without this."""
+        """Selects which of `outputs` is returned by `output`; the default is the first."""
         ...
 
     def set_input(self, array: NDArray[Any]) -> None:
-        """Hands over the first input: its exact shape and dtype."""
+        """Sets the first input to an array of its exact shape and dtype."""
         ...
 
     def invoke(self) -> None:
-        """Runs the graph once; this alone is what the latency is."""
+        """Runs the graph once; the latency is the time of this call."""
         ...
 
     def output(self) -> NDArray[Any]:
-        """The chosen output of the last run, as the file gives it."""
+        """Returns the selected output of the last run, unprocessed."""
         ...
 
 
 class Runtime(Protocol):
-    """A program that can run model files of one kind.
+    """A library that runs model files of one kind.
 
     Attributes:
-        name: The import name of its package, and what `--runtime` calls it.
-        suffix: Of the files it runs.
-        package: What `pip install` calls it.
+        name: Import name of its package, and its name in `--runtime`.
+        suffix: Suffix of the files that it runs.
+        package: Name of its distribution for `pip install`.
     """
 
     @property
@@ -93,7 +93,7 @@ class Runtime(Protocol):
     def package(self) -> str: ...  # noqa: D102
 
     def load(self, path: Path, threads: int) -> LoadedModel:
-        """Loads a file.
+        """Loads a model file.
 
         Raises:
             UserError: The file is damaged, the runtime lacks an op of it, or an input or output is

@@ -1,4 +1,4 @@
-"""Which picture a loaded model takes and which depth map it gives; anything else is refused."""
+"""The signature of a loaded model: one image as input, one depth map as output."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ OUTPUT_DTYPES = (
 )
 IDENTITY: Channels = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 Shape = tuple[Optional[int], ...]
-_AXES = {"NHWC": (1, 2, 3), "NCHW": (2, 3, 1)}  # Where height, width and the channels are.
+_AXES = {"NHWC": (1, 2, 3), "NCHW": (2, 3, 1)}  # Axes of height, width and channels.
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A model with one picture in and one depth map out.
+    """The input and output of a model with one image as input and one depth map as output.
 
     Attributes:
-        height: Of the input, pixels.
-        width: Of the input, pixels.
-        dtype: Of the input: one of `INPUT_DTYPES`.
-        layout: Of the input: `NHWC` or `NCHW`.
-        color: Of the input: `RGB` or `BGR`.
-        values: Per channel what a pixel (0..255) is multiplied by and what is then added to make
-            the input's numbers; of integers before they are rounded.
-        resize: `stretch` or `letterbox`.
-        output: The index of the output that is the depth map; None where none could be told, so
+        height: Height of the input, pixels.
+        width: Width of the input, pixels.
+        dtype: Dtype of the input, one of `INPUT_DTYPES`.
+        layout: Layout of the input, `NHWC` or `NCHW`.
+        color: Order of the input's channels, `RGB` or `BGR`.
+        values: Gain and bias per channel that map pixels (0..255) to input values, before rounding
+            for integer inputs.
+        resize: How photos are resized, `stretch` or `letterbox`.
+        output: Index of the output that is the depth map; None where it could not be identified, so
             that the model can only be timed.
-        scale: The output is multiplied by this,
-        offset: and then this is added, to give
-        quantity: `depth`, `inverse-depth` or `log-depth`,
-        unit: in `m`, `mm` or, if it is `relative`, in none.
+        scale: Factor that the output is first multiplied by.
+        offset: Offset that is then added to it.
+        quantity: Quantity of the result, `depth`, `inverse-depth` or `log-depth`.
+        unit: Unit of the depth, `m`, `mm` or `relative` for none.
     """
 
     height: int
@@ -71,57 +71,56 @@ def check_signature(
     *,
     need_depth: bool = True,
 ) -> Signature:
-    """Reads the signature off a loaded model and makes the model ready for it.
+    """Determines the signature of a loaded model and prepares the model for it.
 
-    Where the file leaves its input's size open it is fixed here; `model.output()` gives the depth
-    map afterwards, whichever of the outputs that is.
+    An input size that the file leaves open is set, and the output that is the depth map is
+    selected, so that `model.output()` returns it.
 
     Args:
         path: The model file, for messages.
         model: The loaded model.
-        contract: What the file says of itself, if it does.
-        description: What the user says of it, if anything.
-        need_depth: Whether an output that is not understood is refused; else the signature's
-            `output` is None.
+        contract: The contract in the file; None for none.
+        description: The description of the model besides its file; None for none.
+        need_depth: Whether a model without a recognised depth map is refused; otherwise the
+            signature's `output` is None.
 
     Raises:
-        UserError: The model takes or gives something else, or not what its contract says (exit code
-            3), or not what the description says (2); the line names what was found and what was
-            expected.
+        UserError: The model has another kind of input or output, or contradicts its contract (exit
+            code 3) or the description (2); the message has what was found and what was expected.
     """
-    said = description if description is not None else Description()
+    description = description if description is not None else Description()
     check_axes(path, model.inputs)
     check_tensors(path, [*model.inputs, *model.outputs])
-    layout, height, width = _only_input(path, model.inputs, said)
+    layout, height, width = _only_input(path, model.inputs, description)
     spec = model.inputs[0]
     if None in spec.shape:
         shape = (1, height, width, 3) if layout == "NHWC" else (1, 3, height, width)
         check_tensors(path, [TensorSpec(shape, spec.dtype)])
         model.resize_input(shape)
-    output, why_not = _depth_output(path, model.outputs, said)
+    output, why_not = _depth_output(path, model.outputs, description)
     if output is None and need_depth:
         raise _refusal(path, why_not, _EXPECTED_OUTPUT)
     model.use_output(output or 0)
     scale, offset = 1.0, 0.0
     if output is not None:
-        scale, offset = _output_scale(path, model.outputs[output], said)
-    quantity = said.quantity or "depth"
+        scale, offset = _output_scale(path, model.outputs[output], description)
+    quantity = description.quantity or "depth"
     signature = Signature(
         height,
         width,
         spec.dtype,
         layout=layout,
-        color=said.input_color or COLORS[0],
-        values=input_values(path, spec, said),
-        resize=said.resize or "stretch",
+        color=description.input_color or COLORS[0],
+        values=input_values(path, spec, description),
+        resize=description.resize or "stretch",
         output=output,
         scale=scale,
         offset=offset,
         quantity=quantity,
-        unit=said.unit or ("relative" if quantity == "inverse-depth" else "m"),
+        unit=description.unit or ("relative" if quantity == "inverse-depth" else "m"),
     )
     if contract is not None:
-        _check_contract(path, model, contract, signature, said)
+        _check_contract(path, model, contract, signature, description)
     return signature
 
 
@@ -130,9 +129,9 @@ def _check_contract(
     model: LoadedModel,
     contract: ModelContract,
     signature: Signature,
-    said: Description,
+    description: Description,
 ) -> None:
-    """The file's own contract is a promise: neither the tensors nor the user may contradict it."""
+    """Checks that neither the tensors nor the description contradict the file's contract."""
     expected = f"1x{contract.input_height}x{contract.input_width}x3 {contract.input_dtype}"
     if str(model.inputs[0]) != expected:
         raise _refusal(path, f"takes {model.inputs[0]}", f"{expected}, as its contract says")
@@ -150,26 +149,28 @@ def _check_contract(
     for field, (promised, known) in ways.items():
         if promised != known:
             raise _refusal(path, f"has {field} {promised!r} in its contract", repr(known))
-    told = {
-        "input_color": (said.input_color, "RGB"),
-        "input_range": (said.input_range, (0, 255)),
-        "input_mean": (said.input_mean, None),
-        "quantity": (said.quantity, "depth"),
-        "unit": (said.unit, "m"),
-        "output_scale": (said.output_scale, 1),
-        "output_offset": (said.output_offset, 0),
+    described = {
+        "input_color": (description.input_color, "RGB"),
+        "input_range": (description.input_range, (0, 255)),
+        "input_mean": (description.input_mean, None),
+        "quantity": (description.quantity, "depth"),
+        "unit": (description.unit, "m"),
+        "output_scale": (description.output_scale, 1),
+        "output_offset": (description.output_offset, 0),
     }
-    for field, (value, promise) in told.items():
+    for field, (value, promise) in described.items():
         if value is not None and value != promise:
             raise UserError(
-                f"{said.origin(field)} {field} {_plain(value)}, the contract in {path} says "
+                f"{description.origin(field)} {field} {_plain(value)}, the contract in {path} says "
                 f"{'none' if promise is None else _plain(promise)}; leave it out, or describe only "
                 "the other models, each in a file MODEL.json",
                 BAD_INPUT,
             )
 
 
-def _only_input(path: Path, inputs: list[TensorSpec], said: Description) -> tuple[str, int, int]:
+def _only_input(
+    path: Path, inputs: list[TensorSpec], description: Description
+) -> tuple[str, int, int]:
     """Layout, height and width."""
     expected = "one picture, 1xHxWx3 or 1x3xHxW, " + ", ".join(INPUT_DTYPES)
     if len(inputs) != 1:
@@ -178,58 +179,60 @@ def _only_input(path: Path, inputs: list[TensorSpec], said: Description) -> tupl
     spec = inputs[0]
     if len(spec.shape) != 4 or spec.shape[0] not in (1, None) or spec.dtype not in INPUT_DTYPES:
         raise _refusal(path, f"takes {spec}", expected)
-    layout = _layout(path, spec, said, expected)
+    layout = _layout(path, spec, description, expected)
     rows, columns, _ = _AXES[layout]
     found_size = (spec.shape[columns], spec.shape[rows])
-    size = said.input_size
-    if size is not None and any(n not in (None, told) for n, told in zip(found_size, size)):
-        told = f"{size[0]}x{size[1]}"
-        raise _contradiction(path, said, "input_size", told, f"takes {spec}")
-    size = size or said.open_size or (None, None)
-    width, height = (n or told for n, told in zip(found_size, size))
+    size = description.input_size
+    if size is not None and any(n not in (None, given) for n, given in zip(found_size, size)):
+        given_size = f"{size[0]}x{size[1]}"
+        raise _contradiction(path, description, "input_size", given_size, f"takes {spec}")
+    size = size or description.open_size or (None, None)
+    width, height = (n or given for n, given in zip(found_size, size))
     if width is None or height is None:
         expected = "a fixed size, like 1x480x640x3; or give one, like --input-size 640x480"
         raise _refusal(path, f"takes {spec}", expected)
     return layout, height, width
 
 
-def _layout(path: Path, spec: TensorSpec, said: Description, expected: str) -> str:
+def _layout(path: Path, spec: TensorSpec, description: Description, expected: str) -> str:
     channels = {layout: spec.shape[axes[2]] for layout, axes in _AXES.items()}
-    sure = [layout for layout, n in channels.items() if n == 3]
-    possible = sure or [layout for layout, n in channels.items() if n is None]
+    certain = [layout for layout, n in channels.items() if n == 3]
+    possible = certain or [layout for layout, n in channels.items() if n is None]
     if not possible:
         raise _refusal(path, f"takes {spec}", expected)
-    if said.input_layout is not None:
-        if said.input_layout not in possible:
-            raise _contradiction(path, said, "input_layout", said.input_layout, f"takes {spec}")
-        return said.input_layout
+    if description.input_layout is not None:
+        if description.input_layout not in possible:
+            raise _contradiction(
+                path, description, "input_layout", description.input_layout, f"takes {spec}"
+            )
+        return description.input_layout
     if len(possible) == 1:
         return possible[0]
-    if said.open_layout in possible:
-        return str(said.open_layout)
-    raise _refusal(path, f"takes {spec}", "a layout that can be told; give --layout nhwc or nchw")
+    if description.open_layout in possible:
+        return str(description.open_layout)
+    raise _refusal(path, f"takes {spec}", "an unambiguous layout; give --layout nhwc or nchw")
 
 
 _EXPECTED_OUTPUT = "one depth map, 1xHxWx1, 1x1xHxW, 1xHxW or HxW"
 
 
 def _depth_output(
-    path: Path, outputs: list[TensorSpec], said: Description
+    path: Path, outputs: list[TensorSpec], description: Description
 ) -> tuple[Optional[int], str]:
-    """The index of the depth map; or None and what was found in its place."""
+    """The index of the depth map; otherwise None and what was found instead."""
     every = ", ".join(f"{spec.name} {spec}".strip() for spec in outputs) or "none"
-    if said.output is not None:
+    if description.output is not None:
         names = [spec.name for spec in outputs]
-        if said.output in names:
-            index = names.index(said.output)
-        elif said.output.isdigit() and int(said.output) < len(outputs):
-            index = int(said.output)
+        if description.output in names:
+            index = names.index(description.output)
+        elif description.output.isdigit() and int(description.output) < len(outputs):
+            index = int(description.output)
         else:
             found = f"gives {len(outputs)} outputs ({every})"
-            raise _contradiction(path, said, "output", f"output {said.output}", found)
+            raise _contradiction(path, description, "output", f"output {description.output}", found)
         if _is_map(outputs[index]):
             return index, ""
-        return None, f"gives {outputs[index]} as output {said.output}"
+        return None, f"gives {outputs[index]} as output {description.output}"
     maps = [index for index, spec in enumerate(outputs) if _is_map(spec)]
     if len(maps) == 1:
         return maps[0], ""
@@ -240,7 +243,7 @@ def _depth_output(
 
 
 def _is_map(spec: TensorSpec) -> bool:
-    """Whether a depth map can have that shape and dtype, as far as both are known."""
+    """Whether a tensor of that shape and dtype, as far as they are known, can be a depth map."""
     if spec.dtype not in OUTPUT_DTYPES:
         return False
     sides = _sides(spec.shape)
@@ -260,10 +263,10 @@ def _sides(shape: Shape) -> Optional[Shape]:
     return shape if len(shape) == 2 else None
 
 
-def _output_scale(path: Path, spec: TensorSpec, said: Description) -> tuple[float, float]:
-    """Scale and offset that make the said quantity of the output's numbers."""
-    scale = 1.0 if said.output_scale is None else said.output_scale
-    offset = 0.0 if said.output_offset is None else said.output_offset
+def _output_scale(path: Path, spec: TensorSpec, description: Description) -> tuple[float, float]:
+    """Scale and offset that convert output values to the described quantity."""
+    scale = 1.0 if description.output_scale is None else description.output_scale
+    offset = 0.0 if description.output_offset is None else description.output_offset
     step, zero = quantization(path, spec)
     return step * scale, offset - zero * step * scale
 
@@ -276,5 +279,7 @@ def _refusal(path: Path, found: str, expected: str) -> UserError:
     return UserError(f"{path} {found}; expected {expected}", MODEL_FAILED)
 
 
-def _contradiction(path: Path, said: Description, field: str, value: str, found: str) -> UserError:
-    return UserError(f"{said.origin(field)} {value}, but {path} {found}", BAD_INPUT)
+def _contradiction(
+    path: Path, description: Description, field: str, value: str, found: str
+) -> UserError:
+    return UserError(f"{description.origin(field)} {value}, but {path} {found}", BAD_INPUT)

@@ -1,4 +1,4 @@
-"""What a model's tensors may be at all; checked before anything of their size is allocated."""
+"""Checks of a model's tensors, made before memory of their size is allocated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ LARGEST_BYTES = 2**30
 
 
 def check_tensors(path: Path, specs: Sequence[TensorSpec]) -> None:
-    """Refuses what no picture or depth map can be, and what TFLite crashes on.
+    """Checks the size and scale of tensors: TFLite crashes on impossible ones.
 
     Raises:
-        UserError: A tensor is larger than `LARGEST_BYTES`, or its scale is impossible; exit code 3.
+        UserError: A tensor is larger than `LARGEST_BYTES`, or its scale is impossible (exit code
+            3).
     """
     for spec in specs:
         quantization(path, spec)
@@ -33,10 +34,10 @@ def check_tensors(path: Path, specs: Sequence[TensorSpec]) -> None:
 
 
 def check_axes(path: Path, inputs: Sequence[TensorSpec]) -> None:
-    """Refuses inputs that hold nothing. Outputs may: how many boxes, say, depends on the picture.
+    """Refuses empty inputs. Outputs may be empty: a number of boxes depends on the image.
 
     Raises:
-        UserError: An axis is below 1; exit code 3.
+        UserError: The size of an axis is below 1 (exit code 3).
     """
     for spec in inputs:
         smallest = min((n for n in spec.shape if n is not None), default=1)
@@ -48,7 +49,7 @@ def check_axes(path: Path, inputs: Sequence[TensorSpec]) -> None:
 
 
 def item_size(dtype: str) -> int:
-    """The bytes of one number; 1 for what is no number."""
+    """Returns the size of one element in bytes; 1 for dtypes that are not numeric."""
     try:
         return max(np.dtype(dtype).itemsize, 1)
     except TypeError:
@@ -56,10 +57,10 @@ def item_size(dtype: str) -> int:
 
 
 def quantization(path: Path, spec: TensorSpec) -> tuple[float, int]:
-    """Scale and zero point of a tensor; (1, 0) where numbers stand for themselves.
+    """Returns scale and zero point of a tensor; (1, 0) for one that is not quantized.
 
     Raises:
-        UserError: There are several, or the scale is no positive number; exit code 3.
+        UserError: There are several scales, or the scale is not a positive number (exit code 3).
     """
     if not spec.scales or spec.dtype.startswith("float"):
         return 1.0, 0

@@ -137,7 +137,7 @@ def _check_graph(flat: _Flatbuffer, graph: int, buffers: int) -> None:
 
 
 def read_metadata(data: bytes, name: str) -> Optional[bytes]:
-    """The content of the metadata entry called `name`; None where there is none.
+    """Returns the content of the metadata entry `name`; None where there is none.
 
     Raises:
         ValueError: As `check`.

@@ -1,4 +1,4 @@
-"""The same network in the conventions of other people's models gives the same depth."""
+"""One network in the conventions of several model families gives the same depth."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_other_alignments_of_relative_inverse_depth_are_refused(
 ) -> None:
     path = write_tflite(tmp_path / "m.tflite", Convention())
     model, signature = load(path, Description(quantity="inverse-depth"))
-    with pytest.raises(UserError, match="median alignment does not find"):
+    with pytest.raises(UserError, match="median alignment does not fit"):
         evaluate(model, signature, list_pairs(dataset), data="d", median_ms=1, align="median")
 
 

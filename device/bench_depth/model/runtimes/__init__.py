@@ -1,4 +1,4 @@
-"""The programs that can run a model file, behind one protocol; each is imported when it is used."""
+"""The runtimes that run model files, behind one protocol; each is imported when it is used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench_depth.model.runtimes.tflite import TfliteRuntime
 
 __all__ = ["RUNTIMES", "LoadedModel", "Runtime", "TensorSpec", "choose"]
 
-# In the order in which they are tried: the lightest first.
+# In the order of preference: the lightest first.
 RUNTIMES: tuple[Runtime, ...] = (
     TfliteRuntime("tflite_runtime", "tflite_runtime.interpreter", "tflite-runtime"),
     TfliteRuntime("ai_edge_litert", "ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -23,11 +23,11 @@ RUNTIMES: tuple[Runtime, ...] = (
 
 
 def choose(path: Path, name: Optional[str] = None) -> Runtime:
-    """The runtime for a model file: the named one, or the first that is installed.
+    """Selects the runtime for a model file: the named one, or the first installed one.
 
     Raises:
-        UserError: There is no such runtime, it cannot run such a file, the file's kind is unknown
-            (exit code 2), or no runtime for it is installed (exit code 3).
+        UserError: There is no runtime of that name, it cannot run such a file, the kind of the file
+            is unknown (exit code 2), or no runtime for it is installed (exit code 3).
     """
     suffix = Path(path).suffix
     able = [runtime for runtime in RUNTIMES if runtime.suffix == suffix]

@@ -14,7 +14,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_model_bytes
 from bench_depth.model.runtime import TensorSpec
 
-# What ONNX Runtime calls the types that differ from numpy's names.
+# ONNX Runtime's names of the dtypes that differ from NumPy's.
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
@@ -27,7 +27,7 @@ class OnnxRuntime:
     package: str = "onnxruntime"
 
     def load(self, path: Path, threads: int, trace: Optional[Path] = None) -> _OnnxModel:
-        """See `Runtime.load`; with `trace`, the session profiles itself into files so called."""
+        """See `Runtime.load`; with `trace`, the session's profile is written to that path."""
         read_model_bytes(path)  # A missing file is the user's mistake, not the model's.
         try:
             runtime = importlib.import_module(self.name)
@@ -72,7 +72,7 @@ class _OnnxModel:
         self._output = 0
 
     def resize_input(self, shape: tuple[int, ...]) -> None:
-        """Nothing has to be fixed: ONNX Runtime takes what it is given."""
+        """Does nothing: ONNX Runtime takes the shape of each input array."""
 
     def use_output(self, index: int) -> None:
         self._output = index

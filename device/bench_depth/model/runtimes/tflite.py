@@ -18,7 +18,7 @@ from bench_depth.model.runtime import TensorSpec
 from bench_depth.model.tensors import check_axes, check_tensors
 from bench_depth.model.tflite_file import check
 
-# What `_get_ops_details` calls the nodes of a delegate.
+# Name of a delegate's nodes in `_get_ops_details`.
 DELEGATE = "DELEGATE"
 
 
@@ -27,9 +27,9 @@ class TfliteRuntime:
     """See `bench_depth.model.runtime.Runtime`.
 
     Attributes:
-        name: Its import name.
-        module: Where its `Interpreter` is.
-        package: Its name for pip.
+        name: Import name of the package.
+        module: Module that has the `Interpreter`.
+        package: Name of the distribution for `pip install`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class TfliteRuntime:
     suffix: str = ".tflite"
 
     def load(self, path: Path, threads: int, delegates: bool = True) -> _TfliteModel:
-        """See `Runtime.load`; `delegates`: whether the runtime may apply some unasked."""
+        """See `Runtime.load`; `delegates` is whether default delegates may be applied."""
         try:
             check(read_model_bytes(path))
         except ValueError as error:
@@ -49,7 +49,7 @@ class TfliteRuntime:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
             module, options = importlib.import_module(self.module), {}
-            # Versions that have no such choice apply no delegate.
+            # Versions without this option apply no delegate.
             if not delegates and hasattr(module, "OpResolverType"):
                 plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
                 options["experimental_op_resolver_type"] = plain
@@ -150,8 +150,8 @@ def _index(every: list[dict[str, Any]], number: int) -> int:
 
 
 def _uses_delegate(interpreter: Any) -> Optional[bool]:
-    # XNNPACK is the one delegate that a runtime applies unasked; what it took over is a node of its
-    # own. The list of nodes is not public in any version, but in all since 2.4.
+    # XNNPACK is the only default delegate; the ops that it runs are a node of its own. The list of
+    # nodes is private in all versions, but present since 2.4.
     try:
         return any(op["op_name"] == DELEGATE for op in interpreter._get_ops_details())
     except (AttributeError, KeyError, ValueError):
