@@ -2,15 +2,26 @@
 # make test: linters, type checkers, then every test but those that emulate.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
 # make native: bench-depth-native for a Pi, cross compiled. make image: the arm64 image, without Docker.
+# make lock: requirements.lock, the pinned packages with their checksums, from pyproject.toml.
 # All set up .venv by themselves, once; only python3.11, make and a compiler must be there.
+#
+# TORCH is the build of torch, as pip takes it: README has the lines for a CPU and for a GPU. Where
+# none is given and pip would fetch the libraries for NVIDIA GPUs, gigabytes, set-up stops and asks.
 
 PYTHON ?= python3.11
+TORCH ?= torch==2.13.0
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+ifeq ($(origin TORCH)$(CI),file)
+ASK_FOR_TORCH = @! $(BIN)/python -m pip install --quiet --dry-run --report - $(TORCH) \
+	| grep -q '"name": "nvidia' || { echo "torch would come with gigabytes of GPU libraries;" \
+	"choose its build: make TORCH=..., see README" >&2; exit 2; }
+endif
+
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-arm64 native image lint format clean
+.PHONY: demo test test-arm64 native image lock lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
@@ -42,10 +53,25 @@ format: $(INSTALLED)
 clean:
 	rm -rf .venv .cache build runs
 
-# torch comes first and alone: a plain `torch` requirement would pull gigabytes of GPU libraries.
-$(INSTALLED): pyproject.toml device/pyproject.toml constraints.txt
+# The packages of requirements.lock have their checksums checked. torch has no line there: which
+# build fits is up to the machine, and what depends on torch must not pull another one.
+$(INSTALLED): pyproject.toml device/pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip==26.0
-	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./device -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	$(ASK_FOR_TORCH)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e ./device -e .
 	touch $@
+
+# What torch itself needs is named, because torch and bench-depth are left out of the resolution.
+# Pins that still fit stay; to take newer ones, remove requirements.lock first.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet uv==0.13.9
+	printf '%s\n' fsspec networkx setuptools sympy >build/lock/torch.in
+	printf "%s; python_version < '0'\n" torch bench-depth >build/lock/left-out.txt
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --custom-compile-command 'make lock' --override build/lock/left-out.txt \
+		--extra dev --extra nyu --extra report --output-file requirements.lock \
+		pyproject.toml device/pyproject.toml build/lock/torch.in

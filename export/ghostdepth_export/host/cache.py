@@ -1,41 +1,42 @@
-"""Where what can be made again is kept between runs."""
+"""The cache folder, and locks that let one process at a time build what is kept in it."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
+from filelock import FileLock
+from platformdirs import user_cache_path
 
 
 def cache_folder() -> Path:
-    """`$GHOSTDEPTH_CACHE`, else `ghostdepth` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    """`$GHOSTDEPTH_CACHE`, else the user's cache folder: `~/.cache/ghostdepth` on Linux."""
     chosen = os.environ.get("GHOSTDEPTH_CACHE")
-    if chosen:
-        return Path(chosen).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ghostdepth"
+    return Path(chosen).absolute() if chosen else user_cache_path("ghostdepth")
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lets one process at a time into the block; makes the folder's parents.
+    """Lets one process at a time into the block; the lock ends with its process.
+
+    Args:
+        folder: What is built in the block. Its parents are made; the lock file lies beside it.
 
     Raises:
         UserError: The cache cannot be written.
     """
-    lock = folder.parent / f".{folder.name}.lock"
+    path = folder.parent / f".{folder.name}.lock"
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        stream = lock.open("w")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The library's fallback for file systems without flock would outlive a killed process.
+        held = FileLock(path, fallback_to_soft=False).acquire()
     except OSError as error:
         raise UserError(
-            f"cannot write the cache at {folder.parent}: {error.strerror}; set GHOSTDEPTH_CACHE "
-            "to a folder with some gigabytes of space"
+            f"cannot write the cache at {path.parent}: {error.strerror or error}; set "
+            "GHOSTDEPTH_CACHE to a folder with some gigabytes of space"
         ) from error
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with held:
         yield

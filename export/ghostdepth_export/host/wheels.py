@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import bench_depth
 from bench_depth.core.errors import UserError
 from ghostdepth_export.host.programs import run
 
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 # The first manylinux tag that names its glibc, and the oldest that wheels of the Pi have.
 _OLDEST_GLIBC = 17
+_WHEEL = b"Wheel-Version: 1.0\nGenerator: ghostdepth\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 @dataclass(frozen=True)
@@ -80,20 +85,51 @@ def install(lock: Path, target: WheelTarget, folder: Path) -> None:
 
 
 def build_bench_depth(folder: Path) -> Path:
-    """Builds the wheel of bench-depth from this checkout; the same sources give the same bytes.
+    """Packs the wheel of bench-depth from the installed package.
+
+    The same sources give the same bytes: no build backend is needed, and no time, mode or path of
+    this machine gets into the file.
 
     Args:
-        folder: Where it is written.
+        folder: Where the wheel is written.
 
     Raises:
-        UserError: The sources are not there, or the build backend is missing.
+        UserError: bench-depth is not installed, or was installed as another version than its
+            sources have.
     """
-    source = Path(__file__).resolve().parents[3] / "device"
-    if not (source / "pyproject.toml").is_file():
-        raise UserError(f"{source} is missing: bench-depth is built from a checkout of the project")
-    command = [*_PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-    # The earliest time a zip file can hold.
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": "315532800"}
-    run([*command, str(source)], "cannot build the wheel of bench-depth", environment)
-    (wheel,) = folder.glob("bench_depth-*.whl")
+    version, package = bench_depth.__version__, Path(bench_depth.__file__).parent
+    try:
+        installed = distribution("bench-depth")
+    except PackageNotFoundError as error:
+        raise UserError("bench-depth is not installed; run: pip install -e ./device") from error
+    if installed.version != version:
+        raise UserError(
+            f"bench-depth is installed as {installed.version}, its sources are {version}; "
+            "install it again: pip install -e ./device"
+        )
+    files = {
+        path.relative_to(package.parent).as_posix(): path.read_bytes()
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    info = f"bench_depth-{version}.dist-info"
+    for name in ("METADATA", "entry_points.txt"):
+        files[f"{info}/{name}"] = (installed.read_text(name) or "").encode()
+    files[f"{info}/WHEEL"] = _WHEEL
+    record = "".join(f"{name},{_digest(data)},{len(data)}\n" for name, data in files.items())
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    wheel = folder / f"bench_depth-{version}-py3-none-any.whl"
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            # Without a time given, an entry has the earliest that a zip file can hold.
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, data)
     return wheel
+
+
+def _digest(data: bytes) -> str:
+    """The checksum of a file as a wheel's RECORD writes it."""
+    return "sha256=" + base64.urlsafe_b64encode(sha256(data).digest()).rstrip(b"=").decode()

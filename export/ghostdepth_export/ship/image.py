@@ -24,10 +24,10 @@ from bench_depth import __version__
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import atomic_path
 from ghostdepth_export.host.cache import cache_folder
+from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
 from ghostdepth_export.pi4.emulator import debian
 
-SOURCE = Path(__file__).resolve().parents[3]
 TAG = f"bench-depth:{__version__}"
 _SUITE = "bullseye"
 _PACKAGES = (

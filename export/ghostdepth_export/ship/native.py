@@ -10,10 +10,11 @@ from pathlib import Path
 
 from bench_depth.core.errors import exit_code
 from ghostdepth_export.host.cache import cache_folder, locked
+from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
 from ghostdepth_export.pi4.emulator import debian
 
-SOURCE = Path(__file__).resolve().parents[3] / "device" / "native"
+_SOURCE = SOURCE / "device" / "native"
 # What is built against this release runs on it and on every later one.
 _SUITE = "bullseye"
 _PACKAGES = ("libc6-dev", "libstdc++-10-dev", "nlohmann-json3-dev")
@@ -40,8 +41,8 @@ def build_native(folder: Path, progress: Callable[[str], None] = lambda line: No
     folder = folder.absolute()
     # Settings of an earlier build would win over those given now.
     (folder / "CMakeCache.txt").unlink(missing_ok=True)
-    configure = [cmake, "-S", str(SOURCE), "-B", str(folder)]
-    configure += [f"-DCMAKE_TOOLCHAIN_FILE={SOURCE / 'pi4.cmake'}", f"-DCMAKE_SYSROOT={sysroot}"]
+    configure = [cmake, "-S", str(_SOURCE), "-B", str(folder)]
+    configure += [f"-DCMAKE_TOOLCHAIN_FILE={_SOURCE / 'pi4.cmake'}", f"-DCMAKE_SYSROOT={sysroot}"]
     configure += [f"-DPython3_EXECUTABLE={sys.executable}"]
     run(configure, "cannot set up the build of bench-depth-native")
     run([cmake, "--build", str(folder), "--parallel", "2"], "cannot compile bench-depth-native")

@@ -9,7 +9,6 @@ import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.machine.board import read_board
 from ghostdepth_export.host import programs, wheels
-from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.pi4.emulator import Machine, build_root, debian, pi4, roots
 
 
@@ -114,19 +113,3 @@ def test_the_inventory_changes_with_a_file_a_mode_and_a_link(tmp_path: Path) -> 
 def test_a_cache_whose_path_cannot_be_mounted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="colon, comma or backslash; set GHOSTDEPTH_CACHE"):
         Machine(tmp_path / "a,b" / "root").argv(["true"])
-
-
-def test_the_cache_is_where_the_environment_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("GHOSTDEPTH_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "ghostdepth"
-    monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "own"))
-    assert cache_folder() == tmp_path / "own"
-
-
-def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="set GHOSTDEPTH_CACHE"), locked(tmp_path / "file" / "root"):
-        pass

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bench_depth
 import onnx
 import pytest
 from bench_depth import __version__
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from ghostdepth import commands as cli
 from ghostdepth_export.convert.flatbuffer import builtin_name, pack, unpack
-from ghostdepth_export.host import wheels
 from ghostdepth_export.ship.bundle import build, build_bundle
 
 from tests.export.ship.bundle_pi import make_wheel
@@ -125,16 +125,14 @@ def test_the_same_inputs_give_the_same_bundle(
     # Another checkout: other modes, times and places of the sources, and another umask.
     request.getfixturevalue("umask")
     checkout = tmp_path / "elsewhere" / "ghostdepth"
-    source = Path(wheels.__file__).resolve().parents[3] / "device"
-    shutil.copytree(source, checkout / "device", ignore=shutil.ignore_patterns("__pycache__"))
+    source, package = Path(bench_depth.__file__).parent, checkout / "device" / "bench_depth"
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
     copies = [shutil.copy(model, tmp_path / model.name)]
     samples = shutil.copytree(dataset, tmp_path / "samples")
     for path in [*checkout.rglob("*.py"), *samples.rglob("*.png"), *map(Path, copies)]:
         path.chmod(0o600)
         os.utime(path, (1e9, 1e9))
-    monkeypatch.setattr(
-        wheels, "__file__", str(checkout / "export/ghostdepth_export/host/wheels.py")
-    )
+    monkeypatch.setattr(bench_depth, "__file__", str(package / "__init__.py"))
     build_bundle(TARGET, [Path(copies[0])], tmp_path / "b", samples=samples)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
