@@ -10,7 +10,7 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_export.ship.bundle import find_target
 from ghostdepth_export.ship.deploy.copy import sftp_batch
-from ghostdepth_export.ship.deploy.plan import (
+from ghostdepth_export.ship.deploy.copy_plan import (
     Entry,
     Listing,
     Plan,
@@ -25,8 +25,8 @@ from ghostdepth_export.ship.deploy.ssh.errors import (
     UnreachableError,
     explain,
 )
-from ghostdepth_export.ship.deploy.ssh.facts import Facts, check_fit, parse_facts
 from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings, check_hosts
+from ghostdepth_export.ship.deploy.ssh.system import Facts, check_fit, parse_facts
 
 from tests.export.ship.deploy_here import SFTP_SERVER
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench_depth.core.errors import UserError
 from ghostdepth_export.host.programs import need
-from ghostdepth_export.ship.deploy.plan import Plan
+from ghostdepth_export.ship.deploy.copy_plan import Plan
 from ghostdepth_export.ship.deploy.ssh.connection import PI, Link
 from ghostdepth_export.ship.deploy.ssh.errors import RemoteError
 

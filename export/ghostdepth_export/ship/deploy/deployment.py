@@ -12,19 +12,19 @@ from bench_depth.core.files import atomic_path, read_json
 from bench_depth.results.records import Results, load
 from ghostdepth_export.ship.bundle import TARGETS, find_target
 from ghostdepth_export.ship.deploy.copy import copy
-from ghostdepth_export.ship.deploy.options import DeployOptions
-from ghostdepth_export.ship.deploy.plan import (
+from ghostdepth_export.ship.deploy.copy_plan import (
     Plan,
     make_plan,
     parse_listing,
     read_bundle,
     space_needed,
 )
+from ghostdepth_export.ship.deploy.options import DeployOptions
 from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh.connection import Link
 from ghostdepth_export.ship.deploy.ssh.errors import LinkLostError, RemoteError, UnreachableError
-from ghostdepth_export.ship.deploy.ssh.facts import Facts, check_fit
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
+from ghostdepth_export.ship.deploy.ssh.system import Facts, check_fit
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from ghostdepth_export.ship.deploy.compare import show
 from ghostdepth_export.ship.deploy.deployment import Deployment
 from ghostdepth_export.ship.deploy.options import DeployOptions
 from ghostdepth_export.ship.deploy.reporter import Reporter
-from ghostdepth_export.ship.deploy.scratch import scratch
 from ghostdepth_export.ship.deploy.ssh.hosts import check_hosts
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
+from ghostdepth_export.ship.deploy.temporary import scratch
 
 
 def deploy(hosts: Sequence[str], options: DeployOptions) -> int:

@@ -15,9 +15,9 @@ from pathlib import Path
 from bench_depth.core.errors import UserError
 from ghostdepth_export.host.programs import need
 from ghostdepth_export.ship.deploy.ssh.errors import RemoteError, explain
-from ghostdepth_export.ship.deploy.ssh.facts import Facts, parse_facts
 from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings
 from ghostdepth_export.ship.deploy.ssh.processes import Process, Processes, each_line, write
+from ghostdepth_export.ship.deploy.ssh.system import Facts, parse_facts
 
 TakeLine = Callable[[str], object]
 

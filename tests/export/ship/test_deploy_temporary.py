@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ghostdepth_export.ship.deploy.scratch import scratch
+from ghostdepth_export.ship.deploy.temporary import scratch
 
 _WAITING = """
 import time
-from ghostdepth_export.ship.deploy.scratch import scratch
+from ghostdepth_export.ship.deploy.temporary import scratch
 with scratch() as folder:
     (folder / "bundle").mkdir()
     print(folder, flush=True)
