@@ -17,7 +17,9 @@ def bundle(
     models: Annotated[list[Path], typer.Option(help="Model files.")],
     more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="[FILE]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder (default: runs/bundle/TARGET).")] = None,
-    samples: Annotated[bool, typer.Option(help="Photos with depth go along (5 MB).")] = True,
+    samples: Annotated[
+        bool, typer.Option(help="Include the sample photos with depth (5 MB).")
+    ] = True,
 ) -> None:
     """Put models, bench-depth and all it needs into a folder that a Pi installs offline."""
     from ghostdepth_export.host.checkout import SAMPLES

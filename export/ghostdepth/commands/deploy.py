@@ -17,28 +17,32 @@ def deploy(
     models: Annotated[
         list[Path] | None, typer.Option(help="A .tflite or .onnx file; may be given several times.")
     ] = None,
-    target: Annotated[str | None, typer.Option(help=r"Of `bundle` \[the host is asked].")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Target of `bundle`.", show_default="by the Pi's Python")
+    ] = None,
     samples: Annotated[
         bool, typer.Option(help="Send the project's samples and measure accuracy on them.")
     ] = True,
     prefix: Annotated[
         str, typer.Option(help="Folder on the Pi; a relative one starts at its home folder.")
     ] = "ghostdepth",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of ssh.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of ssh.")] = None,
     identity: Annotated[Path | None, typer.Option(help="Private key for ssh.")] = None,
-    ssh_config: Annotated[Path | None, typer.Option(help="Instead of ~/.ssh/config.")] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option(help="File to use instead of ~/.ssh/config.")
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder for HOST/results.json.")] = Path(
         "runs/deploy"
     ),
-    threads: Annotated[int | None, typer.Option(help="As bench-depth's.")] = None,
-    warmup: Annotated[int | None, typer.Option(help="As bench-depth's.")] = None,
-    min_runs: Annotated[int | None, typer.Option(help="As bench-depth's.")] = None,
-    min_time: Annotated[float | None, typer.Option(help="As bench-depth's.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Passed on to bench-depth.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Passed on to bench-depth.")] = None,
+    min_runs: Annotated[int | None, typer.Option(help="Passed on to bench-depth.")] = None,
+    min_time: Annotated[float | None, typer.Option(help="Passed on to bench-depth.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent; change nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be sent; change nothing.")
     ] = False,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Switch back to the version before.")
+        bool, typer.Option("--rollback", help="Switch back to the previous version.")
     ] = False,
 ) -> None:
     """Install models on Raspberry Pis over ssh, measure them there, fetch and show the results."""
@@ -62,6 +66,6 @@ def deploy(
     try:
         code = verb(hosts, options)
     except KeyboardInterrupt:
-        # typer would leave without a word.
+        # typer would exit silently.
         raise UserError("interrupted; what ran on the Pis was ended", INTERRUPTED) from None
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""Programs of the host that are called, and how to get them."""
+"""Running programs of the host, with the Debian package that has each."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def run(
 
     Args:
         command: The program and its arguments.
-        task: What it does, for the error line, like `cannot unpack Debian`.
-        environment: Instead of this process's.
+        task: Beginning of the error line, like `cannot unpack Debian`.
+        environment: Environment variables; those of this process where None.
 
     Raises:
-        UserError: It failed; the line ends with the last thing the program said.
+        UserError: It failed; the line ends with the last line that the program printed.
     """
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise UserError(f"{task}: {said[-1] if said else f'exit code {done.returncode}'}")
+        output = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        raise UserError(f"{task}: {output[-1] if output else f'exit code {done.returncode}'}")
     return done

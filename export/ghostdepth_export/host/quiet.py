@@ -13,7 +13,7 @@ from collections.abc import Iterator
 def native_quiet() -> Iterator[None]:
     """Holds back what C++ code writes to stderr; it is shown after all when the block fails.
 
-    Some notes of TensorFlow and of the interpreters heed no log level.
+    Some messages of TensorFlow and of the interpreters ignore log levels.
     """
     sys.stderr.flush()
     kept = os.dup(2)

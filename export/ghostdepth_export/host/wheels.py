@@ -36,7 +36,7 @@ class WheelTarget:
     glibc: int
 
     def options(self) -> list[str]:
-        """Of `pip`: take wheels of this system and nothing else."""
+        """The options of `pip` that restrict it to wheels of this system."""
         options = ["--only-binary=:all:", "--implementation", "cp", "--python-version", self.python]
         for minor in range(self.glibc, _OLDEST_GLIBC - 1, -1):
             options += ["--platform", f"manylinux_2_{minor}_aarch64"]
@@ -51,7 +51,7 @@ def resolve(wanted: Sequence[str], target: WheelTarget) -> str:
 
     Args:
         wanted: Requirements, like `numpy<2`.
-        target: The system.
+        target: System that the wheels must run on.
 
     Returns:
         A requirements file: one line a wheel, with its version and sha256.

@@ -134,13 +134,13 @@ def _run_emulated(command: Sequence[str], qemu: str) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     with process:
-        said = process.stdout.readline()
-        if said == "ready\n":
+        output = process.stdout.readline()
+        if output == "ready\n":
             for ids in ("uid_map", "gid_map"):
                 Path(f"/proc/{process.pid}/{ids}").write_text(_ALL_IDS)
-            said, _ = process.communicate("go\n")
+            output, _ = process.communicate("go\n")
     if process.returncode:
-        lines = [line for line in said.splitlines() if line.strip()] or ["it gives no reason"]
+        lines = [line for line in output.splitlines() if line.strip()] or ["no output"]
         # buildah's last line says which step failed, pip's says why.
         reasons = [line for line in lines if line.startswith("ERROR: ")] or lines
         raise UserError(f"cannot build the image: {reasons[-1]}")

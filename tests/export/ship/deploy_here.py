@@ -13,7 +13,7 @@ from typing import Any
 
 from bench_depth.machine.board import read_board, read_health
 from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord, save
-from bench_depth.timing.measure import Plan, measure
+from bench_depth.timing.measure import TimingPlan, measure
 from ghostdepth_export.host.wheels import WheelTarget
 from ghostdepth_export.ship.bundle import Target
 
@@ -116,7 +116,7 @@ class Homes:
 
 def make_results(file: str, milliseconds: float) -> Results:
     """One model that was measured once."""
-    timing = measure(lambda: None, Plan(0, 1, 0), _clock(milliseconds))
+    timing = measure(lambda: None, TimingPlan(0, 1, 0), _clock(milliseconds))
     context = Context(
         created="2026-01-01T00:00:00+00:00",
         program="bench-depth 0",

@@ -210,7 +210,7 @@ def test_on_a_terminal_each_host_has_a_line() -> None:
     console = Console(file=screen, force_terminal=True, width=80)
     with Reporter(["pi@one", "pi@[two]"], console) as reporter:
         reporter.step("pi@one", "copying [x]", 0.5)
-        reporter.say("pi@[two]", "results are in [here]")
+        reporter.log("pi@[two]", "results are in [here]")
     assert "pi@[two]: results are in [here]\n" in screen.getvalue()
     assert "copying [x]" in screen.getvalue()
 

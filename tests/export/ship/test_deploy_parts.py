@@ -11,10 +11,10 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.ship.bundle import find_target
 from ghostdepth_export.ship.deploy.copy import sftp_batch
 from ghostdepth_export.ship.deploy.copy_plan import (
+    CopyPlan,
     Entry,
     Listing,
-    Plan,
-    make_plan,
+    make_copy_plan,
     parse_listing,
     read_bundle,
     space_needed,
@@ -26,11 +26,11 @@ from ghostdepth_export.ship.deploy.ssh.errors import (
     explain,
 )
 from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings, check_hosts
-from ghostdepth_export.ship.deploy.ssh.system import Facts, check_fit, parse_facts
+from ghostdepth_export.ship.deploy.ssh.system import SystemFacts, check_fit, parse_system_facts
 
 from tests.export.ship.deploy_here import SFTP_SERVER
 
-FACTS = Facts("aarch64", "3.9", 64, True, "/home/pi/ghostdepth", "", 10**9)
+FACTS = SystemFacts("aarch64", "3.9", 64, True, "/home/pi/ghostdepth", "", 10**9)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ Host key verification failed.
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "line"),
+    ("output", "kind", "line"),
     [
         (CHANGED, UserError, "/home/me/.ssh/known_hosts:7.*ssh-keygen -R raspberrypi.local"),
         (UNKNOWN, UserError, "not known here; compare and add it by `ssh pi@raspberrypi.local`"),
@@ -106,8 +106,8 @@ Host key verification failed.
         ("", UserError, "ssh failed: ssh says nothing"),
     ],
 )
-def test_what_ssh_says_becomes_one_line(said: str, kind: type[UserError], line: str) -> None:
-    error = explain("pi@raspberrypi.local", said.splitlines(), connected=False)
+def test_an_error_of_ssh_becomes_one_line(output: str, kind: type[UserError], line: str) -> None:
+    error = explain("pi@raspberrypi.local", output.splitlines(), connected=False)
     assert type(error) is kind
     with pytest.raises(UserError, match=line):
         raise error
@@ -120,7 +120,7 @@ def test_a_connection_that_was_there_is_lost_whatever_ssh_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "line"),
+    ("code", "output", "line"),
     [
         (13, ["install: wrong checksum: models/a"], "install: wrong checksum: models/a"),
         (1, ["no colon"], "prepare: no colon"),
@@ -129,15 +129,15 @@ def test_a_connection_that_was_there_is_lost_whatever_ssh_says() -> None:
         (11, ["rsync: write failed: x (28)", "rsync error: in file IO"], "rsync: write failed: x"),
     ],
 )
-def test_what_fails_on_the_pi_becomes_one_line(code: int, said: list[str], line: str) -> None:
-    assert str(RemoteError("prepare", code, said)).startswith(line)
+def test_what_fails_on_the_pi_becomes_one_line(code: int, output: list[str], line: str) -> None:
+    assert str(RemoteError("prepare", code, output)).startswith(line)
 
 
 def test_facts() -> None:
     lines = ["machine aarch64", "python 3.9 64", "rsync ", "prefix /a b", "current x", "free 3"]
-    assert parse_facts(lines) == Facts("aarch64", "3.9", 64, False, "/a b", "x", 3072)
+    assert parse_system_facts(lines) == SystemFacts("aarch64", "3.9", 64, False, "/a b", "x", 3072)
     with pytest.raises(UserError, match="answer is not understood"):
-        parse_facts(lines[1:])
+        parse_system_facts(lines[1:])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_facts() -> None:
         (replace(FACTS, python="3.11"), "it has Python 3.11, and rpi4-bullseye is for 3.9"),
     ],
 )
-def test_a_pi_that_the_bundle_is_not_for_is_refused(facts: Facts, line: str) -> None:
+def test_a_pi_that_the_bundle_is_not_for_is_refused(facts: SystemFacts, line: str) -> None:
     check_fit(FACTS, "rpi4-bullseye", find_target("rpi4-bullseye"))
     with pytest.raises(UserError, match=line):
         check_fit(facts, "rpi4-bullseye", find_target("rpi4-bullseye"))
@@ -159,7 +159,7 @@ ENTRIES = {"models/a": Entry("aa", 100), "wheels/b.whl": Entry("bb", 1000)}
 
 
 def test_a_bare_pi_is_sent_everything() -> None:
-    plan = make_plan(ENTRIES, parse_listing("\n"), "id")
+    plan = make_copy_plan(ENTRIES, parse_listing("\n"), "id")
     assert plan.send == ["models/a", "wheels/b.whl"]
     assert plan.folders == ["incoming/id", "incoming/id/models", "incoming/id/wheels"]
     assert (plan.delete, plan.link, plan.resume, plan.to_send) == ([], [], [], 1100)
@@ -168,7 +168,7 @@ def test_a_bare_pi_is_sent_everything() -> None:
 
 def test_equal_files_are_linked_whatever_they_are_called() -> None:
     listing = parse_listing("bb  bundle/wheels/b.whl\naa  current/models/old name\n\n")
-    plan = make_plan(ENTRIES, listing, "id")
+    plan = make_copy_plan(ENTRIES, listing, "id")
     assert plan.link == [
         ("current/models/old name", "incoming/id/models/a"),
         ("bundle/wheels/b.whl", "incoming/id/wheels/b.whl"),
@@ -179,7 +179,7 @@ def test_equal_files_are_linked_whatever_they_are_called() -> None:
 def test_an_interrupted_file_is_continued_and_a_damaged_one_is_sent_anew() -> None:
     text = "xx  incoming/id/models/a\nyy  incoming/id/wheels/b.whl\n\n"
     text += "40 incoming/id/models/a\n1000 incoming/id/wheels/b.whl\n"
-    plan = make_plan(ENTRIES, parse_listing(text), "id")
+    plan = make_copy_plan(ENTRIES, parse_listing(text), "id")
     assert plan.send == ["models/a", "wheels/b.whl"]
     assert plan.resume == ["models/a"]
     assert plan.delete == ["incoming/id/wheels/b.whl"]
@@ -188,13 +188,13 @@ def test_an_interrupted_file_is_continued_and_a_damaged_one_is_sent_anew() -> No
 
 def test_a_short_file_that_others_share_is_not_written_into() -> None:
     # No size: it has a second name.
-    plan = make_plan(ENTRIES, Listing({"incoming/id/models/a": "xx"}, {}), "id")
+    plan = make_copy_plan(ENTRIES, Listing({"incoming/id/models/a": "xx"}, {}), "id")
     assert plan.resume == [] and plan.delete == ["incoming/id/models/a"]
 
 
 def test_what_has_arrived_whole_is_left_alone() -> None:
     listing = parse_listing("aa  incoming/id/models/a\nbb  incoming/id/wheels/b.whl\n\n")
-    plan = make_plan(ENTRIES, listing, "id")
+    plan = make_copy_plan(ENTRIES, listing, "id")
     assert (plan.send, plan.link, plan.delete) == ([], [], [])
 
 
@@ -217,7 +217,7 @@ def test_sftp_takes_every_name_literally(tmp_path: Path) -> None:
         (source / name).write_text(f"content of {name}")
     (target / NAMES[0]).write_text("content ")
     (target / "other").write_text("")
-    plan = Plan([], [], [], NAMES, [NAMES[0]], 0)
+    plan = CopyPlan([], [], [], NAMES, [NAMES[0]], 0)
     done = subprocess.run(
         ["sftp", "-D", str(SFTP_SERVER), "-b", "-"],
         input=sftp_batch(source, str(target), plan),

@@ -1,4 +1,4 @@
-"""What can be told of Dockerfile.arm64 and the workflows without running them."""
+"""Checks of Dockerfile.arm64 and the workflows without running them."""
 
 from __future__ import annotations
 

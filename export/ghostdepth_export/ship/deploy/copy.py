@@ -9,22 +9,22 @@ from pathlib import Path
 
 from bench_depth.core.errors import UserError
 from ghostdepth_export.host.programs import need
-from ghostdepth_export.ship.deploy.copy_plan import Plan
+from ghostdepth_export.ship.deploy.copy_plan import CopyPlan
 from ghostdepth_export.ship.deploy.ssh.connection import PI, Link
 from ghostdepth_export.ship.deploy.ssh.errors import RemoteError
 
 Progress = Callable[[float], None]
 
 
-def copy(link: Link, bundle: Path, bundle_id: str, plan: Plan, progress: Progress) -> None:
+def copy(link: Link, bundle: Path, bundle_id: str, plan: CopyPlan, progress: Progress) -> None:
     """Sends the files of a plan, by rsync where both sides have it, else by sftp.
 
     Args:
         link: To the Pi; `prepare` has been run there.
         bundle: Folder of the bundle.
-        bundle_id: The bundle's.
-        plan: What to send.
-        progress: Takes the share of it that has arrived, 0..1.
+        bundle_id: Id in the manifest of the bundle.
+        plan: The files to send.
+        progress: Called with the fraction of the plan that has arrived, 0..1.
 
     Raises:
         LinkLostError: The connection broke off; what has arrived stays there.
@@ -40,8 +40,8 @@ def copy(link: Link, bundle: Path, bundle_id: str, plan: Plan, progress: Progres
         else:
             _sftp(link, bundle, target, plan, progress)
     except RemoteError as error:
-        # sftp says no more than that of a disk that is full.
-        if any("No space left" in line or line.endswith(": Failure") for line in error.said):
+        # sftp reports a full disk as `Failure`.
+        if any("No space left" in line or line.endswith(": Failure") for line in error.output):
             raise UserError(
                 f"the disk is full at {link.facts.prefix}; make room there ({error})"
             ) from error
@@ -49,7 +49,7 @@ def copy(link: Link, bundle: Path, bundle_id: str, plan: Plan, progress: Progres
 
 
 def _rsync(
-    link: Link, rsync: str, bundle: Path, target: str, plan: Plan, progress: Progress
+    link: Link, rsync: str, bundle: Path, target: str, plan: CopyPlan, progress: Progress
 ) -> None:
     # In place: what a killed rsync has written so far is found under its name the next time. The
     # plan has compared checksums, rsync's comparison of times and sizes is left out.
@@ -65,7 +65,7 @@ def _rsync(
     link.use(command, "rsync", b"\0".join(name.encode() for name in plan.send), line)
 
 
-def _sftp(link: Link, bundle: Path, target: str, plan: Plan, progress: Progress) -> None:
+def _sftp(link: Link, bundle: Path, target: str, plan: CopyPlan, progress: Progress) -> None:
     done = 0
 
     def line(text: str) -> None:
@@ -78,13 +78,13 @@ def _sftp(link: Link, bundle: Path, target: str, plan: Plan, progress: Progress)
     link.use(command, "sftp", sftp_batch(bundle.absolute(), target, plan).encode(), line)
 
 
-def sftp_batch(bundle: Path, target: str, plan: Plan) -> str:
+def sftp_batch(bundle: Path, target: str, plan: CopyPlan) -> str:
     """The commands for sftp.
 
     Args:
         bundle: Folder here.
         target: Absolute folder on the Pi.
-        plan: What to send.
+        plan: The files to send.
     """
     lines = [f"lcd {_quote(str(bundle))}", f"cd {_quote(target)}"]
     for name in plan.send:

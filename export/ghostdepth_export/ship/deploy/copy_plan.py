@@ -13,7 +13,7 @@ from bench_depth.core.errors import UserError
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a bundle."""
+    """A file of a bundle, by checksum and size."""
 
     sha256: str
     bytes: int
@@ -21,11 +21,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a Pi has below its prefix.
+    """The files that a Pi has below its prefix.
 
     Attributes:
-        sha256: Of each file, by its path from the prefix.
-        sizes: Bytes of those that copying may have left unfinished.
+        sha256: Checksum of each file, by its path from the prefix.
+        sizes: Size in bytes of each file whose copy may be incomplete.
     """
 
     sha256: Mapping[str, str]
@@ -33,16 +33,16 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CopyPlan:
     """How a bundle gets to PREFIX/incoming/ID.
 
     Attributes:
-        delete: Paths from the prefix, of damaged files.
-        folders: Paths from the prefix, to be made.
-        link: (from, to) from the prefix: equal files that are already there.
-        send: Paths from the bundle.
-        resume: Those of `send` whose beginning has arrived.
-        to_send: Bytes that are still to be sent.
+        delete: Paths of damaged files, relative to the prefix.
+        folders: Paths of folders to create, relative to the prefix.
+        link: (from, to) relative to the prefix: equal files that are already there.
+        send: Paths of the files to send, relative to the bundle.
+        resume: Entries of `send` of which a first piece has arrived.
+        to_send: Number of bytes still to be sent.
     """
 
     delete: list[str]
@@ -53,7 +53,7 @@ class Plan:
     to_send: int
 
     def instructions(self) -> bytes:
-        """For remote.sh's `prepare`."""
+        """The input of `prepare` in remote.sh."""
         lines = [f"delete\t{path}" for path in self.delete]
         lines += [f"folder\t{path}" for path in self.folders]
         lines += [f"link\t{old}\t{new}" for old, new in self.link]
@@ -86,18 +86,18 @@ def parse_listing(text: str) -> Listing:
     )
 
 
-def make_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) -> Plan:
-    """Finds the least that has to be sent.
+def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) -> CopyPlan:
+    """Plans the copy that sends the fewest bytes.
 
     Args:
-        entries: Of the bundle.
-        listing: Of the Pi.
-        bundle_id: The bundle's.
+        entries: Files of the bundle.
+        listing: Files on the Pi.
+        bundle_id: Id in the manifest of the bundle.
     """
     incoming = f"incoming/{bundle_id}"
     places = {digest: path for path, digest in listing.sha256.items()}
     folders = {incoming, *(f"{incoming}/{PurePosixPath(name).parent}" for name in entries)}
-    plan = Plan([], sorted(folders), [], [], [], 0)
+    plan = CopyPlan([], sorted(folders), [], [], [], 0)
     missing = 0
     for name, entry in entries.items():
         path = f"{incoming}/{name}"
@@ -118,11 +118,11 @@ def make_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) ->
     return replace(plan, to_send=missing)
 
 
-def space_needed(manifest: Mapping[str, Any], plan: Plan) -> int:
+def space_needed(manifest: Mapping[str, Any], plan: CopyPlan) -> int:
     """Bytes on the Pi that a deployment takes: what is sent, and what is unpacked from it.
 
     Args:
-        manifest: Of the bundle.
+        manifest: Manifest of the bundle.
         plan: Packages are taken to be installed there when none of them has to be sent.
     """
     new_packages = any(name.startswith("wheels/") for name in plan.send)

@@ -1,4 +1,4 @@
-"""One Pi: look, copy, install, measure. What a lost connection interrupts is tried again."""
+"""The deployment to one Pi: inspect, copy, install, measure; retried after a lost connection."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench_depth.results.records import Results, load
 from ghostdepth_export.ship.bundle import TARGETS, find_target
 from ghostdepth_export.ship.deploy.copy import copy
 from ghostdepth_export.ship.deploy.copy_plan import (
-    Plan,
-    make_plan,
+    CopyPlan,
+    make_copy_plan,
     parse_listing,
     read_bundle,
     space_needed,
@@ -24,7 +24,7 @@ from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh.connection import Link
 from ghostdepth_export.ship.deploy.ssh.errors import LinkLostError, RemoteError, UnreachableError
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
-from ghostdepth_export.ship.deploy.ssh.system import Facts, check_fit
+from ghostdepth_export.ship.deploy.ssh.system import SystemFacts, check_fit
 
 T = TypeVar("T")
 
@@ -44,9 +44,9 @@ class Deployment:
     Args:
         host: Destination for ssh.
         options: What to do.
-        reporter: Told what happens.
-        processes: Where ssh and its like are run.
-        lock: Whether to keep others away; without it nothing may be changed there.
+        reporter: Shows the progress.
+        processes: Runs ssh, rsync and sftp.
+        lock: Whether to hold the lock on the Pi; without it nothing may be changed there.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Deployment:
         Raises:
             UserError: There is none, or the connection failed.
         """
-        self._persist(lambda link: link.watch("rollback", line=self._tell))
+        self._persist(lambda link: link.watch("rollback", line=self._on_line))
 
     def _persist(self, work: Callable[[Link], T]) -> T:
         """Does some work over the connection, and again where it breaks off."""
@@ -140,7 +140,7 @@ class Deployment:
                 if attempt == _RETRIES or not _may_pass(error, attempt):
                     raise
                 self.close()
-                self._reporter.say(self.host, f"{error}; trying again")
+                self._reporter.log(self.host, f"{error}; trying again")
             self._processes.pause(_PAUSE_SECONDS * (attempt + 1))
         raise AssertionError
 
@@ -151,11 +151,11 @@ class Deployment:
             self._link = Link(self.host, options.settings, options.prefix, self._processes, wait)
         return self._link
 
-    def _plan(self, link: Link, bundle: Path) -> Plan:
+    def _plan(self, link: Link, bundle: Path) -> CopyPlan:
         self._step("comparing")
         manifest = read_json(bundle / "manifest.json")
         listing = parse_listing(link.ask("list", manifest["id"]))
-        plan = make_plan(read_bundle(bundle), listing, manifest["id"])
+        plan = make_copy_plan(read_bundle(bundle), listing, manifest["id"])
         needed, free = space_needed(manifest, plan), link.facts.free
         if needed > free:
             raise UserError(
@@ -168,11 +168,11 @@ class Deployment:
         plan = self._plan(link, bundle)
         bundle_id = read_json(bundle / "manifest.json")["id"]
         link.ask("prepare", bundle_id, data=plan.instructions())
-        self._say(f"sending {len(plan.send)} files, {plan.to_send / 1e6:.1f} MB")
-        copy(link, bundle, bundle_id, plan, lambda share: self._step("copying", share))
+        self._log(f"sending {len(plan.send)} files, {plan.to_send / 1e6:.1f} MB")
+        copy(link, bundle, bundle_id, plan, lambda fraction: self._step("copying", fraction))
         self._step("installing")
         try:
-            link.watch("install", bundle_id, line=self._tell)
+            link.watch("install", bundle_id, line=self._on_line)
         except RemoteError as error:
             if error.code == _DOES_NOT_RUN:
                 error.exit_code = MODEL_FAILED
@@ -194,23 +194,23 @@ class Deployment:
         with atomic_path(target) as temporary:
             temporary.write_text(text, encoding="utf-8")
             results = load(temporary)
-        self._say(f"results are in {target}")
+        self._log(f"results are in {target}")
         return results
 
-    def _tell(self, text: str) -> None:
+    def _on_line(self, text: str) -> None:
         """Shows a line of the installer; the last one, which says what is done, stays."""
         done = text.startswith(("installed ", "rolled back "))
-        (self._say if done else self._step)(text)
+        (self._log if done else self._step)(text)
 
-    def _step(self, text: str, share: float | None = None) -> None:
-        self._reporter.step(self.host, text, share)
+    def _step(self, text: str, fraction: float | None = None) -> None:
+        self._reporter.step(self.host, text, fraction)
 
-    def _say(self, text: str) -> None:
-        self._reporter.say(self.host, text)
+    def _log(self, text: str) -> None:
+        self._reporter.log(self.host, text)
 
 
-def _target_for(facts: Facts) -> str:
-    """The target with the Pi's Python; any where it lacks more, which is then said."""
+def _target_for(facts: SystemFacts) -> str:
+    """The target with the Pi's Python; any target where the Pi has no Python at all."""
     fitting = [name for name, one in TARGETS.items() if one.system.python == facts.python]
     if not fitting and facts.python != "none":
         pythons = ", ".join(target.system.python for target in TARGETS.values())

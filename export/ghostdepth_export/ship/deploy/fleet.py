@@ -18,7 +18,7 @@ from ghostdepth_export.ship.deploy.options import DeployOptions
 from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh.hosts import check_hosts
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
-from ghostdepth_export.ship.deploy.temporary import scratch
+from ghostdepth_export.ship.deploy.temporary import temporary_folder
 
 
 def deploy(hosts: Sequence[str], options: DeployOptions) -> int:
@@ -127,7 +127,7 @@ class _Fleet:
     def fail(self, deployment: Deployment, error: UserError) -> None:
         """Leaves a host out from now on, and says why."""
         self.errors[deployment.host] = error
-        self.reporter.say(f"ghostdepth: {deployment.host}", str(error))
+        self.reporter.log(f"ghostdepth: {deployment.host}", str(error))
         deployment.close()
 
     def exit_code(self) -> int:
@@ -151,7 +151,7 @@ def _fleet(hosts: Sequence[str], options: DeployOptions, *, lock: bool = True) -
     _check(hosts, options)
     processes = Processes()
     with (
-        scratch() as folder,
+        temporary_folder() as folder,
         Reporter(hosts) as reporter,
         contextlib.ExitStack() as stack,
     ):
@@ -162,7 +162,7 @@ def _fleet(hosts: Sequence[str], options: DeployOptions, *, lock: bool = True) -
 
 
 def _check(hosts: Sequence[str], options: DeployOptions) -> None:
-    """Refuses what can be told to fail before any host is asked."""
+    """Refuses what is known to fail before any host is asked."""
     check_hosts(hosts)
     options.settings.check()
     if options.target is not None:

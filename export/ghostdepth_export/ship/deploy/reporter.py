@@ -13,11 +13,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 
 class Reporter:
-    """Takes what threads report; a context manager.
+    """Shows the progress of all hosts; thread-safe, a context manager.
 
     Args:
         hosts: As the user named them.
-        console: Where to; standard error where not given.
+        console: Console to print to; standard error where None.
     """
 
     def __init__(self, hosts: Sequence[str], console: Console | None = None) -> None:
@@ -44,25 +44,25 @@ class Reporter:
     ) -> None:
         self._progress.stop()
 
-    def step(self, host: str, text: str, share: float | None = None) -> None:
-        """Says what goes on now.
+    def step(self, host: str, text: str, fraction: float | None = None) -> None:
+        """Shows the current step of a host.
 
         Args:
-            host: Where.
-            text: What.
-            share: How much of it is done, 0..1; None where that is not known.
+            host: The host, as the user named it.
+            text: The step.
+            fraction: Fraction of the step that is done, 0..1; None where it is unknown.
         """
         if self._console.is_terminal:
-            total = None if share is None else 1.0
+            total = None if fraction is None else 1.0
             self._progress.update(
-                self._tasks[host], total=total, completed=share or 0.0, step=escape(text)
+                self._tasks[host], total=total, completed=fraction or 0.0, step=escape(text)
             )
         elif self._steps[host] != text:
             self._steps[host] = text
-            self.say(host, text)
+            self.log(host, text)
 
-    def say(self, host: str, text: str) -> None:
-        """Says something that is to stay on the screen."""
+    def log(self, host: str, text: str) -> None:
+        """Prints a line that stays on the screen."""
         line = f"{host}: {text}"
         with self._guard:
             if self._console.is_terminal:

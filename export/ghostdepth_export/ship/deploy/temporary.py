@@ -14,8 +14,8 @@ _PREFIX = "ghostdepth-deploy-"
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """Makes the folder, and removes those that killed processes have left."""
+def temporary_folder() -> Iterator[Path]:
+    """Creates the folder, and removes those of processes that were killed."""
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
@@ -32,7 +32,7 @@ def scratch() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock; the system gives it back when the process ends.
+    """Locks the folder itself, which filelock cannot; the lock ends with the process.
 
     Raises:
         OSError: Another process holds it, or the folder is another user's.

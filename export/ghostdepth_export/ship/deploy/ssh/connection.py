@@ -17,7 +17,7 @@ from ghostdepth_export.host.programs import need
 from ghostdepth_export.ship.deploy.ssh.errors import RemoteError, explain
 from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings
 from ghostdepth_export.ship.deploy.ssh.processes import Process, Processes, each_line, write
-from ghostdepth_export.ship.deploy.ssh.system import Facts, parse_facts
+from ghostdepth_export.ship.deploy.ssh.system import SystemFacts, parse_system_facts
 
 TakeLine = Callable[[str], object]
 
@@ -45,12 +45,12 @@ class Link:
         host: Destination for ssh.
         settings: How it is reached.
         prefix: Folder on the Pi; a relative one starts at its home folder.
-        processes: Where ssh and its like are run.
+        processes: Runs ssh, rsync and sftp.
         wait: Seconds to wait for another deployment to end; None for a look without a lock, which
             changes nothing on the Pi.
 
     Attributes:
-        facts: Of the Pi.
+        facts: System of the Pi.
 
     Raises:
         LinkLostError: The connection broke off.
@@ -66,7 +66,7 @@ class Link:
         wait: int | None,
     ) -> None:
         self._host, self._prefix, self._processes = host, prefix, processes
-        self._said: deque[str] = deque(maxlen=50)
+        self._errors: deque[str] = deque(maxlen=50)
         self._connected = False
         self._stack = contextlib.ExitStack()
         try:
@@ -169,9 +169,9 @@ class Link:
     def _listen(self) -> None:
         assert self._master.stderr is not None
         for line in self._master.stderr:
-            self._said.append(line.decode(errors="replace"))
+            self._errors.append(line.decode(errors="replace"))
 
-    def _read_facts(self) -> Facts:
+    def _read_facts(self) -> SystemFacts:
         write(self._master.stdin, _REMOTE)
         lines: list[str] = []
         assert self._master.stdout is not None
@@ -185,7 +185,7 @@ class Link:
                 "prints in ~/.bashrc behind its test for an interactive shell"
             )
         self._connected = True
-        return parse_facts(lines[1:])
+        return parse_system_facts(lines[1:])
 
     def _why(self) -> UserError:
         """Why the connection ended."""
@@ -195,11 +195,11 @@ class Link:
         if code == _BUSY:
             return UserError("another deployment to it is at work; try again when it is done")
         if code in _SSH_FAILED:
-            return explain(self._host, self._said, connected=self._connected)
-        return RemoteError("preparing", code, self._said)
+            return explain(self._host, self._errors, connected=self._connected)
+        return RemoteError("preparing", code, self._errors)
 
     def _check(
-        self, process: Process, task: str, said: Sequence[str], *, by_ssh: bool = True
+        self, process: Process, task: str, output: Sequence[str], *, by_ssh: bool = True
     ) -> None:
         """Raises the error for a process that failed."""
         self._processes.check()
@@ -208,8 +208,8 @@ class Link:
         # ssh has one exit code of its own; all others are of what ran on the Pi.
         may_be_lost = not by_ssh or process.returncode in _SSH_FAILED
         try:
-            # Where the connection is gone, the master ends as well: what it says is the cause.
+            # Where the connection is gone, the master ends as well: its error output is the cause.
             self._master.wait(timeout=_END_SECONDS if may_be_lost else 0)
         except subprocess.TimeoutExpired:
-            raise RemoteError(task, process.returncode, said) from None
+            raise RemoteError(task, process.returncode, output) from None
         raise self._why()

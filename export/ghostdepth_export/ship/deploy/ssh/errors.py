@@ -1,4 +1,4 @@
-"""What ssh says when it fails, as one line that says what to do."""
+"""Errors of ssh, each as one line with its remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class UnreachableError(UserError):
     """Nothing answers; trying again may help where something did before."""
 
 
-# The first pattern that is found in what ssh said decides.
+# The first pattern found in the error output of ssh decides.
 _LINES: tuple[tuple[str, type[UserError], str], ...] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -63,17 +63,17 @@ _LINES: tuple[tuple[str, type[UserError], str], ...] = (
 )
 
 
-def explain(host: str, said: Sequence[str], *, connected: bool) -> UserError:
+def explain(host: str, output: Sequence[str], *, connected: bool) -> UserError:
     """The error for a connection that ended.
 
     Args:
         host: As the user named it.
-        said: ssh's lines on standard error.
+        output: Lines that ssh wrote to standard error.
         connected: Whether the connection had been there before.
     """
-    said = [line.strip() for line in said if line.strip()]
-    text = "\n".join(said)
-    last = said[-1] if said else "ssh says nothing"
+    output = [line.strip() for line in output if line.strip()]
+    text = "\n".join(output)
+    last = output[-1] if output else "ssh gives no reason"
     offending = re.search(r"Offending .*? in (\S+:\d+)", text)
     names = {
         "host": host,
@@ -82,7 +82,7 @@ def explain(host: str, said: Sequence[str], *, connected: bool) -> UserError:
         "offending": offending.group(1) if offending else "see your known_hosts",
     }
     if connected:
-        return LinkLostError("the connection was lost" + (f" ({last})" if said else ""))
+        return LinkLostError("the connection was lost" + (f" ({last})" if output else ""))
     for pattern, kind, line in _LINES:
         if re.search(pattern, text):
             return kind(line.format(**names))
@@ -93,16 +93,16 @@ class RemoteError(UserError):
     """Something that ran on the Pi, or that copied to it, failed.
 
     Args:
-        task: What it was to do, in a word.
-        code: Its exit code.
-        said: Its last lines.
+        task: The task, in a word.
+        code: Exit code.
+        output: The last lines that it printed.
     """
 
-    def __init__(self, task: str, code: int, said: Sequence[str]) -> None:
+    def __init__(self, task: str, code: int, output: Sequence[str]) -> None:
         # rsync's last line only repeats its exit code in words.
-        said = [text for text in said if text.strip() and not text.startswith("rsync error:")]
+        output = [text for text in output if text.strip() and not text.startswith("rsync error:")]
         ended = f"ended by signal {code - 128}" if code > 128 else f"exit code {code}"
-        last = said[-1].strip() if said and code <= 128 else ended
+        last = output[-1].strip() if output and code <= 128 else ended
         super().__init__(last if re.match(r"[\w-]+: ", last) else f"{task}: {last}")
         self.code = code
-        self.said = said
+        self.output = output

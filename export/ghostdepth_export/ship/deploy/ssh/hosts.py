@@ -41,7 +41,7 @@ class SshSettings:
     config: Path | None = None
 
     def options(self) -> list[str]:
-        """Of `ssh`."""
+        """The options of `ssh`."""
         options = [] if self.port is None else ["-p", str(self.port)]
         if self.config is not None:
             options += ["-F", str(self.config.absolute())]
@@ -50,7 +50,7 @@ class SshSettings:
         return options
 
     def check(self) -> None:
-        """Refuses what can be told to fail before any host is asked.
+        """Refuses what is known to fail before any host is asked.
 
         Raises:
             UserError: A file is missing, or there is no ssh here.

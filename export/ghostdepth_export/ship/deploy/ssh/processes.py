@@ -61,7 +61,7 @@ class Processes:
     ) -> Iterator[Process]:
         """Runs a program; when the block ends, its input is closed and its end awaited.
 
-        It gets a session of its own: Ctrl-C must not reach it before the Pi is told.
+        It gets a session of its own: Ctrl-C must not reach it before the Pi has been notified.
 
         Args:
             command: The program and its arguments.

@@ -1,4 +1,4 @@
-"""What a Pi says of itself, and whether a bundle can run there."""
+"""Facts about the system of a Pi, and whether a bundle can run there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ghostdepth_export.ship.bundle import Target
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What remote.sh's `hold` prints.
+class SystemFacts:
+    """The system of a Pi, as `hold` of remote.sh prints it.
 
     Attributes:
         machine: Like `aarch64`.
@@ -32,7 +32,7 @@ class Facts:
     free: int
 
 
-def parse_facts(lines: Iterable[str]) -> Facts:
+def parse_system_facts(lines: Iterable[str]) -> SystemFacts:
     """Reads `KEY VALUE` lines up to `ready`.
 
     Raises:
@@ -41,7 +41,7 @@ def parse_facts(lines: Iterable[str]) -> Facts:
     values = dict(line.rstrip("\n").partition(" ")[::2] for line in lines)
     try:
         python, bits = values["python"].split()
-        return Facts(
+        return SystemFacts(
             machine=values["machine"],
             python=python,
             bits=int(bits),
@@ -54,13 +54,13 @@ def parse_facts(lines: Iterable[str]) -> Facts:
         raise UserError(f"the Pi's answer is not understood ({error!r})") from error
 
 
-def check_fit(facts: Facts, name: str, target: Target) -> None:
+def check_fit(facts: SystemFacts, name: str, target: Target) -> None:
     """Refuses a Pi that a bundle cannot run on.
 
     Args:
-        facts: Of the Pi.
-        name: The target's.
-        target: The bundle's.
+        facts: System of the Pi.
+        name: Name of the target.
+        target: Target of the bundle.
 
     Raises:
         UserError: The line says what differs and what to do.
