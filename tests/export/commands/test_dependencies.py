@@ -142,8 +142,6 @@ def test_a_missing_extra_is_one_line(extra: str, arguments: list[str], tmp_path:
     ("extra", "arguments", "says"),
     [
         ("export", ["evaluate", "--checkpoint", "NONE", "--data", "samples"], "NONE is not a"),
-        ("train", ["count", "NONE.tflite"], "cannot read NONE.tflite"),
-        ("train", ["latency", "NONE.tflite"], "cannot read NONE.tflite"),
         ("train", ["bundle", "--target", "rpi4-trixie", "--models", "NONE.tflite"], "NONE.tflite"),
         ("train", ["deploy", "pi@localhost", "--models", "NONE.tflite"], "NONE.tflite is not a"),
     ],

@@ -103,7 +103,7 @@ Host key verification failed.
             "others",
         ),
         ("Bad configuration option: foo", UserError, "ssh failed: Bad configuration option: foo"),
-        ("", UserError, "ssh failed: ssh says nothing"),
+        ("", UserError, "ssh failed: ssh gives no reason"),
     ],
 )
 def test_an_error_of_ssh_becomes_one_line(output: str, kind: type[UserError], line: str) -> None:
