@@ -12,7 +12,7 @@ import pytest
 import torch
 from bench_depth.core.dataset import list_pairs
 from ghostdepth_export.convert.export import export
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.config import NetworkConfig, load_train_config
 from ghostdepth_train.models.network import DepthNet
@@ -84,9 +84,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def source(checkpoint: Path, dataset: Path) -> Source:
+def source(checkpoint: Path, dataset: Path) -> ExportSource:
     """The `toy` network, lowered once for the whole run."""
-    return Source(load_checkpoint(checkpoint).network, *CAMERA, list_pairs(dataset))
+    return ExportSource(load_checkpoint(checkpoint).network, *CAMERA, list_pairs(dataset))
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ from bench_depth.core.files import atomic_path, write_json
 from bench_depth.model.contract import METADATA_NAME, ModelContract
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
 from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, parse_version
-from ghostdepth_export.convert.source import FEWEST_CALIBRATION_PICTURES, Source, evenly
+from ghostdepth_export.convert.source import MIN_CALIBRATION_IMAGES, ExportSource, evenly
 from ghostdepth_export.convert.verify import (
-    VERIFY_PICTURES,
+    VERIFY_IMAGES,
     Parity,
     Reference,
-    check_limit,
+    check_limits,
     make_reference,
     verify,
 )
@@ -47,13 +47,13 @@ def export(
     """Exports a checkpoint to model files and `verify.json`.
 
     Args:
-        checkpoint_folder: As training writes it.
-        out: Folder for the files; made where missing.
-        camera: Height and width of the photos that the files will take.
+        checkpoint_folder: Checkpoint folder as training writes it.
+        out: Folder for the files; it is created if missing.
+        camera: Height and width of the images that the files will take, in pixels.
         formats: Names from `formats.FORMATS`.
-        calibration: A dataset folder: its photos calibrate the int8 files and verify all of them.
-        runtime: The TFLite runtime that must be able to run the .tflite files.
-        progress: Called with one line a step.
+        calibration: Dataset folder whose images calibrate the int8 files and verify all files.
+        runtime: Version of the TFLite runtime that must be able to run the .tflite files.
+        progress: Called with one line of progress text at each step.
 
     Returns:
         The model files, in the order of `formats`.
@@ -70,18 +70,18 @@ def export(
     checkpoint = load_checkpoint(checkpoint_folder)
     _refuse_adders(checkpoint, checkpoint_folder)
     calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
-    if calibrates and len(pairs) < FEWEST_CALIBRATION_PICTURES:
+    if calibrates and len(pairs) < MIN_CALIBRATION_IMAGES:
         raise UserError(
-            f"{calibration} has {len(pairs)} photo{'s' * (len(pairs) != 1)}; int8 ranges need at "
-            f"least {FEWEST_CALIBRATION_PICTURES}: give a larger --calibration folder"
+            f"{calibration} has {len(pairs)} image{'s' * (len(pairs) != 1)}; int8 ranges need at "
+            f"least {MIN_CALIBRATION_IMAGES}: give a larger --calibration folder"
         )
-    source = Source(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
-    progress(f"running torch on {min(len(pairs), VERIFY_PICTURES)} photos of {calibration}")
-    reference = make_reference(source, evenly(pairs, VERIFY_PICTURES))
+    source = ExportSource(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
+    progress(f"running torch on {min(len(pairs), VERIFY_IMAGES)} images of {calibration}")
+    reference = make_reference(source, evenly(pairs, VERIFY_IMAGES))
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "checkpoint_sha256": checkpoint.sha256,
-        "pictures": len(reference.pictures),
+        "pictures": len(reference.images),
         "camera": {"height": camera[0], "width": camera[1]},
         "files": [],
     }
@@ -97,14 +97,14 @@ def export(
             temporary.write_bytes(data)
             parity = _verified(temporary, target.name, kind, reference, report)
             write_json(Path(out) / "verify.json", report)
-            check_limit(target.name, kind, parity)
+            check_limits(target.name, kind, parity)
         progress(_line(target.name, len(data), parity))
         written.append(target)
     return written
 
 
 def _refuse_adders(checkpoint: Checkpoint, folder: Path) -> None:
-    """Composed of other ops an adder is many times slower than the convolution it replaces."""
+    """An adder composed of other ops is many times slower than the convolution it replaces."""
     if count := len(checkpoint.config.adder):
         raise UserError(
             f"{folder} has {count} adder convolutions, for which TFLite and ONNX have no op; "
@@ -112,8 +112,10 @@ def _refuse_adders(checkpoint: Checkpoint, folder: Path) -> None:
         )
 
 
-def _with_contract(data: bytes, kind: Format, source: Source, checkpoint: Checkpoint) -> bytes:
-    """The file's bytes with the names of its ends and the contract."""
+def _with_contract(
+    data: bytes, kind: Format, source: ExportSource, checkpoint: Checkpoint
+) -> bytes:
+    """The file's bytes with named input and output and the contract."""
     if kind.suffix == ".onnx":
         from ghostdepth_export.convert import onnx_files
 
@@ -126,7 +128,9 @@ def _with_contract(data: bytes, kind: Format, source: Source, checkpoint: Checkp
     return tflite.finish(data, oldest, METADATA_NAME, contract.to_json())
 
 
-def _contract(kind: Format, source: Source, checkpoint: Checkpoint, minimum: str) -> ModelContract:
+def _contract(
+    kind: Format, source: ExportSource, checkpoint: Checkpoint, minimum: str
+) -> ModelContract:
     config = source.network.config
     return ModelContract(
         name=checkpoint.name,
@@ -160,14 +164,15 @@ def _verified(
         parity = verify(path, kind, reference)
     except UserError as error:
         raise UserError(f"{file_name}: {error}", error.exit_code) from error
-    passed = getattr(parity, kind.limit.figure) <= kind.limit.most
+    limit = parity.closest_limit(kind)
     report["files"].append(
         {
             "file": file_name,
             "format": kind.name,
             **asdict(parity),
-            "limit": asdict(kind.limit),
-            "passed": passed,
+            "limit": asdict(limit),
+            "limits": [asdict(each) for each in kind.limits],
+            "passed": parity.passes(limit),
         }
     )
     return parity

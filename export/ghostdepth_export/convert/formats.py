@@ -12,39 +12,39 @@ from typing import TYPE_CHECKING, Literal
 from bench_depth.core.errors import UserError
 
 if TYPE_CHECKING:
-    from ghostdepth_export.convert.source import Source
+    from ghostdepth_export.convert.source import ExportSource
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a file may differ from torch.
+    """How much a file may differ from torch by one figure.
 
     Attributes:
-        figure: A field of `verify.Parity`.
-        most: The largest value that passes.
+        figure: Name of a field of `verify.Parity`.
+        most: Largest value of the figure that passes.
     """
 
-    figure: Literal["max_relative_error", "si_rmse_change"]
+    figure: Literal["p999_relative_error", "mean_relative_error", "si_rmse_change"]
     most: float
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file.
+    """One kind of model file.
 
     Attributes:
-        variant: How numbers are stored: `fp32`, `fp16`, `dynamic` or `int8`.
-        suffix: `.tflite` or `.onnx`.
-        input_dtype: `float32` or `uint8`; 0..255 both.
-        limit: When the file fails verification.
-        build: Makes the file's bytes, still without the contract.
+        variant: Storage of the weights and activations: `fp32`, `fp16`, `dynamic` or `int8`.
+        suffix: Ending of the file's name, `.tflite` or `.onnx`.
+        input_dtype: Data type of the input pixels, `float32` or `uint8`; both are 0..255.
+        limits: Limits of verification; a file must pass all of them.
+        build: Function that builds the file's bytes, still without the contract.
     """
 
     variant: str
     suffix: str
     input_dtype: str
-    limit: Limit
-    build: Callable[[Source], bytes]
+    limits: tuple[Limit, ...]
+    build: Callable[[ExportSource], bytes]
 
     @property
     def name(self) -> str:
@@ -56,36 +56,36 @@ class Format:
         return f"{checkpoint_name}-{self.name}"
 
 
-def _fp32_tflite(source: Source) -> bytes:
+def _fp32_tflite(source: ExportSource) -> bytes:
     from ghostdepth_export.convert import tflite
 
     return tflite.convert(source.lowered)
 
 
-def _fp16_tflite(source: Source) -> bytes:
+def _fp16_tflite(source: ExportSource) -> bytes:
     from ghostdepth_export.convert import tflite
 
     return tflite.convert(source.lowered, "float16")
 
 
-def _dynamic_tflite(source: Source) -> bytes:
+def _dynamic_tflite(source: ExportSource) -> bytes:
     from ghostdepth_export.convert import tflite
 
     return tflite.convert(source.lowered_without_blocks, "int8")
 
 
-def _int8_tflite(source: Source) -> bytes:
+def _int8_tflite(source: ExportSource) -> bytes:
     from ghostdepth_export.convert import tflite
 
-    pictures = source.calibration() if source.ranges is None else None
-    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
+    images = source.calibration_images() if source.ranges is None else None
+    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, images)
 
 
-def _fp32_onnx(source: Source) -> bytes:
+def _fp32_onnx(source: ExportSource) -> bytes:
     return bytes(source.onnx_model.SerializeToString())
 
 
-def _int8_onnx(source: Source) -> bytes:
+def _int8_onnx(source: ExportSource) -> bytes:
     from ghostdepth_export.convert import onnx_files
 
     known = None
@@ -93,20 +93,67 @@ def _int8_onnx(source: Source) -> bytes:
         known = onnx_files.known_ranges(
             source.onnx_model, source.camera.trunk, source.input_shape, source.ranges
         )
-    # What has no range of its own, the normalised picture, is calibrated all the same.
-    model = onnx_files.convert_int8(source.onnx_model, source.calibration(), known)
+    # The normalized image has no range in the checkpoint, so calibration is still needed.
+    model = onnx_files.convert_int8(source.onnx_model, source.calibration_images(), known)
     return bytes(model.SerializeToString())
 
 
-# The limits of fp16 and dynamic leave room above what a briefly trained ghostdepth-s showed on 106
-# real photos: largest relative error 0.0017 (fp16); change of si-RMSE 0.02 % (dynamic).
+def _limits(**most: float) -> tuple[Limit, ...]:
+    return tuple(Limit(figure, value) for figure, value in most.items())  # type: ignore[arg-type]
+
+
+# The limits are on the 99.9th percentile and the mean of the relative error: a different summation
+# order moves single pixels, a wrong lowering moves many. Each is above the worst error of the
+# released models on any single one of 100 NYU Depth v2 images and at least 2.5 times the worst over
+# 8 images. For fp32 and fp16 they are below the error of a resize with wrong corners or centres
+# (2.2e-2 and 3.2e-3). docs/LOG.md has the figures.
+#
+# Quantization noise is as large as such a fault, so the limits of the int8 files only refuse
+# useless files. These files are built from the same lowerings or graph as the fp32 files. The limit
+# on mean_relative_error also catches a wrong scale, which si-RMSE ignores.
 _TABLE = (
-    Format("fp32", ".tflite", "float32", Limit("max_relative_error", 1e-4), _fp32_tflite),
-    Format("fp16", ".tflite", "float32", Limit("max_relative_error", 2e-2), _fp16_tflite),
-    Format("dynamic", ".tflite", "float32", Limit("si_rmse_change", 0.02), _dynamic_tflite),
-    Format("int8", ".tflite", "uint8", Limit("si_rmse_change", 0.05), _int8_tflite),
-    Format("fp32", ".onnx", "float32", Limit("max_relative_error", 1e-4), _fp32_onnx),
-    Format("int8", ".onnx", "uint8", Limit("si_rmse_change", 0.05), _int8_onnx),
+    Format(
+        "fp32",
+        ".tflite",
+        "float32",
+        _limits(p999_relative_error=2e-5, mean_relative_error=2e-6),
+        _fp32_tflite,
+    ),
+    Format(
+        "fp16",
+        ".tflite",
+        "float32",
+        _limits(p999_relative_error=2e-2, mean_relative_error=3e-3),
+        _fp16_tflite,
+    ),
+    Format(
+        "dynamic",
+        ".tflite",
+        "float32",
+        _limits(p999_relative_error=8e-2, mean_relative_error=1.5e-2, si_rmse_change=0.02),
+        _dynamic_tflite,
+    ),
+    Format(
+        "int8",
+        ".tflite",
+        "uint8",
+        _limits(mean_relative_error=0.1, si_rmse_change=0.05),
+        _int8_tflite,
+    ),
+    Format(
+        "fp32",
+        ".onnx",
+        "float32",
+        _limits(p999_relative_error=5e-5, mean_relative_error=1e-5),
+        _fp32_onnx,
+    ),
+    Format(
+        "int8",
+        ".onnx",
+        "uint8",
+        _limits(mean_relative_error=0.25, si_rmse_change=0.3),
+        _int8_onnx,
+    ),
 )
 FORMATS = {kind.name: kind for kind in _TABLE}
 

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from ghostdepth_export.convert.lowering import Lowered
 
 T = TypeVar("T")
-CALIBRATION_PICTURES = 32
-FEWEST_CALIBRATION_PICTURES = 4
+CALIBRATION_IMAGES = 32
+MIN_CALIBRATION_IMAGES = 4
 
 
 @dataclass(frozen=True)
-class Source:
-    """A network ready to be written in any format.
+class ExportSource:
+    """What every format is built from: a network at a camera's size, lowered once for all of them.
 
     Attributes:
-        network: In eval mode.
-        height: Rows of the camera's picture.
-        width: Columns.
-        pairs: Real photos for calibration.
-        ranges: What the checkpoint's `ranges.json` holds; then int8 needs no calibration.
+        network: The network, in eval mode.
+        height: Rows of the camera's image.
+        width: Columns of the camera's image.
+        pairs: Real images for calibration.
+        ranges: Contents of the checkpoint's `ranges.json`; with them int8 needs no calibration.
     """
 
     network: DepthNet
@@ -42,12 +42,12 @@ class Source:
 
     @cached_property
     def camera(self) -> CameraNet:
-        """Raw RGB in, metres out."""
+        """The network from raw RGB to metres."""
         return CameraNet(self.network, self.height, self.width).eval()
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
-        """1xHxWx3."""
+        """Shape of the input, 1xHxWx3."""
         return (1, self.height, self.width, 3)
 
     @cached_property
@@ -59,9 +59,9 @@ class Source:
 
     @cached_property
     def lowered_without_blocks(self) -> Lowered:
-        """The same for weights that are quantised alone, the "dynamic range" flavour.
+        """The whole network, for files with quantized weights and float activations.
 
-        The kernel of a block of pixels is large enough to be quantised, and in TensorFlow Lite 2.5
+        The kernel of a block of pixels is large enough to be quantized, and in TensorFlow Lite 2.5
         such a convolution gives the same number everywhere. The head's own kernel stays in float.
         """
         from ghostdepth_export.convert.lowering import lower
@@ -93,21 +93,21 @@ class Source:
 
         return onnx_files.convert(self.camera, self.input_shape)
 
-    def calibration(self) -> list[NDArray[np.float32]]:
-        """Up to 32 photos as the network's input: 1xHxWx3 float32, 0..255."""
-        chosen = evenly(self.pairs, CALIBRATION_PICTURES)
-        return [self.picture(read_rgb(pair.rgb)) for pair in chosen]
+    def calibration_images(self) -> list[NDArray[np.float32]]:
+        """At most `CALIBRATION_IMAGES` network inputs: 1xHxWx3 float32, 0..255."""
+        chosen = evenly(self.pairs, CALIBRATION_IMAGES)
+        return [self.network_input(read_rgb(pair.rgb)) for pair in chosen]
 
-    def picture(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """A photo of any size, HxWx3 uint8 -> the network's input, 1xHxWx3 float32, 0..255."""
+    def network_input(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Resizes an image (any height x any width x 3, uint8) to 1xHxWx3 float32, 0..255."""
         if rgb.shape[:2] != (self.height, self.width):
             rgb = np.asarray(cv2.resize(rgb, (self.width, self.height)), np.uint8)
         return rgb[None].astype(np.float32)
 
     @torch.no_grad()
-    def predict(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What torch gives for a picture: HxW metres."""
-        return np.asarray(self.camera(torch.from_numpy(picture))[0, :, :, 0].numpy())
+    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs torch on a network input: HxW metres."""
+        return np.asarray(self.camera(torch.from_numpy(image))[0, :, :, 0].numpy())
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:

@@ -1,4 +1,4 @@
-"""Proof that a written file gives what torch gives: it is run, on real photos, and compared."""
+"""Proof that a written file gives what torch gives: it is run on real images and compared."""
 
 from __future__ import annotations
 
@@ -13,54 +13,72 @@ from bench_depth.core.dataset import Pair, read_pair
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.runtimes import choose
-from ghostdepth_export.convert.formats import Format
+from ghostdepth_export.convert.formats import Format, Limit
 from ghostdepth_export.host.quiet import native_quiet
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ghostdepth_export.convert.source import Source
+    from ghostdepth_export.convert.source import ExportSource
 
-Map = NDArray[np.float32]
-VERIFY_PICTURES = 8
+DepthMap = NDArray[np.float32]
+VERIFY_IMAGES = 8
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a file's depth is from torch's, over all pixels of all pictures.
+    """How far a file's depth is from torch's, over all pixels of all images.
+
+    The relative error of a pixel is |file - torch| / torch.
 
     Attributes:
-        max_abs_error: Metres.
-        max_relative_error: Of one pixel: |file - torch| / torch.
+        max_abs_error: Largest absolute error, in metres.
+        max_relative_error: Largest relative error. One pixel decides it, so no limit is on it.
+        p999_relative_error: 99.9th percentile of the relative error.
+        mean_relative_error: Mean relative error.
         sqnr_db: 10 log10(sum torch^2 / sum (file - torch)^2); None when the two are equal.
-        si_rmse_torch: The network's own error against the truth.
-        si_rmse: The file's.
+        si_rmse_torch: si-RMSE of the network in torch against the ground truth.
+        si_rmse: si-RMSE of the file against the ground truth.
         si_rmse_change: |si_rmse / si_rmse_torch - 1|.
     """
 
     max_abs_error: float
     max_relative_error: float
+    p999_relative_error: float
+    mean_relative_error: float
     sqnr_db: float | None
     si_rmse_torch: float
     si_rmse: float
     si_rmse_change: float
 
+    def passes(self, limit: Limit) -> bool:
+        """Whether the limit's figure is at most the limit; NaN is not."""
+        return bool(getattr(self, limit.figure) <= limit.most)
+
+    def closest_limit(self, kind: Format) -> Limit:
+        """The limit of a format that the file comes closest to, or exceeds by most."""
+        # NaN compares false with everything: such a figure is the one to report.
+        return max(
+            kind.limits,
+            key=lambda limit: np.nan_to_num(getattr(self, limit.figure) / limit.most, nan=np.inf),
+        )
+
 
 @dataclass(frozen=True)
 class Reference:
-    """Pictures with what torch gives for them.
+    """Images with what torch gives for them.
 
     Attributes:
-        pictures: 1xHxWx3 float32 each, whole numbers 0..255.
-        depths: HxW float32 metres each.
-        truths: uint16 millimetres, of the photo's own size.
+        images: 1xHxWx3 float32 each, integers 0..255.
+        depths: HxW float32 each, metres.
+        ground_truths_mm: uint16 millimetres each, at the image file's own size; 0 is unknown.
     """
 
-    pictures: list[Map]
-    depths: list[Map]
-    truths: list[NDArray[np.uint16]]
+    images: list[NDArray[np.float32]]
+    depths: list[DepthMap]
+    ground_truths_mm: list[NDArray[np.uint16]]
 
 
-def make_reference(source: Source, pairs: Sequence[Pair]) -> Reference:
+def make_reference(source: ExportSource, pairs: Sequence[Pair]) -> Reference:
     """Runs torch on the pairs.
 
     Raises:
@@ -68,15 +86,15 @@ def make_reference(source: Source, pairs: Sequence[Pair]) -> Reference:
     """
     reference = Reference([], [], [])
     for pair in pairs:
-        rgb, truth = read_pair(pair)
-        picture = source.picture(rgb)
-        depth = source.predict(picture)
+        rgb, ground_truth_mm = read_pair(pair)
+        image = source.network_input(rgb)
+        depth = source.predict(image)
         if not np.isfinite(depth).all():
             raise UserError(f"the network gives NaN or infinity for {pair.rgb}; train it again")
-        reference.pictures.append(picture)
+        reference.images.append(image)
         reference.depths.append(depth)
-        reference.truths.append(truth)
-    if not any(truth.any() for truth in reference.truths):
+        reference.ground_truths_mm.append(ground_truth_mm)
+    if not any(ground_truth.any() for ground_truth in reference.ground_truths_mm):
         raise UserError(f"no depth map beside {pairs[0].depth} has a valid pixel; all are unknown")
     return reference
 
@@ -88,21 +106,26 @@ def verify(path: Path, kind: Format, reference: Reference) -> Parity:
         UserError: It gives NaN or infinity (exit code 1).
     """
     run = open_model(path)
-    depths = [run(picture.astype(kind.input_dtype)) for picture in reference.pictures]
+    depths = [run(image.astype(kind.input_dtype)) for image in reference.images]
     if not all(np.isfinite(depth).all() for depth in depths):
         raise UserError("it gives NaN or infinity; the network's values overflow", THRESHOLD_FAILED)
     return compare(depths, reference)
 
 
-def compare(depths: Sequence[Map], reference: Reference) -> Parity:
-    """The figures for the depths (HxW metres) that a file gave for the reference's pictures."""
+def compare(depths: Sequence[DepthMap], reference: Reference) -> Parity:
+    """The figures for the depths (HxW metres) that a file gave for the reference's images."""
     file, torch = np.stack(depths).astype(np.float64), np.stack(reference.depths)
     error = np.abs(file - torch)
+    relative = error / torch
     noise = float(np.sum(error**2))
-    ours, theirs = (_si_rmse(maps, reference.truths) for maps in (depths, reference.depths))
+    ours, theirs = (
+        _si_rmse(maps, reference.ground_truths_mm) for maps in (depths, reference.depths)
+    )
     return Parity(
         max_abs_error=float(error.max()),
-        max_relative_error=float((error / torch).max()),
+        max_relative_error=float(relative.max()),
+        p999_relative_error=float(np.quantile(relative, 0.999)),
+        mean_relative_error=float(relative.mean()),
         sqnr_db=float(10 * np.log10(np.sum(torch.astype(np.float64) ** 2) / noise))
         if noise
         else None,
@@ -112,22 +135,23 @@ def compare(depths: Sequence[Map], reference: Reference) -> Parity:
     )
 
 
-def check_limit(file_name: str, kind: Format, parity: Parity) -> None:
+def check_limits(file_name: str, kind: Format, parity: Parity) -> None:
     """Refuses a file that is too far from torch.
 
     Raises:
         UserError: The line names the file, the limit and the value (exit code 1).
     """
-    value = getattr(parity, kind.limit.figure)
-    if not value <= kind.limit.most:
+    limit = parity.closest_limit(kind)
+    if not parity.passes(limit):
         raise UserError(
-            f"{file_name} fails its limit: {kind.limit.figure} is {value:.3g}, "
-            f"at most {kind.limit.most:g} is allowed; the file was not kept",
+            f"{file_name} fails its limit: {limit.figure} is "
+            f"{getattr(parity, limit.figure):.3g}, at most {limit.most:g} is allowed; "
+            "the file was not kept",
             THRESHOLD_FAILED,
         )
 
 
-def open_model(path: Path) -> Callable[[NDArray[Any]], Map]:
+def open_model(path: Path) -> Callable[[NDArray[Any]], DepthMap]:
     """A function 1xHxWx3 pixels of the file's dtype -> HxW float32 metres, that runs the file.
 
     Raises:
@@ -136,20 +160,21 @@ def open_model(path: Path) -> Callable[[NDArray[Any]], Map]:
     with native_quiet():
         model = choose(path).load(path, threads=1)
 
-    def run(picture: NDArray[Any]) -> Map:
-        model.set_input(picture)
+    def run(image: NDArray[Any]) -> DepthMap:
+        model.set_input(image)
         model.invoke()
         return np.asarray(model.output()[0, :, :, 0])
 
     return run
 
 
-def _si_rmse(depths: Sequence[Map], truths: Sequence[NDArray[np.uint16]]) -> float:
+def _si_rmse(depths: Sequence[DepthMap], ground_truths_mm: Sequence[NDArray[np.uint16]]) -> float:
     rows = []
-    for depth, truth in zip(depths, truths, strict=True):
+    for depth, ground_truth_mm in zip(depths, ground_truths_mm, strict=True):
+        size = ground_truth_mm.shape
         # Bilinear with half-pixel centres, as the measuring protocol has it.
-        sized = depth if depth.shape == truth.shape else cv2.resize(depth, truth.shape[::-1])
-        row = depth_metrics(np.asarray(sized, np.float64) * 1000, truth)
+        sized = depth if depth.shape == size else cv2.resize(depth, size[::-1])
+        row = depth_metrics(np.asarray(sized, np.float64) * 1000, ground_truth_mm)
         if row is not None:
             rows.append(row)
     return mean_metrics(rows).si_rmse

@@ -15,7 +15,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.convert import verify
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.models.network import DepthNet
@@ -34,7 +34,7 @@ def options(dataset: Path) -> Options:
 
 
 @pytest.fixture(scope="module")
-def built(source: Source) -> bytes:
+def built(source: ExportSource) -> bytes:
     return FORMATS["fp32.tflite"].build(source)
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_fails_its_limit_is_not_left(
     monkeypatch.setattr(
         verify, "open_model", lambda path: lambda picture: right(path)(picture) * 1.001
     )
-    with pytest.raises(UserError, match=r"toy-fp32\.tflite fails its limit: max_relative_error"):
+    with pytest.raises(UserError, match=r"toy-fp32\.tflite fails its limit: mean_relative_error"):
         export(checkpoint, tmp_path, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["verify.json"]
     (row,) = json.loads((tmp_path / "verify.json").read_text())["files"]

@@ -18,7 +18,7 @@ from bench_depth.model.contract import METADATA_NAME, ModelContract, read_contra
 from ghostdepth_export.convert.flatbuffer import MIN_RUNTIME_NAME, op_name, unpack
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tensorflow_quietly import schema
 from ghostdepth_export.convert.tflite import convert, convert_int8
 from ghostdepth_export.convert.verify import make_reference, open_model, verify
@@ -156,7 +156,7 @@ def test_the_int8_file_is_int8_up_to_the_head_and_float_after_it(exported: Path)
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize("encoding", ["log", "inverse"])
 def test_a_network_in_float_is_exact(
-    source: Source,
+    source: ExportSource,
     make_network: Callable[..., DepthNet],
     tmp_path: Path,
     padding: str,
@@ -173,10 +173,10 @@ def test_a_network_in_float_is_exact(
 
 
 def test_odd_sizes_are_exact(
-    source: Source, make_network: Callable[..., DepthNet], tmp_path: Path
+    source: ExportSource, make_network: Callable[..., DepthNet], tmp_path: Path
 ) -> None:
     network = make_network(input_height=75, input_width=101)
-    other = Source(network, 97, 131, source.pairs)
+    other = ExportSource(network, 97, 131, source.pairs)
     path = tmp_path / "m.tflite"
     path.write_bytes(convert(other.lowered))
     parity = verify(path, FORMATS["fp32.tflite"], make_reference(other, other.pairs[:2]))
@@ -184,23 +184,25 @@ def test_odd_sizes_are_exact(
     assert op_names(path.read_bytes()).count("PAD") == 0
 
 
-def test_odd_sizes_survive_int8(source: Source, make_network: Callable[..., DepthNet]) -> None:
-    other = Source(make_network(input_height=75, input_width=101), 97, 131, source.pairs)
-    data = convert_int8(other.lowered_trunk, other.lowered_tail, other.calibration())
+def test_odd_sizes_survive_int8(
+    source: ExportSource, make_network: Callable[..., DepthNet]
+) -> None:
+    other = ExportSource(make_network(input_height=75, input_width=101), 97, 131, source.pairs)
+    data = convert_int8(other.lowered_trunk, other.lowered_tail, other.calibration_images())
     assert op_names(data)[-5:] == ENLARGEMENT
 
 
-def test_the_int8_trunk_keeps_20_db(exported: Path, source: Source) -> None:
+def test_the_int8_trunk_keeps_20_db(exported: Path, source: ExportSource) -> None:
     # Taken on log depth, which is what the trunk gives: a constant factor of depth is no noise.
     run = open_model(exported / "toy-int8.tflite")
-    for picture in source.calibration():
-        got = np.log(run(picture.astype(np.uint8)))
-        want = np.log(source.predict(picture))
+    for image in source.calibration_images():
+        got = np.log(run(image.astype(np.uint8)))
+        want = np.log(source.predict(image))
         assert 10 * np.log10(np.var(want) / np.mean((got - want) ** 2)) >= 20
 
 
 def test_all_files_agree_about_a_picture_that_was_not_calibrated(
-    exported: Path, source: Source, dataset: Path
+    exported: Path, source: ExportSource, dataset: Path
 ) -> None:
     white = np.full((1, 96, 128, 3), 255, np.float32)
     want = source.predict(white)
@@ -213,12 +215,12 @@ def test_all_files_agree_about_a_picture_that_was_not_calibrated(
 def test_photos_of_another_size_are_resized_for_calibration(
     make_network: Callable[..., DepthNet], dataset: Path
 ) -> None:
-    other = Source(make_network(), 48, 64, list_pairs(dataset))
-    assert {picture.shape for picture in other.calibration()} == {(1, 48, 64, 3)}
+    other = ExportSource(make_network(), 48, 64, list_pairs(dataset))
+    assert {image.shape for image in other.calibration_images()} == {(1, 48, 64, 3)}
 
 
-def test_the_reference_is_the_graph_that_training_evaluates(source: Source) -> None:
-    picture = source.calibration()[0]
+def test_the_reference_is_the_graph_that_training_evaluates(source: ExportSource) -> None:
+    image = source.calibration_images()[0]
     with torch.no_grad():
-        want = source.camera(torch.from_numpy(picture))[0, :, :, 0].numpy()
-    np.testing.assert_array_equal(source.predict(picture), want)
+        want = source.camera(torch.from_numpy(image))[0, :, :, 0].numpy()
+    np.testing.assert_array_equal(source.predict(image), want)

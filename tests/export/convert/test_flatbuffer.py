@@ -15,7 +15,7 @@ from ghostdepth_export.convert.flatbuffer import (
     unpack,
 )
 from ghostdepth_export.convert.lowering import lower
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import convert, convert_int8
 from ghostdepth_export.host.quiet import native_quiet
@@ -80,9 +80,9 @@ def test_the_ends_get_their_names() -> None:
     assert graph.tensors[graph.outputs[0]].name == b"depth"
 
 
-def test_the_resize_runs_on_bytes_before_they_are_converted(source: Source) -> None:
-    pictures = source.calibration()
-    data = convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
+def test_the_resize_runs_on_bytes_before_they_are_converted(source: ExportSource) -> None:
+    images = source.calibration_images()
+    data = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     model = unpack(data)
     assert names(model)[:3] == ["RESIZE_BILINEAR", "QUANTIZE", "CONCATENATION"]
     before = [*model.subgraphs[0].operators]
@@ -97,15 +97,15 @@ def test_a_model_that_starts_otherwise_is_left_alone() -> None:
     assert names(model) == ["CONV_2D"]
 
 
-def test_the_swap_changes_no_more_than_rounding(source: Source, monkeypatch: Any) -> None:
+def test_the_swap_changes_no_more_than_rounding(source: ExportSource, monkeypatch: Any) -> None:
     from ghostdepth_export.convert import tflite
 
-    pictures = source.calibration()
-    swapped = convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
+    images = source.calibration_images()
+    swapped = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     monkeypatch.setattr(tflite, "resize_before_quantize", lambda model: None)
-    plain = convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
+    plain = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     assert names(unpack(plain))[:2] == ["QUANTIZE", "RESIZE_BILINEAR"]
-    bytes_in = pictures[0].astype(np.uint8)
+    bytes_in = images[0].astype(np.uint8)
     a, b = run(swapped, bytes_in), run(plain, bytes_in)
     assert np.mean((a - b) ** 2) < 1e-3 * np.mean(b**2)
 

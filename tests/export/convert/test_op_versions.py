@@ -13,7 +13,7 @@ from ghostdepth_export.convert.op_versions import (
     ops_of,
     parse_version,
 )
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tensorflow_quietly import schema
 from ghostdepth_export.convert.tflite import convert
 from torch import nn
@@ -52,13 +52,13 @@ def test_the_minimum_runtime_follows_the_version(
     assert minimum_runtime(with_version(conv_file, version)) == runtime
 
 
-def test_the_newest_op_decides(source: Source) -> None:
+def test_the_newest_op_decides(source: ExportSource) -> None:
     data = convert(source.lowered)
     assert ("RESIZE_BILINEAR", 3) in ops_of(data)
     assert minimum_runtime(data) == "2.2.0"
 
 
-def test_our_table_agrees_with_tensorflow_about_its_own_files(source: Source) -> None:
+def test_our_table_agrees_with_tensorflow_about_its_own_files(source: ExportSource) -> None:
     for weights in ("float32", "float16", "int8"):
         data = convert(source.lowered, weights)
         model = unpack(data)

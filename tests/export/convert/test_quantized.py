@@ -17,7 +17,7 @@ from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.lowering import lower
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tensorflow_quietly import schema, tf
 from ghostdepth_export.convert.tflite import int8_converter
 from ghostdepth_export.host.quiet import native_quiet
@@ -54,12 +54,12 @@ def ranges(trunk: Trunk, pictures: Tensor) -> dict[str, Range]:
 
 
 @pytest.fixture(scope="module")
-def quantised(source: Source, trunk: Trunk, ranges: dict[str, Range]) -> Source:
+def quantised(source: ExportSource, trunk: Trunk, ranges: dict[str, Range]) -> ExportSource:
     return dataclasses.replace(source, network=trunk.network, ranges=write_ranges(ranges))
 
 
 @pytest.fixture(scope="module")
-def tflite(quantised: Source) -> bytes:
+def tflite(quantised: ExportSource) -> bytes:
     return FORMATS["int8.tflite"].build(quantised)
 
 
@@ -97,7 +97,7 @@ def test_every_learned_range_is_in_the_tflite_file_unchanged(
 
 
 def test_every_learned_range_is_in_the_onnx_file_unchanged(
-    quantised: Source, trunk: Trunk, ranges: dict[str, Range]
+    quantised: ExportSource, trunk: Trunk, ranges: dict[str, Range]
 ) -> None:
     model = onnx.ModelProto.FromString(FORMATS["int8.onnx"].build(quantised))
     values = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
@@ -111,7 +111,7 @@ def test_every_learned_range_is_in_the_onnx_file_unchanged(
     assert len(found) <= len({(r.scale, r.zero_point) for r in ranges.values()}) + 2
 
 
-def test_learned_ranges_add_no_op(tflite: bytes, quantised: Source) -> None:
+def test_learned_ranges_add_no_op(tflite: bytes, quantised: ExportSource) -> None:
     def names(data: bytes) -> list[str]:
         model = unpack(data)
         return sorted(op_name(model, op) for op in model.subgraphs[0].operators)
@@ -233,7 +233,7 @@ def test_a_bias_of_equal_numbers_is_quantised_per_channel(
 
 
 def test_ranges_of_another_network_are_refused(
-    source: Source, trunk: Trunk, ranges: dict[str, Range]
+    source: ExportSource, trunk: Trunk, ranges: dict[str, Range]
 ) -> None:
     wrong = write_ranges({f"x{name}": r for name, r in ranges.items()})
     with pytest.raises(UserError, match=r"ranges\.json holds ranges of another network"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 
 RUN = """
 import sys
@@ -15,14 +15,14 @@ import numpy as np
 from tflite_runtime.interpreter import Interpreter
 
 folder, names = sys.argv[1], sys.argv[2:]
-pictures = np.load(folder + "/pictures.npy")
+images = np.load(folder + "/images.npy")
 for name in names:
     interpreter = Interpreter(folder + "/" + name, num_threads=1)
     interpreter.allocate_tensors()
     (first,), (last,) = interpreter.get_input_details(), interpreter.get_output_details()
     depths = []
-    for picture in pictures:
-        interpreter.set_tensor(first["index"], picture.astype(first["dtype"]))
+    for image in images:
+        interpreter.set_tensor(first["index"], image.astype(first["dtype"]))
         interpreter.invoke()
         depths.append(interpreter.get_tensor(last["index"]))
     np.save(folder + "/" + name + ".npy", np.stack(depths))
@@ -31,15 +31,15 @@ for name in names:
 
 @pytest.mark.slow
 def test_all_tflite_files_run_in_2_5_and_give_what_torch_gives(
-    tflite25_python: Path, exported: Path, source: Source, tmp_path: Path
+    tflite25_python: Path, exported: Path, source: ExportSource, tmp_path: Path
 ) -> None:
     variants = ("fp32", "fp16", "dynamic", "int8")
-    pictures = source.calibration()
-    np.save(tmp_path / "pictures.npy", np.stack(pictures))
+    images = source.calibration_images()
+    np.save(tmp_path / "images.npy", np.stack(images))
     for variant in variants:
         (tmp_path / variant).write_bytes((exported / f"toy-{variant}.tflite").read_bytes())
     subprocess.run([tflite25_python, "-c", RUN, tmp_path, *variants], check=True)
-    want = np.stack([source.predict(picture) for picture in pictures])
+    want = np.stack([source.predict(image) for image in images])
     least_db = {"fp32": 100, "fp16": 50, "dynamic": 35, "int8": 25}
     for variant in variants:
         got = np.load(tmp_path / f"{variant}.npy")[:, 0, :, :, 0]
