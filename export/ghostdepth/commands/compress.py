@@ -44,7 +44,7 @@ def compress(
     ] = "int8",
 ) -> None:
     """Prune, distil and quantise a checkpoint by a recipe. Killed, it goes on with --resume."""
-    from ghostdepth_export.pi4.budget import FileClock
+    from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
     from ghostdepth_train.compress.distil import DistilConfig
@@ -84,7 +84,7 @@ def compress(
             progress=step,
             report=epoch,
             say=say,
-            clock=FileClock(say=say),
+            clock=FileLatency(log=say),
         )
         result = run_recipe(checkpoint, steps, work)
     print(result)

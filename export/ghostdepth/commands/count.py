@@ -1,4 +1,4 @@
-"""The verb that counts instructions: count."""
+"""The command that counts instructions: count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FIGURES = (
     "instructions",
-    "share",
+    "fraction",
     "loads",
     "stores",
     "issue cycles",
@@ -28,10 +28,10 @@ _FIGURES = (
 @app.command()
 def count(
     models: Annotated[list[Path], typer.Argument(help=".tflite files.")],
-    json: Annotated[Path | None, typer.Option(help="Also write every count there.")] = None,
-    top: Annotated[int, typer.Option(help="How many ops to print, the costliest.")] = 12,
+    json: Annotated[Path | None, typer.Option(help="JSON file for all counts.")] = None,
+    top: Annotated[int, typer.Option(help="Number of ops to print.")] = 12,
 ) -> None:
-    """Count what the ops of a model execute on an emulated Cortex-A72; no milliseconds."""
+    """Count the instructions and cache misses of each op on an emulated Cortex-A72."""
     from ghostdepth_export.pi4.counter import count as run
     from ghostdepth_export.pi4.counter import write_counts
     from ghostdepth_export.pi4.emulator import build_root
@@ -52,7 +52,7 @@ def _print(model: ModelCounts, top: int) -> None:
     from rich.text import Text
 
     def row(label: str, counts: InstructionCounts) -> list[Text]:
-        share = f"{counts.instructions / model.total.instructions:.1%}"
+        fraction = f"{counts.instructions / model.total.instructions:.1%}"
         figures = (
             counts.loads,
             counts.stores,
@@ -61,11 +61,11 @@ def _print(model: ModelCounts, top: int) -> None:
             counts.l2_misses,
             counts.writebacks,
         )
-        cells = (label, f"{counts.instructions:,}", share, *(f"{n:,}" for n in figures))
+        cells = (label, f"{counts.instructions:,}", fraction, *(f"{n:,}" for n in figures))
         return [Text(cell) for cell in cells]
 
     types = Table(title=Text(f"{model.file} by type of op"), title_justify="left", box=None)
-    ops = Table(title=Text("the costliest ops"), title_justify="left", box=None)
+    ops = Table(title=Text("the ops with most instructions"), title_justify="left", box=None)
     for table in (types, ops):
         table.add_column("")
         for name in _FIGURES:
@@ -77,11 +77,11 @@ def _print(model: ModelCounts, top: int) -> None:
     for op in sorted(model.ops, key=lambda op: -op.counts.instructions)[:top]:
         ops.add_row(*row(f"{op.index} {op.name} {op.shape}", op.counts))
 
-    # Wide enough for every column: a table in a file or a pipe must not be cut.
+    # Wide enough for every column: a table in a file or a pipe must not be truncated.
     console = Console() if sys.stdout.isatty() else Console(width=145)
     console.print(
         f"counts on an emulated Cortex-A72, TensorFlow Lite {model.runtime.partition('.post')[0]}, "
-        "one thread: no milliseconds",
+        "one thread: these are not times",
         highlight=False,
     )
     console.print(types)

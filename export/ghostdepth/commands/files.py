@@ -1,4 +1,4 @@
-"""The verbs that make model files: export, demo."""
+"""The commands that make model files: export, demo."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ghostdepth.commands.app import CheckpointFolder, app, progress
 def export(
     checkpoint: CheckpointFolder,
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    calibration: Annotated[Path, typer.Option(help="Dataset folder for int8 ranges.")] = Path(
+    calibration: Annotated[Path, typer.Option(help="Dataset folder to calibrate on.")] = Path(
         "samples"
     ),
     runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
-    camera: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "640x480",
+    camera: Annotated[str, typer.Option(help="Image size, WIDTHxHEIGHT.")] = "640x480",
 ) -> None:
-    """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8); compare with torch."""
+    """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8), verified against torch."""
     from ghostdepth_export.convert.export import export as run
 
     width, _, height = camera.partition("x")
@@ -44,11 +44,11 @@ def export(
 def demo(
     checkpoint: CheckpointFolder = Path("models/ghostdepth-xxs"),
     samples: Annotated[Path, typer.Option(help="Dataset folder to measure on.")] = Path("samples"),
-    out: Annotated[Path, typer.Option(help="Folder for files, results and page.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the files, results and page.")] = Path(
         "runs/demo"
     ),
 ) -> None:
-    """Export, verify and measure the released model; write a page with pictures and a table."""
+    """Export, verify and measure a released model; write a page with images and a table."""
     from ghostdepth_export.pages.demo import run
 
     run(checkpoint, samples, out)

@@ -1,4 +1,4 @@
-"""The verb that predicts the latency of a model on a Raspberry Pi 4: latency."""
+"""The command that predicts the latency of a model on a Raspberry Pi 4: latency."""
 
 from __future__ import annotations
 
@@ -22,28 +22,26 @@ def latency(
     files: Annotated[
         list[Path], typer.Argument(help=".tflite files; with --calibrate results files.")
     ],
-    threads: Annotated[int, typer.Option(help="Of the interpreter, 1 to 4.")] = 4,
+    threads: Annotated[int, typer.Option(help="Threads of the interpreter, 1 to 4.")] = 4,
     clock: Annotated[
-        float | None, typer.Option(help="Of the processor, MHz.", show_default="1500")
+        float | None, typer.Option(help="CPU clock in MHz.", show_default="1500")
     ] = None,
     runtime: Annotated[str, typer.Option(help="Version of TensorFlow Lite.")] = "2.5",
     coefficients: Annotated[
-        Path | None, typer.Option(help="A board's own, from --calibrate.")
+        Path | None, typer.Option(help="Coefficients of a board, from --calibrate.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write every figure there.")] = None,
-    top: Annotated[int, typer.Option(help="How many ops to print, the costliest.")] = 12,
+    json: Annotated[Path | None, typer.Option(help="JSON file for all figures.")] = None,
+    top: Annotated[int, typer.Option(help="Number of slowest ops to print.")] = 12,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Fit coefficients to what bench-depth measured.")
+        bool, typer.Option("--calibrate", help="Fit coefficients to measurements of bench-depth.")
     ] = False,
     models: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the models that were measured.", show_default="beside the results"
-        ),
+        typer.Option(help="Folder of the measured models.", show_default="beside the results"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where --calibrate writes.")] = Path("board.json"),
+    out: Annotated[Path, typer.Option(help="Output file of --calibrate.")] = Path("board.json"),
 ) -> None:
-    """Predict a model's milliseconds on a Raspberry Pi 4 from counts; needs no Pi."""
+    """Predict a model's latency on a Raspberry Pi 4 from instruction counts; needs no Pi."""
     from ghostdepth_export.pi4.latency import check_request, read_coefficients, shipped
 
     check_request(threads, clock, runtime)
@@ -67,7 +65,7 @@ def _predict(
 
     predictions: list[LatencyPrediction] = []
     console = _console()
-    for prediction in predict_file_latencies(files, threads, clock, board, _say):
+    for prediction in predict_file_latencies(files, threads, clock, board, _log):
         if not predictions:
             console.print(heading(prediction))
         show(prediction, top, console)
@@ -83,20 +81,21 @@ def _calibrate(
     files: list[Path], start: Coefficients, models: Path | None, clock: float | None, out: Path
 ) -> None:
     from ghostdepth_export.pi4.latency import write_coefficients
-    from ghostdepth_export.pi4.latency.calibrate import calibrate, show
+    from ghostdepth_export.pi4.latency.calibrate import calibrate
+    from ghostdepth_export.pi4.latency.tables import show_calibration
 
-    found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_say)
+    found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_log)
     write_coefficients(out, found.coefficients)
-    show(found, start, _console())
+    show_calibration(found, start, _console())
     print(f"written: {out}; use it with: ghostdepth latency --coefficients {out} MODEL.tflite")
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _console() -> Console:
     from rich.console import Console
 
-    # Wide enough for every column: a table in a file or a pipe must not be cut.
+    # Wide enough for every column: a table in a file or a pipe must not be truncated.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 130)

@@ -1,4 +1,4 @@
-"""The verbs about a Raspberry Pi: emulate."""
+"""The command that runs a program on an emulated Raspberry Pi: emulate."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ghostdepth.commands.app import app
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def emulate(
-    command: Annotated[list[str], typer.Argument(help="What to run there, after `--`.")],
+    command: Annotated[list[str], typer.Argument(help="Command to run there, after `--`.")],
     root: Annotated[
         str, typer.Option(help="bullseye (Python 3.9, TFLite 2.5) or trixie (3.13, newest).")
     ] = "bullseye",
 ) -> None:
-    """Run a command on an emulated Raspberry Pi 4; its times are not a Pi's.
+    """Run a command on an emulated Raspberry Pi 4; its timings are not those of a Pi.
 
-    The working directory is seen there under its own path. All else that the command writes ends
-    with it.
+    The working directory has the same path there. All other files that the command writes are
+    discarded.
     """
     from ghostdepth_export.pi4.emulator import Machine, bench_layer, build_root
 

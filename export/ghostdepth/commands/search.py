@@ -39,7 +39,7 @@ def search(
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
 ) -> None:
     """Search for networks that are accurate within a time. Start it again to go on."""
-    from ghostdepth_export.pi4.budget import FileClock
+    from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_export.search import Plan, Worker, load_space, open_study
     from ghostdepth_export.search.front import found, write_front, write_page
     from ghostdepth_export.search.study import study_url
@@ -65,7 +65,7 @@ def search(
         def say(line: str) -> None:
             bar.console.print(line, soft_wrap=True)
 
-        clock = FileClock(say=say)
+        clock = FileLatency(log=say)
         Worker(
             opened,
             plan,

@@ -2,8 +2,7 @@
 
 A lowering takes the op's arguments as torch has them (dimensions count NCHW), except that
 activations are TensorFlow tensors stored NHWC and weights are numpy arrays in torch's layouts. To
-support another op, add it here and to the oracle tests; ops of quantisation-aware training
-(fake quantisation) belong here as well.
+support another op, add it here and to the tests in `test_aten.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ aten = torch.ops.aten
 CONV2D = aten.conv2d.default
 # A convolution to one channel computes 4x4 pixels at once, one to two, three or four channels 2x2.
 BLOCK_CHANNELS = 16
-# Where torch's dimension (the index) lies in storage.
+# NHWC axis of each NCHW dimension.
 _STORED = (0, 3, 1, 2)
 
 
@@ -38,7 +37,7 @@ def conv2d(
     *,
     blocks: bool = True,
 ) -> Any:
-    """A dense or depthwise convolution; SAME or VALID where the padding is so, else PAD + VALID.
+    """A dense or depthwise convolution: SAME or VALID if the padding allows it, else PAD + VALID.
 
     `blocks` allows `_conv2d_in_blocks`.
     """
@@ -68,22 +67,23 @@ def conv2d(
 
 
 def _splits(shape: Sequence[int], weight: Array, stride: int, kind: str, block: int) -> bool:
-    """Whether the result splits into whole blocks, and a pixel sees more than one."""
-    whole = shape[1] % block == shape[2] % block == 0
-    return min(weight.shape[2:]) > 1 and stride == 1 and kind == "SAME" and whole
+    """Whether the output divides into blocks, and the kernel reads more than one pixel."""
+    divisible = shape[1] % block == shape[2] % block == 0
+    return min(weight.shape[2:]) > 1 and stride == 1 and kind == "SAME" and divisible
 
 
 def _conv2d_in_blocks(x: Any, weight: Array, bias: Array | None, block: int) -> Any:
-    """A convolution to few channels as one to a block of pixels, which DEPTH_TO_SPACE lays out.
+    """A convolution to few channels as a convolution to a block of pixels and DEPTH_TO_SPACE.
 
-    TFLite copies what each output position sees (im2col), and the matrix library packs it again:
-    with one channel that is far more than the arithmetic. A position for 4x4 pixels sees (3+3)^2
-    instead of 16 times 3^2 pixels. The sums are the same; in int8 the same whole numbers.
+    TFLite copies the receptive field of each output position (im2col), and the matrix library packs
+    it again: with one channel that is far more work than the arithmetic. For a 3x3 kernel, one
+    position of 4x4 pixels reads 6^2 pixels instead of 16 times 3^2. The sums are the same; in int8
+    they are the same integers.
     """
     out, inp, rows, columns = weight.shape
     kernel = np.zeros((rows + block - 1, columns + block - 1, inp, block**2, out), np.float32)
-    for place, (i, j) in enumerate(np.ndindex(block, block)):
-        kernel[i : i + rows, j : j + columns, :, place] = weight.transpose(2, 3, 1, 0)
+    for position, (i, j) in enumerate(np.ndindex(block, block)):
+        kernel[i : i + rows, j : j + columns, :, position] = weight.transpose(2, 3, 1, 0)
     y = tf.nn.conv2d(x, kernel.reshape(*kernel.shape[:3], -1), block, "SAME")
     if bias is not None:
         y = tf.nn.bias_add(y, _not_one_number(np.tile(bias, block**2)))
@@ -91,10 +91,10 @@ def _conv2d_in_blocks(x: Any, weight: Array, bias: Array | None, block: int) -> 
 
 
 def _not_one_number(bias: Array) -> Array:
-    """A bias whose values are not all the same, by one bit of the first.
+    """The bias, its first value changed by one bit if all values are equal.
 
-    The int8 converter of TensorFlow 2.21 takes such a bias for one number and quantises all of it
-    with the scale of the first channel.
+    The int8 converter of TensorFlow 2.21 treats a bias of equal values as a scalar and quantizes
+    all of it with the scale of the first channel.
     """
     if len(bias) == 1 or not bias[0] or (bias != bias[0]).any():
         return bias
@@ -147,7 +147,9 @@ def upsample_bilinear2d(
 ) -> Any:
     """Bilinear resize with half-pixel centres."""
     if align_corners or size is None:
-        raise UserError("aten.upsample_bilinear2d has a lowering for a size and half pixels only")
+        raise UserError(
+            "aten.upsample_bilinear2d has a lowering only for a size with half-pixel centres"
+        )
     if x.shape[3] == 1:
         return _resize_plane(x, *size)
     return tf.raw_ops.ResizeBilinear(images=x, size=list(size), half_pixel_centers=True)
@@ -156,8 +158,8 @@ def upsample_bilinear2d(
 def _resize_plane(x: Any, height: int, width: int) -> Any:
     """One channel, one axis after the other, each with the other axis as channels.
 
-    The kernels work on the channels of a pixel at once: with one channel, on nothing at once. The
-    numbers are the same; 64x80 to 480x640 takes a sixth of the time (LiteRT 2.3, x86-64).
+    The kernels vectorize over the channels of a pixel, so one channel is slow. The result is the
+    same; 64x80 to 480x640 takes a sixth of the time (LiteRT 2.3, x86-64).
     """
     x = tf.raw_ops.ResizeBilinear(
         images=tf.transpose(x, (0, 2, 3, 1)), size=[width, 1], half_pixel_centers=True
@@ -177,26 +179,26 @@ def pixel_shuffle(x: Any, factor: int) -> Any:
 
 
 def mean(x: Any, dims: Sequence[int], keepdim: bool = False) -> Any:
-    """Mean over some dimensions, which stay as ones."""
+    """Mean over some dimensions, which are kept with size 1."""
     if not keepdim:
-        raise UserError("aten.mean has a lowering with keepdim=True only")
+        raise UserError("aten.mean has a lowering only with keepdim=True")
     return tf.reduce_mean(x, [_STORED[d] for d in dims], keepdims=True)
 
 
 def slice_(x: Any, dim: int = 0, start: int = 0, end: int | None = None, step: int = 1) -> Any:
-    """A part of one dimension."""
+    """A slice along one dimension."""
     index = [slice(None)] * 4
     index[_STORED[dim]] = slice(start, end, step)
     return x[tuple(index)]
 
 
-def cat(parts: Sequence[Any], dim: int = 0) -> Any:
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Concatenation of activations and constants."""
-    return tf.concat([_stored(part) for part in parts], _STORED[dim])
+    return tf.concat([_stored(tensor) for tensor in tensors], _STORED[dim])
 
 
 def clamp(x: Any, low: float | None = None, high: float | None = None) -> Any:
-    """Limits from below and above, each optional."""
+    """Lower and upper limit, each optional."""
     if low is not None and high is not None and low < high:
         return _between(x, low, high)
     if low is not None and low > 0:
@@ -209,16 +211,16 @@ def clamp(x: Any, low: float | None = None, high: float | None = None) -> Any:
 
 
 def _between(x: Any, low: float, high: float) -> Any:
-    """Both limits at once, by RELU6: TFLite 2.5 walks through MAXIMUM and MINIMUM index by index.
+    """Both limits by one RELU6, because MAXIMUM and MINIMUM of TFLite 2.5 are not vectorized.
 
-    Off by 2e-7 of the interval at most, as each of four steps rounds once.
+    The result is off by at most 2e-7 of the interval: each of four steps rounds once.
     """
     scale = np.float32((high - low) / 6)
     return tf.nn.relu6(x * (1 / scale) + np.float32(-low) / scale) * scale + np.float32(low)
 
 
 def _stored(value: Any) -> Any:
-    """An operand of arithmetic: a constant with dimensions is turned to NHWC."""
+    """An operand of arithmetic; a 4-dimensional constant is transposed to NHWC."""
     if isinstance(value, np.ndarray) and value.ndim == 4:
         return value.transpose(0, 2, 3, 1)
     return np.float32(value) if isinstance(value, (int, float)) else value

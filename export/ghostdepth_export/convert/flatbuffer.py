@@ -30,13 +30,13 @@ def pack(model: Model) -> bytes:
 
 
 def op_name(model: Model, op: Any) -> str:
-    """The name of an op of the model's graph, as TFLite's schema spells it."""
+    """The name of an op of the model's graph, spelled as in TFLite's schema."""
     return builtin_name(model.operatorCodes[op.opcodeIndex])
 
 
 def builtin_name(code: Any) -> str:
     """The name of an operator code; a custom op is `CUSTOM name`."""
-    # Codes up to 127 used to live in a byte of their own; old files have only that one.
+    # Codes up to 127 used to be stored in a separate byte; old files have only that one.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     for name, value in vars(schema.BuiltinOperator).items():
         if value == number and not name.startswith("_"):
@@ -46,10 +46,10 @@ def builtin_name(code: Any) -> str:
 
 
 def join(front: Model, back: Model) -> Model:
-    """One model that feeds the output of `front` to `back`; `front` is used up.
+    """One model that feeds the output of `front` to `back`; `front` is modified and returned.
 
-    Both must have one graph, one input and one output, and the tensors that meet must have the
-    same shape and type.
+    Both must have one graph, one input and one output, and the output of `front` must have the
+    shape and type of the input of `back`.
     """
     (first,), (second,) = front.subgraphs, back.subgraphs
     (meeting,), (entry,) = first.outputs, second.inputs
@@ -58,7 +58,7 @@ def join(front: Model, back: Model) -> Model:
     tensors, buffers = len(first.tensors), len(front.buffers)
     codes = len(front.operatorCodes)
     front.operatorCodes = [*front.operatorCodes, *back.operatorCodes]
-    # Buffer 0 is by convention the empty one of tensors without data.
+    # By convention buffer 0 is empty and belongs to tensors without data.
     front.buffers = [*front.buffers, *back.buffers]
     for tensor in second.tensors:
         tensor.buffer = tensor.buffer + buffers if tensor.buffer else 0
@@ -80,37 +80,37 @@ def join(front: Model, back: Model) -> Model:
 
 
 def resize_before_quantize(model: Model) -> None:
-    """Turns QUANTIZE(uint8 picture) -> RESIZE into RESIZE -> QUANTIZE, where a model starts so.
+    """Swaps QUANTIZE(uint8 image) -> RESIZE at the start of a model to RESIZE -> QUANTIZE.
 
-    Both orders resize the same numbers, but this one converts only the pixels that are left.
+    Both orders give the same values, but this one quantizes only the pixels that remain.
     """
     graph = model.subgraphs[0]
     start = [op_name(model, op) for op in graph.operators[:2]]
     if start != ["QUANTIZE", "RESIZE_BILINEAR"]:
         return
     quantize, resize = graph.operators[:2]
-    (picture,), (between,), (small,) = quantize.inputs, quantize.outputs, resize.outputs
+    (image,), (between,), (small,) = quantize.inputs, quantize.outputs, resize.outputs
     users = [op for op in graph.operators if between in op.inputs]
     if len(users) != 1 or resize.inputs[0] != between:
         return
     resized = graph.tensors[between]
     resized.shape = graph.tensors[small].shape
     resized.shapeSignature = None
-    resized.type = graph.tensors[picture].type
-    resized.quantization = copy.deepcopy(graph.tensors[picture].quantization)
-    resize.inputs = np.array([picture, resize.inputs[1]], np.int32)
+    resized.type = graph.tensors[image].type
+    resized.quantization = copy.deepcopy(graph.tensors[image].quantization)
+    resize.inputs = np.array([image, resize.inputs[1]], np.int32)
     resize.outputs = np.array([between], np.int32)
     quantize.inputs, quantize.outputs = resize.outputs, np.array([small], np.int32)
     graph.operators[:2] = [resize, quantize]
 
 
 def name_ends(model: Model, input_name: str, output_name: str) -> None:
-    """Names the one input and the one output."""
+    """Names the input and the output of a model that has one of each."""
     graph = model.subgraphs[0]
     (first,), (last,) = graph.inputs, graph.outputs
     graph.tensors[first].name = input_name.encode()
     graph.tensors[last].name = output_name.encode()
-    # The converter's signatures go by the old names, and a joined model has two sets of them.
+    # The converter's signatures use the old names, and a joined model has two sets of them.
     model.signatureDefs = None
 
 

@@ -1,4 +1,4 @@
-"""A torch module as a TensorFlow function: the graph is walked, each op looked up in `aten`."""
+"""A torch module as a TensorFlow function: each op of the traced graph is lowered by `aten`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Lowered:
     """A network in TensorFlow.
 
     Attributes:
-        module: Keeps the function alive.
-        function: A concrete function of one float32 tensor, NHWC in and out.
+        module: The `tf.Module` that keeps the function alive.
+        function: Concrete function of one float32 tensor, NHWC in and out.
     """
 
     module: Any
@@ -39,26 +39,27 @@ def lower(
     ranges: Any = None,
     blocks: bool = True,
 ) -> Lowered:
-    """Lowers a torch module (see `torch_graph.trace` for what it may take and give).
+    """Lowers a torch module (see `torch_graph.trace` for the modules that are supported).
 
     Args:
-        module: In eval mode afterwards.
-        input_shape: Of its argument.
-        pixels: Say in the graph that the input is 0..255, so that a quantised input is exactly
-            the camera's bytes, whatever the calibration pictures hold.
-        ranges: What a checkpoint's `ranges.json` holds: the graph then says of each quantised
-            tensor what its range is, and needs no calibration.
-        blocks: Whether a convolution to one channel may compute a block of pixels at once.
+        module: Module to lower; it is put in eval mode.
+        input_shape: Shape of the module's input.
+        pixels: Whether to mark the input's range as 0..255, so that a quantized input is exactly
+            the camera's bytes whatever the calibration images contain.
+        ranges: Contents of a checkpoint's `ranges.json`. The range of each quantized tensor is then
+            part of the graph, and no calibration is needed.
+        blocks: Whether a convolution to few channels may compute a block of pixels at once.
 
     Raises:
-        UserError: An op has no lowering; the line names it. The ranges are of another network.
+        UserError: An op has no lowering (the line names it), or the ranges belong to another
+            network.
     """
     traced = trace(module, input_shape)
     for node in _calls(traced):
         if node.target not in LOWERINGS:
             raise UserError(
                 f"the op {node.target} of the network has no lowering to TFLite; "
-                "replace it in the network or add it to ghostdepth_export/aten.py"
+                "replace it in the network or add it to ghostdepth_export/convert/aten.py"
             )
     known = _known_ranges(traced, ranges, pixels)
     holder = tf.Module()

@@ -1,4 +1,4 @@
-"""The network as .onnx files: float32 by torch's exporter, int8 by ONNX Runtime's quantiser."""
+"""The network as .onnx files: float32 by torch's exporter, int8 by ONNX Runtime's quantizer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from onnx.numpy_helper import from_array, to_array
 from torch import nn
 
 OPSET = 18
-# What ONNX Runtime calls the oldest version that reads opset 18 (ONNX 1.13, file format 8), in
+# Opset 18 is ONNX 1.13 with file format 8; the oldest ONNX Runtime that reads it is listed in
 # https://onnxruntime.ai/docs/reference/compatibility.html.
 IR_VERSION = 8
 MINIMUM_RUNTIME = "1.14.0"
@@ -32,8 +32,8 @@ def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
     """Exports a module; the input is called `rgb`, the output `depth`.
 
     Args:
-        module: Takes and gives one float32 tensor.
-        input_shape: Of its argument.
+        module: Module with one float32 input and one float32 output.
+        input_shape: Shape of the input.
     """
     with _python_log_quiet():
         program = torch.onnx.export(
@@ -56,19 +56,19 @@ def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
 
 def convert_int8(
     model: onnx.ModelProto,
-    pictures: Iterable[NDArray[np.float32]],
+    images: Iterable[NDArray[np.float32]],
     known: Mapping[str, Range] | None = None,
 ) -> onnx.ModelProto:
-    """Quantises a float model to int8 with QuantizeLinear / DequantizeLinear pairs.
+    """Quantizes a float model to int8 with QuantizeLinear / DequantizeLinear pairs.
 
-    The weights are quantised per channel, symmetrically; the activations per tensor. What comes
-    before the first convolution and after the last stays in float: it is cheap, and there an
-    8-bit step costs accuracy. The input becomes uint8 pixels.
+    The weights are quantized per channel and symmetrically, the activations per tensor. The ops
+    before the first convolution and after the last one stay in float: they are cheap, and 8-bit
+    steps there cost accuracy. The input becomes uint8 pixels.
 
     Args:
-        model: From `convert`; not changed.
-        pictures: For calibration: 1xHxWx3 float32, 0..255.
-        known: Ranges of tensors, by their names in the model, that calibration leaves alone.
+        model: Float model from `convert`; it is not changed.
+        images: Calibration images, each 1xHxWx3 float32, 0..255.
+        known: Fixed ranges by tensor name; the other tensors get theirs from calibration.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -80,7 +80,7 @@ def convert_int8(
         quantize_static(
             onnx.ModelProto.FromString(model.SerializeToString()),
             target,
-            _calibration_reader(pictures),
+            _calibration_reader(images),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -88,27 +88,27 @@ def convert_int8(
             nodes_to_exclude=[node.name for node in ends],
             extra_options={"TensorQuantOverrides": _overrides(known or {})},
         )
-        quantised = onnx.load(target)
-    _take_bytes(quantised)
-    return quantised
+        quantized = onnx.load(target)
+    _make_input_uint8(quantized)
+    return quantized
 
 
 def known_ranges(
     model: onnx.ModelProto, trunk: nn.Module, input_shape: tuple[int, ...], ranges: Any
 ) -> dict[str, Range]:
-    """What a checkpoint's `ranges.json` says of the model's tensors.
+    """The ranges of a checkpoint's `ranges.json` by tensor name of the ONNX model.
 
-    The exporter keeps torch's names, but for convolutions whose batch norm was folded: those are
+    The exporter keeps torch's names except for convolutions with a folded batch norm; those are
     found by their weights.
 
     Args:
-        model: From `convert`; `trunk` is a part of it.
-        trunk: Pictures to encoded depth.
-        input_shape: Of its argument.
-        ranges: JSON values.
+        model: Float model from `convert` that contains `trunk`.
+        trunk: Module from images to encoded depth.
+        input_shape: Shape of the trunk's input.
+        ranges: JSON values of `ranges.json`.
 
     Raises:
-        UserError: The ranges are of another network.
+        UserError: The ranges belong to another network.
     """
     traced = trace(trunk, input_shape)
     places = find_places(traced)
@@ -124,7 +124,7 @@ def known_ranges(
 
 
 def _overrides(known: Mapping[str, Range]) -> dict[str, Any]:
-    """Ranges as ONNX Runtime's quantiser takes them: numbers without a sign, 128 above ours."""
+    """Ranges in the form of ONNX Runtime's quantizer: uint8, so zero points are 128 larger."""
     return {
         name: [
             {
@@ -146,15 +146,15 @@ def finish(data: bytes, name: str, contract: str) -> bytes:
 
 
 def _fold_bias_additions(graph: onnx.GraphProto) -> None:
-    """conv(x) + number -> conv(x) with another bias: in int8 one rounding less."""
+    """Folds conv(x) + scalar into the bias of the convolution: one rounding less in int8."""
     values = {value.name: value for value in graph.initializer}
-    makers = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
+    convolutions = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
     used = Counter(name for node in graph.node for name in node.input)
     for add in [node for node in graph.node if node.op_type == "Add"]:
-        conv, number = makers.get(add.input[0]), values.get(add.input[1])
-        if conv is None or number is None or used[add.input[0]] != 1:
+        conv, scalar = convolutions.get(add.input[0]), values.get(add.input[1])
+        if conv is None or scalar is None or used[add.input[0]] != 1:
             continue
-        addend = to_array(number)
+        addend = to_array(scalar)
         if addend.size != 1:
             continue
         weight, *biases = (to_array(values[name]) for name in conv.input[1:])
@@ -171,15 +171,15 @@ def _fold_bias_additions(graph: onnx.GraphProto) -> None:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Removes the exporter's notes: a tenth of the file, with paths of this machine's sources."""
+    """Removes the exporter's notes: a tenth of the file, with paths of the machine that ran it."""
     graph = model.graph
-    for part in (graph, *graph.node, *graph.initializer, *graph.value_info):
-        part.doc_string = ""
-        del part.metadata_props[:]
+    for proto in (graph, *graph.node, *graph.initializer, *graph.value_info):
+        proto.doc_string = ""
+        del proto.metadata_props[:]
 
 
-def _take_bytes(model: onnx.ModelProto) -> None:
-    """Makes the input uint8; the conversion to float comes after the transposition of bytes."""
+def _make_input_uint8(model: onnx.ModelProto) -> None:
+    """Makes the input uint8; it is converted to float after the transpose, which moves bytes."""
     graph = model.graph
     graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
     (index,) = (i for i, node in enumerate(graph.node) if "rgb" in node.input)
@@ -191,16 +191,16 @@ def _take_bytes(model: onnx.ModelProto) -> None:
     graph.node.insert(index + 1, cast)
 
 
-def _calibration_reader(pictures: Iterable[NDArray[np.float32]]) -> Any:
+def _calibration_reader(images: Iterable[NDArray[np.float32]]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.left = iter(pictures)
+            self.remaining = iter(images)
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            picture = next(self.left, None)
-            return None if picture is None else {"rgb": picture}
+            image = next(self.remaining, None)
+            return None if image is None else {"rgb": image}
 
     return Reader()
 

@@ -1,7 +1,6 @@
-"""Which TensorFlow Lite runtime a file needs, computed from the ops it holds.
+"""Which TensorFlow Lite runtime a file needs, computed from its ops.
 
-The `min_runtime_version` that converters write is blank, absent or stale often enough never to be
-believed.
+The `min_runtime_version` that converters write is often blank, absent or stale, so it is not used.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, THRESHOLD_FAILED, UserError
 
-# op: the runtime in which version 1, 2, 3, ... of it appeared; "-" = that version never shipped.
+# Op name, then the runtimes in which its versions 1, 2, 3, ... appeared; "-": never released.
 # Facts from TensorFlow, tensorflow/compiler/mlir/lite/tools/versioning/runtime_version.cc
 # (commit 03f49db5a23ec2b22a59f3f3d72e5744469ea30b), the ops of image networks.
 _APPEARED = """
@@ -148,16 +147,16 @@ def parse_version(text: str) -> Version:
     Raises:
         UserError: It is not a version.
     """
-    parts = text.split(".")
-    if not 1 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
+    fields = text.split(".")
+    if not 1 <= len(fields) <= 3 or not all(field.isdecimal() for field in fields):
         raise UserError(f"{text!r} is not a runtime version; write it like 2.5", BAD_INPUT)
-    numbers = [int(part) for part in parts]
+    numbers = [int(field) for field in fields]
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 
 def ops_of(data: bytes) -> set[tuple[str, int]]:
     """The (name, version) of every op that a .tflite file runs."""
-    # Imported here: TensorFlow's schema takes seconds to load, this table does not need it.
+    # Imported here because TensorFlow takes seconds to load, and the table does not need it.
     from ghostdepth_export.convert.flatbuffer import builtin_name, unpack
 
     model = unpack(data)
@@ -170,7 +169,7 @@ def minimum_runtime(data: bytes) -> str:
     """The oldest TFLite runtime that has every op of the file, like `"2.3.0"`.
 
     Args:
-        data: The bytes of a .tflite file.
+        data: Bytes of a .tflite file.
 
     Raises:
         UserError: An op is not in the table, so that no runtime can be promised.
@@ -184,8 +183,8 @@ def check_runtime(path: Path, runtime: str, data: bytes | None = None) -> None:
 
     Args:
         path: The .tflite file.
-        runtime: Like `"2.5"`.
-        data: The file's bytes, where they are at hand; read from `path` otherwise.
+        runtime: Version of the runtime, like `"2.5"`.
+        data: Bytes of the file; they are read from `path` if None.
 
     Raises:
         UserError: An op is too new (the line names it and its version; exit code 1) or unknown.
@@ -205,7 +204,7 @@ def _appeared(op: tuple[str, int]) -> str:
     if op not in OP_RUNTIMES:
         raise UserError(
             f"the op {op[0]} version {op[1]} is in no known TFLite runtime; "
-            "add it to ghostdepth_export/op_versions.py if it is a new one",
+            "add it to ghostdepth_export/convert/op_versions.py if it is a new one",
             MODEL_FAILED,
         )
     return OP_RUNTIMES[op]

@@ -9,15 +9,15 @@ import os
 
 from ghostdepth_export.host.quiet import native_quiet
 
-# TensorFlow's C++ prints notes on the CPU and on the conversion; none is about the user's model.
-# Level 3 keeps fatal messages. Errors also come as exceptions.
+# TensorFlow's C++ code logs notes on the CPU and the conversion; none is about the user's model.
+# Level 3 keeps fatal messages; errors are also raised as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 with native_quiet():
     import tensorflow as tf
     from tensorflow.lite.python import schema_py_generated as schema
 
-    # The first look at the devices says that there is no GPU: have that said here.
+    # The first listing of devices logs that there is no GPU.
     tf.config.list_physical_devices()
 
 __all__ = ["schema", "tf"]

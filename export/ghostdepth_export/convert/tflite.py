@@ -21,17 +21,17 @@ from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.host.quiet import native_quiet
 from numpy.typing import NDArray
 
-# Arithmetic in float32 everywhere but in the int8 file; what differs is how weights are stored.
+# Storage of the weights; the arithmetic is float32.
 Weights = Literal["float32", "float16", "int8"]
 
 
 def convert(lowered: Lowered, weights: Weights = "float32") -> bytes:
-    """A file with float input and output.
+    """Converts a network to a file with float input and output.
 
     Args:
-        lowered: The network.
-        weights: How they are stored. `int8` is the "dynamic range" flavour: per channel, with
-            activations quantised on the fly inside the convolutions.
+        lowered: The lowered network.
+        weights: Storage of the weights. `int8` is "dynamic range" quantization: weights per
+            channel, activations quantized on the fly inside the convolutions.
     """
     converter = _converter(lowered)
     if weights != "float32":
@@ -42,22 +42,22 @@ def convert(lowered: Lowered, weights: Weights = "float32") -> bytes:
 
 
 def convert_int8(
-    trunk: Lowered, tail: Lowered, pictures: Iterable[NDArray[np.float32]] | None
+    trunk: Lowered, tail: Lowered, images: Iterable[NDArray[np.float32]] | None
 ) -> bytes:
-    """A file that takes uint8 pixels, runs the trunk in int8 and the tail in float32.
+    """Converts to a file that takes uint8 pixels, with the trunk in int8 and the tail in float32.
 
-    The head's convolution is in the trunk. Kept in float, it gave nothing: on 106 real photos
+    The head's convolution belongs to the trunk. In float it is no better: on 106 real images
     si-RMSE 0.26242 instead of 0.26244 (torch: 0.26305), SQNR 39.2 instead of 38.8 dB.
 
     Args:
-        trunk: Lowered with `pixels=True`, or with ranges.
-        tail: What follows it.
-        pictures: For calibration: 1xHxWx3 float32, 0..255; None where the trunk has its ranges.
+        trunk: Trunk lowered with `pixels=True`, or with ranges.
+        tail: Lowered module that takes the trunk's output.
+        images: Calibration images, each 1xHxWx3 float32, 0..255; None if the trunk has ranges.
     """
     converter = int8_converter(trunk)
-    if pictures is not None:
-        kept = list(pictures)
-        converter.representative_dataset = lambda: ([picture] for picture in kept)
+    if images is not None:
+        kept = list(images)
+        converter.representative_dataset = lambda: ([image] for image in kept)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     front = unpack(_convert(converter))
     resize_before_quantize(front)
@@ -65,7 +65,7 @@ def convert_int8(
 
 
 def int8_converter(trunk: Lowered) -> Any:
-    """TensorFlow's converter, set to int8 with uint8 in and float out."""
+    """TensorFlow's converter, set to int8 with uint8 input and float output."""
     converter = _converter(trunk)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.uint8
@@ -77,10 +77,10 @@ def finish(data: bytes, minimum_runtime: str, name: str, contract: str) -> bytes
     """Names the input `rgb` and the output `depth`, and writes the metadata.
 
     Args:
-        data: A converted file.
-        minimum_runtime: Like `"2.3.0"`.
-        name: Of the metadata entry for the contract.
-        contract: JSON.
+        data: Bytes of a converted file.
+        minimum_runtime: Oldest runtime that can run the file, like `"2.3.0"`.
+        name: Name of the metadata entry for the contract.
+        contract: The contract as JSON.
     """
     model = unpack(data)
     name_ends(model, "rgb", "depth")
@@ -96,6 +96,6 @@ def _converter(lowered: Lowered) -> Any:
 
 def _convert(converter: Any) -> bytes:
     with native_quiet(), warnings.catch_warnings():
-        # Asks for ranges that the calibration pictures give.
+        # The ranges that this warning asks for come from the calibration images.
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
         return bytes(converter.convert())

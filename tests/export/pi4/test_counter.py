@@ -21,7 +21,7 @@ from ghostdepth_export.pi4.counter import (
 )
 from ghostdepth_export.pi4.counter import plugin as plugin_module
 from ghostdepth_export.pi4.counter.counts import checked
-from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, Op, probe, read_ops
+from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, GraphOp, probe, read_ops
 from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section, read_listing
 from ghostdepth_export.pi4.counter.plugin import Qemu, build_plugin, find_qemu, run_counted
 
@@ -57,7 +57,7 @@ def _two_graphs(model: Any) -> None:
     ("change", "message"),
     [
         (_custom, "the op CUSTOM Blur is not in TensorFlow Lite 2.5"),
-        (_too_new, "it needs TensorFlow Lite 2.9.0, and 2.5 is what runs here"),
+        (_too_new, "it needs TensorFlow Lite 2.9.0, but the counter runs 2.5"),
         (_dynamic, r"its input has no fixed shape \(1x-1\); export it with one"),
         (_two_graphs, "it has several graphs"),
     ],
@@ -133,7 +133,7 @@ def test_a_qemu_that_is_too_new_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     only(
         tmp_path, monkeypatch, setarch=f'exec {setarch} "$@"', qemu=f"echo '{refusal}' >&2; exit 1"
     )
-    with pytest.raises(UserError, match=r"^QEMU 9\.1\.0 has another plugin interface"):
+    with pytest.raises(UserError, match=r"^QEMU 9\.1\.0 lacks version 1 of the plugin interface"):
         run_counted(Qemu(str(tmp_path / "qemu"), "9.1.0"), Path("p"), [], folder=tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_the_plugin_compiles_without_a_warning(tmp_path: Path, monkeypatch: Any)
 # ------------------------------------------------------------------ contradictions
 
 SMALL, LARGE = InstructionCounts(300, 0, 0, 0, 0, 0, 0), InstructionCounts(5000, 0, 0, 0, 0, 0, 0)
-OPS = [Op("CONV_2D", "a", "1x2"), Op("ADD", "b", "1x2")]
+OPS = [GraphOp("CONV_2D", "a", "1x2"), GraphOp("ADD", "b", "1x2")]
 
 
 def listing(**changes: Any) -> Listing:
@@ -205,7 +205,7 @@ def test_counts_without_contradiction_are_taken() -> None:
         ),
         (
             listing(sections=[Section([SMALL] * len(PROBE_PATTERN)), listing().sections[1]]),
-            "the ops of the probe do not show the work that they do",
+            "the counts of the probe do not match the sizes of its ops",
         ),
     ],
 )

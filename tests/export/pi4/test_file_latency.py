@@ -9,9 +9,9 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.aten import BLOCK_CHANNELS
 from ghostdepth_export.convert.flatbuffer import op_name, unpack
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tflite import convert
-from ghostdepth_export.pi4.budget import FileClock
+from ghostdepth_export.pi4.budget import FileLatency
 from ghostdepth_export.pi4.budget import file_latency as clock
 from ghostdepth_export.pi4.budget.layers import op_layers
 from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
@@ -52,7 +52,7 @@ def test_a_head_of_several_pixels_is_found_in_its_blocks(
     make_network: Callable[..., DepthNet],
 ) -> None:
     network = make_network(decoder={"widths": [16, 8], "enlarge": 2})
-    data = convert(Source(network, 60, 80, ()).lowered)
+    data = convert(ExportSource(network, 60, 80, ()).lowered)
     model = unpack(data)
     found = zip(model.subgraphs[0].operators, op_layers(data, network), strict=True)
     own = [op_name(model, op) for op, layer in found if layer == ("head", True)]
@@ -90,15 +90,15 @@ def test_a_network_is_counted_once_whatever_its_weights_and_threads(
     counted: list[str], make_network: Callable[..., DepthNet]
 ) -> None:
     network = make_network()
-    first = FileClock()(network, Budget(ms=1))
+    first = FileLatency()(network, Budget(ms=1))
     for parameter in network.parameters():
         parameter.data += 1
-    assert FileClock()(network, Budget(ms=2, threads=1)) == first
+    assert FileLatency()(network, Budget(ms=2, threads=1)) == first
     assert [(op.kind, op.layer) for op in first] == [("ADD", "stem"), (clock.OUTSIDE, "")]
     assert len(counted) == 1
-    FileClock()(network, Budget(ms=1, file="fp32"))
-    FileClock()(make_network(input_height=96), Budget(ms=1))
-    FileClock(camera=(240, 320))(network, Budget(ms=1))
+    FileLatency()(network, Budget(ms=1, file="fp32"))
+    FileLatency()(make_network(input_height=96), Budget(ms=1))
+    FileLatency(camera=(240, 320))(network, Budget(ms=1))
     assert counted == ["64 int8", "64 fp32", "96 int8", "64 int8"]
 
 
@@ -106,10 +106,10 @@ def test_what_was_cut_off_while_it_was_written_is_counted_again(
     counted: list[str], make_network: Callable[..., DepthNet], tmp_path: Path
 ) -> None:
     network = make_network()
-    first = FileClock()(network, Budget(ms=1))
+    first = FileLatency()(network, Budget(ms=1))
     (kept,) = (tmp_path / "cache" / "budget").glob("*/counts.json")
     kept.unlink()
-    assert FileClock()(network, Budget(ms=1)) == first
+    assert FileLatency()(network, Budget(ms=1)) == first
     assert len(counted) == 2
 
 

@@ -165,10 +165,10 @@ def test_coefficients_come_back_as_they_were_written(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"schema": "other/1"}, r"holds no coefficients .* but other/1"),
-        ({"cycle": {"value": 1.0}}, "no whole set of coefficients.*missing"),
+        ({"cycle": {"value": 1.0}}, "an incomplete set of coefficients.*missing"),
         ({"clock_mhz": 0}, "clock_mhz must be above 0"),
         ({"errors": [{"up_to_ms": 6.0, "error": 0.1}]}, "errors must end with"),
-        ({"colour": "blue"}, "no whole set of coefficients.*colour"),
+        ({"colour": "blue"}, "an incomplete set of coefficients.*colour"),
     ],
 )
 def test_a_file_of_coefficients_that_is_wrong_is_refused(
@@ -190,7 +190,9 @@ def test_a_coefficient_that_is_negative_or_outside_its_interval_is_refused(
     content = json.loads(path.read_text())
     content["line"].update(value=value, low=-2.0, high=3.0)
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"board\.json holds no whole set of coefficients: line"):
+    with pytest.raises(
+        UserError, match=r"board\.json holds an incomplete set of coefficients: line"
+    ):
         read_coefficients(path)
 
 
@@ -269,12 +271,14 @@ def test_models_are_printed_one_by_one_and_side_by_side(
     report = model.with_name("predictions.json")
     assert run(monkeypatch, "latency", model, other, "--threads", 1, "--json", report) == 0
     text = capsys.readouterr().out
-    assert text.startswith("predicted for Raspberry Pi 4, TFLite 2.5, from counts: nothing was")
+    assert text.startswith(
+        "predicted for Raspberry Pi 4, TFLite 2.5, from instruction counts: nothing"
+    )
     known = shipped()
     ms = len(PROBE_PATTERN) * (known.cycle.value + known.line.value / 100)
     assert text.count(f"1 thread, 1500 MHz: {ms:.1f} ms (") == 2
     assert "side by side" in text
-    assert "100% of the time is of ops that the networks of the calibration hardly have (RELU)" in (
+    assert "100% of the latency is in ops that are rare in the calibration networks (RELU)" in (
         " ".join(text.split())
     )
     first, second = json.loads(report.read_text())["predictions"]

@@ -26,7 +26,7 @@ from ghostdepth_export.pi4.latency import (
 )
 from ghostdepth_export.pi4.latency import calibrate as calibrate_module
 from ghostdepth_export.pi4.latency.measured import Measurement, read_measurements
-from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, Counted, refit
+from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, CountedModel, refit
 
 from tests.export.commands.test_cli import run
 from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain
@@ -45,7 +45,7 @@ def a_board(cycle: float, line: float, wake: float, clock: float) -> Coefficient
     return dataclasses.replace(start, clock_mhz=clock, **changed)
 
 
-def some_models(number: int) -> dict[str, Counted]:
+def some_models(number: int) -> dict[str, CountedModel]:
     """Models of every mix of arithmetic, memory and small ops, by a name in place of a sha256."""
     random = np.random.default_rng(3)
     made = {}
@@ -54,12 +54,15 @@ def some_models(number: int) -> dict[str, Counted]:
         cycles, lines = 10 ** random.uniform((4.0, 2.0), (6.5, 4.8))
         work = [convolution(64)] * 30 + [plain("PAD")]
         each = counts(int(cycles), int(lines))
-        made[f"m{index}"] = Counted(model_counts([(op.name, each) for op in work]), work)
+        made[f"m{index}"] = CountedModel(model_counts([(op.name, each) for op in work]), work)
     return made
 
 
 def measured_on(
-    board: Coefficients, models: dict[str, Counted], clocks: tuple[float, ...], noise: float = 0.0
+    board: Coefficients,
+    models: dict[str, CountedModel],
+    clocks: tuple[float, ...],
+    noise: float = 0.0,
 ) -> list[Measurement]:
     random = np.random.default_rng(4)
     return [
@@ -227,7 +230,7 @@ def test_a_measurement_is_read_with_its_clock_threads_and_model(write: Write, mo
         ({"after": THROTTLED}, r"lowered its clock while m\.tflite ran \(throttled\)"),
         ({"after": LOW_VOLTAGE}, "the supply's voltage was too low"),
         ({"threads": 8}, "ran with 8 threads on 4 cores"),
-        ({"sha256": "ab" * 32}, r"m\.tflite is another file than the one that .* \(sha256\)"),
+        ({"sha256": "ab" * 32}, r"m\.tflite is not the file that .* measured \(sha256\)"),
         ({"file": "other.tflite"}, r"other\.tflite, which .* measured, is missing; .*--models"),
         (
             {"runtime": RuntimeRecord("ai_edge_litert", "2.3.0", True)},
@@ -266,7 +269,7 @@ def test_a_clock_that_the_board_does_not_tell_has_to_be_said(write: Write) -> No
     quiet = dataclasses.replace(PI, max_clock_mhz=None)
     unknown = Health(None, None, None)
     path = write(board=quiet, before=unknown, after=unknown)
-    with pytest.raises(UserError, match="does not tell the processor's clock; say it with --clock"):
+    with pytest.raises(UserError, match="does not state the CPU clock; give it with --clock"):
         read_measurements([path], None)
     ((found,), _) = read_measurements([path], None, 1800)
     assert found.clock_mhz == 1800

@@ -67,7 +67,7 @@ def test_long_products_are_cut_as_in_ruys_own_tests(sides: list[int], cut: list[
 
 
 def test_blocks_cover_the_product_in_whole_tiles() -> None:
-    parts = ruy._parts(1000, 8, 16)
+    parts = ruy._block_sides(1000, 8, 16)
     assert sum(parts) == 1000
     assert {part % 8 for part in parts} == {0}
     assert max(parts) - min(parts) == 8

@@ -214,7 +214,7 @@ def test_the_command_searches_and_says_where_the_front_is(
         def __call__(self, network: DepthNet, _: Any) -> list[OpTime]:
             return [OpTime("CONV_2D", "", False, cost(network))]
 
-    monkeypatch.setattr(budget, "FileClock", Clock)
+    monkeypatch.setattr(budget, "FileLatency", Clock)
     space = tmp_path / "space.yaml"
     fields = SPACE.model_dump(mode="json") | {"sizes": [[32, 32]]}
     space.write_text("".join(f"{key}: {str(v).lower()}\n" for key, v in fields.items()))

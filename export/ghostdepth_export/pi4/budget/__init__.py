@@ -1,5 +1,5 @@
-"""What a network's exported file takes on a Raspberry Pi 4, for what is fitted to a budget."""
+"""Predicted latency of a network's exported file on a Raspberry Pi 4, for a latency budget."""
 
-from ghostdepth_export.pi4.budget.file_latency import FileClock
+from ghostdepth_export.pi4.budget.file_latency import FileLatency
 
-__all__ = ["FileClock"]
+__all__ = ["FileLatency"]

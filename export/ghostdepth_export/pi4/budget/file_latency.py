@@ -1,7 +1,7 @@
-"""A network -> its file -> its counts on the emulated processor -> milliseconds, op by op.
+"""A network -> its file -> its instruction counts on the emulated CPU -> latency, op by op.
 
-What a file executes does not depend on the weights in it. So the counts are kept in the cache, once
-for each config, and the network may be random.
+The instructions that a file executes do not depend on its weights. So the counts are cached by
+config, and the network may be random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from bench_depth import __version__
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
-from ghostdepth_export.convert.source import Source
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.pi4.counter import (
     InstructionCounts,
@@ -36,17 +36,18 @@ from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict_latency,
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.clock import Budget, OpTime, TargetFile
 
-Counted = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
+_CountedFile = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
 
 
-class FileClock:
-    """Predicts the ops of networks' files.
+class FileLatency:
+    """Predicts the latency of the ops in networks' files.
 
     Args:
-        coefficients: Of the board; the shipped Raspberry Pi 4 where None.
-        camera: Height and width of the photos that the files take.
-        say: Told when a root of the emulator is built, which takes minutes.
+        coefficients: Coefficients of the board; None for the shipped Raspberry Pi 4.
+        camera: Height and width of the images that the files take, in pixels.
+        log: Called with one line of progress text while a root of the emulator is built, which
+            takes minutes.
 
     Raises:
         UserError: When called: a program is missing, or the network cannot be exported or counted.
@@ -56,14 +57,14 @@ class FileClock:
         self,
         coefficients: Coefficients | None = None,
         camera: tuple[int, int] = (480, 640),
-        say: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.coefficients = coefficients or shipped()
         self.camera = camera
-        self.say = say
+        self.log = log
 
     def __call__(self, network: DepthNet, budget: Budget) -> list[OpTime]:
-        """The ops of the file that `budget` names, in the file's order, and what is around them."""
+        """The ops of the file that `budget` names, in the file's order, and the rest."""
         counts, work, layers = self._counted(network, budget.file)
         prediction = predict_latency(counts, work, self.coefficients, budget.threads)
         ops = [
@@ -72,11 +73,11 @@ class FileClock:
         ]
         return [*ops, OpTime(OUTSIDE, "", False, prediction.outside_ms)]
 
-    def _counted(self, network: DepthNet, file: TargetFile) -> Counted:
-        """What the cache holds, or what is put there."""
+    def _counted(self, network: DepthNet, file: TargetFile) -> _CountedFile:
+        """Reads the counted file from the cache, or counts it and writes it there."""
         folder = cache_folder() / "budget" / self._key(network, file)
         with locked(folder):
-            # The counts are written last: where they are, all is there.
+            # The counts are written last: if they exist, the rest does.
             if (folder / "counts.json").is_file():
                 (counts,) = read_counts(folder / "counts.json")
                 kept = read_json(folder / "ops.json")
@@ -88,7 +89,7 @@ class FileClock:
             write_counts(folder / "counts.json", [counts])
         return counts, work, layers
 
-    def _count(self, network: DepthNet, file: TargetFile) -> Counted:
+    def _count(self, network: DepthNet, file: TargetFile) -> _CountedFile:
         from ghostdepth_export.pi4.budget.layers import op_layers
 
         data = build_file(network, file, self.camera)
@@ -99,10 +100,10 @@ class FileClock:
 
     @cached_property
     def _root(self) -> Path:
-        return build_root("bullseye", self.say)
+        return build_root("bullseye", self.log)
 
     def _key(self, network: DepthNet, file: TargetFile) -> str:
-        """Of everything that counts depend on, and of the form of what is kept."""
+        """Hash of everything that the counts depend on, and of the fields of the cached files."""
         programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
         form = [field.name for kind in (InstructionCounts, OpWork) for field in fields(kind)]
         config = network.config.model_dump(mode="json")
@@ -115,7 +116,7 @@ def _tuples(value: Any) -> Any:
 
 
 def build_file(network: DepthNet, file: TargetFile, camera: tuple[int, int]) -> bytes:
-    """The .tflite file of a network, as export writes it but for ranges and metadata.
+    """The .tflite file of a network, as export writes it except for ranges and metadata.
 
     Raises:
         UserError: The network has adders, or cannot be exported.
@@ -124,11 +125,11 @@ def build_file(network: DepthNet, file: TargetFile, camera: tuple[int, int]) -> 
 
     if network.config.adder:
         raise UserError(
-            "adders cannot be exported, so nothing predicts their time; prune before `adder`"
+            "adders cannot be exported, so their latency cannot be predicted; prune before `adder`"
         )
-    source = Source(network.eval(), *camera, ())
+    source = ExportSource(network.eval(), *camera, ())
     if file == "fp32":
         return tflite.convert(source.lowered)
     random = np.random.default_rng(0)
-    pictures = [random.uniform(0, 255, source.input_shape).astype(np.float32)]
-    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, pictures)
+    images = [random.uniform(0, 255, source.input_shape).astype(np.float32)]
+    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, images)

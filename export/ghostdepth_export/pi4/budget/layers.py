@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-# Its channels are pixels of depth, which no width changes.
+# The channels of this layer are depth pixels, which no width changes.
 _LAST = "head"
 
 
 def op_layers(data: bytes, network: DepthNet) -> list[tuple[str, bool]]:
-    """For each op of a file, in its order, the layer, and whether the op is its convolution.
+    """Maps each op of a file to a layer.
 
     Args:
         data: A .tflite file of the network.
-        network: Of `GhostNet`, without adders.
+        network: Network with a `GhostNet` encoder, without adders.
 
     Returns:
-        Another op belongs to the convolution whose channels it works on: the one that its largest
-        input comes from. The name is empty before the first convolution and after the last one.
+        The layer's name for each op, in the file's order, and whether the op is the layer's
+        convolution. Another op belongs to the convolution that its largest input comes from. The
+        name is empty before the first convolution and after the last one.
     """
     model = unpack(data)
     graph = model.subgraphs[0]
@@ -44,9 +45,9 @@ def op_layers(data: bytes, network: DepthNet) -> list[tuple[str, bool]]:
 
 
 def kernel(model: Model, op: Any) -> NDArray[np.float32]:
-    """A convolution's weights, as torch has them: OxIxhxw, Ox1xhxw where it is depthwise.
+    """A convolution's weights in torch's layout: OxIxhxw, or Ox1xhxw for a depthwise one.
 
-    Quantised ones are given as they are stored: off by a factor for each output channel.
+    Quantized weights are not rescaled: each output channel is off by a factor.
     """
     tensor = model.subgraphs[0].tensors[op.inputs[1]]
     stored = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT8: np.int8}
@@ -57,7 +58,7 @@ def kernel(model: Model, op: Any) -> NDArray[np.float32]:
 
 
 def match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
-    """For each op the layer that it came from: export scales a kernel, but does not turn it."""
+    """The layer of each kernel, by cosine similarity: export only scales a kernel."""
     left = {
         name: layer.weight.detach().numpy()
         for name, layer in network.named_modules()
@@ -69,28 +70,28 @@ def match(kernels: list[NDArray[np.float32]], network: DepthNet) -> list[str]:
         weights = stored
         if stored.shape not in shapes:
             weights = _of_first_pixel(stored, network.head.out_channels)
-        able = [name for name, weight in left.items() if weight.shape == weights.shape]
-        assert able, f"no layer is {weights.shape}"
-        names.append(max(able, key=lambda name: _likeness(left[name], weights)))
+        candidates = [name for name, weight in left.items() if weight.shape == weights.shape]
+        assert candidates, f"no layer is {weights.shape}"
+        names.append(max(candidates, key=lambda name: _cosine_similarity(left[name], weights)))
         del left[names[-1]]
     assert not left, f"not in the file: {left.keys()}"
     return names
 
 
 def _of_first_pixel(weights: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """The kernel of a convolution that the file computes for a block of pixels at once."""
+    """The original kernel of a convolution that the file computes for a block of pixels at once."""
     block = math.isqrt(len(weights) // channels)
     return weights[:channels, :, : 1 - block, : 1 - block]
 
 
-def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _cosine_similarity(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(1) / np.maximum(lengths, 1e-12)).mean())
 
 
 def _largest(model: Model, op: Any) -> int:
-    """The input with the most numbers that is no constant; -1 where there is none."""
+    """Index of the largest input that is not constant; -1 if there is none."""
     tensors = model.subgraphs[0].tensors
 
     def size(index: int) -> int:

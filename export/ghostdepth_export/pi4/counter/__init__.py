@@ -1,4 +1,4 @@
-"""Counts what one invocation of a .tflite file executes on an emulated Cortex-A72, op by op."""
+"""Counts the instructions of one invocation of a .tflite file on an emulated Cortex-A72, by op."""
 
 from ghostdepth_export.pi4.counter.counts import count
 from ghostdepth_export.pi4.counter.listing import InstructionCounts

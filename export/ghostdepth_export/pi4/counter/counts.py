@@ -1,4 +1,4 @@
-"""Model file -> counts of one warm invocation, op by op."""
+"""Model file -> instruction counts of one warm invocation, op by op."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from importlib import resources
 from pathlib import Path
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
-from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, Op, probe, read_ops
+from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, GraphOp, probe, read_ops
 from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section
 from ghostdepth_export.pi4.counter.plugin import CPU, find_qemu, run_counted
 from ghostdepth_export.pi4.counter.records import ModelCounts, OpCounts
 
 # A RELU of 4 numbers takes 192 instructions, one of 4096 takes 6330.
 _PROBE_LIMIT = 1500
-# No random order of hashes, no files written into the root, no threads of numpy.
+# Makes Python deterministic and read-only, and numpy single-threaded.
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -28,13 +28,13 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Run:
+class CountedRun:
     """One run of a model in the emulated Pi.
 
     Attributes:
-        runtime: TensorFlow Lite's version.
-        qemu: QEMU's version.
-        listing: What was counted: sections of the probe and of the model, and the whole run.
+        runtime: Version of TensorFlow Lite.
+        qemu: Version of QEMU.
+        listing: Counts of the probe's section, of the model's section and of the whole run.
     """
 
     runtime: str
@@ -43,15 +43,15 @@ class Run:
 
 
 def count(model: Path, root: Path) -> ModelCounts:
-    """Counts a warm invocation of a model by TensorFlow Lite 2.5, one thread, emulated.
+    """Counts a warm invocation of a model by TensorFlow Lite 2.5 on one thread of an emulated CPU.
 
     Args:
         model: A .tflite file.
         root: The bullseye root of the emulator.
 
     Raises:
-        UserError: The model cannot be counted, a program is missing, or the counts contradict
-            themselves.
+        UserError: The model cannot be counted, a program is missing, or the counts are
+            inconsistent.
     """
     ops = read_ops(model)
     run = run_model(model, root)
@@ -70,20 +70,20 @@ def count(model: Path, root: Path) -> ModelCounts:
     )
 
 
-def run_model(model: Path, root: Path, warm_ups: int = 1) -> Run:
-    """Runs a model under the plugin; what is counted is not checked yet.
+def run_model(model: Path, root: Path, warm_ups: int = 1) -> CountedRun:
+    """Runs a model under the plugin, without checking the counts.
 
     Args:
         model: A .tflite file.
         root: The bullseye root of the emulator.
-        warm_ups: Invocations before the one whose section is the last of the listing.
+        warm_ups: Number of invocations before the one that is counted in the last section.
 
     Raises:
         UserError: A program is missing, or the runtime refuses the model.
     """
     qemu = find_qemu()
     with tempfile.TemporaryDirectory() as temporary:
-        # Names of a fixed length: their bytes lie in the guest's memory and shift what follows.
+        # Names of a fixed length, because their bytes shift what follows in the guest's memory.
         folder = Path(temporary)
         shutil.copyfile(model, folder / "model.tflite")
         (folder / "probe.tflite").write_bytes(probe())
@@ -98,14 +98,14 @@ def run_model(model: Path, root: Path, warm_ups: int = 1) -> Run:
             name="/usr/bin/python3",
             environment=_ENVIRONMENT,
         )
-    return Run(printed.strip(), qemu.version, listing)
+    return CountedRun(printed.strip(), qemu.version, listing)
 
 
-def checked(model: Path, ops: Sequence[Op], listing: Listing) -> Section:
-    """The model's section, when nothing in the listing contradicts anything else.
+def checked(model: Path, ops: Sequence[GraphOp], listing: Listing) -> Section:
+    """The model's section of a listing, after checks of its consistency.
 
     Raises:
-        UserError: The line says what does.
+        UserError: The listing is inconsistent; the line says how.
     """
     doubts = []
     if listing.candidates == 0 or len(listing.sections) != 2:
@@ -113,7 +113,7 @@ def checked(model: Path, ops: Sequence[Op], listing: Listing) -> Section:
     of_probe, section = listing.sections
     large = tuple(counts.instructions > _PROBE_LIMIT for counts in of_probe.ops)
     if large != PROBE_PATTERN:
-        doubts.append("the ops of the probe do not show the work that they do")
+        doubts.append("the counts of the probe do not match the sizes of its ops")
     if len(section.ops) != len(ops):
         doubts.append(f"{len(section.ops)} ops were called, but the graph has {len(ops)}")
     if section.nested:

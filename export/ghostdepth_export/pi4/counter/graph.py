@@ -1,4 +1,4 @@
-"""The .tflite files of counting: what is in a model, and a probe whose work is known."""
+"""The .tflite files of the counter: the ops of a model, and a probe with ops of known size."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.model.tflite_file import check
 
 RUNTIME = "2.5"
-# Which ops of the probe are large: an order that no loop has by chance.
+# Which ops of the probe are large, in an order that no other loop has by chance.
 PROBE_PATTERN = tuple(bit == "1" for bit in "0110100110010110100101100110100101101")
 _LARGE, _SMALL = 4096, 4
 
 
 @dataclass(frozen=True)
-class Op:
+class GraphOp:
     """One op of a graph.
 
     Attributes:
-        name: Its type, as TFLite's schema spells it.
-        output: The name of its first output tensor; not always unique.
-        shape: Of that tensor, like `1x480x640x1`.
+        name: Type of the op, spelled as in TFLite's schema.
+        output: Name of the first output tensor; not always unique.
+        shape: Shape of that tensor, like `1x480x640x1`.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Op:
     shape: str
 
 
-def read_ops(path: Path) -> list[Op]:
+def read_ops(path: Path) -> list[GraphOp]:
     """The ops of a model, in the order in which they are executed.
 
     Raises:
-        UserError: The file cannot be read, is no whole .tflite file, or holds what TensorFlow Lite
-            2.5 cannot run or what the counter cannot tell apart: a custom op, an op that is too
-            new, a second graph, an input without a fixed shape.
+        UserError: The file cannot be read, is no complete .tflite file, or holds something that
+            TensorFlow Lite 2.5 cannot run or the counter cannot separate: a custom op, an op that
+            is too new, a second graph, an input without a fixed shape.
     """
     from ghostdepth_export.convert.flatbuffer import op_name, unpack
     from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
@@ -58,7 +58,7 @@ def read_ops(path: Path) -> list[Op]:
         raise _refusal(path, f"the op {custom[0]} is not in TensorFlow Lite {RUNTIME}")
     needed = minimum_runtime(data)
     if parse_version(needed)[:2] > parse_version(RUNTIME)[:2]:
-        raise _refusal(path, f"it needs TensorFlow Lite {needed}, and {RUNTIME} is what runs here")
+        raise _refusal(path, f"it needs TensorFlow Lite {needed}, but the counter runs {RUNTIME}")
     for index in graph.inputs:
         tensor = graph.tensors[index]
         signature = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
@@ -67,13 +67,13 @@ def read_ops(path: Path) -> list[Op]:
             raise _refusal(path, f"its input has no fixed shape ({shape}); export it with one")
     outputs = [graph.tensors[op.outputs[0]] for op in graph.operators]
     return [
-        Op(name, output.name.decode(errors="replace"), _by_x(output.shape))
+        GraphOp(name, output.name.decode(errors="replace"), _by_x(output.shape))
         for name, output in zip(names, outputs, strict=True)
     ]
 
 
 def probe() -> bytes:
-    """A model of as many RELU ops as `PROBE_PATTERN` is long, each on a large or a small input."""
+    """A model with one RELU op per entry of `PROBE_PATTERN`, each on a large or a small input."""
     from ghostdepth_export.convert.flatbuffer import pack
     from ghostdepth_export.convert.tensorflow_quietly import schema
 
@@ -104,7 +104,7 @@ def _tensor(schema: Any, size: int) -> Any:
 
 
 def _sizes(shape: Any) -> list[int]:
-    # The schema's classes have None for an empty vector: a scalar.
+    # The generated classes have None for an empty vector, which is the shape of a scalar.
     return [] if shape is None else [int(size) for size in shape]
 
 

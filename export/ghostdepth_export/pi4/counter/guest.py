@@ -33,7 +33,7 @@ def _counted(interpreter: Any) -> None:
 
 
 def _load(path: str) -> Any:
-    """One thread; the inputs are the same whole numbers 0..255 every time."""
+    """One thread; the inputs are the same integers, 0..255, on every call."""
     interpreter = Interpreter(path, num_threads=1)
     interpreter.allocate_tensors()
     random = np.random.RandomState(0)

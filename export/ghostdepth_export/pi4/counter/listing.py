@@ -1,4 +1,4 @@
-"""What the plugin writes, read back."""
+"""Reads the output of the plugin."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 
 @dataclass(frozen=True)
 class InstructionCounts:
-    """What was executed, in order of `struct counts` of counter.c.
+    """Instructions and memory accesses, in the order of `struct counts` of counter.c.
 
     Attributes:
-        instructions: Of A64.
-        loads: Instructions that read memory; a pair or a structure is one.
-        stores: Instructions that write memory.
-        cycle_sixths: Sixths of a cycle that a Cortex-A72 needs at the least to issue them, see
-            uops.h; whole, so that sums are exact.
-        l1d_misses: 64-byte lines that the 32 KiB 2-way data cache did not have.
-        l2_misses: Lines that the 1 MiB 16-way second-level cache did not have either: read from
-            DRAM.
-        writebacks: Changed lines that left the second-level cache: written to DRAM.
+        instructions: Number of A64 instructions.
+        loads: Number of instructions that read memory; a pair or a structure counts once.
+        stores: Number of instructions that write memory.
+        cycle_sixths: Lower bound of the cycles that a Cortex-A72 needs to issue the instructions
+            (see uops.h), in sixths of a cycle, so that sums of integers are exact.
+        l1d_misses: Number of 64-byte lines that missed the 32 KiB 2-way data cache.
+        l2_misses: Number of lines that also missed the 1 MiB 16-way second-level cache and were
+            read from DRAM.
+        writebacks: Number of modified lines evicted from the second-level cache to DRAM.
     """
 
     instructions: int
@@ -48,7 +48,7 @@ class InstructionCounts:
         )
 
     def values(self) -> tuple[int, ...]:
-        """The figures in order."""
+        """The fields in order."""
         return tuple(vars(self).values())
 
 
@@ -57,12 +57,12 @@ NOTHING = InstructionCounts(0, 0, 0, 0, 0, 0, 0)
 
 @dataclass
 class Section:
-    """What was counted between two marks.
+    """Counts between two marks.
 
     Attributes:
-        ops: One for each op, in the order of execution.
-        total: All of the section, what is between and around the ops too.
-        nested: Ops that were called inside another one.
+        ops: Counts of each op, in the order of execution.
+        total: Counts of the whole section, including those between and around the ops.
+        nested: Number of ops that were called inside another op.
     """
 
     ops: list[InstructionCounts] = field(default_factory=list)
@@ -72,14 +72,15 @@ class Section:
 
 @dataclass
 class Listing:
-    """All that one run counted.
+    """All counts of one run.
 
     Attributes:
-        candidates: Instructions that could be the call of an op, by the learning section.
-        sections: In the order in which they were marked.
-        whole: The whole run.
-        threads: Of the guest.
-        strays: Zeroed lines whose address was guessed wrong.
+        candidates: Number of instructions that the learning section found to be possible calls of
+            an op.
+        sections: Sections in the order of their marks.
+        whole: Counts of the whole run.
+        threads: Number of threads of the guest.
+        strays: Number of zeroed lines whose address was guessed wrong.
     """
 
     candidates: int = 0
@@ -93,9 +94,9 @@ def read_listing(path: Path) -> Listing:
     """Reads the plugin's output.
 
     Raises:
-        UserError: It is missing or not whole: the emulated program was killed.
+        UserError: The output is missing or incomplete: the emulated program was killed.
     """
-    listing, section, whole = Listing(), Section(), False
+    listing, section, complete = Listing(), Section(), False
     lines = path.read_text().splitlines() if path.exists() else []
     for line in lines:
         word, *rest = line.split()
@@ -116,7 +117,7 @@ def read_listing(path: Path) -> Listing:
             listing.threads = numbers[0]
         else:
             assert word == "strays", line
-            listing.strays, whole = numbers[0], True
-    if not whole:
-        raise UserError("the counts are not whole: the emulated program was killed", MODEL_FAILED)
+            listing.strays, complete = numbers[0], True
+    if not complete:
+        raise UserError("the counts are incomplete: the emulated program was killed", MODEL_FAILED)
     return listing

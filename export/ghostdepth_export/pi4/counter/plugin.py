@@ -1,4 +1,4 @@
-"""Compiles the QEMU plugin and runs a program of the emulated machine under it."""
+"""Compiles the QEMU plugin and runs emulated programs under it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Qemu:
     """An installed qemu-aarch64 that can load plugins.
 
     Attributes:
-        program: Its path.
-        version: Like `7.2.22`.
+        program: Path of the program.
+        version: Version of QEMU, like `7.2.22`.
     """
 
     program: str
@@ -43,25 +43,25 @@ class Qemu:
 
 
 def find_qemu() -> Qemu:
-    """Finds QEMU's user mode for aarch64.
+    """Finds QEMU's user-mode emulator for aarch64.
 
     Raises:
         UserError: It is missing, or was built without plugins; the line names the package.
     """
     program = need("qemu-aarch64")
-    said = run([program, "--version"], f"cannot start {program}").stdout
-    found = re.search(r"version (\d+(?:\.\d+)+)", said)
+    text = run([program, "--version"], f"cannot start {program}").stdout
+    found = re.search(r"version (\d+(?:\.\d+)+)", text)
     version = found.group(1) if found else "unknown"
     if "-plugin " not in run([program, "-h"], f"cannot start {program}").stdout:
         raise UserError(
             f"{program} (QEMU {version}) was built without plugins; Debian's package qemu-user has "
-            "them, qemu-user-static has not"
+            "them, qemu-user-static does not"
         )
     return Qemu(program, version)
 
 
 def build_plugin() -> Path:
-    """Compiles the plugin, or finds what was compiled from the same sources earlier.
+    """Compiles the plugin, or finds a build of the same sources in the cache.
 
     Raises:
         UserError: gcc is missing or fails, or the cache cannot be written.
@@ -90,24 +90,24 @@ def run_counted(
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[str, Listing]:
-    """Runs a program of aarch64 under the plugin.
+    """Runs an aarch64 program under the plugin.
 
-    Nothing that can be fixed differs between two runs: addresses, the environment, random bytes.
+    Addresses, the environment and random bytes are fixed, so that runs are reproducible.
 
     Args:
-        qemu: From `find_qemu`.
-        program: Of the host's file system.
-        arguments: Without the program's name.
-        folder: Where it runs; the plugin's output is left there.
-        root: Where it finds its libraries; None for a static program.
-        name: What it is told that it is called; `program` where None.
-        environment: All its environment.
+        qemu: QEMU from `find_qemu`.
+        program: Path of the program on the host.
+        arguments: Arguments of the program, without its name.
+        folder: Working directory; the plugin's output is left there.
+        root: Root folder with the program's libraries; None for a static program.
+        name: The program's `argv[0]`; `program` if None.
+        environment: Complete environment of the program.
 
     Returns:
-        What it printed, and what was counted.
+        The program's standard output, and the counts.
 
     Raises:
-        UserError: QEMU refuses the plugin, or the program failed; the line has its last words.
+        UserError: QEMU refuses the plugin, or the program failed; the line has its last error.
     """
     plugin = str(build_plugin()).replace(",", ",,")
     listing = folder / "counts.txt"
@@ -126,11 +126,11 @@ def run_counted(
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        if "requires API version" in said:
+        message = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        if "requires API version" in message:
             raise UserError(
-                f"QEMU {qemu.version} has another plugin interface than version 1, which Debian "
-                "12's qemu-user 7.2 has; put that one first on PATH"
+                f"QEMU {qemu.version} lacks version 1 of the plugin interface, which Debian 12's "
+                "qemu-user 7.2 has; put that one first on PATH"
             )
-        raise UserError(f"the emulated program failed: {said}", MODEL_FAILED)
+        raise UserError(f"the emulated program failed: {message}", MODEL_FAILED)
     return done.stdout, read_listing(listing)

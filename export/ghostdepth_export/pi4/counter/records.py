@@ -1,4 +1,4 @@
-"""The counts of models, in memory and as a file."""
+"""Instruction counts of models, in memory and as a file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class OpCounts:
     """One op of the graph.
 
     Attributes:
-        index: Its place in the order of execution, from 0.
-        name: Its type, like `CONV_2D`.
-        output: The name of its first output tensor.
-        shape: Of that tensor, like `1x480x640x1`.
-        counts: From the call of its kernel to the return.
+        index: Position in the order of execution, from 0.
+        name: Type of the op, like `CONV_2D`.
+        output: Name of the first output tensor.
+        shape: Shape of that tensor, like `1x480x640x1`.
+        counts: Counts from the call of the op's kernel to its return.
     """
 
     index: int
@@ -40,13 +40,13 @@ class ModelCounts:
     """One warm invocation of a model.
 
     Attributes:
-        file: The model's file name.
-        runtime: TensorFlow Lite's version.
-        cpu: As QEMU calls it.
-        qemu: QEMU's version.
-        total: The ops and what is outside them.
-        outside: Between and around the ops: the interpreter's loop and Python's call of it.
-        ops: In the order of execution.
+        file: Name of the model file.
+        runtime: Version of TensorFlow Lite.
+        cpu: QEMU's name of the CPU.
+        qemu: Version of QEMU.
+        total: Counts of the ops and outside them.
+        outside: Counts between and around the ops: the interpreter's loop and Python's call of it.
+        ops: Counts of each op, in the order of execution.
     """
 
     file: str
@@ -68,9 +68,9 @@ def by_type(ops: Sequence[OpCounts]) -> dict[str, tuple[int, InstructionCounts]]
 
 
 def write_counts(path: Path, models: Sequence[ModelCounts]) -> None:
-    """Writes counts as JSON with one op a line, so that a difference of two files can be read."""
+    """Writes counts as JSON with one op per line, so that a diff of two files is readable."""
     value = {"schema": SCHEMA, "models": [_plain(model) for model in models]}
-    # Line ends are never inside a JSON string, so joining lines keeps the meaning.
+    # JSON strings hold no line ends, so joining lines does not change the value.
     text = re.sub(
         r"\{[^{}]*\}", lambda m: re.sub(r"\s*\n\s*", " ", m[0]), json.dumps(value, indent=1)
     )
@@ -81,15 +81,15 @@ def read_counts(path: Path) -> list[ModelCounts]:
     """Reads what `write_counts` wrote.
 
     Raises:
-        UserError: The file is missing, or is not of this form.
+        UserError: The file is missing or malformed.
     """
     value = read_json(path)
     try:
         if value["schema"] != SCHEMA:
-            raise UserError(f"{path} is of the form {value['schema']}, not {SCHEMA}; make it anew")
+            raise UserError(f"{path} has the schema {value['schema']}, not {SCHEMA}; count again")
         return [_model(entry) for entry in value["models"]]
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path} holds no counts ({SCHEMA}); make it anew") from error
+        raise UserError(f"{path} holds no counts ({SCHEMA}); count again") from error
 
 
 def _plain(model: ModelCounts) -> dict[str, Any]:

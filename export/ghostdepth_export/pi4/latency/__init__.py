@@ -1,4 +1,4 @@
-"""Predicts a model's milliseconds on a Raspberry Pi 4 from counts on the emulated processor."""
+"""Predicts a model's latency on a Raspberry Pi 4 from instruction counts on an emulated CPU."""
 
 from ghostdepth_export.pi4.latency.coefficients import (
     Coefficient,

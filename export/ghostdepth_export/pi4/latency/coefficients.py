@@ -1,4 +1,4 @@
-"""What a cycle, a line of memory and a woken thread cost on a board: fitted numbers as a file."""
+"""Time per cycle, per line of memory and per woken thread on a board: fitted and kept in a file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Coefficient:
     """One fitted number.
 
     Attributes:
-        value: Not negative, in `unit`.
-        low: Lower end of its interval, in `unit`.
-        high: Upper end.
-        unit: In words.
-        provenance: What it was fitted to.
+        value: Fitted value in `unit`, at least 0.
+        low: Lower end of the confidence interval, in `unit`.
+        high: Upper end of the confidence interval, in `unit`.
+        unit: Unit in words.
+        provenance: Data that the number was fitted to.
     """
 
     value: float
@@ -37,11 +37,12 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class ErrorOf:
-    """How far off predictions were for networks that were left out of the fit.
+    """Error of predictions for networks that were left out of the fit.
 
     Attributes:
-        up_to_ms: Holds for predictions up to this; None: for all that are longer.
-        error: Relative; about nine in ten predictions were closer.
+        up_to_ms: Longest predicted latency that the entry holds for, in milliseconds; None for all
+            longer ones.
+        error: Relative error that about nine in ten predictions stayed below.
     """
 
     up_to_ms: float | None
@@ -50,21 +51,21 @@ class ErrorOf:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """A board, as far as predictions know it.
+    """Coefficients of the latency model for one board.
 
     Attributes:
-        board: Its name.
-        runtime: TensorFlow Lite's version, like `2.5`.
-        clock_mhz: The processor's clock at which `cycle` holds.
+        board: Name of the board.
+        runtime: Version of TensorFlow Lite, like `2.5`.
+        clock_mhz: CPU clock in MHz that `cycle` holds for.
         cycle: Milliseconds per million issue-limited cycles.
         line: Milliseconds per million 64-byte lines to or from DRAM.
         wake: Milliseconds per op that runs on several threads.
-        input: Milliseconds per million fp32 input elements of the harness whose figures were
-            fitted; no part of a prediction.
-        query: Milliseconds that this harness takes for every query; no part of a prediction.
-        errors: By length of the prediction, shortest first; the last one has no `up_to_ms`.
-        calibrated: Types of ops that the fitted networks hold enough of.
-        uncalibrated_error: Other ops may take longer by up to this part of their time.
+        input: Milliseconds per million fp32 input elements in the benchmark harness whose figures
+            were fitted; not used in predictions.
+        query: Milliseconds per query in that harness; not used in predictions.
+        errors: Errors by predicted latency, shortest first; the last entry has no `up_to_ms`.
+        calibrated: Types of ops that are frequent enough in the fitted networks.
+        uncalibrated_error: Fraction by which ops of other types may take longer than predicted.
     """
 
     board: str
@@ -80,21 +81,21 @@ class Coefficients:
     uncalibrated_error: float
 
     def error(self, ms: float) -> float:
-        """The relative error to expect of a prediction of `ms` milliseconds."""
+        """The expected relative error of a prediction of `ms` milliseconds."""
         for entry in self.errors:
             if entry.up_to_ms is None or ms <= entry.up_to_ms:
                 return entry.error
-        raise AssertionError("the last entry holds for everything")
+        raise AssertionError("the last entry has no limit")
 
 
 def shipped() -> Coefficients:
-    """The Raspberry Pi 4 as shipped."""
+    """The shipped coefficients of a Raspberry Pi 4."""
     with resources.as_file(resources.files(__package__) / _SHIPPED) as path:
         return read_coefficients(path)
 
 
 def write_coefficients(path: Path, coefficients: Coefficients) -> None:
-    """Writes what `read_coefficients` reads."""
+    """Writes a file that `read_coefficients` reads."""
     value = {"schema": SCHEMA, **asdict(coefficients)}
     write_json(path, {**value, "calibrated": sorted(coefficients.calibrated)})
 
@@ -103,7 +104,7 @@ def read_coefficients(path: Path) -> Coefficients:
     """Reads a file of coefficients.
 
     Raises:
-        UserError: The file is missing or not of this form; the line says what is wrong.
+        UserError: The file is missing or malformed; the line says what is wrong.
     """
     value = read_json(path)
     form = value.get("schema") if isinstance(value, dict) else None
@@ -112,7 +113,7 @@ def read_coefficients(path: Path) -> Coefficients:
     try:
         return _coefficients({name: value[name] for name in value if name != "schema"})
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} holds no whole set of coefficients: {error}") from error
+        raise UserError(f"{path} holds an incomplete set of coefficients: {error}") from error
 
 
 def _coefficients(value: dict[str, Any]) -> Coefficients:
@@ -131,7 +132,7 @@ def _coefficient(name: str, value: dict[str, Any]) -> Coefficient:
     read = Coefficient(**value)
     numbers = (read.low, read.value, read.high)
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        raise ValueError(f"{name} has a negative number or none")
+        raise ValueError(f"{name} has a negative or non-finite number")
     if not read.low <= read.value <= read.high:
-        raise ValueError(f"{name} is not inside its own interval")
+        raise ValueError(f"{name} is outside its own interval")
     return read

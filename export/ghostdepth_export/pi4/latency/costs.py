@@ -1,4 +1,4 @@
-"""What of a model's counts coefficients are multiplied with."""
+"""The figures of a model that the coefficients are multiplied with."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ghostdepth_export.pi4.latency.work import OpWork
 
 @dataclass(frozen=True)
 class Costs:
-    """One warm invocation, or an op of it.
+    """Costs of one warm invocation, or of one op.
 
     Attributes:
-        cycles: Of each op those of its busiest thread.
-        lines: Of 64 bytes, read from or written to DRAM.
-        wakes: Ops that run on several threads.
+        cycles: Issue-limited cycles of the busiest thread, summed over the ops.
+        lines: Number of 64-byte lines read from or written to DRAM.
+        wakes: Number of ops that run on several threads.
     """
 
     cycles: float
@@ -29,12 +29,12 @@ class Costs:
 
 
 def op_costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> list[Costs]:
-    """Of every op, in the order of execution.
+    """The costs of every op, in the order of execution.
 
     Args:
-        counts: Of one thread.
-        work: The same model's ops, in the same order.
-        threads: Of the interpreter, 1..4.
+        counts: Instruction counts of the model on one thread.
+        work: Ops of the same model, in the same order.
+        threads: Number of threads of the interpreter, 1..4.
     """
     return [
         Costs(
@@ -47,12 +47,12 @@ def op_costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> list[
 
 
 def outside_costs(counts: ModelCounts) -> Costs:
-    """Of what is between and around the ops."""
+    """The costs between and around the ops."""
     return Costs(counts.outside.cycles, _lines(counts.outside), 0)
 
 
 def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:
-    """The sum over a model, what is outside its ops with them; arguments as of `op_costs`."""
+    """The costs of a whole model, including those outside its ops; arguments as in `op_costs`."""
     return sum(op_costs(counts, work, threads), Costs(0, 0, 0)) + outside_costs(counts)
 
 

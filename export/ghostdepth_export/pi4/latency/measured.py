@@ -1,4 +1,4 @@
-"""Measurements of a real board, out of bench-depth's results files."""
+"""Measurements on a real board, read from results files of bench-depth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench_depth.results.records import ModelRecord, Results, load
 from ghostdepth_export.pi4.latency.prediction import MOST_THREADS, RUNTIMES
 
 CPU = "Cortex-A72"
-# A measurement with one of these warnings is taken, and said to be doubtful.
+# A measurement with one of these warnings is used, but marked as doubtful.
 _DOUBTFUL = ("load", "swap", "noisy", "drift", "interrupted")
 
 
@@ -23,13 +23,14 @@ class Measurement:
     """One model on a real board.
 
     Attributes:
-        board: Like `Raspberry Pi 4 Model B Rev 1.4`.
-        model: The file, of the very bytes that were measured.
-        sha256: Of the file.
-        threads: Of the interpreter, 1..4.
-        clock_mhz: Of the processor while it ran.
-        ms: The median.
-        doubts: Codes of `bench_depth.results.advice` that make it less certain.
+        board: Name of the board, like `Raspberry Pi 4 Model B Rev 1.4`.
+        model: Path of the model file; its checksum is that of the measured file.
+        sha256: Checksum of the model file.
+        threads: Number of threads of the interpreter, 1..4.
+        clock_mhz: CPU clock during the measurement, in MHz.
+        ms: Median latency in milliseconds.
+        doubts: Warning codes of `bench_depth.results.advice` that make the measurement less
+            certain.
     """
 
     board: str
@@ -44,19 +45,19 @@ class Measurement:
 def read_measurements(
     files: Sequence[Path], folder: Path | None, clock_mhz: float | None = None
 ) -> tuple[list[Measurement], list[str]]:
-    """Reads what can be compared with predictions.
+    """Reads the measurements that can be compared with predictions.
 
     Args:
-        files: Results files of bench-depth, all of one board.
-        folder: Where the model files are; None: beside each results file.
-        clock_mhz: Of boards that do not tell it.
+        files: Results files of bench-depth, all from one board.
+        folder: Folder of the model files; None for the folder of each results file.
+        clock_mhz: CPU clock in MHz, used if the results files do not state it.
 
     Returns:
-        The measurements, and a line for every model that is left out.
+        The measurements, and one line for each model that is left out.
 
     Raises:
-        UserError: A file is none, was measured on an emulator, another processor or a board that
-            was slowed down, a model file is missing or another one, or nothing is left.
+        UserError: A file is no results file, was measured on an emulator, another CPU or a
+            throttled board, a model file is missing or differs, or no measurement is left.
     """
     found: list[Measurement] = []
     left_out: list[str] = []
@@ -72,7 +73,7 @@ def read_measurements(
     if len(boards) > 1:
         raise UserError(
             f"the results are of {len(boards)} boards ({', '.join(sorted(boards))}); "
-            "calibrate for each one by itself"
+            "calibrate each board separately"
         )
     if not found:
         why = f": {left_out[0]}" if left_out else ""
@@ -83,11 +84,11 @@ def read_measurements(
 def _check_board(path: Path, results: Results) -> None:
     board = results.context.board
     if board.emulated:
-        raise UserError(f"{path} was measured on an emulator: its times say nothing about a board")
+        raise UserError(f"{path} was measured on an emulator: its times do not hold for a board")
     if CPU not in (board.cpu or ""):
         raise UserError(
-            f"{path} was measured on {board.cpu or 'an unknown processor'}; the counts are those "
-            f"of a {CPU} (Raspberry Pi 4)"
+            f"{path} was measured on {board.cpu or 'an unknown processor'}; the instruction counts "
+            f"are those of a {CPU} (Raspberry Pi 4)"
         )
     for record in results.models:
         if flagged(record.before, record.after, SLOWED):
@@ -124,11 +125,11 @@ def _measurement(
             f"{path}: {record.file} ran with {threads} threads on {cores} cores; measure with at "
             f"most {MOST_THREADS}, and with --affinity no more than it names"
         )
-    # Between measurements a governor may lower the clock, never raise it.
+    # Between measurements a governor may lower the clock but not raise it.
     clocks = [clock for clock in (record.before.clock_mhz, record.after.clock_mhz) if clock]
     clock = max(clocks, default=context.board.max_clock_mhz or clock_mhz)
     if clock is None:
-        raise UserError(f"{path} does not tell the processor's clock; say it with --clock")
+        raise UserError(f"{path} does not state the CPU clock; give it with --clock")
     return Measurement(
         board=board_name(context.board),
         model=_find(path, record, folder),
@@ -143,7 +144,9 @@ def _measurement(
 def _find(path: Path, record: ModelRecord, folder: Path) -> Path:
     model = folder / record.file
     if not model.is_file():
-        raise UserError(f"{model}, which {path} measured, is missing; name its folder by --models")
+        raise UserError(
+            f"{model}, which {path} measured, is missing; give its folder with --models"
+        )
     if hashlib.sha256(model.read_bytes()).hexdigest() != record.sha256:
-        raise UserError(f"{model} is another file than the one that {path} measured (sha256)")
+        raise UserError(f"{model} is not the file that {path} measured (sha256)")
     return model

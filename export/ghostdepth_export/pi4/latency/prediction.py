@@ -1,4 +1,4 @@
-"""Counts and coefficients -> milliseconds, op by op."""
+"""Instruction counts and coefficients -> latency, op by op."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
 RUNTIMES = ("2.5",)
 MOST_THREADS = 4
-# What a Raspberry Pi 4 can be set to: slower than idle, faster than any overclock.
+# Range of the CPU clock: slower than idle, faster than any overclocking of a Raspberry Pi 4.
 CLOCKS_MHZ = (300.0, 2500.0)
 
 
 @dataclass(frozen=True)
 class OpLatency:
-    """One op's part of a prediction.
+    """Predicted latency of one op.
 
     Attributes:
-        index: Its place in the order of execution, from 0.
-        name: Its type, like `CONV_2D`.
-        output: The name of its first output tensor.
-        shape: Of that tensor, like `1x480x640x1`.
-        threads: That share its work.
-        compute_ms: The cycles of its busiest thread.
-        memory_ms: Its lines to and from DRAM.
-        wake_ms: Waking its threads.
-        calibrated: Whether the networks of the fit hold enough ops of its type.
+        index: Position in the order of execution, from 0.
+        name: Type of the op, like `CONV_2D`.
+        output: Name of the first output tensor.
+        shape: Shape of that tensor, like `1x480x640x1`.
+        threads: Number of threads that share the work.
+        compute_ms: Milliseconds for the cycles of the busiest thread.
+        memory_ms: Milliseconds for lines read from and written to DRAM.
+        wake_ms: Milliseconds for waking the threads.
+        calibrated: Whether ops of this type are frequent enough in the fitted networks.
     """
 
     index: int
@@ -50,30 +50,30 @@ class OpLatency:
 
     @property
     def ms(self) -> float:
-        """The sum."""
+        """Milliseconds in total."""
         return self.compute_ms + self.memory_ms + self.wake_ms
 
     @property
     def bound(self) -> Literal["issue", "memory"]:
-        """What most of its time goes to."""
+        """The larger fraction of the latency: issuing instructions or memory."""
         return "memory" if self.memory_ms > self.compute_ms + self.wake_ms else "issue"
 
 
 @dataclass(frozen=True)
 class LatencyPrediction:
-    """The predicted time of one warm invocation.
+    """Predicted latency of one warm invocation.
 
     Attributes:
-        file: The model's file name.
-        board: For which.
-        runtime: TensorFlow Lite's version.
-        threads: Of the interpreter.
-        clock_mhz: Of the processor.
-        ms: Milliseconds: the ops and what is outside them.
-        low: Of the error band, milliseconds.
-        high: Of the error band; more above than below, where ops are outside the calibration.
-        outside_ms: Between and around the ops.
-        ops: In the order of execution.
+        file: Name of the model file.
+        board: Name of the board that the prediction is for.
+        runtime: Version of TensorFlow Lite.
+        threads: Number of threads of the interpreter.
+        clock_mhz: CPU clock in MHz.
+        ms: Milliseconds of one invocation, including the time outside the ops.
+        low: Lower end of the error band, in milliseconds.
+        high: Upper end of the error band, in milliseconds; ops outside the calibration raise it.
+        outside_ms: Milliseconds between and around the ops.
+        ops: Latency of each op, in the order of execution.
     """
 
     file: str
@@ -89,7 +89,7 @@ class LatencyPrediction:
 
     @property
     def uncalibrated(self) -> dict[str, float]:
-        """Milliseconds by type of op, of the types outside the calibration, longest first."""
+        """Milliseconds by type of op for types outside the calibration, longest first."""
         table: dict[str, float] = {}
         for op in self.ops:
             if not op.calibrated:
@@ -98,10 +98,10 @@ class LatencyPrediction:
 
 
 def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
-    """Refuses what no prediction exists for.
+    """Refuses settings that cannot be predicted.
 
     Raises:
-        UserError: Of threads, clock or runtime.
+        UserError: The threads, the clock or the runtime is not supported.
     """
     if not 1 <= threads <= MOST_THREADS:
         raise UserError(f"--threads {threads}: a Raspberry Pi 4 has 1..{MOST_THREADS}")
@@ -121,21 +121,21 @@ def predict_latency(
     threads: int = MOST_THREADS,
     clock_mhz: float | None = None,
 ) -> LatencyPrediction:
-    """Predicts the milliseconds of one warm invocation.
+    """Predicts the latency of one warm invocation.
 
-    ms = cycle * C + line * D + wake * N: C in million cycles, of each op those of its busiest
-    thread; D in million lines read from or written to DRAM, which all cores share; N is the
-    number of ops on several threads. Another clock scales the cycles only.
+    ms = cycle * C + line * D + wake * N, where C is in million issue-limited cycles of each op's
+    busiest thread, D in million lines read from or written to DRAM, which all cores share, and N is
+    the number of ops on several threads. Another clock scales only the cycles.
 
     Args:
-        counts: Of one thread.
-        work: The same model's ops, in the same order.
-        coefficients: Of the board.
-        threads: Of the interpreter, 1..4.
-        clock_mhz: Of the processor; the coefficients' own where None.
+        counts: Instruction counts of the model on one thread.
+        work: Ops of the same model, in the same order.
+        coefficients: Coefficients of the board.
+        threads: Number of threads of the interpreter, 1..4.
+        clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
 
     Returns:
-        The sum, its error band, and every op.
+        The latency, its error band, and the latency of each op.
     """
     clock = clock_mhz or coefficients.clock_mhz
     stretch = coefficients.clock_mhz / clock
@@ -184,17 +184,17 @@ def predict_file_latencies(
     coefficients: Coefficients | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Iterator[LatencyPrediction]:
-    """Counts models on the emulated processor and predicts their time; some ten seconds each.
+    """Counts models on the emulated CPU and predicts their latency; about ten seconds each.
 
     Args:
-        models: .tflite files; all are looked at before the first is counted.
-        threads: Of the interpreter, 1..4.
-        clock_mhz: Of the processor; the coefficients' own where None.
-        coefficients: Of the board; the shipped Raspberry Pi 4 where None.
-        progress: Takes one line whenever something slow begins.
+        models: .tflite files; all are checked before the first is counted.
+        threads: Number of threads of the interpreter, 1..4.
+        clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
+        coefficients: Coefficients of the board; None for the shipped Raspberry Pi 4.
+        progress: Called with one line of progress text at each slow step.
 
     Yields:
-        One prediction a model, in order.
+        One prediction per model, in order.
 
     Raises:
         UserError: A model cannot be counted, or a program is missing.

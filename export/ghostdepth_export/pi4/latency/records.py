@@ -24,7 +24,7 @@ def write_predictions(path: Path, predictions: Sequence[LatencyPrediction]) -> N
 
 
 def as_record(prediction: LatencyPrediction) -> PredictedLatency:
-    """What a results file holds of a prediction, beside what was measured."""
+    """A prediction in the form of a results file, which holds it beside the measurements."""
     return PredictedLatency(
         board=prediction.board,
         runtime=f"TensorFlow Lite {prediction.runtime}",

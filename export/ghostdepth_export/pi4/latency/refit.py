@@ -1,4 +1,4 @@
-"""Measurements of one board -> coefficients of that board."""
+"""Measurements on one board -> coefficients of that board."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 NAMES = ("cycle", "line", "wake")
-# Relative: what a prediction is off by that no coefficients can mend, and how much boards differ:
-# hardly in the processor, more in memory and system.
+# Relative error of a prediction with the best coefficients, and relative standard deviation of the
+# coefficients between boards: small for the CPU, larger for memory and system.
 _ROW_ERROR = 0.05
-_SPREAD = np.array([0.1, 0.3, 0.5])
-# From so many models on the board's own errors are known well enough to be stated.
+_DEVIATION = np.array([0.1, 0.3, 0.5])
+# Number of models from which on the board's own errors are known well enough to be stated.
 ENOUGH_MODELS = 5
-# In so many of them a type of op has to be, to be one that the calibration knows.
+# Number of models that must hold a type of op for it to count as calibrated.
 _ENOUGH_OF_A_TYPE = 3
 _NINE_IN_TEN = 1.645
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedModel:
     """One counted model.
 
     Attributes:
-        counts: Of one thread.
-        work: Its ops.
+        counts: Instruction counts of the model on one thread.
+        work: Ops of the model, in the order of execution.
     """
 
     counts: ModelCounts
@@ -43,14 +43,14 @@ class Counted:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What came of it.
+    """Coefficients of a board with their errors.
 
     Attributes:
-        measurements: What was fitted.
-        before: Milliseconds predicted for each by the coefficients that were started from.
-        after: By the new ones.
-        left_out: By coefficients fitted without that model; the honest figure.
-        coefficients: Of the board, at its own clock.
+        measurements: Measurements that were fitted.
+        before: Predicted milliseconds of each measurement with the initial coefficients.
+        after: Predicted milliseconds with the fitted coefficients.
+        left_out: Predicted milliseconds with coefficients fitted without that model.
+        coefficients: Fitted coefficients at the board's clock.
     """
 
     measurements: Sequence[Measurement]
@@ -60,26 +60,26 @@ class Calibration:
     coefficients: Coefficients
 
     def errors(self, predicted: Array) -> Array:
-        """Predicted / measured - 1, of each measurement."""
+        """Predicted / measured - 1 for each measurement."""
         return predicted / _ms(self.measurements) - 1
 
 
 def refit(
-    measurements: Sequence[Measurement], counted: Mapping[str, Counted], start: Coefficients
+    measurements: Sequence[Measurement], counted: Mapping[str, CountedModel], start: Coefficients
 ) -> Calibration:
-    """Fits coefficients to measurements, drawn towards those that are known.
+    """Fits coefficients to measurements, with the initial coefficients as a prior.
 
-    The least sum of squares of the relative errors over `_ROW_ERROR` and of the relative changes of
-    the coefficients over `_SPREAD`, none of them negative: the most probable ones (MAP) where both
-    are normal. With few measurements they stay near the start.
+    Minimizes the sum of squares of the relative errors over `_ROW_ERROR` and of the relative
+    changes of the coefficients over `_DEVIATION`, with no coefficient negative: the maximum a
+    posteriori estimate if both are normal. With few measurements the result stays near the start.
 
     Args:
-        measurements: At least one, of one board.
-        counted: By sha256, the model of every measurement.
-        start: The coefficients to start from.
+        measurements: Measurements on one board, at least one.
+        counted: Counted models by the sha256 of their files.
+        start: Initial coefficients.
 
     Returns:
-        The new coefficients, and how far off both were.
+        The fitted coefficients, and the predictions before and after.
     """
     clock = statistics.median_high(each.clock_mhz for each in measurements)
     known = _values(start) * np.array([start.clock_mhz / clock, 1.0, 1.0])
@@ -103,13 +103,13 @@ def refit(
 
 
 def _fit(x: Array, ms: Array, known: Array) -> tuple[Array, Array]:
-    """The coefficients, and their standard deviations."""
+    """The coefficients and their standard deviations."""
     from scipy.optimize import nnls
 
-    # A coefficient that is known to be 0 may still be found: a little of a wide range.
-    spread = _SPREAD * np.maximum(known, 1e-3)
-    rows = np.vstack([x / ms[:, None] / _ROW_ERROR, np.diag(1 / spread)])
-    wanted = np.concatenate([np.full(len(ms), 1 / _ROW_ERROR), known / spread])
+    # A coefficient of 0 must be able to change.
+    deviation = _DEVIATION * np.maximum(known, 1e-3)
+    rows = np.vstack([x / ms[:, None] / _ROW_ERROR, np.diag(1 / deviation)])
+    wanted = np.concatenate([np.full(len(ms), 1 / _ROW_ERROR), known / deviation])
     fitted = np.asarray(nnls(rows, wanted)[0])
     return fitted, np.sqrt(np.diag(np.linalg.inv(rows.T @ rows)))
 
@@ -122,8 +122,8 @@ def _board(
     deviations: Array,
 ) -> Coefficients:
     provenance = (
-        f"{len(measurements)} measurements of {measurements[0].board}, drawn towards the "
-        f"coefficients of {start.board}; interval: nine in ten"
+        f"{len(measurements)} measurements of {measurements[0].board}, with the "
+        f"coefficients of {start.board} as a prior; interval: 90 %"
     )
     cycle, line, wake = (
         dataclasses.replace(
@@ -146,14 +146,14 @@ def _board(
 
 
 def _with_own_errors(
-    board: Coefficients, errors: Array, counted: Sequence[Counted]
+    board: Coefficients, errors: Array, counted: Sequence[CountedModel]
 ) -> Coefficients:
     found = float(np.quantile(np.abs(errors), 0.9, method="higher"))
     types = [{op.name for op in of.work} for of in counted]
     known = {name for name in set().union(*types) if _in_enough(name, types)}
     return dataclasses.replace(
         board,
-        # A few measurements that happen to agree promise no more than the model can hold.
+        # A few measurements that agree by chance must not give an error below the model's own.
         errors=(ErrorOf(None, max(found, _ROW_ERROR)),),
         calibrated=board.calibrated | known,
     )

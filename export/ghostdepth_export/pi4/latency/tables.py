@@ -1,25 +1,30 @@
-"""Predictions as tables for a terminal."""
+"""Latency predictions and calibrations as tables for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
+from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, NAMES, Calibration
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# From this share of the time on an op that runs on one of several threads is worth a look.
+# An op on one of several threads is marked from this fraction of the latency on.
 _NOTABLE = 0.05
+# Predictions with a larger relative error are marked.
+_FAR = 0.1
 
 
 def show(prediction: LatencyPrediction, top: int, console: Console) -> None:
-    """Prints one model: the sum with its band, types of ops, the costliest ops, a warning.
+    """Prints one model: the latency and its band, types of ops, the slowest ops, a warning.
 
     Args:
-        prediction: Of the model.
-        top: How many ops are printed, the costliest.
-        console: Where to.
+        prediction: Prediction to print.
+        top: Number of slowest ops to print.
+        console: Console to print to.
     """
     console.print(_sum(prediction))
     console.print(_types(prediction))
@@ -29,39 +34,102 @@ def show(prediction: LatencyPrediction, top: int, console: Console) -> None:
         console.print(Text(f"warning: {warning}", style="yellow"))
 
 
+def show_calibration(found: Calibration, start: Coefficients, console: Console) -> None:
+    """Prints each measurement with its predictions, the errors, and the coefficients.
+
+    Args:
+        found: Calibration from `calibrate`.
+        start: Coefficients that the calibration started from.
+        console: Console to print to.
+    """
+    board = found.coefficients
+    console.print(Text(f"{board.board} at {board.clock_mhz:g} MHz", style="bold"))
+    console.print(_measurement_table(found))
+    before, after, left_out = (
+        float(np.abs(found.errors(ms)).mean()) for ms in (found.before, found.after, found.left_out)
+    )
+    console.print(
+        Text.assemble(
+            f"mean error: {before:.1%} before, ",
+            (f"{after:.1%} after", "bold green" if after <= before else "bold red"),
+            f", {left_out:.1%} for models left out of the fit",
+        )
+    )
+    console.print(_coefficient_table(found.coefficients, start))
+    models = len({each.sha256 for each in found.measurements})
+    if models < ENOUGH_MODELS:
+        console.print(
+            Text(
+                f"warning: {models} models were measured; the error of this board's predictions is "
+                f"only known from {ENOUGH_MODELS} on, so the error bands of the start are kept",
+                style="yellow",
+            )
+        )
+
+
+def _measurement_table(found: Calibration) -> Table:
+    table = _table("", "threads", "MHz", "measured ms", "before", "", "after", "", "doubts")
+    errors = found.errors(found.before), found.errors(found.after)
+    for i, each in enumerate(found.measurements):
+        table.add_row(
+            Text(each.model.name),
+            *(Text(f"{n:g}") for n in (each.threads, each.clock_mhz)),
+            Text(f"{each.ms:.2f}"),
+            *_off(found.before[i], errors[0][i]),
+            *_off(found.after[i], errors[1][i]),
+            Text(", ".join(each.doubts), style="yellow"),
+        )
+    return table
+
+
+def _off(ms: float, error: float) -> tuple[Text, Text]:
+    return Text(f"{ms:.2f}"), Text(f"{error:+.1%}", style="yellow" if abs(error) > _FAR else "")
+
+
+def _coefficient_table(board: Coefficients, start: Coefficients) -> Table:
+    table = _table("", "before", "after", "low", "high", "unit")
+    for name in NAMES:
+        old, new = getattr(start, name), getattr(board, name)
+        # Compared at the board's clock.
+        stretch = start.clock_mhz / board.clock_mhz if name == "cycle" else 1.0
+        numbers = (old.value * stretch, new.value, new.low, new.high)
+        table.add_row(Text(name), *(Text(f"{n:.4g}") for n in numbers), Text(new.unit))
+    return table
+
+
 def heading(prediction: LatencyPrediction) -> Text:
-    """What all of the figures are."""
-    text = f"predicted for {prediction.board}, TFLite {prediction.runtime}, from counts"
+    """One line that says what the figures are."""
+    text = f"predicted for {prediction.board}, TFLite {prediction.runtime}, from instruction counts"
     return Text.assemble((text, "bold"), ": nothing was measured")
 
 
 def compared(predictions: Sequence[LatencyPrediction]) -> Table:
-    """Several models side by side; the quickest is marked."""
-    table = _table("side by side", "ms", "low", "high", "ratio", "issue", "memory", "ops")
-    quickest = min(prediction.ms for prediction in predictions)
+    """Several models side by side; the fastest is marked."""
+    table = _titled_table("side by side", "ms", "low", "high", "ratio", "issue", "memory", "ops")
+    fastest = min(prediction.ms for prediction in predictions)
     for each in predictions:
         ratio = each.ms / predictions[0].ms
         table.add_row(
             Text(each.file),
-            Text(_ms(each.ms), style="bold green" if each.ms == quickest else "bold"),
+            Text(_ms(each.ms), style="bold green" if each.ms == fastest else "bold"),
             *(Text(_ms(ms)) for ms in (each.low, each.high)),
             Text(f"{ratio:.2f}"),
-            *(Text(_ms(ms)) for ms in _parts(each.ops)),
+            *(Text(_ms(ms)) for ms in _issue_and_memory(each.ops)),
             Text(str(len(each.ops))),
         )
     return table
 
 
 def uncalibrated_warning(prediction: LatencyPrediction) -> str:
-    """Which ops the calibration hardly knows, in a line; empty where there are none."""
+    """One line on the ops that the calibration hardly covers; empty if there are none."""
     types = prediction.uncalibrated
     if not types:
         return ""
-    share = sum(types.values()) / prediction.ms
+    fraction = sum(types.values()) / prediction.ms
     named = ", ".join(types)
     return (
-        f"{share:.0%} of the time is of ops that the networks of the calibration hardly have "
-        f"({named}); they may take longer, and the band is wider for it"
+        f"{fraction:.0%} of the latency is in ops that are rare in the calibration networks "
+        f"({named}); they may take longer, so the band is wider"
     )
 
 
@@ -79,13 +147,13 @@ def _types(prediction: LatencyPrediction) -> Table:
     groups: dict[str, list[OpLatency]] = {}
     for op in prediction.ops:
         groups.setdefault(op.name, []).append(op)
-    table = _table("by type of op", "ms", "share", "issue", "memory", "on one thread")
+    table = _titled_table("by type of op", "ms", "fraction", "issue", "memory", "on one thread")
     for name, ops in sorted(groups.items(), key=lambda item: -_total(item[1])):
         alone = sum(op.threads == 1 for op in ops)
         table.add_row(
             Text(f"{len(ops)} {name}", style="" if ops[0].calibrated else "yellow"),
             *_time(_total(ops), prediction),
-            *(Text(_ms(ms)) for ms in _parts(ops)),
+            *(Text(_ms(ms)) for ms in _issue_and_memory(ops)),
             Text(str(alone)),
         )
     table.add_row(Text("outside the ops"), *_time(prediction.outside_ms, prediction))
@@ -93,24 +161,31 @@ def _types(prediction: LatencyPrediction) -> Table:
 
 
 def _ops(prediction: LatencyPrediction, top: int) -> Table:
-    table = _table("the costliest ops", "ms", "share", "issue", "memory", "threads", "bound")
+    table = _titled_table(
+        "the slowest ops", "ms", "fraction", "issue", "memory", "threads", "bound"
+    )
     for op in sorted(prediction.ops, key=lambda op: -op.ms)[:top]:
         alone = op.threads == 1 < prediction.threads and op.ms >= _NOTABLE * prediction.ms
         table.add_row(
             Text(f"{op.index} {op.name} {op.shape}", style="" if op.calibrated else "yellow"),
             *_time(op.ms, prediction),
-            *(Text(_ms(ms)) for ms in _parts([op])),
+            *(Text(_ms(ms)) for ms in _issue_and_memory([op])),
             Text(str(op.threads), style="bold red" if alone else ""),
             Text(op.bound, style="magenta" if op.bound == "memory" else ""),
         )
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=None)
-    table.add_column("")
+def _titled_table(title: str, *columns: str) -> Table:
+    table = _table("", *columns)
+    table.title, table.title_justify = Text(title), "left"
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="left" if column in ("", "unit", "doubts") else "right")
     return table
 
 
@@ -122,11 +197,11 @@ def _total(ops: Sequence[OpLatency]) -> float:
     return sum(op.ms for op in ops)
 
 
-def _parts(ops: Sequence[OpLatency]) -> tuple[float, float]:
-    """Milliseconds of issuing, with waking the threads, and of memory."""
+def _issue_and_memory(ops: Sequence[OpLatency]) -> tuple[float, float]:
+    """Milliseconds of issuing instructions and waking threads, and of memory."""
     return sum(op.compute_ms + op.wake_ms for op in ops), sum(op.memory_ms for op in ops)
 
 
 def _ms(ms: float) -> str:
-    """Three digits of what is large, two places of what is small."""
+    """Three significant digits, at most two decimals."""
     return f"{ms:.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 10 else f"{ms:.2f}"

@@ -1,7 +1,7 @@
-"""How TensorFlow Lite 2.5 shares the work of an op among its threads.
+"""How TensorFlow Lite 2.5 splits the work of an op among its threads.
 
-Read in tensorflow/lite/kernels at the time of 2.5, as built for aarch64 with ruy: conv.cc,
-fully_connected.cc and cpu_backend_gemm.h call ruy or, for a single column, the kernels of
+The rules are those of tensorflow/lite/kernels at version 2.5, as built for aarch64 with ruy:
+conv.cc, fully_connected.cc and cpu_backend_gemm.h call ruy or, for a single column, the kernels of
 cpu_backend_gemm_custom_gemv.h; depthwise_conv.cc the workers of
 internal/optimized/depthwiseconv_multithread.h (float32, uint8) and
 internal/optimized/integer_ops/depthwise_conv.h (int8); reduce.cc those of `Mean` for 8 bits. No
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from ghostdepth_export.pi4.latency.ruy import ALONE, Split, split_product
+from ghostdepth_export.pi4.latency.ruy import ALONE, ThreadSplit, split_product
 from ghostdepth_export.pi4.latency.work import OpWork
 
 # depthwiseconv_multithread.h, kMinMulPerThread.
@@ -23,19 +23,19 @@ _VECTOR_MACS = 1 << 16
 _VECTOR_ROWS = 4
 # `Mean` of internal/optimized/integer_ops/mean.h and optimized_ops.h, kMinDepthPerThread.
 _MEAN_CHANNELS = 8
-_PICTURE = 4
-# `ExtractPatchIntoBufferColumn` of internal/optimized/im2col_utils.h copies run by run. Cycles are
-# the difference of two counts: a wider convolution, and the 1x1 one with the same product; twelve
-# such pairs, runs of 9 to 3072 bytes, are within 15 %.
+_IMAGE_DIMENSIONS = 4
+# `ExtractPatchIntoBufferColumn` of internal/optimized/im2col_utils.h copies runs of bytes. The
+# cycles are the difference between the counts of a larger convolution and of the 1x1 convolution
+# with the same product; twelve such pairs, with runs of 9 to 3072 bytes, are within 15 %.
 _CYCLES_PER_RUN, _CYCLES_PER_BYTE = 22.0, 0.12
 
 
 def threads_used(op: OpWork, threads: int) -> int:
-    """The threads that share the work of one op.
+    """The number of threads that share the work of one op.
 
     Args:
-        op: From `read_work`.
-        threads: Of the interpreter, 1..4.
+        op: Op from `read_work`.
+        threads: Number of threads of the interpreter, 1..4.
 
     Returns:
         1..threads.
@@ -43,12 +43,12 @@ def threads_used(op: OpWork, threads: int) -> int:
     return split(op, threads).threads
 
 
-def split(op: OpWork, threads: int) -> Split:
-    """How the work of one op is shared.
+def split(op: OpWork, threads: int) -> ThreadSplit:
+    """How the work of one op is split.
 
     Args:
-        op: From `read_work`.
-        threads: Of the interpreter, 1..4.
+        op: Op from `read_work`.
+        threads: Number of threads of the interpreter, 1..4.
     """
     if op.name in ("CONV_2D", "FULLY_CONNECTED"):
         columns = math.prod(op.output[:-1])
@@ -58,22 +58,22 @@ def split(op: OpWork, threads: int) -> Split:
         return split_product(op.output[-1], columns, depth, _itemsize(op), threads)
     if op.name == "DEPTHWISE_CONV_2D":
         return _depthwise(op, threads)
-    if op.name == "MEAN" and op.dtype != "FLOAT32" and len(op.inputs[0]) == _PICTURE:
+    if op.name == "MEAN" and op.dtype != "FLOAT32" and len(op.inputs[0]) == _IMAGE_DIMENSIONS:
         channels = op.output[-1]
         return _in_turn(channels, min(threads, channels // _MEAN_CHANNELS))
     return ALONE
 
 
 def busiest_cycles(op: OpWork, cycles: float, threads: int) -> float:
-    """Cycles until the last thread has done its part of an op.
+    """Cycles until the last thread has finished an op.
 
-    A convolution that is not 1x1 with stride 1 first lays out its patches as a matrix (im2col) on
-    the calling thread; only the product is shared.
+    A convolution that is not 1x1 with stride 1 first copies its patches to a matrix (im2col) on the
+    calling thread; only the product is split.
 
     Args:
-        op: From `read_work`.
-        cycles: Of all its work, on one thread.
-        threads: Of the interpreter, 1..4.
+        op: Op from `read_work`.
+        cycles: Cycles of the whole op on one thread.
+        threads: Number of threads of the interpreter, 1..4.
     """
     alone = min(_im2col_cycles(op), cycles)
     return alone + (cycles - alone) / split(op, threads).speed_up
@@ -89,33 +89,33 @@ def _im2col_cycles(op: OpWork) -> float:
     return runs * (_CYCLES_PER_RUN + _CYCLES_PER_BYTE * width * channels * _itemsize(op))
 
 
-def _vector(rows: int, depth: int, threads: int) -> Split:
-    """Matrix times vector: whole groups of rows for each thread."""
+def _vector(rows: int, depth: int, threads: int) -> ThreadSplit:
+    """Matrix times vector: each thread takes groups of rows."""
     used = min(threads, rows // _VECTOR_ROWS, rows * depth // _VECTOR_MACS)
     if used <= 1:
         return ALONE
-    most = -(-math.ceil(rows / used) // _VECTOR_ROWS) * _VECTOR_ROWS
-    return Split(used, rows / most)
+    busiest = -(-math.ceil(rows / used) // _VECTOR_ROWS) * _VECTOR_ROWS
+    return ThreadSplit(used, rows / busiest)
 
 
-def _depthwise(op: OpWork, threads: int) -> Split:
-    """By rows of the output; a batch of pictures in as many parts as there are threads."""
+def _depthwise(op: OpWork, threads: int) -> ThreadSplit:
+    """Split by rows of the output, or by images of a batch."""
     batches, rows = op.output[:2]
     if op.dtype == "INT8":
-        # The threshold there is 8 multiplications for each thread: one row has more.
+        # The kernel's threshold is 8 multiplications per thread; one row has more.
         length = batches if batches > rows else rows
         return _in_turn(length, min(threads, length))
     used = min(threads, op.macs // _DEPTHWISE_MACS)
-    whole = batches >= 2 * used or (batches >= used and batches % max(used, 1) == 0)
-    return _in_turn(batches if whole else rows, used)
+    by_batch = batches >= 2 * used or (batches >= used and batches % max(used, 1) == 0)
+    return _in_turn(batches if by_batch else rows, used)
 
 
-def _in_turn(length: int, threads: int) -> Split:
-    """So many rows or channels, each thread taking its part of what is left."""
+def _in_turn(length: int, threads: int) -> ThreadSplit:
+    """Rows or channels, of which each thread in turn takes its fraction of the remaining ones."""
     if threads <= 1:
         return ALONE
-    # The last part is the longest.
-    return Split(threads, length / math.ceil(length / threads))
+    # The last thread gets the most.
+    return ThreadSplit(threads, length / math.ceil(length / threads))
 
 
 def _itemsize(op: OpWork) -> int:

@@ -1,4 +1,4 @@
-"""What each op of a .tflite graph has to do, as far as the split among threads depends on it."""
+"""The properties of the ops of a .tflite graph that the split among threads depends on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class OpWork:
     """One op of a graph, in the order of execution.
 
     Attributes:
-        name: Its type, as TFLite's schema spells it.
-        dtype: Of its first output: `FLOAT32`, `INT8`, `UINT8`, ...
-        output: Shape of its first output, NHWC for pictures; () for a scalar.
-        inputs: Shapes of its inputs, in order; () where an optional one is left out.
+        name: Type of the op, spelled as in TFLite's schema.
+        dtype: Data type of the first output: `FLOAT32`, `INT8`, `UINT8`, ...
+        output: Shape of the first output, NHWC for images; () for a scalar.
+        inputs: Shapes of the inputs, in order; () for an omitted optional input.
     """
 
     name: str
@@ -28,14 +28,14 @@ class OpWork:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of a convolution or a matrix product; of other ops 0.
+        """Multiply-accumulates of a convolution or a matrix product; 0 for other ops.
 
         Weights are O x h x w x I (convolution), 1 x h x w x C (depthwise), O x I (fully connected).
         """
         if self.name not in _WITH_WEIGHTS:
             return 0
         weights = self.inputs[1]
-        if self.name == "TRANSPOSE_CONV":  # inputs: output shape, weights, picture
+        if self.name == "TRANSPOSE_CONV":  # inputs: output shape, weights, image
             return math.prod(self.inputs[2][:3]) * math.prod(weights)
         if self.name == "DEPTHWISE_CONV_2D":
             return math.prod(self.output) * math.prod(weights[1:3])
@@ -60,7 +60,7 @@ def read_work(path: Path) -> list[OpWork]:
             op_name(model, op),
             types[graph.tensors[op.outputs[0]].type],
             shape(op.outputs[0]),
-            # The schema's classes have None for an empty vector.
+            # The generated classes have None for an empty vector.
             tuple(shape(index) for index in (op.inputs if op.inputs is not None else ())),
         )
         for op in graph.operators
