@@ -247,6 +247,6 @@ def test_one_photo_is_too_few_to_calibrate_with(
         (tmp_path / "one" / part).mkdir(parents=True)
         source = dataset / part / "0.png"
         (tmp_path / "one" / part / "0.png").write_bytes(source.read_bytes())
-    with pytest.raises(UserError, match="has 1 photo; int8 ranges need at least 4"):
+    with pytest.raises(UserError, match="has 1 image; int8 ranges need at least 4"):
         export(checkpoint, tmp_path / "out", camera=(96, 128), calibration=tmp_path / "one")
     assert not (tmp_path / "out").exists()
