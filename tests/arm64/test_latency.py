@@ -29,7 +29,9 @@ def test_the_released_model_is_predicted(bullseye_root: Path, tmp_path: Path) ->
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("predicted for Raspberry Pi 4, TFLite 2.5, from instruction counts")
+    assert done.stdout.startswith(
+        "predicted for Raspberry Pi 4, TFLite 2.5, from instruction counts"
+    )
     (prediction,) = json.loads(report.read_text())["predictions"]
     assert prediction["low"] < prediction["ms"] < prediction["high"]
     assert len(prediction["ops"]) == len(read_work(RELEASED))

@@ -1,4 +1,4 @@
-"""A Raspberry Pi 4 that every Linux machine has: Debian for arm64 under QEMU, without root."""
+"""An emulated Raspberry Pi 4 on any Linux machine: Debian for arm64 under QEMU, without root."""
 
 from ghostdepth_export.pi4.emulator.layer import bench_layer
 from ghostdepth_export.pi4.emulator.machine import Machine

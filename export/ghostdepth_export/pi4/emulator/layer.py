@@ -20,13 +20,13 @@ sys.exit(main())
 
 
 def bench_layer(root: Path) -> Path:
-    """Builds the wheel of bench-depth and lays it out as Debian's Python would have it installed.
+    """Builds the wheel of bench-depth and unpacks it as Debian's Python would install it.
 
     Args:
-        root: The root that the layer goes over, from `build_root`.
+        root: Root folder from `build_root` that the layer is mounted over.
 
     Returns:
-        A folder for `Machine.layers`; it is made anew when the wheel's contents change.
+        A folder for `Machine.layers`; it is rebuilt when the wheel's contents change.
 
     Raises:
         UserError: The wheel cannot be built, or the disk is full.

@@ -1,6 +1,6 @@
-"""Takes newer wheels for the emulated Pis: `python -m ghostdepth_export.pi4.emulator.lock`.
+"""Updates the wheels of the emulated Pis: `python -m ghostdepth_export.pi4.emulator.lock`.
 
-What is wanted stands here, what it came to in `wheels/*.txt`, from which the roots are built.
+The requirements are in this file, the resolved versions in `wheels/*.txt`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WANTED: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def main() -> None:
-    """Writes every list anew."""
+    """Resolves and writes every list."""
     for name, lists in _WANTED.items():
         recipe = RECIPES[name]
         for lock, wanted in lists.items():

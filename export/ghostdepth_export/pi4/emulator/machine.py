@@ -18,18 +18,18 @@ _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True)
 class Machine:
-    """A Debian root under `qemu-aarch64 -cpu CPU`, in namespaces of its own.
+    """A Debian root under `qemu-aarch64 -cpu CPU`, in its own namespaces.
 
-    The guest sees itself as root on a Raspberry Pi 4 and shares the host's network. Each command
-    starts from the root as it was built.
+    In the guest the user is root on a Raspberry Pi 4, with the host's network. Each command starts
+    from the root as it was built.
 
     Attributes:
-        root: From `build_root`.
-        layers: Folders laid over the root, the uppermost first.
-        home: Folder of the host that is kept as /home/pi; several commands may use it at once.
-            None for an empty one that ends with the command.
-        shares: Folders of the host, and the absolute paths at which the guest sees them.
-        cpu: As QEMU names it.
+        root: Root folder from `build_root`.
+        layers: Folders mounted over the root, the uppermost first.
+        home: Folder of the host that becomes /home/pi and keeps its files; several commands may use
+            it at once. None for an empty folder that is deleted after the command.
+        shares: Folders of the host with their absolute paths in the guest.
+        cpu: QEMU's name of the CPU.
     """
 
     root: Path
@@ -47,12 +47,12 @@ class Machine:
 
         Args:
             command: Program and arguments; the program is looked up in the guest.
-            env: More variables of the guest's environment.
-            cwd: Where in the guest the command starts.
+            env: Additional environment variables of the guest.
+            cwd: Working directory in the guest.
 
         Raises:
-            UserError: QEMU or unshare is missing, or a folder's path cannot be mounted or is one
-                that the guest needs.
+            UserError: QEMU or unshare is missing, or a folder's path cannot be mounted or hides a
+                folder of the guest.
         """
         lower = [str(path.absolute()) for path in (*self.layers, self.root)]
         for path in lower:
@@ -82,11 +82,11 @@ class Machine:
         check: bool = True,
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command in the guest to its end and keeps what it prints.
+        """Runs a command in the guest to its end and captures its output.
 
         Raises:
             subprocess.CalledProcessError: It failed, unless `check` is off.
-            subprocess.TimeoutExpired: It took more than `timeout` seconds and was ended.
+            subprocess.TimeoutExpired: It took more than `timeout` seconds and was killed.
         """
         return subprocess.run(
             self.argv(command, env=env, cwd=cwd),
@@ -98,10 +98,10 @@ class Machine:
         )
 
     def _check_free(self, guest: str) -> None:
-        place = self.root / guest.lstrip("/")
-        if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        path = self.root / guest.lstrip("/")
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise UserError(
-                f"{guest} would hide the emulated Pi's own; work in another folder of the host"
+                f"{guest} would hide a folder of the emulated Pi; work in another folder"
             )
 
     def _environment(self, env: Mapping[str, str]) -> list[str]:
