@@ -50,7 +50,7 @@ def compress(
     from ghostdepth_train.compress.distil import DistilConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import read_split
-    from ghostdepth_train.pruning.clock import Budget
+    from ghostdepth_train.pruning.latency import Budget
 
     steps = load_recipe(recipe, seed)
     if target_ms is not None:

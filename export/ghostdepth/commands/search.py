@@ -47,7 +47,7 @@ def search(
     from ghostdepth_train.config import load_train_config, parse_config
     from ghostdepth_train.data import read_split
     from ghostdepth_train.pruning.budget import total
-    from ghostdepth_train.pruning.clock import Budget
+    from ghostdepth_train.pruning.latency import Budget
 
     wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
     budget = parse_config(Budget, wanted, "the time budget")

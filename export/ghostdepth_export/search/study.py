@@ -20,7 +20,7 @@ from ghostdepth_export.search.space import SearchSpace
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.clock import Budget
+from ghostdepth_train.pruning.latency import Budget
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -19,7 +19,7 @@ from ghostdepth_export.pi4.counter.plugin import Qemu
 from ghostdepth_export.pi4.latency import OpWork
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.clock import Budget
+from ghostdepth_train.pruning.latency import Budget
 from torch import nn
 
 NOTHING = InstructionCounts(*[0] * len(InstructionCounts.__dataclass_fields__))

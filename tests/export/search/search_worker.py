@@ -14,7 +14,7 @@ from ghostdepth_export.search.study import study_url
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.clock import Budget
+from ghostdepth_train.pruning.latency import Budget
 
 HEARTBEAT = (1, 4)
 SPACE = SearchSpace(

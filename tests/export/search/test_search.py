@@ -205,7 +205,7 @@ def test_the_command_searches_and_says_where_the_front_is(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ghostdepth_export.pi4 import budget
-    from ghostdepth_train.pruning.clock import OpTime
+    from ghostdepth_train.pruning.latency import OpTime
 
     class Clock:
         def __init__(self, **_: Any) -> None:

@@ -20,7 +20,7 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.budget import Sample, time_model, total
 from ghostdepth_train.pruning.channels import find_axes, prune_channels
-from ghostdepth_train.pruning.clock import Budget, OpTime
+from ghostdepth_train.pruning.latency import Budget, OpTime
 
 FIXED = 0.4
 PRUNE = "- {method: prune, macs: 0.5, importance: magnitude, multiple: 4, least: 4}\n"

@@ -17,7 +17,7 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
 
 if TYPE_CHECKING:
-    from ghostdepth_train.pruning.clock import Clock
+    from ghostdepth_train.pruning.latency import Clock
 
 T = TypeVar("T", bound=Trainer)
 

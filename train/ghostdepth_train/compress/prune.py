@@ -23,8 +23,8 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.budget import Met, meet, sample, time_model, total
 from ghostdepth_train.pruning.budget import note as budget_note
 from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
-from ghostdepth_train.pruning.clock import Budget, OpTime
 from ghostdepth_train.pruning.importance import Importance, batch_losses, importance
+from ghostdepth_train.pruning.latency import Budget, OpTime
 from ghostdepth_train.pruning.widths import (
     COSTS,
     Cost,

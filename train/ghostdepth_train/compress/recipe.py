@@ -21,7 +21,7 @@ from ghostdepth_train.compress.method import Compressed, Method, Work, compress,
 from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.clock import Budget
+from ghostdepth_train.pruning.latency import Budget
 
 ELAPSED = "elapsed.json"
 Recipe = tuple[Method, ...]

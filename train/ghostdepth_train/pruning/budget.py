@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.channels import Axis
-from ghostdepth_train.pruning.clock import Budget, OpTime
+from ghostdepth_train.pruning.latency import Budget, OpTime
 from ghostdepth_train.pruning.widths import CostModel, Counts, places
 
 # Where ops are looked at between all of the widths and the smallest ones.

@@ -34,7 +34,7 @@ from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict_latency, read_work, shipped
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.clock import Budget, OpTime, TargetFile
+from ghostdepth_train.pruning.latency import Budget, OpTime, TargetFile
 
 _CountedFile = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
