@@ -23,9 +23,17 @@ from typing import Any
 
 import torch
 from bench_depth.core.files import write_bytes
-from ghostdepth_train.compress.lottery import rewind, smallest_removed
+from ghostdepth_train.compress.lottery import prune_smallest, rewind
 from ghostdepth_train.compress.snip import connection_sensitivity
-from ghostdepth_train.pruning.masks import Masking, Masks, count, keep_top, present, share, weights
+from ghostdepth_train.pruning.masks import (
+    Masking,
+    Masks,
+    count,
+    keep_top,
+    kept_fraction,
+    present,
+    weights,
+)
 from ghostdepth_train.trainer import csv_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -163,7 +171,7 @@ def lottery(make: Callable[[], nn.Module], data: Data, seed: int) -> Iterator[Ro
     initial, masks = copy.deepcopy(network.state_dict()), present(network)
     yield "dense", masks, trained(network, masks, data, seed, adam(network))
     for number in range(1, ROUNDS + 1):
-        masks = smallest_removed(network, masks, 0.2)
+        masks = prune_smallest(network, masks, 0.2)
         network = make()
         rewind(network, initial, masks)
         yield "ticket", masks, trained(network, masks, data, seed, adam(network))
@@ -189,7 +197,7 @@ def measure(experiment: Experiment, network: str, seed: int) -> Iterator[dict[st
             "network": network,
             "seed": seed,
             "method": method,
-            "kept": round(share(masks), 4),
+            "kept": round(kept_fraction(masks), 4),
             "accuracy": round(accuracy, 3),
         }
 

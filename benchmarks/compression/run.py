@@ -1,10 +1,10 @@
 """Makes the runs of `runs.yaml`, from which `measure.py` takes the figures.
 
-    python benchmarks/compression/run.py --data DATA --photos PHOTOS [--jobs N] [NAME...]
+    python benchmarks/compression/run.py --data DATA --unlabelled IMAGES [--jobs N] [NAME...]
 
 Each is `ghostdepth compress` with the steps there, once for every seed, in `runs/NAME-SEED`. What
 is complete is left alone, what was under way goes on: killed, the same command does the rest.
-Several jobs run side by side, each on its share of the cores.
+Several jobs run side by side, each on its fraction of the cores.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def run(name: str, seed: int, arguments: argparse.Namespace) -> int:
     checkpoint = OUT / f"{start}-0" / "result" if start in runs else ROOT / start
     command = [Path(sys.executable).with_name("ghostdepth"), "compress", "--resume"]
     command += ["--checkpoint", checkpoint, "--recipe", recipe, "--seed", seed, "--out", out]
-    command += ["--data", arguments.data.resolve(), "--photos", arguments.photos.resolve()]
+    command += ["--data", arguments.data.resolve(), "--unlabelled", arguments.unlabelled.resolve()]
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
     with out.with_suffix(".log").open("ab") as log:
@@ -85,6 +85,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="all when there is none")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--unlabelled", "--photos", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=1, help="side by side")
     sys.exit(main(parser.parse_args()))

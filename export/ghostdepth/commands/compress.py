@@ -1,4 +1,4 @@
-"""The verb that makes a network smaller and faster: compress."""
+"""The commands `compress` and `label`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ghostdepth.commands.network import Data, Val
 if TYPE_CHECKING:
     from ghostdepth_train.checkpoint import Checkpoint
 
+# The former spelling of --unlabelled.
+FormerUnlabelled = Annotated[Path | None, typer.Option("--photos", hidden=True)]
+
 
 @app.command()
 def compress(
@@ -22,76 +25,78 @@ def compress(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     val: Val = None,
-    photos: Annotated[
-        Path | None, typer.Option(help="Photos without depth, for distillation: DIR/rgb.")
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Unlabelled images for distillation: DIR/rgb.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of every step's own.")] = None,
+    photos: FormerUnlabelled = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every step.")] = None,
     note: Annotated[
         str | None,
         typer.Option(
             help="What the result was trained on, and its terms.",
-            show_default="the checkpoint's line, then the pairs and photos",
+            show_default="the checkpoint's line, then the pairs and unlabelled images",
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     target_ms: Annotated[
-        float | None, typer.Option(help="Prune until the file takes no longer, as predicted.")
+        float | None, typer.Option(help="Prune to this predicted latency of the file.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Of the runtime, for --target-ms.")] = 4,
+    threads: Annotated[int, typer.Option(help="Threads of the runtime, for --target-ms.")] = 4,
     target_file: Annotated[
         str, typer.Option(help="For --target-ms: int8 or fp32, a .tflite file.")
     ] = "int8",
 ) -> None:
-    """Prune, distil and quantise a checkpoint by a recipe. Killed, it goes on with --resume."""
+    """Prune, distil and quantize a checkpoint by a recipe. If interrupted, add --resume."""
     from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
     from ghostdepth_train.compress.distil import DistilConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import read_split
-    from ghostdepth_train.pruning.latency import Budget
+    from ghostdepth_train.pruning.latency import LatencyBudget
 
     steps = load_recipe(recipe, seed)
     if target_ms is not None:
         wanted = {"ms": target_ms, "threads": threads, "file": target_file}
-        steps = with_budget(steps, parse_config(Budget, wanted, "the time budget"), recipe)
+        steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
     split = read_split(data, val)
-    sees_photos = any(isinstance(step, DistilConfig) and step.photos for step in steps)
+    unlabelled = unlabelled or photos
+    distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
     now = f"{len(split.train)} pairs of {data.resolve().name}"
-    if photos is not None and sees_photos:
-        now += f" and photos without depth of {photos.resolve().name}"
+    if unlabelled is not None and distils:
+        now += f" and unlabelled images of {unlabelled.resolve().name}"
     with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
         task = bar.add_task("compressing", total=None, loss=float("nan"), speed=0.0)
 
         def step(done: int, total: int, loss: float, images_per_second: float) -> None:
             bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
 
-        # A line stays one in a log too, and the brackets in a path are no markup.
-        say = partial(bar.console.print, soft_wrap=True, markup=False, highlight=False)
+        # No wrapping in logs, and brackets in paths are not markup.
+        log = partial(bar.console.print, soft_wrap=True, markup=False, highlight=False)
 
         def epoch(row: dict[str, float]) -> None:
             if "si_rmse" in row:
-                say(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
+                log(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
 
         work = Work(
             out=out,
             split=split,
             training_data=note or _trained_on(load_checkpoint(checkpoint), now),
-            photos=photos,
+            unlabelled=unlabelled,
             workers=workers,
             resume=resume,
-            progress=step,
-            report=epoch,
-            say=say,
-            clock=FileLatency(log=say),
+            on_step=step,
+            on_epoch=epoch,
+            log=log,
+            predict_latency=FileLatency(log=log),
         )
         result = run_recipe(checkpoint, steps, work)
     print(result)
 
 
 def _trained_on(start: Checkpoint, now: str) -> str:
-    """What a result was trained on: all that the start was, then what it is given now."""
+    """The training data of a result: that of the initial checkpoint, then that of this run."""
     said = start.training_data
     return said if said.endswith(now) else f"{said}; then {now}"
 
@@ -105,19 +110,26 @@ def label(
             "Several give their mean."
         ),
     ],
-    photos: Annotated[Path, typer.Option(help="Photos without depth: DIR/rgb.")],
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Unlabelled images: DIR/rgb.", show_default=False)
+    ] = None,
+    photos: FormerUnlabelled = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the labels go.", show_default="PHOTOS/pseudo_depth")
+        Path | None,
+        typer.Option(help="Folder for the labels.", show_default="UNLABELLED/pseudo_depth"),
     ] = None,
 ) -> None:
-    """Label photos with a teacher's depth, to distil from. Killed, it goes on where it was."""
+    """Label images with a teacher's depth, for distillation. If interrupted, start it again."""
+    images = unlabelled or photos
+    if images is None:
+        raise typer.BadParameter("give the folder of unlabelled images: --unlabelled DIR")
     import torch
     from ghostdepth_train.distillation import load_teacher
     from ghostdepth_train.distillation.labelling import label_photos
     from ghostdepth_train.distillation.unlabelled import LABELS, list_photos
 
-    out = photos / LABELS if out is None else out
-    found = list_photos(photos, out)
+    out = images / LABELS if out is None else out
+    found = list_photos(images, out)
     loaded = load_teacher(teacher, "cuda" if torch.cuda.is_available() else "cpu")
     with progress("{task.completed} of {task.total}") as bar:
         task = bar.add_task("labelling", total=len(found))

@@ -47,10 +47,10 @@ def search(
     from ghostdepth_train.config import load_train_config, parse_config
     from ghostdepth_train.data import read_split
     from ghostdepth_train.pruning.budget import total
-    from ghostdepth_train.pruning.latency import Budget
+    from ghostdepth_train.pruning.latency import LatencyBudget
 
     wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
-    budget = parse_config(Budget, wanted, "the time budget")
+    budget = parse_config(LatencyBudget, wanted, "the time budget")
     base, split = load_train_config(config), read_split(data, val)
     words = f"{len(split.train)} pairs of {data.name}"
     plan = Plan(load_space(space), budget, short(base, epochs), words)

@@ -36,7 +36,7 @@ def sensitivity(
     from ghostdepth_export.pages.sensitivity_page import write_page, write_tables
     from ghostdepth_export.pi4.budget.layer_times import layer_times
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.compress.sensitivity import Kept
+    from ghostdepth_train.compress.sensitivity import SensitivityFile
     from ghostdepth_train.compress.sensitivity import sensitivity as run
     from ghostdepth_train.config import LossConfig
     from ghostdepth_train.data import read_split
@@ -54,7 +54,7 @@ def sensitivity(
         "importance": kind,
         "seed": seed,
     }
-    kept = Kept(out / "measured.json", identity, resume=resume)
+    kept = SensitivityFile(out / "measured.json", identity, resume=resume)
     losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)
     with progress() as bar:
         task = bar.add_task("pruning widths one by one", total=None)

@@ -20,7 +20,7 @@ from ghostdepth_export.search.space import SearchSpace
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.latency import Budget
+from ghostdepth_train.pruning.latency import LatencyBudget
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -50,7 +50,7 @@ class Plan:
     """
 
     space: SearchSpace
-    budget: Budget
+    budget: LatencyBudget
     training: TrainConfig
     data: str
 

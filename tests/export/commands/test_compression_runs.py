@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 from ghostdepth_train.compress.distil import DistilConfig
-from ghostdepth_train.compress.method import method_config
+from ghostdepth_train.compress.methods import method_config
 
 ROOT = Path(__file__).resolve().parents[3]
 

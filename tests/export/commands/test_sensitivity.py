@@ -20,7 +20,12 @@ from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress.prune import read_times
-from ghostdepth_train.compress.sensitivity import PARTS, Kept, Sensitivity, sensitivity
+from ghostdepth_train.compress.sensitivity import (
+    FRACTIONS,
+    Sensitivity,
+    SensitivityFile,
+    sensitivity,
+)
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
@@ -51,7 +56,7 @@ def test_every_width_is_measured_alone(tiny: DepthNet) -> None:
         tiny,
         pairs,
         lambda axes: by_magnitude(tiny, list(axes)),
-        progress=lambda *counts: done.append(counts),
+        on_step=lambda *counts: done.append(counts),
     )
     axes = find_axes(tiny)
     assert whole == evaluate(tiny, pairs).si_rmse
@@ -102,15 +107,15 @@ def test_kill_9_then_resume_measures_no_width_twice(
 def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> None:
     path = tmp_path / "out" / "measured.json"
     row = Sensitivity("stem", 16, {"macs": 0.1, "parameters": 0.2}, {0.25: 0.3, 0.5: 0.4})
-    first = Kept(path, {"seed": 0}, resume=False)
+    first = SensitivityFile(path, {"seed": 0}, resume=False)
     first.add_times({"stem": 2.5})
     first.add(row)
-    again = Kept(path, {"seed": 0}, resume=True)
+    again = SensitivityFile(path, {"seed": 0}, resume=True)
     assert again.times == {"stem": 2.5} and again.rows == [row]
     with pytest.raises(UserError, match=r"out already holds a run; add --resume to go on"):
-        Kept(path, {"seed": 0}, resume=False)
+        SensitivityFile(path, {"seed": 0}, resume=False)
     with pytest.raises(UserError, match=r"measured\.json is of another checkpoint"):
-        Kept(path, {"seed": 1}, resume=True)
+        SensitivityFile(path, {"seed": 1}, resume=True)
 
 
 def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_p
             axis.name,
             axis.width,
             {"macs": 0.01 * place, "parameters": 0.02, "time": 0.03},
-            {part: whole + part * place / 100 for part in PARTS},
+            {part: whole + part * place / 100 for part in FRACTIONS},
         )
         for place, axis in enumerate(axes)
     ]
@@ -139,7 +144,7 @@ def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_p
     assert "tiny&lt;1&gt;" in page and "<svg" in page
     for row in rows:
         assert f">{row.name}<" in page
-        assert all(f"<td>{row.si_rmse[part]:.4f}</td>" in page for part in PARTS)
+        assert all(f"<td>{row.si_rmse[part]:.4f}</td>" in page for part in FRACTIONS)
 
 
 def test_an_op_is_found_whatever_export_did_to_its_weights(tiny: DepthNet) -> None:

@@ -22,7 +22,7 @@ from ghostdepth_export.convert.tensorflow_quietly import schema, tf
 from ghostdepth_export.convert.tflite import int8_converter
 from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.compress.calibrate import training_pictures
+from ghostdepth_train.compress.calibrate import calibration_images
 from ghostdepth_train.models.network import CameraTrunk, DepthNet, normaliser
 from ghostdepth_train.quantization import PIXELS, Range, Trunk, write_ranges
 from ghostdepth_train.quantization.fake_quantization import weight_scale
@@ -186,7 +186,7 @@ def test_a_released_networks_file_and_its_simulation_agree_within_one_step_on_99
 ) -> None:
     trunk = Trunk.of(load_checkpoint(REPOSITORY / "models" / name).network)
     config = trunk.network.config
-    photos = training_pictures(list_pairs(REPOSITORY / "samples"), config, 6, seed=0)
+    photos = calibration_images(list_pairs(REPOSITORY / "samples"), config, 6, seed=0)
     seen = observe(trunk, photos)
     ranges = {place: choose_range(h, "percentile", 99.99) for place, h in seen.items()}
     whole, pictures = Int8Net(trunk, ranges), torch.cat(photos[:3])

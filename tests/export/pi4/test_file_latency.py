@@ -19,7 +19,7 @@ from ghostdepth_export.pi4.counter.plugin import Qemu
 from ghostdepth_export.pi4.latency import OpWork
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.latency import Budget
+from ghostdepth_train.pruning.latency import LatencyBudget
 from torch import nn
 
 NOTHING = InstructionCounts(*[0] * len(InstructionCounts.__dataclass_fields__))
@@ -90,15 +90,15 @@ def test_a_network_is_counted_once_whatever_its_weights_and_threads(
     counted: list[str], make_network: Callable[..., DepthNet]
 ) -> None:
     network = make_network()
-    first = FileLatency()(network, Budget(ms=1))
+    first = FileLatency()(network, LatencyBudget(ms=1))
     for parameter in network.parameters():
         parameter.data += 1
-    assert FileLatency()(network, Budget(ms=2, threads=1)) == first
+    assert FileLatency()(network, LatencyBudget(ms=2, threads=1)) == first
     assert [(op.kind, op.layer) for op in first] == [("ADD", "stem"), (clock.OUTSIDE, "")]
     assert len(counted) == 1
-    FileLatency()(network, Budget(ms=1, file="fp32"))
-    FileLatency()(make_network(input_height=96), Budget(ms=1))
-    FileLatency(camera=(240, 320))(network, Budget(ms=1))
+    FileLatency()(network, LatencyBudget(ms=1, file="fp32"))
+    FileLatency()(make_network(input_height=96), LatencyBudget(ms=1))
+    FileLatency(camera=(240, 320))(network, LatencyBudget(ms=1))
     assert counted == ["64 int8", "64 fp32", "96 int8", "64 int8"]
 
 
@@ -106,10 +106,10 @@ def test_what_was_cut_off_while_it_was_written_is_counted_again(
     counted: list[str], make_network: Callable[..., DepthNet], tmp_path: Path
 ) -> None:
     network = make_network()
-    first = FileLatency()(network, Budget(ms=1))
+    first = FileLatency()(network, LatencyBudget(ms=1))
     (kept,) = (tmp_path / "cache" / "budget").glob("*/counts.json")
     kept.unlink()
-    assert FileLatency()(network, Budget(ms=1)) == first
+    assert FileLatency()(network, LatencyBudget(ms=1)) == first
     assert len(counted) == 2
 
 

@@ -14,7 +14,7 @@ from ghostdepth_export.search.study import study_url
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.latency import Budget
+from ghostdepth_train.pruning.latency import LatencyBudget
 
 HEARTBEAT = (1, 4)
 SPACE = SearchSpace(
@@ -27,7 +27,7 @@ SPACE = SearchSpace(
 
 
 def plan(ms: float = 1.0) -> Plan:
-    return Plan(SPACE, Budget(ms=ms), load_train_config("tiny"), "formulas")
+    return Plan(SPACE, LatencyBudget(ms=ms), load_train_config("tiny"), "formulas")
 
 
 def cost(network: DepthNet) -> float:

@@ -205,14 +205,14 @@ def test_the_command_searches_and_says_where_the_front_is(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ghostdepth_export.pi4 import budget
-    from ghostdepth_train.pruning.latency import OpTime
+    from ghostdepth_train.pruning.latency import LayerLatency
 
     class Clock:
         def __init__(self, **_: Any) -> None:
             pass
 
-        def __call__(self, network: DepthNet, _: Any) -> list[OpTime]:
-            return [OpTime("CONV_2D", "", False, cost(network))]
+        def __call__(self, network: DepthNet, _: Any) -> list[LayerLatency]:
+            return [LayerLatency("CONV_2D", "", False, cost(network))]
 
     monkeypatch.setattr(budget, "FileLatency", Clock)
     space = tmp_path / "space.yaml"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.block_removal import CutConfig, cut
+from ghostdepth_train.compress.block_removal import DropBlocksConfig, drop_blocks
 from ghostdepth_train.config import DecoderConfig, TrainConfig
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.channels import cut_channels, find_axes, prune_channels
+from ghostdepth_train.pruning.channels import find_axes, prune_channels, remove_channels
 from torch import Tensor, nn
 
 # Of `tiny`: blocks that add their result to their input as it is.
@@ -38,7 +38,7 @@ def picture() -> Tensor:
 
 @torch.no_grad()
 def test_without_blocks_is_as_if_they_added_nothing(network: DepthNet, picture: Tensor) -> None:
-    smaller = cut(network, CutConfig(blocks=RESIDUAL))
+    smaller = drop_blocks(network, DropBlocksConfig(blocks=RESIDUAL))
     for name in RESIDUAL:
         block = network.encoder.get_submodule(f"blocks.{name}")
         block.forward = lambda x: x
@@ -49,7 +49,7 @@ def test_without_blocks_is_as_if_they_added_nothing(network: DepthNet, picture: 
 def test_without_gates_is_as_if_they_let_everything_pass(
     network: DepthNet, picture: Tensor
 ) -> None:
-    smaller = cut(network, CutConfig(gates=False))
+    smaller = drop_blocks(network, DropBlocksConfig(se=False))
     gates = [block for stage in network.encoder.blocks for block in stage if block.se is not None]
     for block in gates:
         block.se = None
@@ -59,14 +59,14 @@ def test_without_gates_is_as_if_they_let_everything_pass(
 
 @torch.no_grad()
 def test_an_enlarging_head_starts_with_the_old_depth(network: DepthNet, picture: Tensor) -> None:
-    larger = cut(network, CutConfig(enlarge=4))(picture)
+    larger = drop_blocks(network, DropBlocksConfig(upsample=4))(picture)
     same = network(picture).repeat_interleave(4, 2).repeat_interleave(4, 3)
     torch.testing.assert_close(larger, same)
 
 
 @torch.no_grad()
 def test_the_levels_that_stay_have_their_weights(network: DepthNet, picture: Tensor) -> None:
-    smaller = cut(network, CutConfig(levels=2, enlarge=2))
+    smaller = drop_blocks(network, DropBlocksConfig(levels=2, upsample=2))
     seen: dict[DepthNet, Tensor] = {}
     for net in (network, smaller):
         net.decoder[1].register_forward_hook(lambda *args, net=net: seen.update({net: args[2]}))
@@ -76,8 +76,10 @@ def test_the_levels_that_stay_have_their_weights(network: DepthNet, picture: Ten
 
 
 def test_a_new_head_follows_the_seed(network: DepthNet) -> None:
-    config = CutConfig(levels=1)
-    a, b, c = (cut(network, config.model_copy(update={"seed": seed})).head for seed in (0, 0, 1))
+    config = DropBlocksConfig(levels=1)
+    a, b, c = (
+        drop_blocks(network, config.model_copy(update={"seed": seed})).head for seed in (0, 0, 1)
+    )
     assert torch.equal(a.weight, b.weight) and not torch.equal(a.weight, c.weight)
 
 
@@ -85,13 +87,15 @@ def test_a_new_head_follows_the_seed(network: DepthNet) -> None:
 def test_a_cut_network_can_be_saved_and_pruned(
     network: DepthNet, picture: Tensor, tmp_path: Path
 ) -> None:
-    config = CutConfig(levels=2, enlarge=2, blocks=("0.0", "6.2"), gates=False)
-    save_checkpoint(tmp_path, cut(network, config), name="x", training_data="none", metrics={})
+    config = DropBlocksConfig(levels=2, upsample=2, blocks=("0.0", "6.2"), se=False)
+    save_checkpoint(
+        tmp_path, drop_blocks(network, config), name="x", training_data="none", metrics={}
+    )
     smaller = load_checkpoint(tmp_path).network
     axes = find_axes(smaller)
     keep = {axis.name: [list(range((axis.units + 1) // 2)) for _ in axis.parts] for axis in axes}
     pruned = prune_channels(smaller, axes, keep)
-    torch.testing.assert_close(pruned(picture), cut_channels(smaller, axes, keep)(picture))
+    torch.testing.assert_close(pruned(picture), remove_channels(smaller, axes, keep)(picture))
     assert pruned.config.decoder.enlarge == 2
 
 
@@ -102,7 +106,7 @@ def test_adders_that_stay_keep_their_places(config: TrainConfig) -> None:
     )
     adders += ("decoder.2.pointwise.0",)
     network = DepthNet(config.network.model_copy(update={"adder": adders}))
-    smaller = cut(network, CutConfig(levels=2, blocks=("6.1",)))
+    smaller = drop_blocks(network, DropBlocksConfig(levels=2, blocks=("6.1",)))
     assert smaller.config.adder == ("encoder.blocks.6.1.ghost1.primary_conv.0",)
     a = network.get_submodule(adders[1]).weight
     assert torch.equal(a, smaller.get_submodule(smaller.config.adder[0]).weight)
@@ -111,12 +115,15 @@ def test_adders_that_stay_keep_their_places(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "cut: nothing would go; set levels, enlarge, blocks or gates"),
-        ({"levels": 4}, "cut: the network has 3 decoder levels, not 4"),
-        ({"blocks": ("1.0",)}, r"cut: block '1.0' cannot go; these can: 0.0, 2.0, "),
-        ({"blocks": ("0",)}, "cut: block '0' cannot go"),
+        ({}, "drop_blocks: nothing would be removed; set levels, upsample, blocks or se"),
+        ({"levels": 4}, "drop_blocks: the network has 3 decoder levels, not 4"),
+        (
+            {"blocks": ("1.0",)},
+            r"drop_blocks: block '1.0' cannot be removed; these can: 0.0, 2.0, ",
+        ),
+        ({"blocks": ("0",)}, "drop_blocks: block '0' cannot be removed"),
     ],
 )
 def test_what_cannot_be_cut_is_named(network: DepthNet, changes: Any, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        cut(network, CutConfig(**changes))
+        drop_blocks(network, DropBlocksConfig(**changes))

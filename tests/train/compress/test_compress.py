@@ -94,7 +94,7 @@ def test_resume_does_no_complete_step_again(data: Path, checkpoint: Path, tmp_pa
     for path in (out / "1-finetune" / "run").rglob("*.safetensors"):
         path.unlink()
     said: list[str] = []
-    again = Work(out=out, split=read_split(data), workers=0, resume=True, say=said.append)
+    again = Work(out=out, split=read_split(data), workers=0, resume=True, log=said.append)
     assert load_checkpoint(run_recipe(checkpoint, recipe, again)).sha256 == before.sha256
     assert not [line for line in said if line.startswith("step")]
 
@@ -148,7 +148,7 @@ def test_a_steps_seconds_are_those_of_all_its_starts(
         if interrupted and done == total and now < 5000:
             raise KeyboardInterrupt
 
-    first = dataclasses.replace(work(data, tmp_path / "out"), progress=ten_seconds)
+    first = dataclasses.replace(work(data, tmp_path / "out"), on_step=ten_seconds)
     if interrupted:
         with pytest.raises(KeyboardInterrupt):
             run_recipe(checkpoint, recipe, first)

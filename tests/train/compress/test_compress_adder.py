@@ -10,7 +10,7 @@ import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
 from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
-from ghostdepth_train.compress.adder import AdderConfig, chosen, draw_filters, with_adders
+from ghostdepth_train.compress.adder import AdderConfig, draw_filters, selected_layers, with_adders
 from ghostdepth_train.compress.finetune import FinetuneConfig
 from ghostdepth_train.config import LiteEncoderConfig, TrainConfig, TrainingConfig
 from ghostdepth_train.data import read_split
@@ -61,7 +61,7 @@ def test_the_decoders_pointwise_layers_become_adders(checkpoint: Checkpoint, wor
 def test_layers_are_chosen_by_part_kind_or_name(
     checkpoint: Checkpoint, changes: dict[str, object], count: int
 ) -> None:
-    names = chosen(checkpoint.network, settings(**changes))
+    names = selected_layers(checkpoint.network, settings(**changes))
     assert len(names) == count
     assert names == [n for n in adder_candidates(checkpoint.network) if n in names]
 
@@ -116,7 +116,7 @@ def test_a_stopped_run_resumes_to_the_same_result(
             raise _StopHere
 
     with pytest.raises(_StopHere):
-        run_recipe(tmp_path / "dense", [settings()], dataclasses.replace(broken, progress=stop))
+        run_recipe(tmp_path / "dense", [settings()], dataclasses.replace(broken, on_step=stop))
     run_recipe(tmp_path / "dense", [settings()], dataclasses.replace(broken, resume=True))
     state = Path("1-adder/run/last/training.safetensors")
     first, second = read_tensors(whole.out / state)[0], read_tensors(broken.out / state)[0]
@@ -153,7 +153,7 @@ def test_adders_that_are_there_are_trained_on_from_their_weights(
     ("changes", "message"),
     [
         ({"layers": ["head"]}, "no convolution 'head' that can be an adder"),
-        ({"layers": []}, "no layer is named"),
+        ({"layers": []}, "no layer is selected"),
     ],
 )
 def test_wrong_layers_are_one_clear_line(

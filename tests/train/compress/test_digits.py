@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from ghostdepth_train.pruning.masks import present, share
+from ghostdepth_train.pruning.masks import kept_fraction, present
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "compression"
 
@@ -64,4 +64,4 @@ def test_training_leaves_dropped_weights_at_zero(digits: ModuleType) -> None:
     network = digits.fresh(digits.perceptron, 0)
     masks = {name: torch.rand(mask.shape) < 0.3 for name, mask in present(network).items()}
     digits.trained(network, masks, digits.load(0), 0, digits.sgd(network))
-    assert share(present(network)) == pytest.approx(share(masks), abs=1e-4)
+    assert kept_fraction(present(network)) == pytest.approx(kept_fraction(masks), abs=1e-4)

@@ -12,7 +12,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
-from ghostdepth_train.compress.method import method_config
+from ghostdepth_train.compress.methods import method_config
 from ghostdepth_train.compress.qat import QatTrainer
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
@@ -42,7 +42,7 @@ def test_calibrate_gives_ranges_of_every_place_and_leaves_its_input(
 ) -> None:
     checkpoint = load_checkpoint(start)
     before = {k: v.clone() for k, v in checkpoint.network.state_dict().items()}
-    step = {"method": "calibrate", "equalise": True, "correct_bias": True}
+    step = {"method": "calibrate", "equalization": True, "bias_correction": True}
     result = compress(checkpoint, method_config(step, "x"), work)
     names = Trunk.of(result.network).places.distinct()
     assert len(read_ranges(result.ranges, names, "x")) == len(names)
@@ -64,7 +64,7 @@ def test_one_training_photo_is_too_few(start: Path, work: Work) -> None:
     few = dataclasses.replace(
         work, split=dataclasses.replace(work.split, train=work.split.train[:1])
     )
-    with pytest.raises(UserError, match="has 1 photo; ranges from fewer than 4"):
+    with pytest.raises(UserError, match="has 1 image; calibration needs at least 4"):
         compress(load_checkpoint(start), method_config({"method": "calibrate"}, "x"), few)
 
 
@@ -73,7 +73,7 @@ def test_one_training_photo_is_too_few(start: Path, work: Work) -> None:
     [
         ({"method": "calibrate", "percentile": 101}, "percentile: Input should be less than"),
         ({"method": "calibrate", "ranges": "best"}, "ranges: Input should be 'minmax'"),
-        ({"method": "calibrate", "photos": 1}, "photos: Input should be greater than"),
+        ({"method": "calibrate", "images": 1}, "images: Input should be greater than"),
     ],
 )
 def test_wrong_settings_are_named(step: dict[str, Any], message: str) -> None:
@@ -82,7 +82,7 @@ def test_wrong_settings_are_named(step: dict[str, Any], message: str) -> None:
 
 
 def test_qat_takes_the_rule_of_its_start_only(start: Path, work: Work) -> None:
-    config = method_config({"method": "qat", "start": {"equalise": True}}, "x")
+    config = method_config({"method": "qat", "start": {"equalization": True}}, "x")
     with pytest.raises(UserError, match="put a calibrate step before qat"):
         compress(load_checkpoint(start), config, work)
 

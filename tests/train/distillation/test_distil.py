@@ -11,7 +11,7 @@ from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, save_checkpoint
 from ghostdepth_train.compress import Work, compress
-from ghostdepth_train.compress.distil import DistilConfig, Distiller, PhotosConfig
+from ghostdepth_train.compress.distil import DistilConfig, Distiller, UnlabelledConfig
 from ghostdepth_train.config import TrainConfig, TrainingConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import predict_mm
@@ -50,7 +50,7 @@ def photos(tmp_path: Path, data: Path) -> Path:
 
 
 def work(data: Path, out: Path, photos: Path | None = None, *, resume: bool = False) -> Work:
-    return Work(out=out, split=read_split(data), photos=photos, workers=0, resume=resume)
+    return Work(out=out, split=read_split(data), unlabelled=photos, workers=0, resume=resume)
 
 
 def distance(network: DepthNet, other: DepthNet, data: Path) -> float:
@@ -68,7 +68,7 @@ def test_a_student_that_hears_its_teacher_alone_comes_to_agree_with_it(
 ) -> None:
     config = DistilConfig(
         teachers=(str(teacher),),
-        truth=0,
+        ground_truth=0,
         response=1,
         trust=100,
         training=TrainingConfig(epochs=25, batch_size=4, learning_rate=0.01, eval_every=25),
@@ -85,7 +85,7 @@ def test_every_part_trains_and_resumes_to_the_same_network(
         teachers=(str(teacher),),
         feature=0.1,
         affinity=1.0,
-        photos=PhotosConfig(batch_size=2, until=1),
+        unlabelled=UnlabelledConfig(batch_size=2, until=1),
         training=SHORT,
     )
     start = load_checkpoint(student)
@@ -117,7 +117,7 @@ def test_photos_leave_before_the_end(
     drawn = []
     config = DistilConfig(
         teachers=(str(teacher),),
-        photos=PhotosConfig(batch_size=2, until=0.5),
+        unlabelled=UnlabelledConfig(batch_size=2, until=0.5),
         training=SHORT,
     )
     original = Distiller._next_photos
@@ -136,7 +136,7 @@ def test_photos_leave_before_the_end(
     ("changes", "message"),
     [
         ({"teachers": ("nowhere",)}, "unknown teacher 'nowhere'"),
-        ({"photos": PhotosConfig()}, "--photos DIR"),
+        ({"photos": UnlabelledConfig()}, "--photos DIR"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -155,8 +155,8 @@ def test_what_is_missing_is_named(
 def test_photos_without_labels_are_refused_where_labels_are_due(
     data: Path, student: Path, photos: Path, tmp_path: Path
 ) -> None:
-    config = DistilConfig(photos=PhotosConfig(labels="stored"), training=SHORT)
-    with pytest.raises(UserError, match=r"no photo of .* has a label.*ghostdepth label"):
+    config = DistilConfig(unlabelled=UnlabelledConfig(labels="stored"), training=SHORT)
+    with pytest.raises(UserError, match=r"no image of .* has a label.*ghostdepth label"):
         compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
 
 
@@ -165,12 +165,12 @@ def test_stored_labels_need_no_teacher(
 ) -> None:
     shutil.copytree(data / "train" / "depth", photos / "pseudo_depth")
     config = DistilConfig(
-        photos=PhotosConfig(labels="stored", batch_size=2, scale="metric"), training=SHORT
+        unlabelled=UnlabelledConfig(labels="stored", batch_size=2, scale="metric"), training=SHORT
     )
     taught = compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
     assert taught.notes == {}
 
 
 def test_nobody_to_learn_from_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no teacher is named"):
+    with pytest.raises(ValueError, match="neither a teacher"):
         DistilConfig()

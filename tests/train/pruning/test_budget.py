@@ -18,12 +18,12 @@ from ghostdepth_train.config import NetworkConfig, ghostnet_widths, parse_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.budget import Sample, time_model, total
+from ghostdepth_train.pruning.budget import Sample, latency_model, total
 from ghostdepth_train.pruning.channels import find_axes, prune_channels
-from ghostdepth_train.pruning.latency import Budget, OpTime
+from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
 
 FIXED = 0.4
-PRUNE = "- {method: prune, macs: 0.5, importance: magnitude, multiple: 4, least: 4}\n"
+PRUNE = "- {method: prune, macs: 0.5, importance: magnitude, round_to: 4, min_channels: 4}\n"
 
 
 @pytest.fixture(scope="module")
@@ -37,31 +37,31 @@ def small() -> DepthNet:
     return DepthNet(network.model_copy(update=size)).eval()
 
 
-def steps(network: DepthNet, budget: Budget) -> list[OpTime]:
+def steps(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
     """A kernel that works on 8 channels at a time: no polynomial of the widths."""
-    ops = [OpTime("RESIZE_BILINEAR", "", False, FIXED)]
+    ops = [LayerLatency("RESIZE_BILINEAR", "", False, FIXED)]
     for row in layer_costs(network):
         out = row.shape[0]
         ms = 0.0002 + row.macs / 1e5 * math.ceil(out / 8) * 8 / out
-        ops.append(OpTime("CONV_2D", row.name, True, ms * (1 if budget.threads > 1 else 3)))
-        ops.append(OpTime("ADD", row.name, False, row.activations / 1e6))
+        ops.append(LayerLatency("CONV_2D", row.name, True, ms * (1 if budget.threads > 1 else 3)))
+        ops.append(LayerLatency("ADD", row.name, False, row.activations / 1e6))
     return ops
 
 
 def work(data: Path, out: Path, **more: Any) -> Work:
-    return Work(out=out, split=read_split(data), workers=0, clock=steps, **more)
+    return Work(out=out, split=read_split(data), workers=0, predict_latency=steps, **more)
 
 
 def config(ms: float, **more: Any) -> PruneConfig:
-    widths = {"multiple": 4, "least": 4, "importance": "magnitude", **more}
-    return PruneConfig(budget=Budget(ms=ms), **widths)
+    widths = {"round_to": 4, "min_channels": 4, "importance": "magnitude", **more}
+    return PruneConfig(budget=LatencyBudget(ms=ms), **widths)
 
 
 def test_the_budget_is_met_as_the_clock_says_for_its_threads(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
-    one = Budget(ms=1, threads=1)
-    one = Budget(ms=0.7 * total(steps(small, one)), threads=1)
+    one = LatencyBudget(ms=1, threads=1)
+    one = LatencyBudget(ms=0.7 * total(steps(small, one)), threads=1)
     pruned, note = prune(small, config(1).with_budget(one), work(data, tmp_path))
     got = total(steps(pruned, one))
     assert 0.95 * one.ms <= got <= one.ms
@@ -72,11 +72,11 @@ def test_the_budget_is_met_as_the_clock_says_for_its_threads(
 def test_what_is_between_the_samples_is_known_where_the_times_are_bilinear(small: DepthNet) -> None:
     axes = find_axes(small)
 
-    def clock(network: DepthNet) -> list[OpTime]:
-        ops = [OpTime("RESIZE", "", False, FIXED)]
+    def clock(network: DepthNet) -> list[LayerLatency]:
+        ops = [LayerLatency("RESIZE", "", False, FIXED)]
         for row in layer_costs(network):
-            ops.append(OpTime("CONV_2D", row.name, True, 0.01 + row.macs / 1e6))
-            ops.append(OpTime("MEAN", row.name, False, 0.02 + row.activations / 1e5))
+            ops.append(LayerLatency("CONV_2D", row.name, True, 0.01 + row.macs / 1e6))
+            ops.append(LayerLatency("MEAN", row.name, False, 0.02 + row.activations / 1e5))
         return ops
 
     def build(part: float) -> Sample:
@@ -84,7 +84,7 @@ def test_what_is_between_the_samples_is_known_where_the_times_are_bilinear(small
         keep = {a.name: [range(n)] * len(a.parts) for a, n in zip(axes, counts, strict=True)}
         return Sample(counts, clock(prune_channels(small, axes, keep)))
 
-    model = time_model(axes, [build(part) for part in (1.0, 0.75, 0.5, 0.25)])
+    model = latency_model(axes, [build(part) for part in (1.0, 0.75, 0.5, 0.25)])
     rng = np.random.default_rng(0)
     counts = np.array([int(rng.integers(axis.units // 2, axis.units)) for axis in axes])
     keep = {a.name: [range(n)] * len(a.parts) for a, n in zip(axes, counts, strict=True)}
@@ -95,37 +95,37 @@ def test_a_budget_below_the_smallest_widths_says_what_can_be_reached(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError) as error:
-        prune(small, config(FIXED + 0.01, share=0.5), work(data, tmp_path))
+        prune(small, config(FIXED + 0.01, min_fraction=0.5), work(data, tmp_path))
     line = str(error.value)
     assert line.startswith("cannot meet 0.41 ms: the int8 file with 4 threads takes ")
     least = float(line.split("takes ")[1].split(" ms", maxsplit=1)[0])
     # It can: a budget a little above it is met.
-    pruned, _ = prune(small, config(least + 0.01, share=0.5), work(data, tmp_path))
-    assert total(steps(pruned, Budget(ms=1))) <= least + 0.01
+    pruned, _ = prune(small, config(least + 0.01, min_fraction=0.5), work(data, tmp_path))
+    assert total(steps(pruned, LatencyBudget(ms=1))) <= least + 0.01
     assert "0.40 ms of it for resizing" in line
 
 
 def test_a_budget_that_is_kept_already_is_refused(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"as it is, within the budget of 1000 ms"):
+    with pytest.raises(UserError, match=r"before pruning, within the budget of 1000 ms"):
         prune(small, config(1000), work(data, tmp_path))
 
 
 def test_without_a_clock_a_budget_is_refused_in_one_line(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="nothing here can predict"):
+    with pytest.raises(UserError, match="no predictor of latency"):
         prune(small, config(1), Work(out=tmp_path, split=read_split(data)))
 
 
 def test_other_ops_at_other_widths_are_refused(small: DepthNet, data: Path, tmp_path: Path) -> None:
-    def fickle(network: DepthNet, budget: Budget) -> list[OpTime]:
+    def fickle(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
         ops = steps(network, budget)
         return ops if network is small else ops[1:]
 
-    job = Work(out=tmp_path, split=read_split(data), workers=0, clock=fickle)
-    ms = 0.8 * total(steps(small, Budget(ms=1)))
+    job = Work(out=tmp_path, split=read_split(data), workers=0, predict_latency=fickle)
+    ms = 0.8 * total(steps(small, LatencyBudget(ms=1)))
     with pytest.raises(UserError, match="other ops at other widths"):
         prune(small, config(ms), job)
 
@@ -145,15 +145,15 @@ def recipe(tmp_path: Path, text: str) -> Recipe:
 )
 def test_a_target_needs_one_prune_step(tmp_path: Path, text: str, count: str) -> None:
     with pytest.raises(UserError, match=count):
-        with_budget(recipe(tmp_path, text), Budget(ms=1), "mine")
+        with_budget(recipe(tmp_path, text), LatencyBudget(ms=1), "mine")
 
 
 def test_a_budget_takes_the_place_of_the_target_alone(tmp_path: Path) -> None:
-    (before,) = recipe(tmp_path, "- {method: prune, macs: 0.5, share: 0.4, seed: 3}\n")
-    (after,) = with_budget((before,), Budget(ms=9), "mine")
+    (before,) = recipe(tmp_path, "- {method: prune, macs: 0.5, min_fraction: 0.4, seed: 3}\n")
+    (after,) = with_budget((before,), LatencyBudget(ms=9), "mine")
     assert isinstance(after, PruneConfig) and isinstance(before, PruneConfig)
-    assert after.macs is None and after.budget == Budget(ms=9)
-    assert (after.share, after.seed, after.importance) == (0.4, 3, before.importance)
+    assert after.macs is None and after.budget == LatencyBudget(ms=9)
+    assert (after.min_fraction, after.seed, after.importance) == (0.4, 3, before.importance)
     assert "budget" not in before.model_dump(mode="json")
 
 
@@ -161,29 +161,31 @@ def test_a_run_is_resolved_and_resumed_without_another_look(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
     save_checkpoint(tmp_path / "s", small, name="s", training_data="t", metrics={})
-    ms = round(0.7 * total(steps(small, Budget(ms=1))), 3)
-    plan = with_budget(recipe(tmp_path, PRUNE), Budget(ms=ms), "mine")
+    ms = round(0.7 * total(steps(small, LatencyBudget(ms=1))), 3)
+    plan = with_budget(recipe(tmp_path, PRUNE), LatencyBudget(ms=ms), "mine")
     out = tmp_path / "out"
     result = load_checkpoint(run_recipe(tmp_path / "s", plan, work(data, out)))
     (written,) = json.loads((out / "recipe.json").read_text())["steps"]
     assert written["budget"] == {"ms": ms, "threads": 4, "file": "int8"}
     assert result.metrics["steps"][0]["notes"]["rounds"][0]["budget"]["ms"] == ms
 
-    def broken(network: DepthNet, budget: Budget) -> list[OpTime]:
+    def broken(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
         raise AssertionError("looked at again")
 
     # Killed after pruning, before the step was complete.
     (out / "1-prune" / "result" / "metrics.json").unlink()
-    again = Work(out=out, split=read_split(data), workers=0, clock=broken, resume=True)
+    again = Work(out=out, split=read_split(data), workers=0, predict_latency=broken, resume=True)
     assert load_checkpoint(run_recipe(tmp_path / "s", plan, again)).config == result.config
 
 
 def test_rounds_go_equal_parts_of_the_way_and_end_at_the_budget(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
-    before = total(steps(small, Budget(ms=1)))
+    before = total(steps(small, LatencyBudget(ms=1)))
     goal = config(0.5 * before, rounds=2)
     first, _ = prune(small, goal, work(data, tmp_path), 1)
-    assert 0.95 * math.sqrt(0.5) <= total(steps(first, Budget(ms=1))) / before <= math.sqrt(0.5)
+    assert (
+        0.95 * math.sqrt(0.5) <= total(steps(first, LatencyBudget(ms=1))) / before <= math.sqrt(0.5)
+    )
     second, _ = prune(first, goal, work(data, tmp_path), 2)
-    assert 0.95 * 0.5 <= total(steps(second, Budget(ms=1))) / before <= 0.5
+    assert 0.95 * 0.5 <= total(steps(second, LatencyBudget(ms=1))) / before <= 0.5

@@ -16,8 +16,9 @@ import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
 from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
-from ghostdepth_train.compress.lottery import LotteryConfig, rewind, smallest_removed, spared
-from ghostdepth_train.compress.method import Method, method_config
+from ghostdepth_train.compress.lottery import LotteryConfig, prune_smallest, rewind, unprunable
+from ghostdepth_train.compress.method import Method
+from ghostdepth_train.compress.methods import method_config
 from ghostdepth_train.compress.snip import (
     SnipConfig,
     connection_sensitivity,
@@ -35,9 +36,9 @@ from ghostdepth_train.pruning.masks import (
     count,
     empty_layers,
     keep_top,
+    kept_fraction,
     present,
     require_path,
-    share,
     weights,
 )
 from torch import Tensor, nn
@@ -143,7 +144,7 @@ def test_the_highest_scores_of_all_layers_stay() -> None:
     masks = keep_top(scores, 2, among)
     assert masks["a"].tolist() == [[False, True]]
     assert masks["b"].tolist() == [[True], [False], [False]]
-    assert (count(masks), share(masks)) == (2, 2 / 5)
+    assert (count(masks), kept_fraction(masks)) == (2, 2 / 5)
 
 
 def test_equal_scores_still_give_the_exact_count() -> None:
@@ -184,18 +185,18 @@ def test_a_fifth_of_what_is_left_goes_and_what_is_spared_stays() -> None:
     masks, expected = present(network), 200
     for _ in range(3):
         expected -= round(0.2 * expected)
-        masks = smallest_removed(network, masks, 0.2)
+        masks = prune_smallest(network, masks, 0.2)
         assert count(masks) == expected
     left = torch.cat([w[masks[n]].abs() for n, w in weights(network).items()])
     gone = torch.cat([w[~masks[n]].abs() for n, w in weights(network).items()])
     assert left.min() >= gone.max()
-    masks = smallest_removed(network, present(network), 0.5, {"1.weight"})
+    masks = prune_smallest(network, present(network), 0.5, {"1.weight"})
     assert (int(masks["0.weight"].sum()), int(masks["1.weight"].sum())) == (50, 100)
 
 
 def test_depthwise_layers_and_the_head_are_spared(checkpoint: Checkpoint) -> None:
     network = checkpoint.network
-    names = spared(network)
+    names = unprunable(network)
     assert "head.weight" in names
     assert "decoder.0.depthwise.0.weight" in names
     assert "decoder.0.pointwise.0.weight" not in names
@@ -227,7 +228,7 @@ def test_snip_keeps_its_share_through_training_and_in_the_average(
 ) -> None:
     lines: list[str] = []
     config = SnipConfig(keep=0.25, batches=2, training=QUICK)
-    result = compress(checkpoint, config, work(data, "run", say=lines.append))
+    result = compress(checkpoint, config, work(data, "run", log=lines.append))
     total = sum(w.numel() for w in weights(result.network).values())
     masks = read_tensors(data.parent / "run" / "masks.safetensors")[0]
     assert count(masks) == round(0.25 * total) == result.notes["kept_weights"]
@@ -266,13 +267,13 @@ def test_what_was_zero_stays_zero(data: Path, checkpoint: Checkpoint) -> None:
     for name, weight in weights(second).items():
         assert not weight[weights(half.network)[name] == 0].any()
     more = SnipConfig(keep=0.7, batches=1, training=QUICK)
-    with pytest.raises(UserError, match="that are not zero; choose another share"):
+    with pytest.raises(UserError, match="that are not zero; choose another fraction"):
         compress(half, more, work(data, "third"))
 
 
 def test_snip_pruned_to_nothing_is_a_clear_line(data: Path, checkpoint: Checkpoint) -> None:
     config = SnipConfig(keep=5e-4, batches=1, training=QUICK)
-    with pytest.raises(UserError, match=r"pruned to nothing.*larger share"):
+    with pytest.raises(UserError, match=r"pruned to nothing.*larger fraction"):
         compress(checkpoint, config, work(data, "run"))
 
 
@@ -336,7 +337,7 @@ def test_rewinding_to_step_k_goes_on_with_step_k(data: Path, checkpoint: Checkpo
     steps: list[int] = []
     training = QUICK.model_copy(update={"epochs": 3})
     config = LotteryConfig(rounds=1, rewind="early", rewind_step=3, training=training)
-    compress(checkpoint, config, work(data, "run", progress=lambda d, *_: steps.append(d)))
+    compress(checkpoint, config, work(data, "run", on_step=lambda d, *_: steps.append(d)))
     assert steps == [1, 2, 3, 4, 5, 6, 4, 5, 6]
     early, _ = read_tensors(data.parent / "run" / "round-00" / "early.safetensors")
     start = load_checkpoint(data.parent / "run" / "round-01" / "start").network.state_dict()
@@ -406,7 +407,7 @@ def test_a_stopped_run_resumes_to_the_same_result(
             run_recipe(
                 folder,
                 (config,),
-                work(data, "broken", progress=count_down, resume=number > 0),
+                work(data, "broken", on_step=count_down, resume=number > 0),
             )
     broken = run_recipe(folder, (config,), work(data, "broken", resume=True))
     first, second = (read_tensors(f / "model.safetensors")[0] for f in (whole, broken))

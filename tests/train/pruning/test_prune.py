@@ -25,9 +25,9 @@ from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.channels import (
     Axis,
     best_units,
-    cut_channels,
     find_axes,
     prune_channels,
+    remove_channels,
 )
 from ghostdepth_train.pruning.importance import batch_losses, importance
 from ghostdepth_train.pruning.widths import choices, cost_model
@@ -116,7 +116,7 @@ def test_the_plain_config_gives_what_the_engine_gives(tiny: DepthNet, seed: int)
     keep = random_keep(axes, np.random.default_rng(seed))
     x = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
-        cut = cut_channels(tiny, axes, keep)(x)
+        cut = remove_channels(tiny, axes, keep)(x)
         pruned = prune_channels(tiny, axes, keep)
         torch.testing.assert_close(pruned(x), cut, rtol=0, atol=1e-5)
     assert (cut - tiny(x)).abs().max() > 1e-3
@@ -154,7 +154,7 @@ def test_a_convolution_on_a_shortcut_stays_one_where_widths_meet(small: DepthNet
     assert "conv_shortcut" in dumped[6][3] and "conv_shortcut" not in dumped[6][4]
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        cut = cut_channels(small, list(axes.values()), keep)(x)
+        cut = remove_channels(small, list(axes.values()), keep)(x)
         torch.testing.assert_close(pruned(x), cut, rtol=0, atol=1e-5)
 
 
@@ -223,10 +223,10 @@ def test_the_cost_of_other_widths_is_known_without_building_them(tiny: DepthNet,
 
 
 @pytest.mark.parametrize("of", ["macs", "parameters", "time"])
-@pytest.mark.parametrize("spread", ["global", "uniform"])
+@pytest.mark.parametrize("global_pruning", [True, False])
 @pytest.mark.parametrize("part", [0.3, 0.7])
 def test_the_target_is_met_within_three_percent(
-    small: DepthNet, data: Path, tmp_path: Path, of: str, spread: Any, part: float
+    small: DepthNet, data: Path, tmp_path: Path, of: str, global_pruning: bool, part: float
 ) -> None:
     fields: dict[str, Any] = {of: part}
     if of == "time":
@@ -234,7 +234,7 @@ def test_the_target_is_met_within_three_percent(
         table = "layer,time_us\n" + "".join(f"{r.name},{r.macs / 1e4 + 1}\n" for r in rows)
         (tmp_path / "costs.csv").write_text(table)
         fields["costs"] = tmp_path / "costs.csv"
-    config = PruneConfig(importance="magnitude", spread=spread, **fields)
+    config = PruneConfig(importance="magnitude", global_pruning=global_pruning, **fields)
     pruned, note = prune(small, config, work(data, tmp_path))
     assert part - 0.03 <= note["after"] / note["before"] <= part
     if of == "macs":
@@ -246,7 +246,9 @@ def test_the_target_is_met_within_three_percent(
 
 
 def test_floors_hold(small: DepthNet, data: Path, tmp_path: Path) -> None:
-    config = PruneConfig(macs=0.75, share=0.7, least=24, multiple=4, importance="magnitude")
+    config = PruneConfig(
+        macs=0.75, min_fraction=0.7, min_channels=24, round_to=4, importance="magnitude"
+    )
     _, note = prune(small, config, work(data, tmp_path))
     for before, after in note["widths"].values():
         assert after == before or (after >= 0.7 * before and after >= 24 and after % 4 == 0)
@@ -254,7 +256,7 @@ def test_floors_hold(small: DepthNet, data: Path, tmp_path: Path) -> None:
 
 def test_choices_of_a_ghost_width_are_even() -> None:
     axis = Axis("a", 2, (("a", ((),) * 15),))
-    assert choices(axis, multiple=7, least=1, share=0) == [7, 14, 15]
+    assert choices(axis, round_to=7, min_channels=1, min_fraction=0) == [7, 14, 15]
 
 
 def test_pruning_twice_goes_on_from_plain_numbers(
@@ -274,7 +276,7 @@ def test_rounds_train_between_and_resume_takes_what_is_there(
 ) -> None:
     short = {"epochs": 1, "batch_size": 4}
     value = {"macs": 0.6, "rounds": 2, "batches": 2, "batch_size": 4, "between": short}
-    value |= {"least": 2, "multiple": 2, "training": short, "seed": 3}
+    value |= {"min_channels": 2, "round_to": 2, "training": short, "seed": 3}
     config = parse_config(PruneConfig, value, "test")
     result = apply(checkpoint_of(tiny), config, work(data, tmp_path / "out"))
     parts = [note["after"] / note["before"] for note in result.notes["rounds"]]
@@ -295,7 +297,7 @@ def test_rounds_train_between_and_resume_takes_what_is_there(
         ({"macs": 0.5, "parameters": 0.5}, "exactly one"),
         ({"time": 0.5}, "time and costs go together"),
         ({"macs": 0.5, "importance": "luck"}, "importance: "),
-        ({"macs": 0.5, "share": 2}, "share: "),
+        ({"macs": 0.5, "min_fraction": 2}, "min_fraction: "),
     ],
 )
 def test_a_wrong_config_is_one_line(fields: dict[str, Any], message: str) -> None:
@@ -306,8 +308,10 @@ def test_a_wrong_config_is_one_line(fields: dict[str, Any], message: str) -> Non
 def test_floors_that_forbid_the_target_are_told(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
-    config = PruneConfig(macs=0.1, share=0.8, importance="magnitude")
-    with pytest.raises(UserError, match=r"the floors leave \d+% of the cost, the target is 10%"):
+    config = PruneConfig(macs=0.1, min_fraction=0.8, importance="magnitude")
+    with pytest.raises(
+        UserError, match=r"the smallest allowed widths leave \d+% of the cost, the target is 10%"
+    ):
         prune(small, config, work(data, tmp_path))
 
 

@@ -1,7 +1,7 @@
-"""Adders instead of convolutions: AdderNet (Chen et al., CVPR 2020), see `adder_conv.py`.
+"""Adder convolutions: AdderNet (Chen et al., CVPR 2020), see `adder_conv.py`.
 
-What comes out trains, evaluates and can be compressed further, but no runtime of ours has an op for
-it: `ghostdepth export` refuses it. docs/compression/adder.md says what it would cost.
+The resulting network can be trained, evaluated and compressed further, but no supported runtime has
+an op for it: `ghostdepth export` refuses it. docs/compression/adder.md estimates its latency.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ghostdepth_train.models.network import DepthNet, normaliser
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.trainer import Trainer
 
-# Training pairs from which the filters' first values are drawn.
+# Number of training pairs whose activations initialize the filters.
 _PAIRS = 16
 
 
@@ -38,11 +38,11 @@ class AdderConfig(Method):
 
     Attributes:
         layers: `encoder`, `decoder` or `all` for every pointwise convolution there that a batch
-            norm follows, or their names (see `ghostdepth summary`), depthwise ones too.
-        depthwise: Take the depthwise convolutions of `encoder`, `decoder` or `all` as well.
-        eta: Of the adders' local learning rate; an adder's weights move by
-            `learning_rate * eta` in the mean square in one step.
-        training: How.
+            norm follows; or names of layers (see `ghostdepth summary`), including depthwise ones.
+        depthwise: Whether `encoder`, `decoder` or `all` include depthwise convolutions.
+        eta: Factor of the adders' local learning rate; in one step an adder's weights change by
+            `learning_rate * eta` (root mean square).
+        training: Training settings.
     """
 
     method: Literal["adder"] = "adder"
@@ -52,18 +52,15 @@ class AdderConfig(Method):
     training: TrainingConfig = TrainingConfig(epochs=60, learning_rate=1e-3, warmup_epochs=1)
 
 
-CONFIG = AdderConfig
-
-
 class AdderTrainer(Trainer):
-    """The plain trainer, with the config's eta."""
+    """Training with the configured eta."""
 
     def __init__(self, eta: float, *arguments: Any) -> None:
         self._eta = eta
         super().__init__(*arguments)
 
     def prepare(self) -> None:
-        """Hands eta to the adders, where the optimiser finds it."""
+        """Sets eta of the adders, from which the optimizer reads it."""
         for adder in adders(self.network):
             adder.eta = self._eta
 
@@ -72,53 +69,53 @@ def apply(checkpoint: Checkpoint, config: AdderConfig, work: Work) -> Compressed
     """Replaces convolutions by adders and trains.
 
     Raises:
-        UserError: A layer cannot be an adder, or there is none to replace.
+        UserError: A layer cannot be an adder, or no layer is selected.
     """
     require_ghostnet(checkpoint.config, "adder")
-    names = chosen(checkpoint.network, config)
+    names = selected_layers(checkpoint.network, config)
     network = with_adders(checkpoint.network, names, config.seed)
     draw_filters(network, set(names) - set(checkpoint.config.adder), config, work)
-    work.say(f"{len(names)} of the convolutions are adders")
+    work.log(f"{len(names)} convolutions replaced by adders")
     make = partial(AdderTrainer, config.eta)
     trained = work.train(network, config.training, config.seed, trainer=make)
     costs = layer_costs(trained)
-    share = sum(row.macs for row in costs if row.name in trained.config.adder)
+    adder_macs = sum(row.macs for row in costs if row.name in trained.config.adder)
     notes = {
         "adders": len(trained.config.adder),
-        "adder_share_of_macs": round(share / sum(row.macs for row in costs), 4),
+        "adder_share_of_macs": round(adder_macs / sum(row.macs for row in costs), 4),
     }
     return Compressed(trained, notes)
 
 
-def chosen(network: DepthNet, config: AdderConfig) -> list[str]:
-    """The names of the layers that the config asks for, in the network's order.
+def selected_layers(network: DepthNet, config: AdderConfig) -> list[str]:
+    """The names of the layers that the config selects, in the network's order.
 
     Raises:
-        UserError: A name is no convolution that can be an adder, or nothing fits.
+        UserError: A name is not a convolution that can be an adder, or no layer is selected.
     """
     candidates = adder_candidates(network)
     if isinstance(config.layers, tuple):
         require_candidates(network, config.layers)
-        wanted = [name for name in candidates if name in config.layers]
+        names = [name for name in candidates if name in config.layers]
     else:
         start = "" if config.layers == "all" else config.layers
-        wanted = [
+        names = [
             name
             for name, conv in candidates.items()
             if name.startswith(start) and (conv.groups == 1 or config.depthwise)
         ]
-    if not wanted:
-        raise UserError("adder: layers: no layer is named, so there is nothing to replace")
-    return wanted
+    if not names:
+        raise UserError("adder: layers: no layer is selected, so there is nothing to replace")
+    return names
 
 
 def with_adders(network: DepthNet, names: list[str], seed: int) -> DepthNet:
-    """The network with adders at `names`, beside those that it has; all other weights are kept."""
-    kept = set(names) | set(network.config.adder)
-    every = tuple(name for name in adder_candidates(network) if name in kept)
+    """The network with adders at `names` as well; all other weights are kept."""
+    wanted = set(names) | set(network.config.adder)
+    every = tuple(name for name in adder_candidates(network) if name in wanted)
     torch.manual_seed(seed)
     result = DepthNet(network.config.model_copy(update={"adder": every}))
-    fresh = {f"{name}.weight" for name in kept - set(network.config.adder)}
+    fresh = {f"{name}.weight" for name in wanted - set(network.config.adder)}
     weights = {k: v for k, v in network.state_dict().items() if k not in fresh}
     result.load_state_dict(weights, strict=False)
     return result
@@ -126,10 +123,10 @@ def with_adders(network: DepthNet, names: list[str], seed: int) -> DepthNet:
 
 @torch.no_grad()
 def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: Work) -> None:
-    """Gives new adders filters that look like their inputs: normal, with each channel's moments.
+    """Initializes new adders from a normal distribution with the moments of each input channel.
 
-    A trained convolution's weights say which directions matter, an adder's which values are near:
-    the former are no start for the latter.
+    A convolution's weights are directions, an adder's are reference values of its inputs, so the
+    former are no useful initialization of the latter.
     """
     if not names:
         return
@@ -147,13 +144,13 @@ def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: 
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        # Adders answer with other numbers than convolutions: take over this batch's statistics.
+        # Outputs of adders differ from those of convolutions: take this batch's statistics.
         norm.momentum = 1.0
     network.train()
     handles = [network.get_submodule(name).register_forward_pre_hook(draw) for name in names]
     dataset = DepthDataset(work.split.train[:_PAIRS], size, config.training.augment, config.seed)
-    pictures = torch.stack([dataset[0, index][0] for index in range(len(dataset))])
-    network(normaliser(network.config)(pictures))
+    images = torch.stack([dataset[0, index][0] for index in range(len(dataset))])
+    network(normaliser(network.config)(images))
     for handle in handles:
         handle.remove()
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -1,10 +1,10 @@
-"""Whole parts go: decoder levels, residual blocks and gates, which cost time however narrow.
+"""Block removal: takes out decoder levels, residual blocks and squeeze-and-excitation.
 
-A decoder level enlarges and adds maps, a ghost module concatenates them, TFLite does that on one
-thread, and at the finest strides the maps are large. The head can give several pixels for each of
-its positions instead of the finest level (sub-pixel convolution, Shi et al., CVPR 2016), and what a
-residual block adds to its input can be left out (Huang et al., "Deep networks with stochastic
-depth", ECCV 2016, do so while training).
+They cost time however narrow they are. A decoder level upsamples and adds maps, a ghost module
+concatenates them, TFLite does that on one thread, and at the finest strides the maps are large.
+Instead of computing the finest level, the head can give several pixels for each of its positions
+(sub-pixel convolution, Shi et al., CVPR 2016). A residual block can be replaced by its shortcut, as
+stochastic depth does during training (Huang et al., ECCV 2016).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pydantic
 import torch
 from bench_depth.core.errors import UserError
+from pydantic import AliasChoices
 from torch import nn
 
 from ghostdepth_train.checkpoint import Checkpoint
@@ -24,65 +25,65 @@ from ghostdepth_train.models.ghostnet import GhostBottleneck
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 
-# Of a parameter or a layer in the network as it was: its name in the smaller one, None if it goes.
-_Place = Callable[[str], str | None]
+# Maps the name of a parameter or layer to its name in the smaller network; None if it is removed.
+_Rename = Callable[[str], str | None]
 
 
-class CutConfig(Method):
-    """What stays. Nothing is trained: that is for the next step of the recipe.
+class DropBlocksConfig(Method):
+    """Which parts stay. Nothing is trained: that is left to the recipe's next step.
 
     Attributes:
-        levels: Of the decoder, the coarsest first; None = all.
-        enlarge: Pixels a side that the head gives for each of its positions; None = as before.
-        blocks: Of the encoder, that go: `0.0` is stage 0, block 0. Each must add its result to
-            its input as it is.
-        gates: False takes all squeeze-and-excite gates out.
+        levels: Number of decoder levels that stay, the coarsest first; None keeps all.
+        upsample: Factor, per side, by which the head upsamples with a sub-pixel convolution; None
+            keeps the network's.
+        blocks: Encoder blocks to remove: `0.0` is stage 0, block 0. Each must have an identity
+            shortcut.
+        se: Whether squeeze-and-excitation stays.
     """
 
-    method: Literal["cut"] = "cut"
+    method: Literal["drop_blocks"] = "drop_blocks"
     levels: int | None = pydantic.Field(default=None, ge=1, le=4)
-    enlarge: Literal[1, 2, 4] | None = None
+    upsample: Literal[1, 2, 4] | None = pydantic.Field(
+        default=None, validation_alias=AliasChoices("upsample", "enlarge")
+    )
     blocks: tuple[str, ...] = ()
-    gates: bool = True
+    se: bool = pydantic.Field(default=True, validation_alias=AliasChoices("se", "gates"))
 
 
-CONFIG = CutConfig
-
-
-def apply(checkpoint: Checkpoint, config: CutConfig, work: Work) -> Compressed:
-    """Builds the smaller network; whatever is in both has the old weights.
+def apply(checkpoint: Checkpoint, config: DropBlocksConfig, work: Work) -> Compressed:
+    """Builds the smaller network; parts that both networks have keep their weights.
 
     Raises:
-        UserError: There is nothing to cut, or what is asked for cannot be.
+        UserError: Nothing would be removed, or a part cannot be removed.
     """
-    require_ghostnet(checkpoint.config, "cut")
-    network = cut(checkpoint.network, config)
+    require_ghostnet(checkpoint.config, "drop_blocks")
+    network = drop_blocks(checkpoint.network, config)
     before, after = (sum(row.macs for row in layer_costs(n)) for n in (checkpoint.network, network))
-    work.say(f"cut to {after / before:.1%} of the MACs")
+    work.log(f"blocks removed: {after / before:.1%} of the MACs left")
     return Compressed(network, {"macs_before": before, "macs_after": after})
 
 
 @torch.no_grad()
-def cut(network: DepthNet, config: CutConfig) -> DepthNet:
-    """A network without the parts that go.
+def drop_blocks(network: DepthNet, config: DropBlocksConfig) -> DepthNet:
+    """A network without the removed parts.
 
     Args:
-        network: With a GhostNet encoder; is not changed.
-        config: What stays; its seed is that of a head that sees other channels than before. One
-            that sees the same repeats the one old filter for each of its pixels, so that the depth
-            is the old one, enlarged without interpolation.
+        network: Network with a GhostNet encoder; it is not changed.
+        config: Which parts stay. The seed initializes a head whose input channels change. A head
+            with the same input channels repeats its single filter for each of its pixels, so that
+            the depth map is the former one, upsampled by nearest neighbour.
 
     Raises:
-        UserError: It has fewer levels, `enlarge` is too much, a block is none that can go, or
-            nothing would change.
+        UserError: The network has fewer levels, `upsample` is too large, a block cannot be
+            removed, or nothing would change.
     """
-    place = _places(network, config)
+    rename = _renaming(network, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        smaller = DepthNet(_smaller(network.config, config, place))
+        smaller = DepthNet(_smaller(network.config, config, rename))
     state, old = smaller.state_dict(), network.state_dict()
     for name, value in old.items():
-        new = place(name)
+        new = rename(name)
         if new in state and state[new].shape == value.shape:
             state[new] = value
     if network.head.out_channels == 1 and smaller.head.in_channels == network.head.in_channels:
@@ -92,44 +93,46 @@ def cut(network: DepthNet, config: CutConfig) -> DepthNet:
     return smaller.eval()
 
 
-def _smaller(network: NetworkConfig, config: CutConfig, place: _Place) -> NetworkConfig:
+def _smaller(network: NetworkConfig, config: DropBlocksConfig, rename: _Rename) -> NetworkConfig:
     value: dict[str, Any] = network.model_dump()
     widths = value["decoder"]["widths"]
     levels = config.levels or len(widths)
     if levels > len(widths):
-        raise UserError(f"cut: the network has {len(widths)} decoder levels, not {levels}")
-    enlarge = config.enlarge or network.decoder.enlarge
+        raise UserError(f"drop_blocks: the network has {len(widths)} decoder levels, not {levels}")
+    enlarge = config.upsample or network.decoder.enlarge
     value["decoder"] = {"widths": widths[:levels], "enlarge": enlarge}
     stages = [
         [block for j, block in enumerate(stage) if f"{i}.{j}" not in config.blocks]
         for i, stage in enumerate(value["encoder"]["stages"])
     ]
     for block in (block for stage in stages for block in stage):
-        block["se"] = block["se"] if config.gates else 0
+        block["se"] = block["se"] if config.se else 0
     value["encoder"]["stages"] = stages
-    value["adder"] = [new for name in network.adder if (new := place(name))]
-    result = parse_config(NetworkConfig, value, "cut")
+    value["adder"] = [new for name in network.adder if (new := rename(name))]
+    result = parse_config(NetworkConfig, value, "drop_blocks")
     if result == network:
-        raise UserError("cut: nothing would go; set levels, enlarge, blocks or gates")
+        raise UserError("drop_blocks: nothing would be removed; set levels, upsample, blocks or se")
     return result
 
 
-def _places(network: DepthNet, config: CutConfig) -> _Place:
-    """Where a parameter or layer of the old network is in the new one; None if it goes."""
+def _renaming(network: DepthNet, config: DropBlocksConfig) -> _Rename:
+    """The function from names of the network to names of the smaller one."""
     assert isinstance(network.config.encoder, EncoderConfig)
-    known = _residual_blocks(network.encoder)
+    removable = _residual_blocks(network.encoder)
     for name in config.blocks:
-        if name not in known:
-            raise UserError(f"cut: block {name!r} cannot go; these can: {', '.join(known)}")
-    stays = [
+        if name not in removable:
+            raise UserError(
+                f"drop_blocks: block {name!r} cannot be removed; these can: {', '.join(removable)}"
+            )
+    kept = [
         [j for j in range(len(stage)) if f"{i}.{j}" not in config.blocks]
         for i, stage in enumerate(network.config.encoder.stages)
     ]
 
-    def place(name: str) -> str | None:
+    def rename(name: str) -> str | None:
         parts = name.split(".")
         if name.startswith("encoder.blocks."):
-            stage, block = stays[int(parts[2])], int(parts[3])
+            stage, block = kept[int(parts[2])], int(parts[3])
             if block not in stage:
                 return None
             parts[3] = str(stage.index(block))
@@ -137,11 +140,11 @@ def _places(network: DepthNet, config: CutConfig) -> _Place:
             return None
         return ".".join(parts)
 
-    return place
+    return rename
 
 
 def _residual_blocks(encoder: nn.Module) -> list[str]:
-    """Blocks that add their result to their input as it is."""
+    """Names of the blocks with an identity shortcut."""
     return [
         name.removeprefix("blocks.")
         for name, block in encoder.named_modules()

@@ -1,7 +1,7 @@
-"""Post-training int8: ranges from photos, and what makes the network easier to round.
+"""Post-training int8 quantization: activation ranges from calibration images.
 
-Nagel et al., ICCV 2019 (equalisation, bias correction); the ranges' rules are in
-`quantise/observe.py`.
+Cross-layer equalization and bias correction: Nagel et al., ICCV 2019. The rules for ranges are in
+`quantization/observe.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pydantic
 import torch
 from bench_depth.core.dataset import Pair, read_rgb
 from bench_depth.core.errors import UserError
+from pydantic import AliasChoices
 from torch import Tensor
 
 from ghostdepth_train.checkpoint import Checkpoint
@@ -26,82 +27,91 @@ from ghostdepth_train.quantization.equalization import correct_bias, equalise
 from ghostdepth_train.quantization.integer_simulation import Int8Net
 from ghostdepth_train.quantization.observe import Rule, choose_range, observe
 
-FEWEST_PHOTOS = 4
+MIN_IMAGES = 4
 
 
 class CalibrateConfig(Method):
-    """Post-training quantisation.
+    """Settings of post-training quantization.
 
     Attributes:
-        ranges: How an activation's range is chosen: all that was seen, a percentile of it, or what
-            gives the smallest mean square error.
-        percentile: For the rule of that name.
-        photos: Of the training set, at most.
-        equalise: Equalise the channels between convolutions first.
-        correct_bias: Shift the biases by what rounding shifts the means.
+        ranges: Rule for an activation's range: the observed minimum and maximum, a percentile, or
+            the range with the smallest mean squared error.
+        percentile: Percentile for the rule of that name, 50 to 100.
+        images: Largest number of calibration images, taken from the training set.
+        equalization: Whether channels are equalized across layers first.
+        bias_correction: Whether biases are corrected for the shift of the means by rounding.
     """
 
     method: Literal["calibrate"] = "calibrate"
     ranges: Rule = "percentile"
     percentile: float = pydantic.Field(default=99.99, gt=50, le=100)
-    photos: int = pydantic.Field(default=64, ge=FEWEST_PHOTOS)
-    equalise: bool = False
-    correct_bias: bool = False
-
-
-CONFIG = CalibrateConfig
+    images: int = pydantic.Field(
+        default=64, ge=MIN_IMAGES, validation_alias=AliasChoices("images", "photos")
+    )
+    equalization: bool = pydantic.Field(
+        default=False, validation_alias=AliasChoices("equalization", "equalise")
+    )
+    bias_correction: bool = pydantic.Field(
+        default=False, validation_alias=AliasChoices("bias_correction", "correct_bias")
+    )
 
 
 def apply(checkpoint: Checkpoint, config: CalibrateConfig, work: Work) -> Compressed:
-    """Finds ranges, changes the weights so that they fit, and measures the int8 network."""
+    """Calibrates the ranges, adjusts the weights and evaluates the int8 network."""
     require_ghostnet(checkpoint.config, "calibrate")
     network = copy_of(checkpoint.network)
     trunk = Trunk.of(network)
-    pictures = training_pictures(work.split.train, network.config, config.photos, config.seed)
-    notes: dict[str, object] = {"photos": len(pictures)}
-    if config.equalise:
+    images = calibration_images(work.split.train, network.config, config.images, config.seed)
+    notes: dict[str, object] = {"photos": len(images)}
+    if config.equalization:
         notes["equalised_convolutions"] = equalise(trunk)
-    ranges = find_ranges(trunk, pictures, config, work)
-    if config.correct_bias:
-        notes["largest_bias_shift"] = correct_bias(trunk, ranges, torch.cat(pictures))
-    work.say("measuring the int8 network")
+    ranges = find_ranges(trunk, images, config, work)
+    if config.bias_correction:
+        notes["largest_bias_shift"] = correct_bias(trunk, ranges, torch.cat(images))
+    work.log("evaluating the int8 network")
     notes["int8_validation"] = evaluate(Int8Net(trunk, ranges), work.split.val).to_dict()
     return Compressed(network, notes, write_ranges(ranges))
 
 
 def find_ranges(
-    trunk: Trunk, pictures: Sequence[Tensor], config: CalibrateConfig, work: Work
+    trunk: Trunk, images: Sequence[Tensor], config: CalibrateConfig, work: Work
 ) -> dict[str, Range]:
-    """Ranges of all activations over the pictures, by the configured rule."""
-    work.say(f"looking at the activations of {len(pictures)} photos")
+    """Ranges of all activations over the images, by the configured rule."""
+    work.log(f"observing the activations of {len(images)} images")
 
-    def told(done: int) -> None:
-        work.progress(done, 2 * len(pictures), float("nan"), float("nan"))
+    def on_image(done: int) -> None:
+        work.on_step(done, 2 * len(images), float("nan"), float("nan"))
 
-    seen = observe(trunk, pictures, told)
+    histograms = observe(trunk, images, on_image)
     return {
         name: choose_range(histogram, config.ranges, config.percentile)
-        for name, histogram in seen.items()
+        for name, histogram in histograms.items()
     }
 
 
-def training_pictures(
-    pairs: Sequence[Pair], config: NetworkConfig, most: int, seed: int
+def calibration_images(
+    pairs: Sequence[Pair], config: NetworkConfig, count: int, seed: int
 ) -> list[Tensor]:
-    """Photos as the network's int8 file sees them: 1x3xHxW float32, whole numbers 0..255.
+    """Random training images as the int8 file gets them: 1x3xHxW float32, integers 0 to 255.
+
+    Args:
+        pairs: Training pairs.
+        config: Config of the network, for the size of its input.
+        count: Largest number of images.
+        seed: Seed of the choice.
 
     Raises:
-        UserError: There are too few, or one cannot be read.
+        UserError: There are too few images, or one cannot be read.
     """
-    if len(pairs) < FEWEST_PHOTOS:
+    if len(pairs) < MIN_IMAGES:
         raise UserError(
-            f"the training set has {len(pairs)} photo{'s' * (len(pairs) != 1)}; ranges from fewer "
-            f"than {FEWEST_PHOTOS} would fit nothing else: give a larger --data"
+            f"the training set has {len(pairs)} image{'s' * (len(pairs) != 1)}; calibration needs "
+            f"at least {MIN_IMAGES}: give a larger --data"
         )
-    chosen = np.random.default_rng(seed).permutation(len(pairs))[:most]
+    chosen = np.random.default_rng(seed).permutation(len(pairs))[:count]
     size = (config.input_height, config.input_width)
-    pictures = []
+    images = []
     for index in sorted(chosen):
         rgb = torch.from_numpy(read_rgb(pairs[index].rgb)).permute(2, 0, 1)[None].float()
-        pictures.append(resize(rgb, *size).round())
-    return pictures
+        images.append(resize(rgb, *size).round())
+    return images

@@ -1,16 +1,16 @@
 """Knowledge distillation (Hinton, Vinyals, Dean, 2014) for dense regression.
 
-Three ways to learn from a teacher, each with its weight:
+Three losses supervise the student by a teacher, each with its weight:
 
-- response: the student's log depth towards the teacher's, weighted by how much the teacher can be
-  trusted at that pixel (see `trust`);
-- feature: the student's encoder maps towards the teacher's, through 1x1 adapters that are thrown
-  away (Romero et al., "FitNets", ICLR 2015);
-- affinity: the cosine similarities of all pairs of places of a map, which need no adapter (Liu et
-  al., "Structured Knowledge Distillation for Semantic Segmentation", CVPR 2019, eq. 4; LiteDepth,
-  Li et al. 2022, uses them for depth).
+- response: difference to the teacher's log depth, weighted at each pixel by the teacher's error
+  (see `trust`);
+- feature: difference to the teacher's encoder maps, through 1x1 adapters that are discarded after
+  training (Romero et al., "FitNets", ICLR 2015);
+- affinity: difference of the cosine similarities of all pairs of positions of a map, which needs no
+  adapter (Liu et al., "Structured Knowledge Distillation for Semantic Segmentation", CVPR 2019, eq.
+  4; LiteDepth, Li et al. 2022, uses it for depth).
 
-Photos without depth join in with the labels of the teacher, made on the fly, or with stored ones.
+Unlabelled images are added with labels that the teacher computes during training, or stored ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Literal
 
 import pydantic
 from bench_depth.core.errors import UserError
+from pydantic import AliasChoices
 from torch import Tensor, nn
 
 from ghostdepth_train import distributed
@@ -35,17 +36,18 @@ from ghostdepth_train.distillation.unlabelled import LABELS, PhotoDataset, list_
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 
-class PhotosConfig(Config):
-    """How photos without depth take part.
+class UnlabelledConfig(Config):
+    """How unlabelled images are used.
 
     Attributes:
-        labels: `teacher`: whoever teaches labels the photo as it was augmented; `stored`: the
-            depth maps in `pseudo_depth/`.
-        batch_size: Photos a step.
-        weight: Of their loss.
-        scale: `free`: a factor common to the whole photo is forgiven, since another camera has
-            another scale; `metric`: it is not.
-        until: Share of the epochs in which they take part; the real pairs have the last word.
+        labels: `teacher`: the teacher labels the augmented image; `stored`: the depth maps in
+            `pseudo_depth/` are the labels.
+        batch_size: Number of unlabelled images per step.
+        weight: Weight of their loss.
+        scale: `free`: the loss ignores a factor common to the whole image, since the scale of
+            another camera differs; `metric`: it does not.
+        until: Fraction of the epochs with unlabelled images, 0 to 1; the last epochs train on
+            labelled pairs only.
     """
 
     labels: Literal["teacher", "stored"] = "teacher"
@@ -56,64 +58,65 @@ class PhotosConfig(Config):
 
 
 class DistilConfig(Method):
-    """Distillation.
+    """Settings of distillation.
 
     Attributes:
-        teachers: Who teaches; see `teachers.load_teacher`. Several are one ensemble. None at all
-            is possible when photos have stored labels.
-        truth: Weight of the plain loss on the pairs' own depth.
-        response: Weight of the teacher's depth.
-        feature: Weight of its encoder maps.
-        affinity: Weight of the maps' similarities.
-        trust: Error of the teacher, in ln(metres), at which its word counts 1/e.
-        strides: Which encoder maps `feature` and `affinity` look at.
-        photos: How photos without depth take part; None = not at all.
-        training: How to train.
+        teachers: Teachers, see `distillation.load_teacher`; several form an ensemble. May be empty
+            if the unlabelled images have stored labels.
+        ground_truth: Weight of the plain loss on the ground truth of the pairs.
+        response: Weight of the response loss.
+        feature: Weight of the feature loss.
+        affinity: Weight of the affinity loss.
+        trust: Error of the teacher, in ln(metres), at which the weight of a pixel is 1/e.
+        strides: Strides of the encoder maps for `feature` and `affinity`.
+        unlabelled: How unlabelled images are used; None: not at all.
+        training: Training settings.
     """
 
     method: Literal["distil"] = "distil"
     teachers: tuple[str, ...] = ()
-    truth: float = pydantic.Field(default=1.0, ge=0)
+    ground_truth: float = pydantic.Field(
+        default=1.0, ge=0, validation_alias=AliasChoices("ground_truth", "truth")
+    )
     response: float = pydantic.Field(default=1.0, ge=0)
     feature: float = pydantic.Field(default=0.0, ge=0)
     affinity: float = pydantic.Field(default=0.0, ge=0)
     trust: float = pydantic.Field(default=0.3, gt=0)
     strides: tuple[Literal[2, 4, 8, 16, 32], ...] = (16, 32)
-    photos: PhotosConfig | None = None
+    unlabelled: UnlabelledConfig | None = pydantic.Field(
+        default=None, validation_alias=AliasChoices("unlabelled", "photos")
+    )
     training: TrainingConfig = TrainingConfig(epochs=60, warmup_epochs=1, weight_decay=0.05)
 
     @pydantic.model_validator(mode="after")
-    def _somebody_teaches(self) -> DistilConfig:
-        stored = self.photos is not None and self.photos.labels == "stored"
+    def _has_supervision(self) -> DistilConfig:
+        stored = self.unlabelled is not None and self.unlabelled.labels == "stored"
         if not self.teachers and not stored:
-            raise ValueError("no teacher is named and no photo has stored labels")
+            raise ValueError("there is neither a teacher nor unlabelled images with stored labels")
         if not self.teachers and (self.feature or self.affinity):
             raise ValueError("feature and affinity need a teacher")
         return self
 
 
-CONFIG = DistilConfig
-
-
 def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compressed:
-    """Trains the network with its teachers.
+    """Trains the network as the student of its teachers.
 
     Raises:
-        UserError: A teacher cannot be loaded or has no such features, or photos are missing.
+        UserError: A teacher cannot be loaded or has no features, or there are no unlabelled images.
     """
     device = distributed.start()[2]
     teacher = load_teacher(config.teachers, device) if config.teachers else None
     if (config.feature or config.affinity) and not (teacher and teacher.channels):
         raise UserError(
-            "feature and affinity distillation need a teacher that shows its features: "
+            "feature and affinity distillation need a teacher with accessible features: "
             "a checkpoint of this project"
         )
-    photos: Path | None = None
-    if config.photos is not None:
-        if work.photos is None:
-            raise UserError("the recipe uses photos; say where they are: --photos DIR (DIR/rgb)")
-        photos = work.photos
-    make = functools.partial(Distiller, distil=config, teacher=teacher, photos=photos)
+    if config.unlabelled is not None and work.unlabelled is None:
+        raise UserError(
+            "the recipe uses unlabelled images; give their folder: --unlabelled DIR (DIR/rgb)"
+        )
+    unlabelled = work.unlabelled if config.unlabelled is not None else None
+    make = functools.partial(Distiller, distil=config, teacher=teacher, unlabelled=unlabelled)
     return Compressed(
         work.train(checkpoint.network, config.training, config.seed, trainer=make),
         {"teacher": teacher.identity} if teacher else {},
@@ -121,7 +124,7 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
 
 
 class Distiller(Trainer):
-    """Training with a teacher beside it."""
+    """Training of a student, supervised by a teacher as well as by the ground truth."""
 
     def __init__(
         self,
@@ -131,17 +134,17 @@ class Distiller(Trainer):
         *,
         distil: DistilConfig,
         teacher: Teacher | None,
-        photos: Path | None,
+        unlabelled: Path | None,
     ) -> None:
         self.distil, self.teacher = distil, teacher
         super().__init__(config, split, options)
         self._maps: list[Tensor] = []
         self.network.encoder.register_forward_hook(self._keep_maps)
-        if distil.photos is not None and photos is not None:
-            self._open_photos(photos, distil.photos)
+        if distil.unlabelled is not None and unlabelled is not None:
+            self._open_unlabelled(unlabelled, distil.unlabelled)
 
     def prepare(self) -> None:
-        """Makes the adapters of feature distillation."""
+        """Makes the adapters of the feature loss."""
         if self.distil.feature:
             assert self.teacher is not None
             adapters = {}
@@ -151,47 +154,47 @@ class Distiller(Trainer):
                 adapters[str(stride)] = nn.Conv2d(mine, its, 1)
             self.beside["adapters"] = nn.ModuleDict(adapters)
 
-    def _open_photos(self, folder: Path, settings: PhotosConfig) -> None:
+    def _open_unlabelled(self, folder: Path, settings: UnlabelledConfig) -> None:
         network, seed = self.config.network, self.config.seed + 1
-        photos = list_photos(folder)
+        images = list_photos(folder)
         if settings.labels == "stored":
-            photos = [photo for photo in photos if photo.depth.is_file()]
-            if not photos:
+            images = [image for image in images if image.depth.is_file()]
+            if not images:
                 raise UserError(
-                    f"no photo of {folder} has a label in {folder / LABELS}; "
+                    f"no image of {folder} has a label in {folder / LABELS}; "
                     "make them with `ghostdepth label`"
                 )
-        self._photo_sampler = EpochSampler(
-            len(photos), settings.batch_size, seed, self.rank, self.world, len(self.sampler)
+        self._unlabelled_sampler = EpochSampler(
+            len(images), settings.batch_size, seed, self.rank, self.world, len(self.sampler)
         )
         size = (network.input_height, network.input_width)
-        dataset = PhotoDataset(photos, size, self.config.augment, seed)
+        dataset = PhotoDataset(images, size, self.config.augment, seed)
         workers = min(1, self.options.workers)
-        self._photo_loader = training_loader(dataset, self._photo_sampler, workers)
-        self._photo_epoch = -1
+        self._unlabelled_loader = training_loader(dataset, self._unlabelled_sampler, workers)
+        self._unlabelled_epoch = -1
 
     def _keep_maps(self, _module: nn.Module, _inputs: object, maps: list[Tensor]) -> None:
         self._maps = list(maps)
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres; photos are drawn here."""
+        """The loss of a batch (Nx3xHxW uint8, Nx1xHxW metres) and of unlabelled images."""
         settings = self.distil
-        total = settings.truth * super().loss(model, rgb, depth)
+        total = settings.ground_truth * super().loss(model, rgb, depth)
         prediction = self._prediction
         if self.teacher is not None:
             rgb, depth = rgb.to(self.device), depth.to(self.device)
-            total = total + self._taught(rgb, depth, prediction)
-        photos = settings.photos
-        if photos is None or self.epoch >= photos.until * self.config.epochs:
+            total = total + self._distillation_loss(rgb, depth, prediction)
+        unlabelled = settings.unlabelled
+        if unlabelled is None or self.epoch >= unlabelled.until * self.config.epochs:
             return total
-        return total + photos.weight * self._photo_loss(model, *self._next_photos())
+        return total + unlabelled.weight * self._unlabelled_loss(model, *self._next_unlabelled())
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
-        """Keeps the prediction for the other losses."""
+        """Stores the prediction for the other losses."""
         self._prediction = super().predict(model, rgb)
         return self._prediction
 
-    def _taught(self, rgb: Tensor, depth: Tensor, prediction: Tensor) -> Tensor:
+    def _distillation_loss(self, rgb: Tensor, depth: Tensor, prediction: Tensor) -> Tensor:
         assert self.teacher is not None
         settings, total = self.distil, prediction.new_zeros(())
         labels = self.teacher(rgb)
@@ -212,23 +215,23 @@ class Distiller(Trainer):
                 total = total + settings.affinity * affinity_loss(mine, its)
         return total
 
-    def _photo_loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        photos = self.distil.photos
-        assert photos is not None
+    def _unlabelled_loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+        settings = self.distil.unlabelled
+        assert settings is not None
         rgb = rgb.to(self.device)
         prediction = super().predict(model, rgb)
-        if photos.labels == "stored":
+        if settings.labels == "stored":
             labels = metric_labels(depth.to(self.device))
         else:
             assert self.teacher is not None
             labels = self.teacher(rgb)
         if labels.quantity == "relative-inverse":
             return ssi_loss(prediction, labels)
-        free = photos.scale == "free"
+        free = settings.scale == "free"
         return response_loss(prediction, labels.log_depth, labels.weight, free_scale=free)
 
-    def _next_photos(self) -> tuple[Tensor, Tensor]:
-        if self._photo_epoch != self.epoch:
-            self._photo_epoch = self._photo_sampler.epoch = self.epoch
-            self._photo_batches = batches(self._photo_loader)
-        return next(self._photo_batches)
+    def _next_unlabelled(self) -> tuple[Tensor, Tensor]:
+        if self._unlabelled_epoch != self.epoch:
+            self._unlabelled_epoch = self._unlabelled_sampler.epoch = self.epoch
+            self._unlabelled_batches = batches(self._unlabelled_loader)
+        return next(self._unlabelled_batches)

@@ -1,4 +1,4 @@
-"""Plain further training, e.g. after a step that removed something."""
+"""Plain further training, for example after a step that removed something."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from ghostdepth_train.config import TrainingConfig
 
 
 class FinetuneConfig(Method):
-    """Further training.
+    """Settings of further training.
 
     Attributes:
-        training: How.
+        training: Training settings.
     """
 
     method: Literal["finetune"] = "finetune"
     training: TrainingConfig = TrainingConfig(epochs=30, learning_rate=1e-3, warmup_epochs=1)
 
 
-CONFIG = FinetuneConfig
-
-
 def apply(checkpoint: Checkpoint, config: FinetuneConfig, work: Work) -> Compressed:
-    """Trains the network on."""
+    """Trains the network further."""
     return Compressed(work.train(checkpoint.network, config.training, config.seed))

@@ -1,16 +1,17 @@
 """Lottery tickets: iterative magnitude pruning with rewinding.
 
 - Frankle, Carbin, "The Lottery Ticket Hypothesis", ICLR 2019: train, remove the smallest weights,
-  set the rest back to their initial values, and so on; the control sets them to new random ones.
+  rewind the others to their initial values, repeat; the control reinitializes them at random.
 - Frankle, Dziugaite, Roy, Carbin, "Linear Mode Connectivity and the Lottery Ticket Hypothesis",
-  ICML 2020: set back to the values after step k, and train the steps from k on.
+  ICML 2020: rewind to the values after step k, and train from step k on.
 - Renda, Frankle, Carbin, "Comparing Rewinding and Fine-tuning in Neural Network Pruning", ICLR
-  2020: keep the weights, set only the learning rate back.
+  2020: keep the weights, rewind only the learning rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ import pydantic
 import torch
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
+from pydantic import AliasChoices
 from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import (
@@ -39,9 +41,9 @@ from ghostdepth_train.pruning.masks import (
     apply_masks,
     count,
     keep_top,
+    kept_fraction,
     present,
     require_path,
-    share,
     weights,
 )
 from ghostdepth_train.trainer import RunOptions, csv_bytes
@@ -51,25 +53,27 @@ EARLY = "early.safetensors"
 
 
 class LotteryConfig(Method):
-    """Iterative magnitude pruning.
+    """Settings of iterative magnitude pruning.
 
     Attributes:
-        rounds: Of pruning and training; `(1 - share) ** rounds` of the weights stay, and those
-            that are `spared`.
-        share: Of the weights that are left, removed in each round.
-        rewind: What a round starts from: the `init`ial weights; those after an `early` step of the
-            dense training, `rewind_step`; or the weights as they are, only the learning `rate` is
-            set back.
-        rewind_step: k, for `early`: an optimiser step of the dense training.
-        start: Initial weights: `random` ones, as in the papers, or the `checkpoint`'s. With
-            `rate` and `checkpoint`, the checkpoint counts as the trained dense network.
-        control: Train the last ticket from new random weights as well.
-        training: Of each round.
+        rounds: Number of rounds of pruning and training. In the end `(1 - prune_fraction) **
+            rounds` of the weights are left, besides those that are never pruned (`unprunable`).
+        prune_fraction: Fraction of the remaining weights that each round removes, 0 to 1.
+        rewind: What a round starts from: `init`, the initial weights; `early`, the weights after
+            step `rewind_step` of the dense training; `rate`, the current weights, where only the
+            learning rate schedule restarts.
+        rewind_step: Optimizer step k of the dense training that `early` rewinds to.
+        start: Initial weights: `random` ones, as in the papers, or those of the `checkpoint`. With
+            `rate` and `checkpoint`, the checkpoint is the trained dense network.
+        control: Whether the last ticket is also trained from new random weights.
+        training: Training settings of each round.
     """
 
     method: Literal["lottery"] = "lottery"
     rounds: int = pydantic.Field(default=7, ge=1, le=50)
-    share: float = pydantic.Field(default=0.2, gt=0, lt=1)
+    prune_fraction: float = pydantic.Field(
+        default=0.2, gt=0, lt=1, validation_alias=AliasChoices("prune_fraction", "share")
+    )
     rewind: Literal["init", "early", "rate"] = "early"
     rewind_step: int = pydantic.Field(default=100, ge=1)
     start: Start = "random"
@@ -77,16 +81,13 @@ class LotteryConfig(Method):
     training: TrainingConfig = TrainingConfig()
 
 
-CONFIG = LotteryConfig
+def unprunable(network: DepthNet) -> set[str]:
+    """Names of weights that are never pruned: depthwise convolutions and the head.
 
-
-def spared(network: DepthNet) -> set[str]:
-    """Weights that are never removed: those of depthwise convolutions and of the head.
-
-    They are 3 % of the weights of `s`, and magnitudes do not tell across them and the others: a
-    batch norm follows, so that their scale is that of their initialisation. With 60 % of the
-    weights of `ghostdepth-s` removed at once, its si-RMSE is 0.220 when they are spared and 0.287
-    when not (dense: 0.222; a third of the validation split).
+    They are 3 % of the weights of `s`, and their magnitudes cannot be compared with those of the
+    other layers: a batch norm follows, so the scale of a layer is that of its initialization. With
+    60 % of the weights of `ghostdepth-s` removed at once, its si-RMSE is 0.220 when they are kept
+    and 0.287 when they are not (dense: 0.222; a third of the validation split).
     """
     depthwise = {
         f"{name}.weight"
@@ -96,38 +97,38 @@ def spared(network: DepthNet) -> set[str]:
     return depthwise | {"head.weight"}
 
 
-def smallest_removed(
-    network: nn.Module, masks: Masks, part: float, spare: Collection[str] = ()
+def prune_smallest(
+    network: nn.Module, masks: Masks, fraction: float, exclude: Collection[str] = ()
 ) -> Masks:
-    """Removes the smallest weights, over all layers at once.
+    """Masks without the smallest weights over all layers.
 
     Args:
-        network: Trained; any module.
-        masks: What is left so far.
-        part: Share of what is left, without what is spared, that is removed.
-        spare: Names of weights that stay as they are.
+        network: Trained module of any kind.
+        masks: Masks so far.
+        fraction: Fraction of the kept, not excluded weights to remove, 0 to 1.
+        exclude: Names of weights whose masks do not change.
     """
-    among = {name: mask for name, mask in masks.items() if name not in spare}
+    among = {name: mask for name, mask in masks.items() if name not in exclude}
     magnitudes = {name: p.detach().abs() for name, p in weights(network).items()}
-    return masks | keep_top(magnitudes, count(among) - round(part * count(among)), among)
+    return masks | keep_top(magnitudes, count(among) - round(fraction * count(among)), among)
 
 
 def rewind(network: nn.Module, state: dict[str, Tensor], masks: Masks) -> None:
-    """Sets weights and statistics back to `state`, in place; what is not kept is zero."""
+    """Loads `state` in place and sets the weights that are not kept to zero."""
     network.load_state_dict(state)
     apply_masks(network, masks)
 
 
 class RoundTrainer(MaskedTrainer):
-    """One round.
+    """Training of one round.
 
     Args:
-        config: As for `Trainer`.
-        split: As for `Trainer`.
-        options: As for `Trainer`.
-        masks: What is trained.
-        begin: Steps that the weights it starts from have behind them.
-        keep: Keep the weights after this step, in this file.
+        config: See `Trainer`.
+        split: See `Trainer`.
+        options: See `Trainer`.
+        masks: Weights that are kept.
+        first_step: Number of optimizer steps that the initial weights have been trained for.
+        snapshot: Step after which the weights are saved, and the file for them.
     """
 
     def __init__(
@@ -137,22 +138,22 @@ class RoundTrainer(MaskedTrainer):
         options: RunOptions,
         *,
         masks: Masks,
-        begin: int = 0,
-        keep: tuple[int, Path] | None = None,
+        first_step: int = 0,
+        snapshot: tuple[int, Path] | None = None,
     ) -> None:
         super().__init__(config, split, options, masks=masks)
         steps = len(self.sampler)
-        self.first_step, self.keep = begin, keep
-        self.epoch = max(self.epoch, begin // steps)
-        self.taken = max(self.epoch * steps, begin)
+        self.first_step, self.snapshot = first_step, snapshot
+        self.epoch = max(self.epoch, first_step // steps)
+        self.steps_done = max(self.epoch * steps, first_step)
 
     def step(self, *arguments: Any) -> Tensor:
-        """One optimiser step."""
+        """One optimizer step."""
         loss = super().step(*arguments)
-        self.taken += 1
-        if self.keep is not None and self.taken == self.keep[0]:
+        self.steps_done += 1
+        if self.snapshot is not None and self.steps_done == self.snapshot[0]:
             state = {k: v.cpu().contiguous() for k, v in self.network.state_dict().items()}
-            write_tensors(self.keep[1], state)
+            write_tensors(self.snapshot[1], state)
         return loss
 
 
@@ -160,11 +161,11 @@ MakeTrainer = Callable[[TrainConfig, Split, RunOptions], RoundTrainer]
 
 
 def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compressed:
-    """All rounds; each leaves its checkpoint in `round-NN/best` and a row in `rounds.csv`.
+    """Runs all rounds; each leaves its checkpoint in `round-NN/best` and a row in `rounds.csv`.
 
     Raises:
-        UserError: The step to go back to is not in the training, or nothing is left; the rounds
-            before stay.
+        UserError: The step to rewind to is not within the training, or a round would remove every
+            path from input to output; the results of earlier rounds stay.
     """
     _require_step(config, work)
     initial = starting_network(checkpoint.network, config.start, config.seed)
@@ -175,26 +176,26 @@ def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compress
     trained = _dense(checkpoint, config, work, initial)
     _record(work, rows, 0, "dense", masks)
     for index in range(1, config.rounds + 1):
-        masks = smallest_removed(trained, masks, config.share, spared(trained))
-        state, begin = initial.state_dict(), 0
+        masks = prune_smallest(trained, masks, config.prune_fraction, unprunable(trained))
+        state, first_step = initial.state_dict(), 0
         if config.rewind == "rate":
             state = trained.state_dict()
         elif config.rewind == "early":
-            state, begin = read_tensors(early)[0], config.rewind_step
+            state, first_step = read_tensors(early)[0], config.rewind_step
         network = DepthNet(initial.config)
         rewind(network, state, masks)
         require_path(network, noise)
-        work.say(f"round {index} of {config.rounds}: {share(masks):.1%} of the weights")
-        trained = _train(network, config, work, _folder(index), _trainer(masks, begin))
+        work.log(f"round {index} of {config.rounds}: {kept_fraction(masks):.1%} of the weights")
+        trained = _train(network, config, work, _folder(index), _trainer(masks, first_step))
         _record(work, rows, index, "ticket", masks)
     if config.control:
         control = starting_network(checkpoint.network, "random", config.seed + 1)
         apply_masks(control, masks)
-        work.say("control: the last ticket from new random weights")
+        work.log("control: the last ticket from new random weights")
         _train(control, config, work, "control", _trainer(masks))
         _record(work, rows, config.rounds, "control", masks)
     notes = describe(trained, masks)
-    work.say(notes.pop("line"))
+    work.log(notes.pop("line"))
     return Compressed(trained, {**notes, "rounds": rows})
 
 
@@ -207,7 +208,7 @@ def _train(
 def _dense(
     checkpoint: Checkpoint, config: LotteryConfig, work: Work, initial: DepthNet
 ) -> DepthNet:
-    """Round 0: the network from whose magnitudes the first ticket is drawn."""
+    """Round 0: the dense network, whose magnitudes give the first ticket."""
     masks, folder = present(checkpoint.network), work.out / _folder(0)
     if config.rewind == "rate" and config.start == "checkpoint":
         save_checkpoint(
@@ -218,15 +219,15 @@ def _dense(
             metrics={"validation": evaluate(checkpoint.network, work.split.val).to_dict()},
         )
         return checkpoint.network
-    keep = (config.rewind_step, folder / EARLY) if config.rewind == "early" else None
-    work.say("round 0: the dense network")
-    return _train(initial, config, work, _folder(0), _trainer(masks, keep=keep))
+    snapshot = (config.rewind_step, folder / EARLY) if config.rewind == "early" else None
+    work.log("round 0: the dense network")
+    return _train(initial, config, work, _folder(0), _trainer(masks, snapshot=snapshot))
 
 
-def _trainer(masks: Masks, begin: int = 0, keep: tuple[int, Path] | None = None) -> MakeTrainer:
-    return lambda config, split, options: RoundTrainer(
-        config, split, options, masks=masks, begin=begin, keep=keep
-    )
+def _trainer(
+    masks: Masks, first_step: int = 0, snapshot: tuple[int, Path] | None = None
+) -> MakeTrainer:
+    return partial(RoundTrainer, masks=masks, first_step=first_step, snapshot=snapshot)
 
 
 def _require_step(config: LotteryConfig, work: Work) -> None:
@@ -244,9 +245,10 @@ def _folder(index: int) -> str:
 
 
 def _record(work: Work, rows: list[dict[str, Any]], index: int, kind: str, masks: Masks) -> None:
-    """Adds a round's figures; the history is written anew with them."""
+    """Adds the figures of a round and rewrites the history."""
     folder = "control" if kind == "control" else _folder(index)
     metrics = load_checkpoint(work.out / folder / "best").metrics["validation"]
-    row = {"round": index, "kind": kind, "kept_weights": count(masks), "kept_share": share(masks)}
+    row = {"round": index, "kind": kind, "kept_weights": count(masks)}
+    row["kept_share"] = kept_fraction(masks)
     rows.append({**row, **{key: metrics[key] for key in ("si_rmse", "rmse", "delta_1")}})
     write_bytes(work.out / HISTORY, csv_bytes(rows))

@@ -1,7 +1,8 @@
-"""Structured pruning: whole channels go, and what is left is a smaller network of the same kind.
+"""Structured pruning: removes whole channels; the result is a smaller network of the same kind.
 
-Which units there are: `channels`. How much each matters: `importance`. How many of each width stay:
-`widths`. The result is a plain config and its weights; nothing of the pruning is left in it.
+`pruning.channels` finds the units that can be removed, `pruning.importance` scores them, and
+`pruning.widths` decides how many of each width stay. The result is a plain config and its weights,
+without masks.
 """
 
 from __future__ import annotations
@@ -10,27 +11,33 @@ import csv
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pydantic
 from bench_depth.core.errors import UserError
+from pydantic import AliasChoices
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import LossConfig, TrainingConfig
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.budget import Met, meet, sample, time_model, total
-from ghostdepth_train.pruning.budget import note as budget_note
+from ghostdepth_train.pruning.budget import (
+    BudgetResult,
+    budget_note,
+    latency_model,
+    prune_to_budget,
+    sample_latencies,
+    total,
+)
 from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.pruning.importance import Importance, batch_losses, importance
-from ghostdepth_train.pruning.latency import Budget, OpTime
+from ghostdepth_train.pruning.latency import LatencyBudget
 from ghostdepth_train.pruning.widths import (
     COSTS,
+    ChannelCounts,
     Cost,
     CostModel,
-    Counts,
-    Spread,
     choices,
     choose_counts,
     cost_model,
@@ -40,25 +47,32 @@ TIME_COLUMNS = ("layer", "time_us")
 TARGETS = (*COSTS, "budget")
 
 
+def _former_spread(value: Any) -> Any:
+    """`global_pruning` as earlier recipes have it: `spread: global` or `spread: uniform`."""
+    return {"global": True, "uniform": False}.get(value, value) if isinstance(value, str) else value
+
+
 class PruneConfig(Method):
-    """How to prune. Exactly one of `macs`, `parameters`, `time` and `budget` is given.
+    """Settings of pruning. Exactly one of `macs`, `parameters`, `time` and `budget` is given.
 
     Attributes:
-        macs: The part of the multiply-accumulates that is left, 0..1.
-        parameters: The part of the parameters.
-        time: The part of the time, by the table `costs`.
-        costs: A CSV file with a time for each layer, as `ghostdepth sensitivity` makes it.
-        budget: Milliseconds that the exported file may take, as predicted: see `budget.py`.
-        importance: What decides which units go: see `importance.py`.
-        spread: `uniform` takes the same part of every width, `global` wherever it costs least.
-        multiple: Widths become multiples of this.
-        least: The smallest width.
-        share: The smallest part of each width that stays, 0..1.
-        batches: Training batches that `taylor` and `snip` look at.
-        batch_size: Of these.
-        rounds: Prunes in so many steps of equal ratio, and trains between them.
-        between: How to train between rounds.
-        training: How to train at the end; None leaves that to the recipe's next step.
+        macs: Fraction of the multiply-accumulates that is left, 0 to 1.
+        parameters: Fraction of the parameters that is left, 0 to 1.
+        time: Fraction of the time that is left by the table `costs`, 0 to 1.
+        costs: CSV file with the time of each layer, as `ghostdepth sensitivity` writes it.
+        budget: Largest predicted latency of the exported file: see `pruning/budget.py`.
+        importance: Measure by which units are removed: see `pruning/importance.py`.
+        global_pruning: Whether units are removed wherever they matter least for their cost; else
+            every width loses the same fraction.
+        round_to: Pruned widths are multiples of this number of channels.
+        min_channels: Smallest number of channels of a pruned width.
+        min_fraction: Smallest fraction of each width that stays, 0 to 1.
+        batches: Number of training batches for the importances `taylor` and `snip`.
+        batch_size: Number of images in each of these batches.
+        rounds: Number of prunings by equal ratios, with training between them.
+        between: Training settings between rounds.
+        training: Training settings after the last round; None leaves training to the recipe's next
+            step.
     """
 
     method: Literal["prune"] = "prune"
@@ -66,13 +80,20 @@ class PruneConfig(Method):
     parameters: float | None = pydantic.Field(default=None, gt=0, lt=1)
     time: float | None = pydantic.Field(default=None, gt=0, lt=1)
     costs: Path | None = None
-    # Left out where there is none: recipes of earlier runs read as they did.
-    budget: Budget | None = pydantic.Field(default=None, exclude_if=lambda value: value is None)
+    budget: LatencyBudget | None = None
     importance: Importance = "taylor"
-    spread: Spread = "global"
-    multiple: int = pydantic.Field(default=8, ge=1)
-    least: int = pydantic.Field(default=8, ge=1)
-    share: float = pydantic.Field(default=0.25, ge=0, le=1)
+    global_pruning: Annotated[bool, pydantic.BeforeValidator(_former_spread)] = pydantic.Field(
+        default=True, validation_alias=AliasChoices("global_pruning", "spread")
+    )
+    round_to: int = pydantic.Field(
+        default=8, ge=1, validation_alias=AliasChoices("round_to", "multiple")
+    )
+    min_channels: int = pydantic.Field(
+        default=8, ge=1, validation_alias=AliasChoices("min_channels", "least")
+    )
+    min_fraction: float = pydantic.Field(
+        default=0.25, ge=0, le=1, validation_alias=AliasChoices("min_fraction", "share")
+    )
     batches: int = pydantic.Field(default=32, ge=1)
     batch_size: int = pydantic.Field(default=8, ge=1)
     rounds: int = pydantic.Field(default=1, ge=1)
@@ -87,32 +108,29 @@ class PruneConfig(Method):
         if len(given) != 1:
             raise ValueError(f"give exactly one of {', '.join(TARGETS)}, got {given or 'none'}")
         if (self.time is None) != (self.costs is None):
-            raise ValueError("time and costs go together: the table says what a layer takes")
+            raise ValueError("time and costs go together: the table has the time of each layer")
         return self
 
     @property
     def target(self) -> tuple[Cost, float]:
-        """What is limited, and to which part; not where there is a budget."""
+        """The limited cost and the fraction of it that is left; undefined with a budget."""
         (name,) = (name for name in COSTS if getattr(self, name) is not None)
         return name, getattr(self, name)
 
-    def with_budget(self, budget: Budget) -> PruneConfig:
-        """The same with another target."""
+    def with_budget(self, budget: LatencyBudget) -> PruneConfig:
+        """A copy with a latency budget as its target."""
         fields = self.model_dump(exclude={*TARGETS, "costs"})
         return PruneConfig.model_validate({**fields, "budget": budget})
 
 
-CONFIG = PruneConfig
-
-
 def apply(checkpoint: Checkpoint, config: PruneConfig, work: Work) -> Compressed:
-    """Prunes, round by round, and trains."""
+    """Prunes in rounds and trains."""
     network = checkpoint.network
     history = []
     for number in range(1, config.rounds + 1):
         network, note = _round(network, checkpoint, config, work, number)
         history.append(note)
-        work.say(note["line"])
+        work.log(note["line"])
         training = config.between if number < config.rounds else config.training
         if training is not None:
             network = work.train(network, training, config.seed, folder=f"run-{number}")
@@ -120,10 +138,14 @@ def apply(checkpoint: Checkpoint, config: PruneConfig, work: Work) -> Compressed
 
 
 def read_times(path: Path) -> dict[str, float]:
-    """Reads a table of costs: at least the columns `layer` and `time_us`.
+    """Reads a table of costs with at least the columns `layer` and `time_us`.
+
+    Returns:
+        Microseconds of each layer, by name.
 
     Raises:
-        UserError: It cannot be read, lacks a column, or a time is no positive number.
+        UserError: The file cannot be read, lacks a column, or a time is not a finite number of at
+            least 0.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -148,12 +170,12 @@ def read_times(path: Path) -> dict[str, float]:
 def _round(
     network: DepthNet, checkpoint: Checkpoint, config: PruneConfig, work: Work, number: int
 ) -> tuple[DepthNet, dict[str, Any]]:
-    """One pruning; what an earlier, killed run has pruned is taken as it is."""
+    """One pruning, or the saved result of it when a run is resumed."""
     folder = work.out / f"pruned-{number}"
     if work.resume and (folder / METRICS).is_file():
         done = load_checkpoint(folder)
         return done.network, done.metrics
-    work.say(f"pruning by {config.importance}, round {number} of {config.rounds}")
+    work.log(f"pruning by {config.importance}, round {number} of {config.rounds}")
     small, note = prune(network, config, work, number)
     save_checkpoint(
         folder, small, name=checkpoint.name, training_data=checkpoint.training_data, metrics=note
@@ -167,20 +189,26 @@ def prune(
     """Prunes once, without training.
 
     Args:
-        network: Is not changed.
-        config: How.
-        work: Whose pairs `taylor` and `snip` look at.
-        number: Of the round, from 1: each takes its part of the way to the target.
+        network: Network to prune; it is not changed.
+        config: Pruning settings.
+        work: Training pairs for `taylor` and `snip`, and the callbacks.
+        number: Number of the round, from 1.
 
     Returns:
-        The smaller network, and what became of it: `of`, `before`, `after`, `widths`, `line`.
+        The smaller network, and a note for the metrics with `of` (the cost), `before`, `after`,
+        `widths` and `line`.
 
     Raises:
-        UserError: The floors keep more than the target allows.
+        UserError: The target cannot be reached with the smallest allowed widths.
     """
     axes = find_axes(network)
     options = [
-        choices(axis, multiple=config.multiple, least=config.least, share=config.share)
+        choices(
+            axis,
+            round_to=config.round_to,
+            min_channels=config.min_channels,
+            min_fraction=config.min_fraction,
+        )
         for axis in axes
     ]
     losses = batch_losses(
@@ -193,28 +221,28 @@ def prune(
     )
     scores = importance(network, axes, config.importance, losses)
 
-    def build(counts: Counts) -> DepthNet:
+    def build(counts: ChannelCounts) -> DepthNet:
         keep = {
             axis.name: best_units(axis, int(n), scores)
             for axis, n in zip(axes, counts, strict=True)
         }
         return prune_channels(network, axes, keep)
 
-    def choose(cost: CostModel, goal: float) -> Counts:
-        return choose_counts(axes, options, cost, goal, config.spread, scores)
+    def choose(cost: CostModel, goal: float) -> ChannelCounts:
+        return choose_counts(axes, options, cost, goal, scores if config.global_pruning else None)
 
     if config.budget is None:
-        of, part = config.target
+        of, fraction = config.target
         times = None if config.costs is None else read_times(config.costs)
         cost = cost_model(network, axes, of, times)
         before = cost([axis.units for axis in axes])
-        counts = choose(cost, before * part ** (1 / config.rounds))
+        counts = choose(cost, before * fraction ** (1 / config.rounds))
         small, after = build(counts), cost(counts)
         line = f"pruned to {after / before:.1%} of the {of}"
         note = {"of": of, "before": before, "after": after, "line": line}
     else:
-        met = _meet(network, axes, options, config, number, work, build, choose)
-        small, counts, note = met.network, met.counts, budget_note(met, config.budget)
+        result = _to_budget(network, axes, options, config, number, work, build, choose)
+        small, counts, note = result.network, result.counts, budget_note(result, config.budget)
     widths = {
         axis.name: [axis.width, int(n) * axis.channels]
         for axis, n in zip(axes, counts, strict=True)
@@ -222,30 +250,31 @@ def prune(
     return small, {**note, "widths": widths}
 
 
-def _meet(
+def _to_budget(
     network: DepthNet,
     axes: Sequence[Axis],
     options: Sequence[Sequence[int]],
     config: PruneConfig,
     number: int,
     work: Work,
-    build: Callable[[Counts], DepthNet],
-    choose: Callable[[CostModel, float], Counts],
-) -> Met:
-    """Goes a round's part of the way to the budget."""
-    clock, budget = work.clock, config.budget
+    build: Callable[[ChannelCounts], DepthNet],
+    choose: Callable[[CostModel, float], ChannelCounts],
+) -> BudgetResult:
+    """Prunes by this round's ratio towards the latency budget."""
+    predict_latency, budget = work.predict_latency, config.budget
     assert budget is not None
-    if clock is None:
-        raise UserError("nothing here can predict milliseconds; run it by `ghostdepth compress`")
-
-    def look(candidate: DepthNet) -> list[OpTime]:
-        return clock(candidate, budget)
-
-    work.say("predicting the time of every op at a few sets of widths")
-    now = total(look(network))
-    if number > 1 and now <= budget.ms:  # The round before came near enough.
-        return Met(network, np.array([axis.units for axis in axes]), now, now, [])
-    samples = sample(budget, network, options, build, look)
-    cost = time_model(axes, samples)
+    if predict_latency is None:
+        raise UserError(
+            "no predictor of latency is available here; run it with `ghostdepth compress`"
+        )
+    layer_latencies = partial(predict_latency, budget=budget)
+    work.log("predicting the latency of every op at a few sets of widths")
+    now = total(layer_latencies(network))
+    if number > 1 and now <= budget.ms:  # The round before came within the budget.
+        return BudgetResult(network, np.array([axis.units for axis in axes]), now, now, [])
+    samples = sample_latencies(budget, network, options, build, layer_latencies)
+    cost = latency_model(axes, samples)
     goal = now * (budget.ms / now) ** (1 / (config.rounds - number + 1))
-    return meet(goal, samples, cost, partial(choose, cost), build, look, work.say)
+    return prune_to_budget(
+        goal, samples, cost, partial(choose, cost), build, layer_latencies, work.log
+    )

@@ -1,12 +1,13 @@
-"""Quantisation-aware training: the loss sees the rounding of the int8 file.
+"""Quantization-aware training: the loss includes the rounding of the int8 file.
 
-Jacob et al., CVPR 2018 (fake quantisation in training, batch norms folded) with learned scales
-(Esser et al., ICLR 2020): see `quantise/fake.py`.
+Jacob et al., CVPR 2018 (fake quantization in training, batch norms folded) with learned scales
+(Esser et al., ICLR 2020): see `quantization/fake_quantization.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 from bench_depth.core.errors import UserError
@@ -14,7 +15,7 @@ from bench_depth.core.metrics import DepthMetrics
 from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
-from ghostdepth_train.compress.calibrate import CalibrateConfig, find_ranges, training_pictures
+from ghostdepth_train.compress.calibrate import CalibrateConfig, calibration_images, find_ranges
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import (
     AugmentConfig,
@@ -34,12 +35,12 @@ from ghostdepth_train.trainer import RunOptions, Trainer
 
 
 class QatConfig(Method):
-    """Quantisation-aware training.
+    """Settings of quantization-aware training.
 
     Attributes:
-        training: How. The batch norms' statistics stay; the learning rate is that of the scales'
-            logarithms too.
-        start: The ranges it starts from.
+        training: Training settings. The statistics of batch norms are frozen; the learning rate
+            also applies to the logarithms of the scales.
+        start: Settings of the initial calibration, where no earlier step left ranges.
     """
 
     method: Literal["qat"] = "qat"
@@ -54,16 +55,13 @@ class QatConfig(Method):
     start: CalibrateConfig = CalibrateConfig()
 
 
-CONFIG = QatConfig
-
-
 def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
-    """Calibrates, trains on, and keeps the epoch whose int8 network is the best."""
+    """Calibrates, trains, and keeps the epoch with the best int8 network."""
     require_ghostnet(checkpoint.config, "qat")
-    if config.start.equalise or config.start.correct_bias:
+    if config.start.equalization or config.start.bias_correction:
         raise UserError(
-            "qat: start takes the ranges' rule only; put a calibrate step before qat to equalise "
-            "or to correct biases"
+            "qat: start only sets the rule for ranges; put a calibrate step before qat for "
+            "equalization or bias correction"
         )
     network = checkpoint.network
     trunk = Trunk.of(network)
@@ -71,15 +69,12 @@ def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
     if checkpoint.ranges is not None:
         ranges = read_ranges(checkpoint.ranges, names, "the checkpoint's ranges.json")
     else:
-        pairs, count = work.split.train, config.start.photos
-        pictures = training_pictures(pairs, network.config, count, config.seed)
-        ranges = find_ranges(trunk, pictures, config.start, work)
+        pairs, count = work.split.train, config.start.images
+        images = calibration_images(pairs, network.config, count, config.seed)
+        ranges = find_ranges(trunk, images, config.start, work)
     before = evaluate(Int8Net(trunk, ranges), work.split.val)
-    work.say(f"int8 before training: si-RMSE {before.si_rmse:.4f}")
-
-    def trainer(train: TrainConfig, split: Split, options: RunOptions) -> QatTrainer:
-        return QatTrainer(train, split, options, ranges)
-
+    work.log(f"int8 before training: si-RMSE {before.si_rmse:.4f}")
+    trainer = partial(QatTrainer, start=ranges)
     best = work.train(network, config.training, config.seed, trainer=trainer)
     learned = load_checkpoint(work.out / "run" / "best").ranges
     kept = read_ranges(learned, names, "ranges.json")
@@ -89,16 +84,16 @@ def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
 
 
 class QatTrainer(Trainer):
-    """Trains through the simulated int8 network; judges and saves by the whole-number one.
+    """Trains through the simulated int8 network; evaluates and selects by the integer one.
 
     Args:
         config: See `Trainer`.
         split: See `Trainer`.
         options: See `Trainer`.
-        start: Ranges of the activations.
+        start: Initial ranges of the activations.
 
     Raises:
-        UserError: As `Trainer`, or there are several processes.
+        UserError: See `Trainer`; or there are several processes.
     """
 
     def __init__(
@@ -110,14 +105,14 @@ class QatTrainer(Trainer):
             raise UserError("qat trains in one process; start it without torchrun")
 
     def prepare(self) -> None:
-        """Adds the scales to what is trained."""
+        """Adds the scales to the trained parameters."""
         self.trunk = Trunk.of(self.network)
         self.scales = Scales(self.start)
         self.beside["scales"] = self.scales
         self.simulated = SimulatedNet(self.trunk, self.scales)
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        """The loss of one batch as the int8 file would give it."""
+        """The loss of one batch through the simulated int8 network."""
         self.simulated.to(self.device)
         encoded = self.simulated.run(rgb.to(self.device).float())
         prediction = log_depth(encoded, self.config.network)
@@ -125,9 +120,9 @@ class QatTrainer(Trainer):
         return depth_loss(resize(prediction, *depth.shape[-2:]), depth, self.config.loss)
 
     def validate(self) -> DepthMetrics:
-        """Of the int8 network, in whole numbers."""
+        """Validation metrics of the int8 network, in integer arithmetic."""
         return evaluate(Int8Net(self.trunk, self.scales.ranges()), self.split.val)
 
     def ranges(self) -> Mapping[str, Any]:
-        """As the checkpoint holds them."""
+        """The learned ranges, in the form of the checkpoint."""
         return write_ranges(self.scales.ranges())

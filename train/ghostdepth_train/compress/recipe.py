@@ -1,7 +1,7 @@
-"""Recipes: methods one after the other, each step a folder, resumed after the last complete one.
+"""Recipes: methods applied in order, each step in a folder of its own, resumed where they stopped.
 
-`OUT/recipe.json` holds the resolved recipe, `OUT/1-prune/result` is the checkpoint after the first
-step, and so on; `OUT/result` is the last one.
+`OUT/recipe.json` holds the recipe with every default, `OUT/1-prune/result` is the checkpoint after
+the first step, and so on; `OUT/result` is the final one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
+from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.compress.methods import compress, method_config
+from ghostdepth_train.compress.prune import PruneConfig
 from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.latency import Budget
+from ghostdepth_train.pruning.latency import LatencyBudget
 
 ELAPSED = "elapsed.json"
 Recipe = tuple[Method, ...]
@@ -29,19 +31,20 @@ RECIPES = resources.files("ghostdepth_train") / "compress" / "recipes"
 
 
 def recipe_names() -> list[str]:
-    """The names of the recipes that come with the package."""
+    """Names of the recipes in the package."""
     return yaml_names(RECIPES)
 
 
 def load_recipe(name: str, seed: int | None = None) -> Recipe:
-    """Reads a recipe by its name or its path.
+    """Reads a recipe by name or path.
 
     Args:
         name: One of `recipe_names()`, or the path of a YAML file: a list of steps.
-        seed: Instead of every step's own.
+        seed: Seed of every step; None keeps each step's own.
 
     Raises:
-        UserError: No such recipe, not YAML, an unknown method, or a field that is wrong.
+        UserError: The recipe does not exist, is not YAML, names an unknown method, or has an
+            invalid field.
     """
     steps = read_yaml("recipe", name, RECIPES)
     if not isinstance(steps, list) or not steps:
@@ -53,19 +56,17 @@ def load_recipe(name: str, seed: int | None = None) -> Recipe:
     )
 
 
-def with_budget(recipe: Recipe, budget: Budget, name: str) -> Recipe:
-    """The recipe whose one prune step has a budget of milliseconds as its target.
+def with_budget(recipe: Recipe, budget: LatencyBudget, name: str) -> Recipe:
+    """The recipe with a latency budget as the target of its only prune step.
 
     Args:
-        recipe: Of `load_recipe`.
-        budget: Instead of the step's own target.
-        name: The recipe's, for messages.
+        recipe: Steps, as `load_recipe` returns them.
+        budget: Replaces the step's own target.
+        name: Name of the recipe, for messages.
 
     Raises:
-        UserError: It has no prune step, or several.
+        UserError: The recipe has no prune step, or several.
     """
-    from ghostdepth_train.compress.prune import PruneConfig
-
     prunings = sum(isinstance(step, PruneConfig) for step in recipe)
     if prunings != 1:
         raise UserError(
@@ -81,12 +82,12 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
     """Runs the steps that are not complete yet.
 
     Args:
-        checkpoint_folder: Where it starts.
-        recipe: The steps.
-        work: `work.out` is the folder of the whole run.
+        checkpoint_folder: Initial checkpoint.
+        recipe: Steps, in order.
+        work: Data, callbacks and, as `work.out`, the folder of the whole run.
 
     Returns:
-        The last step's checkpoint folder.
+        Folder of the final checkpoint.
 
     Raises:
         UserError: A step fails, or the folder holds another run.
@@ -99,14 +100,14 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         folder = work.out / f"{index}-{config.method}"
         result = folder / "result"
         if not (result / METRICS).is_file():
-            work.say(f"step {index} of {len(recipe)}: {config.method}")
-            clock = _Clock(folder, work)
-            own = dataclasses.replace(work, out=folder, report=clock.report)
+            work.log(f"step {index} of {len(recipe)}: {config.method}")
+            elapsed = _ElapsedTime(folder, work)
+            own = dataclasses.replace(work, out=folder, on_epoch=elapsed.on_epoch)
             compressed = compress(current, config, own)
-            _save(result, current, compressed, own, clock.seconds(), steps)
+            _save(result, current, compressed, own, elapsed.seconds(), steps)
         current = load_checkpoint(result)
         steps.append(current.metrics["steps"][-1])
-        work.say(_line(config.method, steps[-1]))
+        work.log(_line(config.method, steps[-1]))
     final = work.out / "result"
     save_checkpoint(
         final,
@@ -119,29 +120,29 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
     return final
 
 
-class _Clock:
-    """How long a step has taken over all its starts, kept with every epoch as the training is.
+class _ElapsedTime:
+    """Duration of a step, summed over all its starts and saved with every epoch.
 
-    What a start did after its last whole epoch is done again, and does not count.
+    What an interrupted start did after its last complete epoch is repeated and not counted.
     """
 
     def __init__(self, folder: Path, work: Work) -> None:
-        self._path, self._told = folder / ELAPSED, work.report
+        self._path, self._on_epoch = folder / ELAPSED, work.on_epoch
         self._before = read_json(self._path)["seconds"] if self._path.is_file() else 0.0
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
     def seconds(self) -> float:
-        """Until now."""
-        return float(self._before + time.monotonic() - self._began)
+        """Seconds until now."""
+        return float(self._before + time.monotonic() - self._started)
 
-    def report(self, row: dict[str, float]) -> None:
-        """Told about every epoch, when it can be resumed from."""
+    def on_epoch(self, row: dict[str, float]) -> None:
+        """Saves the duration when the epoch can be resumed from."""
         write_json(self._path, {"seconds": round(self.seconds(), 1)})
-        self._told(row)
+        self._on_epoch(row)
 
 
 def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
-    """Writes what is about to be done, or checks that it is what was being done."""
+    """Writes `recipe.json`, or checks that the one in the folder describes the same run."""
     path = work.out / "recipe.json"
     resolved = {
         "checkpoint_sha256": start.sha256,
@@ -154,7 +155,10 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
                 f"{work.out} already holds a run; add --resume to go on with it, "
                 "or choose another --out"
             )
-        if read_json(path) != resolved:
+        # Parsed, so that former spellings and fields that were added since are equal.
+        before = read_json(path)
+        steps = [method_config(step, str(path)) for step in before["steps"]]
+        if steps != list(recipe) or before | {"steps": resolved["steps"]} != resolved:
             raise UserError(
                 f"{path} is of another recipe, checkpoint or dataset; choose another --out"
             )

@@ -1,8 +1,8 @@
-"""What each width of a network is worth: what it costs, and what goes when it shrinks.
+"""Sensitivity analysis: the cost of each width, and the accuracy lost when it is pruned.
 
-One width after the other is pruned alone, without training, and the network is measured. That says
-where there is room and where there is none. How good a network will be after training it does not
-say: the losses are far larger than what training leaves of them, and they do not add up.
+Each width is pruned alone, without training, and the network is evaluated. That shows which widths
+can be pruned and which cannot. It does not predict the accuracy after training: training recovers
+most of these losses, and they do not add up.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune
 from ghostdepth_train.pruning.importance import Scores
 from ghostdepth_train.pruning.widths import COSTS, CostModel, cost_model
 
-# Which part of a width goes.
-PARTS = (0.25, 0.5, 0.75)
+# Fractions of a width that are removed.
+FRACTIONS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """One width.
+    """Sensitivity of one width.
 
     Attributes:
-        name: Where it stands in the config.
-        width: Channels that it has.
-        saved: What is saved of the network's `macs`, `parameters` and, where layers were timed,
-            `time` when half of the width goes, 0..1.
-        si_rmse: Of the network when that part of the width (a key of `PARTS`) goes.
+        name: Path of the width in the config.
+        width: Number of channels.
+        saved: Fraction of the network's `macs`, `parameters` and, where layers were timed, `time`
+            that is saved when half of the width is removed, 0 to 1.
+        si_rmse: si-RMSE of the network by the removed fraction of the width (see `FRACTIONS`).
     """
 
     name: str
@@ -45,20 +45,21 @@ class Sensitivity:
     si_rmse: Mapping[float, float]
 
 
-class Kept:
-    """The figures so far in a file that is replaced whole, so that a killed run can go on.
+class SensitivityFile:
+    """The results so far, in a file that is replaced atomically, so that a run can be resumed.
 
     Args:
-        path: The file.
-        identity: What the figures depend on, as JSON values.
-        resume: Go on with what the file holds.
+        path: Path of the file.
+        identity: Everything that the results depend on, as JSON values.
+        resume: Whether to continue from what the file holds.
 
     Attributes:
-        times: Of the layers, see `widths.cost_model`; None until they are measured.
-        rows: Of the widths that are done.
+        times: Time of each layer, see `widths.cost_model`; None until it is measured.
+        rows: Results of the widths that are done.
 
     Raises:
-        UserError: The file is there and `resume` is not set, or is of another run, or damaged.
+        UserError: The file exists and `resume` is not set, or it belongs to another run, or it is
+            damaged.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
@@ -72,24 +73,24 @@ class Kept:
                 f"{path.parent} already holds a run; add --resume to go on with it, "
                 "or choose another --out"
             )
-        kept = read_json(path)
-        if kept["run"] != self._identity:
+        saved = read_json(path)
+        if saved["run"] != self._identity:
             raise UserError(
                 f"{path} is of another checkpoint, dataset or settings; choose another --out"
             )
-        self.times = kept["times"]
+        self.times = saved["times"]
         self.rows = [
             Sensitivity(**{**row, "si_rmse": {float(k): v for k, v in row["si_rmse"].items()}})
-            for row in kept["rows"]
+            for row in saved["rows"]
         ]
 
     def add_times(self, times: Mapping[str, float]) -> None:
-        """Keeps the layers' times: those of another start are not quite the same."""
+        """Saves the times of the layers, which differ a little in every measurement."""
         self.times = dict(times)
         self._write()
 
     def add(self, row: Sensitivity) -> None:
-        """Keeps a width's figures."""
+        """Saves the result of a width."""
         self.rows.append(row)
         self._write()
 
@@ -103,25 +104,25 @@ def sensitivity(
     pairs: Sequence[Pair],
     scores: Callable[[Sequence[Axis]], Scores],
     times: Mapping[str, float] | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    kept: Kept | None = None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+    file: SensitivityFile | None = None,
 ) -> tuple[float, list[Sensitivity]]:
-    """Prunes every width alone by each of `PARTS`.
+    """Prunes every width alone by each of `FRACTIONS`.
 
     Args:
-        network: In eval mode; it is not changed.
-        pairs: The accuracy is measured on these.
-        scores: Gives the importance of the axes' units: the least important go.
-        times: Of each layer, see `widths.cost_model`.
-        progress: Told how many of how many prunings are done.
-        kept: Widths that it holds are not measured again; the others are added as they are done.
+        network: Network in eval mode; it is not changed.
+        pairs: Pairs for the evaluation.
+        scores: Returns the importance of the axes' units; the least important are removed.
+        times: Time of each layer, see `widths.cost_model`.
+        on_step: Called with the number of prunings done and their total number.
+        file: Widths in this file are not measured again; others are added when they are done.
 
     Returns:
-        The whole network's si-RMSE, and one entry for each width in the network's order.
+        The si-RMSE of the unpruned network, and one entry for each width in the network's order.
 
     Raises:
-        UserError: The encoder is a library's, the table of times lacks a layer, or no pair has a
-            valid pixel.
+        UserError: The encoder is not a GhostNet, `times` lacks a layer, or no pair has a valid
+            pixel.
     """
     axes = find_axes(network)
     costs: dict[str, CostModel] = {
@@ -131,27 +132,27 @@ def sensitivity(
     }
     importance = scores(axes)
     whole = evaluate(network, pairs).si_rmse
-    done = {row.name: row for row in kept.rows} if kept else {}
+    done = {row.name: row for row in file.rows} if file else {}
     rows = []
     for number, axis in enumerate(axes):
         if axis.name in done:
             rows.append(done[axis.name])
             continue
         errors = {}
-        for step, part in enumerate(PARTS):
-            keep = best_units(axis, _left(axis, part), importance)
+        for step, fraction in enumerate(FRACTIONS):
+            keep = best_units(axis, _left(axis, fraction), importance)
             small = prune_channels(network, axes, {axis.name: keep})
-            errors[part] = evaluate(small, pairs).si_rmse
-            progress(number * len(PARTS) + step + 1, len(axes) * len(PARTS))
+            errors[fraction] = evaluate(small, pairs).si_rmse
+            on_step(number * len(FRACTIONS) + step + 1, len(axes) * len(FRACTIONS))
         saved: dict[str, float] = {of: _saved(cost, axes, number) for of, cost in costs.items()}
         rows.append(Sensitivity(axis.name, axis.width, saved, errors))
-        if kept is not None:
-            kept.add(rows[-1])
+        if file is not None:
+            file.add(rows[-1])
     return whole, rows
 
 
-def _left(axis: Axis, part: float) -> int:
-    return max(1, round(axis.units * (1 - part)))
+def _left(axis: Axis, fraction: float) -> int:
+    return max(1, round(axis.units * (1 - fraction)))
 
 
 def _saved(cost: CostModel, axes: Sequence[Axis], number: int) -> float:

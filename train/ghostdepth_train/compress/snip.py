@@ -1,9 +1,9 @@
-"""SNIP: which connections matter is decided before training, in a single shot.
+"""SNIP: prunes single weights before training, in a single shot.
 
 Lee, Ajanthan, Torr, "SNIP: Single-shot Network Pruning based on Connection Sensitivity", ICLR 2019,
-section 4.1. Each weight w_j gets a factor c_j = 1; what the loss L feels of the connection is
-g_j = dL/dc_j = w_j dL/dw_j, and its sensitivity s_j = |g_j| / sum_k |g_k|. The highest kappa over
-all layers at once stay, and the network is trained.
+section 4.1. Each weight w_j is multiplied by a factor c_j = 1; the effect of the connection on the
+loss L is g_j = dL/dc_j = w_j dL/dw_j, and its sensitivity s_j = |g_j| / sum_k |g_k|. The kappa
+highest over all layers are kept, and the network is trained.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from bench_depth.core.errors import UserError
 from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import Checkpoint, read_tensors, write_tensors
-from ghostdepth_train.compress.method import Compressed, Method, Work, compress, method_config
+from ghostdepth_train.compress import prune
+from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
 from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
 from ghostdepth_train.losses import depth_loss
@@ -34,9 +35,9 @@ from ghostdepth_train.pruning.masks import (
     count,
     empty_layers,
     keep_top,
+    kept_fraction,
     present,
     require_path,
-    share,
     weights,
 )
 
@@ -45,16 +46,17 @@ Start = Literal["random", "checkpoint"]
 
 
 class SnipConfig(Method):
-    """SNIP, then training.
+    """Settings of SNIP and of the training after it.
 
     Attributes:
-        keep: kappa: share of all weights that stays. With `structured`, of all parameters.
-        start: Which weights are scored and trained: `random` ones, as in the paper, or the
-            `checkpoint`'s. What an earlier step has set to zero stays zero with both.
-        batches: Of the training set that the gradient is summed over.
-        structured: Remove whole channels by the sum of their sensitivities (see `prune`); the
-            training that follows does not hold earlier zeros.
-        training: After the pruning.
+        keep: Fraction of all weights that is kept (kappa), 0 to 1. With `structured`, the fraction
+            of all parameters.
+        start: Which weights are scored and trained: `random` ones, as in the paper, or those of
+            the `checkpoint`. Weights that an earlier step set to zero stay zero in both cases.
+        batches: Number of training batches that the gradient is summed over.
+        structured: Whether whole channels are removed by the sum of their sensitivities (see
+            `prune`); the training after it does not keep earlier zeros.
+        training: Training settings after the pruning.
     """
 
     method: Literal["snip"] = "snip"
@@ -65,18 +67,16 @@ class SnipConfig(Method):
     training: TrainingConfig = TrainingConfig()
 
 
-CONFIG = SnipConfig
-
-
 def apply(checkpoint: Checkpoint, config: SnipConfig, work: Work) -> Compressed:
     """Scores, prunes and trains.
 
     Raises:
-        UserError: Fewer weights are left than are to be kept, or too few for a network.
+        UserError: Fewer weights than are to be kept are nonzero, or no path from input to output
+            would be left.
     """
     network = starting_network(checkpoint.network, config.start, config.seed)
     if config.structured:
-        return compress(replace(checkpoint, network=network), _channels(config), work)
+        return prune.apply(replace(checkpoint, network=network), _structured(config), work)
     masks = _masks(network, config, work)
     apply_masks(network, masks)
     size = (network.config.input_height, network.config.input_width)
@@ -88,25 +88,25 @@ def apply(checkpoint: Checkpoint, config: SnipConfig, work: Work) -> Compressed:
         trainer=lambda *arguments: MaskedTrainer(*arguments, masks=masks),
     )
     notes = describe(trained, masks)
-    work.say(notes.pop("line"))
+    work.log(notes.pop("line"))
     return Compressed(trained, notes)
 
 
 def connection_sensitivity(
     network: nn.Module, loss: Loss, batches: Iterable[Any]
 ) -> dict[str, Tensor]:
-    """s_j of every weight.
+    """The sensitivity s_j of every weight.
 
     Args:
-        network: Stays as it is; the gradient is taken in training mode.
-        loss: Called with the network and a batch; a scalar.
-        batches: The gradient is summed over them.
+        network: Network to score; it is not changed. Gradients are computed in training mode.
+        loss: Called with the network and a batch; returns a scalar.
+        batches: Batches that the gradient is summed over.
 
     Returns:
-        By the weights' names, of their shapes, all together summing to 1.
+        A tensor for each weight, by name and of its shape; all elements sum to 1.
 
     Raises:
-        UserError: There is no batch, or no gradient, or it is not finite.
+        UserError: There is no batch, all gradients are zero, or one is not finite.
     """
     network = copy.deepcopy(network).train()
     names, parameters = zip(*weights(network).items(), strict=True)
@@ -127,20 +127,21 @@ def connection_sensitivity(
 def sensitivity(
     network: DepthNet, batches: Iterable[tuple[Tensor, Tensor]], loss: LossConfig | None = None
 ) -> dict[str, Tensor]:
-    """s_j of every weight of a depth network.
+    """The sensitivity s_j of every weight of a depth network.
 
     Args:
-        network: Stays as it is.
-        batches: Nx3xHxW uint8 RGB and Nx1xHxW metres, as the training loader gives them.
-        loss: The mix of losses.
+        network: Network to score; it is not changed.
+        batches: Pairs of Nx3xHxW uint8 RGB and Nx1xHxW depth in metres, as the training loader
+            yields them.
+        loss: Weights of the loss terms.
     """
-    normalise, mix = normaliser(network.config), loss or LossConfig()
+    normalise, terms = normaliser(network.config), loss or LossConfig()
     device = next(network.parameters()).device
 
     def batch_loss(copied: DepthNet, batch: tuple[Tensor, Tensor]) -> Tensor:
         rgb, depth = (part.to(device) for part in batch)
         prediction = log_depth(copied(normalise(rgb)), network.config)
-        return depth_loss(resize(prediction, *depth.shape[-2:]), depth, mix)
+        return depth_loss(resize(prediction, *depth.shape[-2:]), depth, terms)
 
     return connection_sensitivity(network, batch_loss, batches)
 
@@ -148,7 +149,7 @@ def sensitivity(
 def training_batches(
     split: Split, network: NetworkConfig, training: TrainingConfig, seed: int, number: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The first batches that a training run would see."""
+    """The first `number` batches of a training run."""
     size = (network.input_height, network.input_width)
     dataset = DepthDataset(split.train, size, training.augment, seed)
     sampler = EpochSampler(len(split.train), training.batch_size, seed)
@@ -163,7 +164,7 @@ def training_batches(
 
 
 def starting_network(network: DepthNet, start: Start, seed: int) -> DepthNet:
-    """A copy, or one with new random weights that is zero where `network` is."""
+    """A copy, or a randomly initialized network that is zero where `network` is."""
     if start == "checkpoint":
         return copy.deepcopy(network)
     with torch.random.fork_rng(devices=[]):
@@ -174,38 +175,36 @@ def starting_network(network: DepthNet, start: Start, seed: int) -> DepthNet:
 
 
 def describe(network: nn.Module, masks: Masks) -> dict[str, Any]:
-    """What a sparse network is, for the notes; `line` says it in words."""
+    """Figures of a sparse network for the notes; `line` is a summary for the log."""
     size = stored_bytes(network.state_dict())
     return {
         "kept_weights": count(masks),
-        "kept_share": share(masks),
+        "kept_share": kept_fraction(masks),
         "empty_layers": empty_layers(masks),
         "checkpoint_bytes": size,
-        "line": f"{count(masks):,} weights kept ({share(masks):.1%}); the checkpoint takes "
+        "line": f"{count(masks):,} weights kept ({kept_fraction(masks):.1%}); the checkpoint takes "
         f"{size / 1e6:.2f} MB; exported files are neither smaller nor faster",
     }
 
 
-def _channels(config: SnipConfig) -> Method:
-    """The same as a step of structured pruning."""
-    fields = {
-        "method": "prune",
-        "seed": config.seed,
-        "importance": "snip",
-        "parameters": config.keep,
-        "batches": config.batches,
-        "batch_size": config.training.batch_size,
-        "training": config.training.model_dump(),
-    }
-    return method_config(fields, "snip, structured")
+def _structured(config: SnipConfig) -> prune.PruneConfig:
+    """The equivalent step of structured pruning."""
+    return prune.PruneConfig(
+        seed=config.seed,
+        importance="snip",
+        parameters=config.keep,
+        batches=config.batches,
+        batch_size=config.training.batch_size,
+        training=config.training,
+    )
 
 
 def _masks(network: DepthNet, config: SnipConfig, work: Work) -> Masks:
-    """Kept in a file: a resumed run trains what it began with, on any machine."""
+    """The masks, saved so that a resumed run has the same ones on any machine."""
     path: Path = work.out / "masks.safetensors"
     if work.resume and path.is_file():
         return read_tensors(path)[0]
-    work.say(f"scoring the connections on {config.batches} batches")
+    work.log(f"computing connection sensitivities on {config.batches} batches")
     training = config.training
     batches = training_batches(work.split, network.config, training, config.seed, config.batches)
     scores = sensitivity(network, batches, training.loss)

@@ -1,12 +1,13 @@
-"""Pruning to a budget of milliseconds, as something outside predicts them from the exported file.
+"""Pruning to a latency budget, with latency predicted from the exported file.
 
-The predictor is handed in as a `Clock`. It looks at the network at a few sets of widths; between
-them the time of every op is interpolated by
+The caller passes a `LatencyPredictor`. The latency of every op is predicted at a few sets of widths
+and interpolated between them by
 
-    a + b u + c v + d u v      all of a, b, c and d at least 0
+    a + b u + c v + d u v      with a, b, c, d >= 0
 
-with u the channels that come out of its convolution and v those that go in. Then the network is
-pruned by that model, the result is looked at, and the aim is moved by what the model was wrong.
+where u and v are the output and input channels of its convolution. The network is pruned by that
+model, its latency is predicted, and the aim is corrected by the model's error until the latency is
+close enough to the budget.
 """
 
 from __future__ import annotations
@@ -21,92 +22,97 @@ from numpy.typing import NDArray
 
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.channels import Axis
-from ghostdepth_train.pruning.latency import Budget, OpTime
-from ghostdepth_train.pruning.widths import CostModel, Counts, places
+from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
+from ghostdepth_train.pruning.widths import ChannelCounts, CostModel, axis_indices
 
-# Where ops are looked at between all of the widths and the smallest ones.
-PARTS = (0.75, 0.5)
-# The result lies between this part of the budget and the budget, where the widths allow it.
-NEAR = 0.95
-ROUNDS = 6
+# Fractions of the widths that are sampled between the full and the smallest ones.
+SAMPLED_FRACTIONS = (0.75, 0.5)
+# The result lies between this fraction of the budget and the budget, where the widths allow it.
+MIN_BUDGET_USED = 0.95
+MAX_TRIES = 6
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The file at one choice of widths.
+    """Predicted latency of the file at one choice of widths.
 
     Attributes:
-        counts: Units of each axis.
-        ops: What its ops take.
+        counts: Number of units of each axis.
+        ops: Latency of each op.
     """
 
-    counts: Counts
-    ops: list[OpTime]
+    counts: ChannelCounts
+    ops: list[LayerLatency]
 
     @property
     def ms(self) -> float:
-        """Of the whole file."""
+        """Predicted milliseconds of the whole file."""
         return total(self.ops)
 
 
 @dataclass(frozen=True)
-class Met:
-    """What pruning to a budget came to.
+class BudgetResult:
+    """Result of pruning to a latency budget.
 
     Attributes:
-        network: The smaller one.
-        counts: Units that each axis keeps.
-        before: Predicted milliseconds before.
-        after: Predicted milliseconds of the smaller one.
+        network: Pruned network.
+        counts: Number of units that each axis keeps.
+        before: Predicted milliseconds before pruning.
+        after: Predicted milliseconds of the pruned network.
         tries: Predicted milliseconds of each try.
     """
 
     network: DepthNet
-    counts: Counts
+    counts: ChannelCounts
     before: float
     after: float
     tries: list[float]
 
 
-def total(ops: Sequence[OpTime]) -> float:
-    """Milliseconds of the whole file."""
+def total(ops: Sequence[LayerLatency]) -> float:
+    """Predicted milliseconds of the whole file."""
     return sum(op.ms for op in ops)
 
 
-def sample(
-    budget: Budget,
+def sample_latencies(
+    budget: LatencyBudget,
     network: DepthNet,
     options: Sequence[Sequence[int]],
-    build: Callable[[Counts], DepthNet],
-    look: Callable[[DepthNet], list[OpTime]],
+    build: Callable[[ChannelCounts], DepthNet],
+    layer_latencies: Callable[[DepthNet], list[LayerLatency]],
 ) -> list[Sample]:
-    """Looks at the network as it is, at parts of its widths and at the smallest ones, last.
+    """Predicts the latency at the full widths, at fractions of them and at the smallest ones.
 
     Args:
-        budget: That is to be met in the end.
-        network: As it is now.
-        options: For each axis its `widths.choices`.
-        build: The network that keeps so many units.
-        look: The clock.
+        budget: Latency budget of the final result.
+        network: Network before pruning.
+        options: The `widths.choices` of each axis.
+        build: Makes the network that keeps the given numbers of units.
+        layer_latencies: Predicts the latency of each op of a network's file.
+
+    Returns:
+        The samples by falling widths: the full ones first, the smallest ones last.
 
     Raises:
-        UserError: The smallest widths take longer, or the network as it is takes no longer.
+        UserError: The smallest widths exceed the budget, or the full ones are within it.
     """
     most, fewest = (tuple(option[end] for option in options) for end in (-1, 0))
-    now = Sample(np.array(most), look(network))
-    least = Sample(np.array(fewest), look(build(np.array(fewest))))
-    _check(budget, now, least)
-    between = {_nearest(options, part) for part in PARTS} - {most, fewest}
-    found = [Sample(np.array(counts), look(build(np.array(counts)))) for counts in between]
-    return [now, *sorted(found, key=lambda s: -s.counts.sum()), least]
+    now = Sample(np.array(most), layer_latencies(network))
+    smallest = Sample(np.array(fewest), layer_latencies(build(np.array(fewest))))
+    _check(budget, now, smallest)
+    between = {_nearest(options, fraction) for fraction in SAMPLED_FRACTIONS} - {most, fewest}
+    found = [
+        Sample(np.array(counts), layer_latencies(build(np.array(counts)))) for counts in between
+    ]
+    return [now, *sorted(found, key=lambda s: -s.counts.sum()), smallest]
 
 
-def _nearest(options: Sequence[Sequence[int]], part: float) -> tuple[int, ...]:
-    distances = [{n: (abs(n - part * option[-1]), n) for n in option} for option in options]
+def _nearest(options: Sequence[Sequence[int]], fraction: float) -> tuple[int, ...]:
+    distances = [{n: (abs(n - fraction * option[-1]), n) for n in option} for option in options]
     return tuple(min(near, key=near.__getitem__) for near in distances)
 
 
-def time_model(axes: Sequence[Axis], samples: Sequence[Sample]) -> CostModel:
+def latency_model(axes: Sequence[Axis], samples: Sequence[Sample]) -> CostModel:
     """Milliseconds as a function of the widths, fitted op by op.
 
     Raises:
@@ -118,23 +124,23 @@ def time_model(axes: Sequence[Axis], samples: Sequence[Sample]) -> CostModel:
             raise UserError(
                 "the exported file has other ops at other widths; prune by `macs` instead"
             )
-    where = places(axes)
+    axis_of = axis_indices(axes)
     units = np.array([np.append(s.counts, 1) for s in samples], float)
     none = len(axes)
     terms: list[tuple[float, int, int]] = []
     for index, op in enumerate(first):
         times = np.array([s.ops[index].ms for s in samples])
         sides = ("out", "in") if op.own else ("out",)
-        here = [where[key] for side in sides if (key := (op.layer, side)) in where]
+        here = [axis_of[key] for side in sides if (key := (op.layer, side)) in axis_of]
         terms += _fit(times, units, here, none)
-    price, one, two = zip(*terms, strict=True)
-    return CostModel(np.array(price), np.array(one), np.array(two), 0.0)
+    coefficients, first_axis, second_axis = map(np.array, zip(*terms, strict=True))
+    return CostModel(coefficients, first_axis, second_axis, 0.0)
 
 
 def _fit(
     times: NDArray[np.float64], units: NDArray[np.float64], here: list[int], none: int
 ) -> list[tuple[float, int, int]]:
-    """The terms of one op: price, first axis, second axis."""
+    """The terms of one op: coefficient, first axis, second axis."""
     from scipy.optimize import nnls
 
     if not here or not times.max() > 0:
@@ -143,7 +149,7 @@ def _fit(
     groups = [[(none, none)], sides]
     if len(here) == 2:
         groups.append([(here[0], here[1])])
-    # The samples shrink both sides together and cannot tell one from the other: each has half.
+    # The samples shrink both sides together, so their effects cannot be separated: half for each.
     scale = units[0]
     columns = [
         np.mean([units[:, a] * units[:, b] / (scale[a] * scale[b]) for a, b in group], axis=0)
@@ -159,69 +165,70 @@ def _fit(
     ]
 
 
-def meet(
+def prune_to_budget(
     goal: float,
     samples: Sequence[Sample],
     cost: CostModel,
-    choose: Callable[[float], Counts],
-    build: Callable[[Counts], DepthNet],
-    look: Callable[[DepthNet], list[OpTime]],
-    say: Callable[[str], None],
-) -> Met:
-    """Prunes until the file takes at most `goal`, and 95 % of it where the widths allow that.
+    choose: Callable[[float], ChannelCounts],
+    build: Callable[[ChannelCounts], DepthNet],
+    layer_latencies: Callable[[DepthNet], list[LayerLatency]],
+    log: Callable[[str], None],
+) -> BudgetResult:
+    """Prunes until the file takes at most `goal`, and at least 95 % of it where widths allow that.
 
     Args:
-        goal: Milliseconds, between what the last sample takes and what the first does.
-        samples: Of `sample`.
-        cost: Of `time_model`.
-        choose: Counts whose cost is at most what is given.
-        build: The network that keeps so many units.
-        look: The clock.
-        say: Told about every try.
+        goal: Milliseconds, between those of the last and the first sample.
+        samples: Samples, as `sample_latencies` returns them.
+        cost: Latency model, as `latency_model` returns it.
+        choose: Finds counts whose cost is at most the given one.
+        build: Makes the network that keeps the given numbers of units.
+        layer_latencies: Predicts the latency of each op of a network's file.
+        log: Called with one line of progress text.
     """
-    now, least = samples[0], samples[-1]
-    tried: list[Sample] = [least]
-    floor, aim = cost(least.counts), (1 + NEAR) / 2 * goal
-    for number in range(1, ROUNDS + 1):
+    now, smallest = samples[0], samples[-1]
+    tried: list[Sample] = [smallest]
+    middle = (1 + MIN_BUDGET_USED) / 2 * goal
+    floor, aim = cost(smallest.counts), middle
+    for number in range(1, MAX_TRIES + 1):
         counts = choose(max(aim, floor))
         if any((counts == other.counts).all() for other in tried):
             break
-        tried.append(Sample(counts, look(build(counts))))
-        got = tried[-1].ms
-        say(f"  try {number}: {got:.2f} ms predicted from the file, {goal:.2f} ms wanted")
-        if NEAR * goal <= got <= goal:
+        tried.append(Sample(counts, layer_latencies(build(counts))))
+        ms = tried[-1].ms
+        log(f"  try {number}: {ms:.2f} ms predicted from the file, {goal:.2f} ms wanted")
+        if MIN_BUDGET_USED * goal <= ms <= goal:
             break
-        aim += (1 + NEAR) / 2 * goal - got
+        aim += middle - ms
     best = max((s for s in tried if s.ms <= goal), key=lambda s: s.ms)
-    return Met(build(best.counts), best.counts, now.ms, best.ms, [s.ms for s in tried[1:]])
+    return BudgetResult(build(best.counts), best.counts, now.ms, best.ms, [s.ms for s in tried[1:]])
 
 
-def _check(budget: Budget, now: Sample, least: Sample) -> None:
+def _check(budget: LatencyBudget, now: Sample, smallest: Sample) -> None:
     what = f"the {budget.what}"
     if now.ms <= budget.ms:
         raise UserError(
-            f"{what} takes {now.ms:.2f} ms as it is, within the budget of {budget.ms:g} ms; "
+            f"{what} takes {now.ms:.2f} ms before pruning, within the budget of {budget.ms:g} ms; "
             "there is nothing to prune"
         )
-    if least.ms > budget.ms:
-        fixed = sum(op.ms for op in least.ops if not op.layer)
+    if smallest.ms > budget.ms:
+        fixed = sum(op.ms for op in smallest.ops if not op.layer)
         raise UserError(
-            f"cannot meet {budget.ms:g} ms: {what} takes {least.ms:.2f} ms at the smallest widths "
-            f"that `share` and `least` allow, {fixed:.2f} ms of it for resizing the camera's "
-            "picture and the depth map, which no width changes"
+            f"cannot meet {budget.ms:g} ms: {what} takes {smallest.ms:.2f} ms at the smallest "
+            f"widths that `min_fraction` and `min_channels` allow, {fixed:.2f} ms of it for "
+            "resizing the camera's image and the depth map, which no width changes"
         )
 
 
-def note(met: Met, budget: Budget) -> dict[str, Any]:
-    """What the checkpoint's metrics keep."""
+def budget_note(result: BudgetResult, budget: LatencyBudget) -> dict[str, Any]:
+    """The note for the checkpoint's metrics."""
     return {
         "of": "ms",
-        "before": met.before,
-        "after": met.after,
+        "before": result.before,
+        "after": result.after,
         "budget": budget.model_dump(mode="json"),
-        "tries": met.tries,
+        "tries": result.tries,
         "line": (
-            f"pruned from {met.before:.2f} to {met.after:.2f} ms, predicted for the "
+            f"pruned from {result.before:.2f} to {result.after:.2f} ms, predicted for the "
             f"{budget.what}; budget {budget.ms:g} ms"
         ),
     }

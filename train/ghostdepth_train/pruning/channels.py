@@ -1,10 +1,10 @@
-"""What can be pruned of a GhostNet depth network, and what goes with it.
+"""The prunable channels of a GhostNet depth network and the dependencies between them.
 
 An `Axis` is one width of the network's config. Its units are what can be removed one by one: a
-primary channel of a ghost module with its cheap channel, in all blocks that one chain of sums
-holds together, or a plain channel of the stem, a gate or the decoder. What a unit takes with it is
-read off torch-pruning's dependency graph (Fang et al., "DepGraph: Towards Any Structural Pruning",
-CVPR 2023), which also does the cutting.
+primary channel of a ghost module with its cheap channel, in all blocks that residual sums couple,
+or a plain channel of the stem, of squeeze-and-excitation or of the decoder. The channels of other
+layers that depend on a unit come from torch-pruning's dependency graph (Fang et al., "DepGraph:
+Towards Any Structural Pruning", CVPR 2023), which also removes them.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from ghostdepth_train.models.network import DepthNet
 
 @dataclass(frozen=True)
 class Slice:
-    """Channels of one layer.
+    """Some channels of one layer.
 
     Attributes:
-        module: The layer's name.
-        side: Whether they come out of it (a depthwise convolution and a norm have only these) or
-            go into it.
-        indices: Which.
+        module: Name of the layer.
+        side: Whether they are output or input channels; a depthwise convolution and a norm have
+            output channels only.
+        indices: Indices of the channels.
     """
 
     module: str
@@ -50,11 +50,11 @@ class Axis:
     """One width of the config.
 
     Attributes:
-        name: Where it stands in the config, like `encoder.stages.3.0.mid`.
-        channels: Of one unit: 2 in a ghost module, else 1.
-        parts: For each layer that the width belongs to, its name and its units. A decoder level
-            has two: what goes into its refinement and what comes out. As many units are removed
-            from one as from the other, but not the same.
+        name: Path in the config, like `encoder.stages.3.0.mid`.
+        channels: Number of channels of one unit: 2 in a ghost module, else 1.
+        parts: For each independent layer with this width, its name and its units. A decoder level
+            has two parts: input and output of its refinement. The same number of units is removed
+            from both, but not the same units.
     """
 
     name: str
@@ -63,12 +63,12 @@ class Axis:
 
     @property
     def units(self) -> int:
-        """How many there are."""
+        """Number of units."""
         return len(self.parts[0][1])
 
     @property
     def width(self) -> int:
-        """As the config says it."""
+        """Number of channels, as in the config."""
         return self.units * self.channels
 
 
@@ -79,7 +79,7 @@ def find_axes(network: DepthNet) -> list[Axis]:
     """Every width of the config, in the network's order.
 
     Raises:
-        UserError: The encoder is a library's, or a ghost module has an odd width.
+        UserError: The encoder is not a GhostNet, or a ghost module has an odd width.
     """
     graph = _graph(network)
     names = {module: name for name, module in network.named_modules()}
@@ -95,45 +95,46 @@ def find_axes(network: DepthNet) -> list[Axis]:
 def best_units(
     axis: Axis, count: int, scores: Mapping[str, Sequence[NDArray[np.float64]]]
 ) -> list[list[int]]:
-    """For each part of an axis its `count` units with the highest scores, in their order."""
+    """The `count` units with the highest scores of each part of an axis, in ascending order."""
     return [sorted(np.argsort(-part, kind="stable")[:count].tolist()) for part in scores[axis.name]]
 
 
 def prune_channels(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> DepthNet:
-    """A smaller network whose config is plain numbers.
+    """A smaller network with a config of its own.
 
     Args:
-        network: Is not changed.
-        axes: Of `find_axes(network)`.
-        keep: For each axis that loses something, by name: for each of its parts the units that
-            stay, as many in one part as in the other.
+        network: Network to prune; it is not changed.
+        axes: Its axes, as `find_axes` returns them.
+        keep: For each pruned axis, by name, and each of its parts: the units that stay, the same
+            number in every part.
 
     Returns:
-        The network that torch-pruning cuts, built anew from its config, in eval mode.
+        The network that torch-pruning leaves, rebuilt from its config, in eval mode.
     """
-    cut = cut_channels(network, axes, keep)
-    small = DepthNet(pruned_config(cut)).to(next(network.parameters()).device)
-    small.load_state_dict(cut.state_dict())
+    pruned = remove_channels(network, axes, keep)
+    small = DepthNet(pruned_config(pruned)).to(next(network.parameters()).device)
+    small.load_state_dict(pruned.state_dict())
     return small.eval()
 
 
-def cut_channels(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> DepthNet:
-    """A copy that torch-pruning has cut; its `config` is still the old one."""
-    cut = copy.deepcopy(network).eval()
-    graph = _graph(cut)
+def remove_channels(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> DepthNet:
+    """A copy pruned in place by torch-pruning; its `config` is still that of `network`."""
+    pruned = copy.deepcopy(network).eval()
+    graph = _graph(pruned)
     engine = _engine()
     for axis in axes:
         for (root, units), stay in zip(axis.parts, keep.get(axis.name, ()), strict=False):
-            gone = sorted(set(range(len(units))) - set(stay))
-            assert len(gone) < len(units), axis.name
-            if gone:
-                layer = cut.get_submodule(root)
-                graph.get_pruning_group(layer, engine.prune_conv_out_channels, idxs=gone).prune()
-    return cut
+            removed = sorted(set(range(len(units))) - set(stay))
+            assert len(removed) < len(units), axis.name
+            if removed:
+                layer = pruned.get_submodule(root)
+                group = graph.get_pruning_group(layer, engine.prune_conv_out_channels, idxs=removed)
+                group.prune()
+    return pruned
 
 
 def pruned_config(network: DepthNet) -> NetworkConfig:
-    """The config whose widths are those that the network's layers have now."""
+    """The config with the widths of the network's layers."""
     value = network.config.model_dump()
     module: Any = network.get_submodule
     encoder = value["encoder"]
@@ -145,9 +146,9 @@ def pruned_config(network: DepthNet) -> NetworkConfig:
             block["out"] = 2 * module(f"{here}.ghost2.primary_conv.0").out_channels
             if block["se"]:
                 block["se"] = module(f"{here}.se.conv_reduce").out_channels
-            meets = block["stride"] == 1 and width == block["out"]
+            same_shape = block["stride"] == 1 and width == block["out"]
             is_conv = not isinstance(module(f"{here}.shortcut"), nn.Identity)
-            block["conv_shortcut"] = meets and is_conv
+            block["conv_shortcut"] = same_shape and is_conv
             width = block["out"]
     levels = range(len(value["decoder"]["widths"]))
     value["decoder"]["widths"] = [module(f"decoder.{i}.narrow.0").out_channels for i in levels]
@@ -157,7 +158,7 @@ def pruned_config(network: DepthNet) -> NetworkConfig:
 def _roots(network: DepthNet) -> list[tuple[str, list[str], bool]]:
     """For each axis: its name, the layers whose outputs are its units, whether they are ghosts."""
     found: list[tuple[str, list[str], bool]] = [("encoder.stem", ["encoder.conv_stem"], False)]
-    # Where the sum's chain that a block continues began.
+    # Index of the axis at which the current chain of residual sums began.
     chain = 0
     for i, stage in enumerate(network.config.encoder.stages):  # type: ignore[union-attr]
         for j, block in enumerate(stage):
@@ -171,7 +172,7 @@ def _roots(network: DepthNet) -> list[tuple[str, list[str], bool]]:
             found.append((f"{there}.mid", [f"{here}.ghost1.primary_conv.0"], True))
             root = [f"{here}.ghost2.primary_conv.0"]
             if isinstance(network.get_submodule(f"{here}.shortcut"), nn.Identity):
-                # The sum ties the block to what comes in; a ghost module decides what is a unit.
+                # The sum couples the block's output to its input; the ghost module defines units.
                 found[chain] = (found[chain][0], root, True)
             else:
                 found.append((f"{there}.out", root, True))
@@ -187,7 +188,7 @@ def _roots(network: DepthNet) -> list[tuple[str, list[str], bool]]:
 @functools.cache
 def _engine() -> Any:
     with warnings.catch_warnings():
-        # torch-pruning imports parts of torch that have been moved.
+        # torch-pruning imports deprecated parts of torch.
         warnings.simplefilter("ignore")
         import torch_pruning
     return torch_pruning
@@ -196,7 +197,7 @@ def _engine() -> Any:
 def _graph(network: DepthNet) -> Any:
     require_ghostnet(network.config, "pruning")
     device = next(network.parameters()).device
-    # The graph is read off autograd's, so its gradients must be on; any size will do.
+    # The graph is derived from autograd's, so gradients must be enabled; any input size works.
     with torch.enable_grad():
         example = torch.zeros(1, 3, 64, 64, device=device)
         return _engine().DependencyGraph().build_dependency(network, example_inputs=example)
@@ -205,8 +206,8 @@ def _graph(network: DepthNet) -> Any:
 def _units(graph: Any, layer: nn.Module, names: Mapping[nn.Module, str]) -> tuple[Unit, ...]:
     """The units of a layer's outputs.
 
-    Asking the graph for each would take a hundred times as long. Sums and concatenations only shift
-    channels, so every unit is the first one moved; the last one is asked for, to be sure.
+    Querying the graph for each unit would take a hundred times as long. Sums and concatenations
+    only shift channels, so every unit is the first one shifted; the last one is queried as a check.
     """
     assert isinstance(layer, nn.Conv2d)
     first, last = (_unit(graph, layer, index, names) for index in (0, layer.out_channels - 1))

@@ -1,16 +1,17 @@
-"""How much a unit of a width (see `channels.Axis`) matters, by four measures.
+"""Importance of the units of a width (see `channels.Axis`), by four measures.
 
-- `magnitude`: L2 norm of the weights of the unit in every layer, each as its share of the layer,
-  added up over the layers (Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, summed
-  over coupled layers as in DepGraph, CVPR 2023, eq. 5).
-- `bn`: the same of the batch norms' scales alone (Liu et al., "Network Slimming", ICCV 2017).
+- `magnitude`: L2 norm of the unit's weights in every layer, relative to the sum of the norms of the
+  layer, summed over the layers (Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017,
+  summed over coupled layers as in DepGraph, CVPR 2023, eq. 5).
+- `bn`: the same for the scales of batch norms only (Liu et al., "Network Slimming", ICCV 2017).
 - `taylor`: the square of the first-order change of the loss when all weights that read the unit
-  become 0, (sum w g)^2, added up over batches (Molchanov et al., "Importance Estimation for Neural
+  become 0, (sum w g)^2, summed over batches (Molchanov et al., "Importance Estimation for Neural
   Network Pruning", CVPR 2019, eq. 8).
-- `snip`: |w g| summed over all weights of the unit, g of the mean loss (Lee et al., "SNIP", ICLR
-  2019, eq. 6, summed per unit).
+- `snip`: |w g| summed over all weights of the unit, where g is the gradient summed over batches
+  (Lee et al., "SNIP", ICLR 2019, eq. 6, summed per unit).
 
-The first two say which part of a layer goes, the others how the loss changes.
+The first two are relative to a layer, the others are changes of the loss. Why torch-pruning's
+importances are not used: docs/adr/0008-pruning-by-hand.md.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from ghostdepth_train.pruning.channels import Axis, Slice
 Importance = Literal["magnitude", "bn", "taylor", "snip"]
 Vector = NDArray[np.float64]
 Scores = dict[str, list[Vector]]
-# Of each channel of one side of a layer.
+# Returns a value for each channel of one side of a layer.
 Measure = Callable[[nn.Module, str], Tensor]
 
 
@@ -41,7 +42,7 @@ def named(name: str) -> Importance:
     """The measure of that name.
 
     Raises:
-        UserError: There is none.
+        UserError: The name is unknown.
     """
     for known in get_args(Importance):
         if name == known:
@@ -55,23 +56,24 @@ def importance(
     kind: Importance,
     losses: Iterator[Tensor],
 ) -> Scores:
-    """A score for every unit.
+    """The importance of every unit.
 
     Args:
-        network: In eval mode.
-        axes: Of `find_axes(network)`.
-        kind: The measure.
-        losses: Of the network on training batches, see `batch_losses`; unused by the first two.
+        network: Network in eval mode.
+        axes: Its axes, as `find_axes` returns them.
+        kind: Measure of importance.
+        losses: Losses of the network on training batches, see `batch_losses`; used by `taylor` and
+            `snip` only.
 
     Returns:
-        For each axis, by name, one vector per part; larger matters more.
+        For each axis, by name, one vector per part with an importance for each unit, at least 0.
     """
     if kind == "magnitude":
         return _scores(network, axes, _norms, relative=True)
     if kind == "bn":
         scores = _scores(network, axes, _scales, relative=True)
         norms = _scores(network, axes, _norms, relative=True)
-        # A gate's layers have no norm.
+        # The layers of squeeze-and-excitation have no norm.
         return {
             name: [s if s.any() else n for s, n in zip(parts, norms[name], strict=True)]
             for name, parts in scores.items()
@@ -88,7 +90,7 @@ def importance(
 def batch_losses(
     network: DepthNet, split: Split, loss: LossConfig, *, batches: int, batch_size: int, seed: int
 ) -> Iterator[Tensor]:
-    """The loss of some training batches, not augmented, each with its graph."""
+    """Losses on training batches without augmentation, each with its graph."""
     config = network.config
     plain = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
     dataset = DepthDataset(split.train, (config.input_height, config.input_width), plain, seed)
@@ -114,7 +116,7 @@ def _taylor(network: DepthNet, axes: Sequence[Axis], losses: Iterator[Tensor]) -
 
 
 def _gradients(network: DepthNet, losses: Iterator[Tensor]) -> None:
-    """Sums them over the batches."""
+    """Sums the gradients over the batches."""
     network.zero_grad(set_to_none=True)
     for loss in losses:
         loss.backward()  # type: ignore[no-untyped-call]
@@ -123,7 +125,7 @@ def _gradients(network: DepthNet, losses: Iterator[Tensor]) -> None:
 def _scores(
     network: DepthNet, axes: Sequence[Axis], measure: Measure, *, relative: bool = False
 ) -> Scores:
-    """Adds up a measure over each unit's slices."""
+    """Sums a measure over the slices of each unit."""
     known: dict[tuple[str, str], Vector] = {}
 
     def of(piece: Slice) -> float:
@@ -145,7 +147,7 @@ def _scores(
 
 
 def _per_channel(values: Tensor, side: str) -> Tensor:
-    """Sums everything but the channels of one side of a weight."""
+    """Sums a weight over all dimensions but the channels of one side."""
     by_channel = values.transpose(0, 1) if side == "in" else values
     return by_channel.flatten(1).sum(1) if values.ndim > 1 else values
 
@@ -157,7 +159,7 @@ def _weight(layer: nn.Module) -> Tensor:
 
 def _norms(layer: nn.Module, side: str) -> Tensor:
     norms = _per_channel(_weight(layer).square(), side).sqrt()
-    # A batch norm only scales what its convolution gives.
+    # A batch norm only scales the output of its convolution.
     return torch.zeros_like(norms) if isinstance(layer, nn.BatchNorm2d) else norms
 
 
@@ -171,7 +173,7 @@ def _sensitivity(layer: nn.Module, side: str) -> Tensor:
 
 
 def _change(layer: nn.Module, side: str) -> Tensor:
-    """The change of the loss, to first order, when what reads the channels is 0."""
+    """First-order change of the loss when the weights that read the channels become 0."""
     change = _per_channel(-_weight(layer) * _gradient(layer), side)
     return change if side == "in" else torch.zeros_like(change)
 

@@ -1,4 +1,4 @@
-"""What predicts the milliseconds of an exported file, and the budget that it is held to."""
+"""The predicted latency of an exported file, and the budget that it must stay within."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ghostdepth_train.models.network import DepthNet
 TargetFile = Literal["int8", "fp32"]
 
 
-class Budget(Config):
-    """A time that an exported file may take.
+class LatencyBudget(Config):
+    """The largest predicted latency that an exported file may have.
 
     Attributes:
-        ms: Milliseconds of one invocation, as predicted.
-        threads: Of the runtime.
-        file: Which .tflite file it is.
+        ms: Milliseconds of one invocation, predicted.
+        threads: Number of threads of the runtime, 1 to 4.
+        file: Which .tflite file is meant: `int8` or `fp32`.
     """
 
     ms: float = pydantic.Field(gt=0)
@@ -28,19 +28,20 @@ class Budget(Config):
 
     @property
     def what(self) -> str:
-        """Whose time it is, for messages."""
+        """The file and its threads, for messages."""
         return f"{self.file} file with {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 @dataclass(frozen=True)
-class OpTime:
-    """One op of the exported file.
+class LayerLatency:
+    """The predicted latency of one op of an exported file, and the layer that the op belongs to.
 
     Attributes:
-        kind: Its type, like `CONV_2D`.
-        layer: The convolution that it is or whose channels it works on, named as in the state
-            dict; empty where no width changes the op: resizing the camera's picture and the depth.
-        own: Whether it is the convolution itself.
+        kind: Type of the op, like `CONV_2D`.
+        layer: Name, as in the state dict, of the convolution that the op is or whose channels it
+            processes; empty where no width changes the op: resizing the camera's image and the
+            depth map.
+        own: Whether the op is the convolution itself.
         ms: Predicted milliseconds.
     """
 
@@ -50,8 +51,8 @@ class OpTime:
     ms: float
 
 
-class Clock(Protocol):
-    """Predicts the ops of a network's file, in the file's order."""
+class LatencyPredictor(Protocol):
+    """Predicts the latency of every op of a network's exported file, in the file's order."""
 
-    def __call__(self, network: DepthNet, budget: Budget) -> list[OpTime]:
-        """The ops of the file that `budget` names; `budget.ms` does not matter."""
+    def __call__(self, network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
+        """Predicts for the file and threads of `budget`; `budget.ms` is not used."""

@@ -1,7 +1,8 @@
-"""Masks: which weights stay, and training that leaves the others at zero.
+"""Masks: which weights are kept, and training that keeps the others at zero.
 
 Works on any module. Masks are bool tensors by the names of weights, True = kept; biases and norms
-are never masked, as in the papers of SNIP and the lottery ticket.
+are never masked, as in the SNIP and lottery ticket papers. docs/adr/0008-pruning-by-hand.md says
+why `torch.nn.utils.prune` is not used.
 """
 
 from __future__ import annotations
@@ -21,40 +22,40 @@ Masks = dict[str, Tensor]
 
 
 def weights(network: nn.Module) -> dict[str, nn.Parameter]:
-    """What masks are for: the kernels of convolutions and linear layers."""
+    """The parameters that can be masked: kernels of convolutions and linear layers."""
     return {name: p for name, p in network.named_parameters() if p.ndim > 1}
 
 
 def present(network: nn.Module) -> Masks:
-    """The weights that are not zero: what an earlier step has left; on the CPU."""
+    """Masks of the nonzero weights, on the CPU."""
     return {name: (p.detach() != 0).cpu() for name, p in weights(network).items()}
 
 
 def count(masks: Masks) -> int:
-    """How many weights are kept."""
+    """Number of weights that are kept."""
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-def share(masks: Masks) -> float:
-    """Kept weights of all weights, 0 to 1."""
+def kept_fraction(masks: Masks) -> float:
+    """Fraction of all weights that is kept, 0 to 1."""
     return count(masks) / sum(mask.numel() for mask in masks.values())
 
 
 def keep_top(scores: dict[str, Tensor], keep: int, among: Masks) -> Masks:
-    """Masks of the `keep` highest scores over all layers at once.
+    """Masks of the `keep` highest scores over all layers.
 
     Args:
-        scores: At least 0, of the weights' shapes, finite.
-        keep: How many; of equal scores the earlier ones stay.
-        among: Only from these.
+        scores: Score of every weight, by name and of its shape; finite, at least 0.
+        keep: Number of weights to keep; of equal scores the earlier ones.
+        among: Masks of the weights to choose from.
 
     Raises:
-        UserError: There are no `keep` weights to choose from, or none is to be kept.
+        UserError: `among` has fewer than `keep` weights, or `keep` is 0.
     """
     if not 1 <= keep <= count(among):
         raise UserError(
             f"cannot keep {keep:,} weights: the network has {count(among):,} that are not zero; "
-            "choose another share to keep"
+            "choose another fraction to keep"
         )
     flat = torch.cat(
         [scores[name].cpu().masked_fill(~mask, -1.0).flatten() for name, mask in among.items()]
@@ -67,20 +68,20 @@ def keep_top(scores: dict[str, Tensor], keep: int, among: Masks) -> Masks:
 
 @torch.no_grad()
 def apply_masks(network: nn.Module, masks: Masks) -> None:
-    """Sets what is not kept to zero (+0.0: a product with the mask would leave -0.0)."""
+    """Sets weights that are not kept to +0.0 (a product with the mask would leave -0.0)."""
     for name, parameter in weights(network).items():
         parameter.masked_fill_(~masks[name].to(parameter.device), 0.0)
 
 
 def require_path(network: nn.Module, x: Tensor) -> None:
-    """Makes sure that what goes in still reaches what comes out.
+    """Checks that the output of a network still depends on its input.
 
     Args:
-        network: Is put into eval mode for the time.
+        network: Any module; evaluated in eval mode, its mode is restored.
         x: Any input.
 
     Raises:
-        UserError: The output does not depend on the input any more.
+        UserError: The gradient of the output with respect to the input is zero.
     """
     was_training = network.training
     x = x.detach().clone().requires_grad_()
@@ -89,25 +90,25 @@ def require_path(network: nn.Module, x: Tensor) -> None:
     (gradient,) = torch.autograd.grad(output.square().sum(), x)
     if not bool(gradient.any()):
         raise UserError(
-            "pruned to nothing: no path of weights is left from the picture to the depth; "
-            "keep a larger share"
+            "pruned to nothing: no path of weights is left from the image to the depth; "
+            "keep a larger fraction"
         )
 
 
 def empty_layers(masks: Masks) -> list[str]:
-    """Layers without a weight: not wrong by itself, where a sum or a gate goes around them."""
+    """Layers without any kept weight; allowed where a shortcut bypasses them."""
     return [name for name, mask in masks.items() if not bool(mask.any())]
 
 
 class Masking:
-    """Holds the weights that are not kept at zero while a network is trained.
+    """Keeps pruned weights at zero while a network is trained.
 
-    Their gradients are zero too, so that they count neither in the gradient's norm nor in the
-    optimiser's moments; `apply` after each step is for optimisers that move a weight without one.
+    Their gradients are zeroed too, so that they enter neither the gradient norm nor the optimizer's
+    moments; `apply` after each step is for optimizers that change a weight without a gradient.
 
     Args:
-        network: On its final device; masked at once.
-        masks: As `present` gives them.
+        network: Module on its final device; the masks are applied at once.
+        masks: Masks, as `present` returns them.
     """
 
     def __init__(self, network: nn.Module, masks: Masks) -> None:
@@ -121,7 +122,7 @@ class Masking:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Sets the weights that are not kept to zero."""
+        """Sets the pruned weights to zero."""
         for parameter, dropped in self._dropped:
             parameter.masked_fill_(dropped, 0.0)
 
@@ -131,13 +132,13 @@ def _zero(dropped: Tensor, gradient: Tensor) -> Tensor:
 
 
 class MaskedTrainer(Trainer):
-    """Training in which masked weights stay zero, in the network and in its average.
+    """Training in which pruned weights stay zero, in the network and in its moving average.
 
     Args:
-        config: As for `Trainer`.
-        split: As for `Trainer`.
-        options: As for `Trainer`.
-        masks: As `present` gives them.
+        config: See `Trainer`.
+        split: See `Trainer`.
+        options: See `Trainer`.
+        masks: Masks, as `present` returns them.
     """
 
     def __init__(
@@ -148,11 +149,11 @@ class MaskedTrainer(Trainer):
         self.masking = Masking(self.network, masks)
 
     def prepare(self) -> None:
-        """Before the average is begun, which so has the zeros from the start."""
+        """Applies the masks before the moving average is initialized from the weights."""
         apply_masks(self.network, self.masks)
 
     def step(self, *arguments: Any) -> Tensor:
-        """One optimiser step; the weights are zero again after it."""
+        """One optimizer step, after which pruned weights are zero again."""
         loss = super().step(*arguments)
         self.masking.apply()
         return loss

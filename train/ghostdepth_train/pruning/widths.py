@@ -1,8 +1,8 @@
-"""How many units every width keeps, so that the whole meets a target.
+"""How many units every width keeps, so that the network meets a cost target.
 
-What a network costs is a sum over its layers of a price times the channels that come out times, in
-a convolution that is not depthwise, the channels that go in. So the cost of any choice of widths is
-known without building the network.
+The cost of a network is a sum over its layers: a coefficient times the output channels times, in a
+convolution that is not depthwise, the input channels. So the cost of any choice of widths is known
+without building the network.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.channels import Axis
 from ghostdepth_train.pruning.importance import Scores
 
-Counts = NDArray[np.int64]
+ChannelCounts = NDArray[np.int64]
 Cost = Literal["macs", "parameters", "time"]
 COSTS: tuple[Cost, ...] = ("macs", "parameters", "time")
-Spread = Literal["global", "uniform"]
 
 
 @dataclass(frozen=True)
 class CostModel:
-    """A cost as a function of the units that the axes keep.
+    """A cost as a function of the number of units that each axis keeps.
 
     Attributes:
-        price: Of each term, at one unit of each of its axes.
-        first: The term's axis, as an index; the number of axes stands for "none".
-        second: Another one, likewise.
-        fixed: What no width changes.
+        coefficients: Cost of each term at one unit of each of its axes.
+        first_axis: Index of the first axis of each term; the number of axes stands for "none".
+        second_axis: Index of the second axis of each term, likewise.
+        fixed: Cost that does not depend on any width.
     """
 
-    price: NDArray[np.float64]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
+    coefficients: NDArray[np.float64]
+    first_axis: NDArray[np.int64]
+    second_axis: NDArray[np.int64]
     fixed: float
 
-    def __call__(self, counts: Counts | Sequence[int]) -> float:
+    def __call__(self, counts: ChannelCounts | Sequence[int]) -> float:
         """The cost when axis i keeps `counts[i]` units."""
         units = np.append(counts, 1)
-        return float((self.price * units[self.first] * units[self.second]).sum() + self.fixed)
+        terms = self.coefficients * units[self.first_axis] * units[self.second_axis]
+        return float(terms.sum() + self.fixed)
 
 
 def cost_model(
@@ -55,18 +55,18 @@ def cost_model(
     of: Cost,
     times: Mapping[str, float] | None = None,
 ) -> CostModel:
-    """What the network costs at other widths.
+    """The cost of the network as a function of its widths.
 
     Args:
-        network: As it is now.
-        axes: Of `find_axes(network)`.
-        of: What is counted.
-        times: For `time`: of each layer (names as in `summary.layer_costs`) now, any unit. A
-            layer's time is taken to go with its MACs; a name that is no layer's, like `(rest)`, is
-            a time that stays.
+        network: Network before pruning.
+        axes: Its axes, as `find_axes` returns them.
+        of: Kind of cost.
+        times: For `time`: current time of each layer, by names as in `summary.layer_costs`, in any
+            unit. A layer's time is assumed proportional to its MACs; an entry that is not a layer,
+            like `(rest)`, is constant.
 
     Raises:
-        UserError: The table lacks a layer of the network.
+        UserError: `times` lacks a layer of the network.
     """
     layers = layer_costs(network)
     taken = (times or {}) if of == "time" else {row.name: float(row.macs) for row in layers}
@@ -77,7 +77,7 @@ def cost_model(
             f"{len(layers)} layers, first {missing[0]}; make it from this very checkpoint "
             "with `ghostdepth sensitivity`"
         )
-    where = places(axes)
+    axis_of = axis_indices(axes)
     terms: list[tuple[float, int, int]] = []
     units = np.append([axis.units for axis in axes], 1)
 
@@ -88,30 +88,30 @@ def cost_model(
     for row in layers:
         layer = network.get_submodule(row.name)
         assert isinstance(layer, nn.Conv2d)
-        out = [where[key] for key in [(row.name, "out")] if key in where]
-        both = out + [where[key] for key in [(row.name, "in")] if key in where]
+        out = [axis_of[key] for key in [(row.name, "out")] if key in axis_of]
+        both = out + [axis_of[key] for key in [(row.name, "in")] if key in axis_of]
         if of == "parameters":
             weights = layer.weight.numel()
             add(weights, *both)
-            add(row.parameters - weights, *out)  # The norm's, or the bias.
+            add(row.parameters - weights, *out)  # Those of the norm or the bias.
         else:
             add(taken[row.name], *both)
     fixed = sum(taken.values()) - sum(taken[row.name] for row in layers)
-    price, first, second = zip(*terms, strict=True)
-    return CostModel(np.array(price), np.array(first), np.array(second), fixed)
+    coefficients, first_axis, second_axis = map(np.array, zip(*terms, strict=True))
+    return CostModel(coefficients, first_axis, second_axis, fixed)
 
 
-def choices(axis: Axis, *, multiple: int, least: int, share: float) -> list[int]:
-    """The counts of units that an axis may keep, fewest first; the last is what it has.
+def choices(axis: Axis, *, round_to: int, min_channels: int, min_fraction: float) -> list[int]:
+    """The numbers of units that an axis may keep, ascending; the last is its current number.
 
     Args:
-        axis: The width.
-        multiple: Widths are multiples of this, except the one that it has.
-        least: The smallest width.
-        share: The smallest part of the width that it has, 0..1.
+        axis: Axis to prune.
+        round_to: Smaller widths are multiples of this number of channels.
+        min_channels: Smallest width.
+        min_fraction: Smallest fraction of the current width, 0 to 1.
     """
-    low = max(least, share * axis.width)
-    widths = [w for w in range(multiple, axis.width, multiple) if w >= low]
+    low = max(min_channels, min_fraction * axis.width)
+    widths = [w for w in range(round_to, axis.width, round_to) if w >= low]
     return [w // axis.channels for w in widths if w % axis.channels == 0] + [axis.units]
 
 
@@ -120,66 +120,67 @@ def choose_counts(
     options: Sequence[Sequence[int]],
     cost: CostModel,
     goal: float,
-    spread: Spread,
-    scores: Scores,
-) -> Counts:
-    """The units that each axis keeps: the cost is at most `goal` and as near to it as it gets.
+    scores: Scores | None,
+) -> ChannelCounts:
+    """The number of units that each axis keeps, for a cost of at most `goal` and close to it.
 
     Args:
-        axes: The widths.
-        options: For each axis its `choices`.
-        cost: Of counts.
-        goal: In the unit of `cost`.
-        spread: `uniform` takes the same part of every width; `global` removes next whatever has
-            the least importance for its cost.
-        scores: For `global`: of every unit.
+        axes: Axes to prune.
+        options: The `choices` of each axis.
+        cost: Cost as a function of the counts.
+        goal: Largest cost, in the unit of `cost`.
+        scores: Importance of every unit, for global pruning: the units with the least importance
+            per cost are removed first. None: every width loses the same fraction.
 
     Raises:
-        UserError: Even the smallest choices cost more.
+        UserError: Even the smallest choices cost more than `goal`.
     """
     now = np.array([axis.units for axis in axes])
     smallest = np.array([option[0] for option in options])
     if cost(smallest) > goal:
         raise UserError(
-            f"the floors leave {cost(smallest) / cost(now):.0%} of the cost, the target is "
-            f"{goal / cost(now):.0%}; lower `share` or `least`, or ask for less"
+            f"the smallest allowed widths leave {cost(smallest) / cost(now):.0%} of the cost, the "
+            f"target is {goal / cost(now):.0%}; lower `min_fraction` or `min_channels`, or raise "
+            "the target"
         )
-    if spread == "uniform":
-        worth = _same_part(axes)
+    if scores is None:
+        price = _equal_fractions(axes)
         counts = _uniform(now, options, cost, goal)
     else:
-        worth = _importance(axes, scores)
-        counts = _greedy(now, options, cost, goal, worth)
-    return _fill(counts, options, cost, goal, worth)
+        price = _importance_per_cost(axes, scores)
+        counts = _greedy(now, options, cost, goal, price)
+    return _fill(counts, options, cost, goal, price)
 
 
-# How dear the units are that an axis (by index) loses when it goes from one count to a smaller
-# one and that much is saved.
-Worth = Callable[[int, int, int, float], float]
+# Price of reducing an axis (given by its index) from one count to a smaller one, where the cost
+# falls by the last argument: the step with the lowest price is taken first.
+Price = Callable[[int, int, int, float], float]
 
 
-def _importance(axes: Sequence[Axis], scores: Scores) -> Worth:
+def _importance_per_cost(axes: Sequence[Axis], scores: Scores) -> Price:
     lost = []
     for axis in axes:
         # The least important units of each part go first.
         parts = [np.sort(part).cumsum() for part in scores[axis.name]]
         lost.append(np.append(0.0, np.sum(parts, axis=0)))
 
-    def worth(index: int, many: int, few: int, saved: float) -> float:
+    def price(index: int, many: int, few: int, saved: float) -> float:
         units = axes[index].units
         return float(lost[index][units - few] - lost[index][units - many]) / max(saved, 1e-12)
 
-    return worth
+    return price
 
 
-def _same_part(axes: Sequence[Axis]) -> Worth:
+def _equal_fractions(axes: Sequence[Axis]) -> Price:
     return lambda index, many, few, saved: axes[index].units / (many + few)
 
 
-def _uniform(now: Counts, options: Sequence[Sequence[int]], cost: CostModel, goal: float) -> Counts:
-    def at(part: float) -> Counts:
+def _uniform(
+    now: ChannelCounts, options: Sequence[Sequence[int]], cost: CostModel, goal: float
+) -> ChannelCounts:
+    def at(fraction: float) -> ChannelCounts:
         nearest = [
-            min(option, key=lambda n, want=part * count: (abs(n - want), n))  # type: ignore[misc]
+            min(option, key=lambda n, want=fraction * count: (abs(n - want), n))  # type: ignore[misc]
             for option, count in zip(options, now, strict=True)
         ]
         return np.array(nearest)
@@ -192,50 +193,59 @@ def _uniform(now: Counts, options: Sequence[Sequence[int]], cost: CostModel, goa
 
 
 def _greedy(
-    now: Counts, options: Sequence[Sequence[int]], cost: CostModel, goal: float, worth: Worth
-) -> Counts:
+    now: ChannelCounts,
+    options: Sequence[Sequence[int]],
+    cost: CostModel,
+    goal: float,
+    price: Price,
+) -> ChannelCounts:
     counts = now.copy()
     while (total := cost(counts)) > goal:
         best: tuple[float, int, int] | None = None
         for index, option in enumerate(options):
-            place = list(option).index(counts[index])
-            if place:
-                fewer = option[place - 1]
+            position = list(option).index(counts[index])
+            if position:
+                fewer = option[position - 1]
                 saved = total - cost(_with(counts, index, fewer))
-                price = worth(index, int(counts[index]), fewer, saved)
-                best = min(best or (np.inf, 0, 0), (price, index, fewer))
+                step = (price(index, int(counts[index]), fewer, saved), index, fewer)
+                best = min(best or (np.inf, 0, 0), step)
         assert best is not None  # The smallest choices cost less than the goal.
         counts[best[1]] = best[2]
     return counts
 
 
 def _fill(
-    counts: Counts, options: Sequence[Sequence[int]], cost: CostModel, goal: float, worth: Worth
-) -> Counts:
-    """Gives back what there is room for: removing went in steps."""
+    counts: ChannelCounts,
+    options: Sequence[Sequence[int]],
+    cost: CostModel,
+    goal: float,
+    price: Price,
+) -> ChannelCounts:
+    """Restores units as long as the cost stays within the goal: removal went in coarse steps."""
     while True:
         best: tuple[float, int, int] | None = None
         total = cost(counts)
         for index, option in enumerate(options):
-            more = [n for n in option if n > counts[index]][:1]
-            for many in more:
-                added = cost(_with(counts, index, many)) - total
-                if total + added <= goal:
-                    price = worth(index, many, int(counts[index]), added)
-                    best = max(best or (-1.0, 0, 0), (price, index, many))
+            more = next((n for n in option if n > counts[index]), None)
+            if more is None:
+                continue
+            added = cost(_with(counts, index, more)) - total
+            if total + added <= goal:
+                step = (price(index, more, int(counts[index]), added), index, more)
+                best = max(best or (-1.0, 0, 0), step)
         if best is None:
             return counts
         counts = _with(counts, best[1], best[2])
 
 
-def _with(counts: Counts, index: int, count: int) -> Counts:
+def _with(counts: ChannelCounts, index: int, count: int) -> ChannelCounts:
     changed = counts.copy()
     changed[index] = count
     return changed
 
 
-def places(axes: Sequence[Axis]) -> dict[tuple[str, str], int]:
-    """For each side of a layer the axis that decides its channels."""
+def axis_indices(axes: Sequence[Axis]) -> dict[tuple[str, str], int]:
+    """For each layer and side (`out`, `in`), the index of the axis that decides its channels."""
     return {
         (piece.module, piece.side): index
         for index, axis in enumerate(axes)

@@ -34,7 +34,7 @@ from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict_latency, read_work, shipped
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.latency import Budget, OpTime, TargetFile
+from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency, TargetFile
 
 _CountedFile = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
@@ -63,15 +63,15 @@ class FileLatency:
         self.camera = camera
         self.log = log
 
-    def __call__(self, network: DepthNet, budget: Budget) -> list[OpTime]:
+    def __call__(self, network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
         """The ops of the file that `budget` names, in the file's order, and the rest."""
         counts, work, layers = self._counted(network, budget.file)
         prediction = predict_latency(counts, work, self.coefficients, budget.threads)
         ops = [
-            OpTime(op.name, layer, own, op.ms)
+            LayerLatency(op.name, layer, own, op.ms)
             for op, (layer, own) in zip(prediction.ops, layers, strict=True)
         ]
-        return [*ops, OpTime(OUTSIDE, "", False, prediction.outside_ms)]
+        return [*ops, LayerLatency(OUTSIDE, "", False, prediction.outside_ms)]
 
     def _counted(self, network: DepthNet, file: TargetFile) -> _CountedFile:
         """Reads the counted file from the cache, or counts it and writes it there."""

@@ -1,0 +1,79 @@
+"""The table of compression methods, and how one is read from a recipe and applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bench_depth.core.errors import UserError
+
+from ghostdepth_train.checkpoint import Checkpoint
+from ghostdepth_train.compress import (
+    adder,
+    block_removal,
+    calibrate,
+    distil,
+    finetune,
+    lottery,
+    prune,
+    qat,
+    snip,
+)
+from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.config import parse_config
+
+METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compressed]]] = {
+    "snip": (snip.SnipConfig, snip.apply),
+    "lottery": (lottery.LotteryConfig, lottery.apply),
+    "prune": (prune.PruneConfig, prune.apply),
+    "drop_blocks": (block_removal.DropBlocksConfig, block_removal.apply),
+    "distil": (distil.DistilConfig, distil.apply),
+    "calibrate": (calibrate.CalibrateConfig, calibrate.apply),
+    "qat": (qat.QatConfig, qat.apply),
+    "adder": (adder.AdderConfig, adder.apply),
+    "finetune": (finetune.FinetuneConfig, finetune.apply),
+}
+
+# Former names, as recipes and results of earlier versions have them.
+FORMER_NAMES = {"cut": "drop_blocks"}
+
+# Methods whose treatment of a convolution's weights is wrong or meaningless for an adder.
+NO_ADDERS = ("snip", "lottery", "calibrate", "qat")
+
+
+def method_config(value: Any, where: str) -> Method:
+    """Parses one step of a recipe.
+
+    Args:
+        value: Mapping with `method` and the fields of that method.
+        where: Prefix of error messages.
+
+    Raises:
+        UserError: The method does not exist, or a field is unknown, missing or out of range.
+    """
+    given = value.get("method") if isinstance(value, Mapping) else None
+    name = FORMER_NAMES.get(str(given), given)
+    if name not in METHODS:
+        raise UserError(f"{where}: unknown method {given!r}; choose from {', '.join(METHODS)}")
+    return parse_config(METHODS[name][0], {**value, "method": name}, f"{where}: {name}")
+
+
+def compress(checkpoint: Checkpoint, config: Method, work: Work) -> Compressed:
+    """Applies one method.
+
+    Args:
+        checkpoint: Any depth network of this project, compressed before or not.
+        config: Settings of the method; their class selects it.
+        work: Data, output folder and callbacks.
+
+    Raises:
+        UserError: The method cannot be applied to this network or data.
+    """
+    if checkpoint.config.adder and config.method in NO_ADDERS:
+        raise UserError(
+            f"{config.method} works on convolutions; this network has "
+            f"{len(checkpoint.config.adder)} adders, put the step before `adder`"
+        )
+    result = METHODS[config.method][1](checkpoint, config, work)
+    result.network.eval()
+    return result
