@@ -11,7 +11,7 @@
   (Lee et al., "SNIP", ICLR 2019, eq. 6, summed per unit).
 
 The first two are relative to a layer, the others are changes of the loss. Why torch-pruning's
-importances are not used: docs/adr/0008-pruning-by-hand.md.
+importances are not used: docs/adr/0010-pruning-by-hand.md.
 """
 
 from __future__ import annotations

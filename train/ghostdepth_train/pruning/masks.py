@@ -1,7 +1,7 @@
 """Masks: which weights are kept, and training that keeps the others at zero.
 
 Works on any module. Masks are bool tensors by the names of weights, True = kept; biases and norms
-are never masked, as in the SNIP and lottery ticket papers. docs/adr/0008-pruning-by-hand.md says
+are never masked, as in the SNIP and lottery ticket papers. docs/adr/0010-pruning-by-hand.md says
 why `torch.nn.utils.prune` is not used.
 """
 
