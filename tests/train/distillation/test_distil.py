@@ -136,7 +136,7 @@ def test_photos_leave_before_the_end(
     ("changes", "message"),
     [
         ({"teachers": ("nowhere",)}, "unknown teacher 'nowhere'"),
-        ({"photos": UnlabelledConfig()}, "--photos DIR"),
+        ({"unlabelled": UnlabelledConfig()}, "--unlabelled DIR"),
     ],
 )
 def test_what_is_missing_is_named(
