@@ -27,7 +27,7 @@ from ghostdepth_train.models.network import CameraTrunk, DepthNet, normaliser
 from ghostdepth_train.quantization import PIXELS, Range, Trunk, write_ranges
 from ghostdepth_train.quantization.fake_quantization import weight_scale
 from ghostdepth_train.quantization.integer_simulation import Int8Net, IntegerNet
-from ghostdepth_train.quantization.observe import choose_range, observe
+from ghostdepth_train.quantization.observers import choose_range, observe
 from torch import Tensor
 from torch.nn import functional as F
 

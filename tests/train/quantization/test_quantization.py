@@ -16,7 +16,13 @@ from ghostdepth_train.quantization import Range, Trunk, find_places, read_ranges
 from ghostdepth_train.quantization.equalization import consumers, correct_bias, equalise
 from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet, quantise_weight
 from ghostdepth_train.quantization.integer_simulation import IntegerNet, add, enlarge
-from ghostdepth_train.quantization.observe import BINS, Histogram, choose_range, mse_range, observe
+from ghostdepth_train.quantization.observers import (
+    BINS,
+    Histogram,
+    choose_range,
+    mse_range,
+    observe,
+)
 from ghostdepth_train.quantization.torch_graph import trace
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,7 +1,7 @@
 """Post-training int8 quantization: activation ranges from calibration images.
 
 Cross-layer equalization and bias correction: Nagel et al., ICCV 2019. The rules for ranges are in
-`quantization/observe.py`.
+`quantization/observers.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ghostdepth_train.models.network import resize
 from ghostdepth_train.quantization import Range, Trunk, write_ranges
 from ghostdepth_train.quantization.equalization import correct_bias, equalise
 from ghostdepth_train.quantization.integer_simulation import Int8Net
-from ghostdepth_train.quantization.observe import Rule, choose_range, observe
+from ghostdepth_train.quantization.observers import Rule, choose_range, observe
 
 MIN_IMAGES = 4
 
