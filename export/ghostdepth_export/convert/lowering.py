@@ -11,7 +11,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.aten import CONV2D, LOWERINGS
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.host.quiet import native_quiet
-from ghostdepth_train.quantization import PIXELS, Range, find_places, read_ranges
+from ghostdepth_train.quantization import PIXELS, Range, find_quantized_tensors, read_ranges
 from ghostdepth_train.quantization.torch_graph import TorchGraph, trace
 from torch import nn
 from torch.fx import Node
@@ -79,9 +79,11 @@ def _calls(traced: TorchGraph) -> list[Node]:
 def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, Range]:
     if ranges is None:
         return {traced.input: PIXELS} if pixels else {}
-    places = find_places(traced)
-    read = read_ranges(ranges, set(places.names.values()), "ranges.json")
-    return dict.fromkeys(places.pixels, PIXELS) | {n: read[p] for n, p in places.names.items()}
+    quantized = find_quantized_tensors(traced)
+    read = read_ranges(ranges, set(quantized.names.values()), "ranges.json")
+    return dict.fromkeys(quantized.pixels, PIXELS) | {
+        n: read[p] for n, p in quantized.names.items()
+    }
 
 
 def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from ghostdepth_train.quantization import Range, find_places, read_ranges
+from ghostdepth_train.quantization import Range, find_quantized_tensors, read_ranges
 from ghostdepth_train.quantization.ranges import LOWEST
 from ghostdepth_train.quantization.torch_graph import trace
 from numpy.typing import NDArray
@@ -111,12 +111,12 @@ def known_ranges(
         UserError: The ranges belong to another network.
     """
     traced = trace(trunk, input_shape)
-    places = find_places(traced)
-    read = read_ranges(ranges, set(places.names.values()), "ranges.json")
+    quantized = find_quantized_tensors(traced)
+    read = read_ranges(ranges, set(quantized.names.values()), "ranges.json")
     convolutions = {n.input[1]: n.output[0] for n in model.graph.node if n.op_type == "Conv"}
     outputs = {name for node in model.graph.node for name in node.output}
     known = {}
-    for node, name in places.names.items():
+    for node, name in quantized.names.items():
         own = convolutions[f"trunk.{node.meta['weight']}"] if "weight" in node.meta else node.name
         assert own in outputs, own
         known[own] = read[name]

@@ -27,7 +27,7 @@ from ghostdepth_train.models.network import CameraTrunk, DepthNet, normaliser
 from ghostdepth_train.quantization import PIXELS, Range, Trunk, write_ranges
 from ghostdepth_train.quantization.fake_quantization import weight_scale
 from ghostdepth_train.quantization.integer_simulation import Int8Net, IntegerNet
-from ghostdepth_train.quantization.observers import choose_range, observe
+from ghostdepth_train.quantization.observers import choose_range, collect_histograms
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -49,7 +49,7 @@ def pictures(trunk: Trunk) -> Tensor:
 
 @pytest.fixture(scope="module")
 def ranges(trunk: Trunk, pictures: Tensor) -> dict[str, Range]:
-    seen = observe(trunk, pictures.split(1))
+    seen = collect_histograms(trunk, pictures.split(1))
     return {name: choose_range(h, "percentile", 99.9) for name, h in seen.items()}
 
 
@@ -88,7 +88,7 @@ def test_every_learned_range_is_in_the_tflite_file_unchanged(
     assert set(activations(tflite)) == {(r.scale, r.zero_point) for r in wanted}
     names = [
         name
-        for node, name in trunk.places.names.items()
+        for node, name in trunk.quantized.names.items()
         if node.target != torch.ops.aten.pixel_shuffle.default
     ]
     of_ops = sorted((ranges[n].scale, ranges[n].zero_point) for n in names)
@@ -187,7 +187,7 @@ def test_a_released_networks_file_and_its_simulation_agree_within_one_step_on_99
     trunk = Trunk.of(load_checkpoint(REPOSITORY / "models" / name).network)
     config = trunk.network.config
     photos = calibration_images(list_pairs(REPOSITORY / "samples"), config, 6, seed=0)
-    seen = observe(trunk, photos)
+    seen = collect_histograms(trunk, photos)
     ranges = {place: choose_range(h, "percentile", 99.99) for place, h in seen.items()}
     whole, pictures = Int8Net(trunk, ranges), torch.cat(photos[:3])
     out = whole.net.output_range

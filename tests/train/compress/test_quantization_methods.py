@@ -44,7 +44,7 @@ def test_calibrate_gives_ranges_of_every_place_and_leaves_its_input(
     before = {k: v.clone() for k, v in checkpoint.network.state_dict().items()}
     step = {"method": "calibrate", "equalization": True, "bias_correction": True}
     result = compress(checkpoint, method_config(step, "x"), work)
-    names = Trunk.of(result.network).places.distinct()
+    names = Trunk.of(result.network).quantized.range_names()
     assert len(read_ranges(result.ranges, names, "x")) == len(names)
     assert result.notes["photos"] == 10
     assert result.notes["int8_validation"]["si_rmse"] > 0

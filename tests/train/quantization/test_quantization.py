@@ -12,16 +12,22 @@ import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.models.network import CameraTrunk, DepthNet
-from ghostdepth_train.quantization import Range, Trunk, find_places, read_ranges, write_ranges
-from ghostdepth_train.quantization.equalization import consumers, correct_bias, equalise
-from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet, quantise_weight
-from ghostdepth_train.quantization.integer_simulation import IntegerNet, add, enlarge
+from ghostdepth_train.quantization import (
+    Range,
+    Trunk,
+    find_quantized_tensors,
+    read_ranges,
+    write_ranges,
+)
+from ghostdepth_train.quantization.equalization import consumers, correct_bias, equalize_layers
+from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet, quantize_weight
+from ghostdepth_train.quantization.integer_simulation import IntegerNet, add, upsample
 from ghostdepth_train.quantization.observers import (
     BINS,
     Histogram,
     choose_range,
+    collect_histograms,
     mse_range,
-    observe,
 )
 from ghostdepth_train.quantization.torch_graph import trace
 from torch import Tensor, nn
@@ -65,7 +71,7 @@ def pictures(network: DepthNet) -> Tensor:
 
 @pytest.fixture
 def ranges(trunk: Trunk, pictures: Tensor) -> dict[str, Range]:
-    seen = observe(trunk, pictures.split(1))
+    seen = collect_histograms(trunk, pictures.split(1))
     return {name: choose_range(h, "minmax", 100) for name, h in seen.items()}
 
 
@@ -142,7 +148,7 @@ def test_float_and_whole_numbers_agree_on_one_layer(
 ) -> None:
     whole, kept = IntegerNet(trunk, ranges), dict[str, Tensor]()
     whole.run(pictures[:1], kept)
-    name = trunk.places.distinct()[0]
+    name = trunk.quantized.range_names()[0]
     seen: list[Tensor] = []
     watch = SimulatedNet(trunk, Scales(ranges), lambda n, x: seen.append(x) if n == name else None)
     with torch.no_grad():
@@ -179,7 +185,7 @@ def test_a_learned_scale_has_the_gradient_of_the_paper() -> None:
     scales = Scales({"a": Range(0.25, 0)})
     x = torch.tensor([[0.3, -1.1, 99.0, -99.0]])
     factor = 1 / np.sqrt(4 * 127)
-    scales.quantise(x, "a").sum().backward()
+    scales.quantize(x, "a").sum().backward()
     inside = sum(round(v / 0.25) - v / 0.25 for v in (0.3, -1.1))
     want = (inside + 127 - 128) * factor * 0.25 * np.log(2)
     assert float(scales.log_scales[0].grad) == pytest.approx(want, rel=1e-4)
@@ -187,25 +193,25 @@ def test_a_learned_scale_has_the_gradient_of_the_paper() -> None:
 
 def test_weights_are_rounded_per_channel_and_zero_stays() -> None:
     weight = torch.randn(4, 3, 3, 3) * torch.tensor([0.01, 1, 30, 0]).view(4, 1, 1, 1)
-    got = quantise_weight(weight)
+    got = quantize_weight(weight)
     step = weight.abs().amax((1, 2, 3)) / 127
     assert ((got - weight).abs().amax((1, 2, 3)) <= step * 0.501).all()
     assert (got[3] == 0).all()
 
 
 def test_names_do_not_depend_on_the_camera(network: DepthNet, trunk: Trunk) -> None:
-    own = trunk.places.distinct()
+    own = trunk.quantized.range_names()
     other = trace(CameraTrunk(network), (1, 97, 131, 3))
-    assert find_places(other).distinct() == own
+    assert find_quantized_tensors(other).range_names() == own
 
 
 def test_what_is_joined_or_enlarged_shares_a_range(network: DepthNet, trunk: Trunk) -> None:
-    traced, places = trunk.traced, trunk.places
+    traced, quantized = trunk.traced, trunk.quantized
     aten = torch.ops.aten
     for target in (aten.cat.default, aten.upsample_bilinear2d.vec):
         for node in traced.calls(target):
-            parts = [n for n in node.all_input_nodes if n in places.names]
-            assert {places.names[n] for n in parts} <= {places.names.get(node)}
+            parts = [n for n in node.all_input_nodes if n in quantized.names]
+            assert {quantized.names[n] for n in parts} <= {quantized.names.get(node)}
 
 
 def test_an_op_without_int8_is_named() -> None:
@@ -214,7 +220,7 @@ def test_an_op_without_int8_is_named() -> None:
             return torch.exp(x)
 
     with pytest.raises(UserError, match=r"aten\.exp\.default of the network has no int8"):
-        find_places(trace(Odd(), (1, 3, 4, 4)))
+        find_quantized_tensors(trace(Odd(), (1, 3, 4, 4)))
 
 
 def test_percentile_and_mse_cut_off_an_outlier_and_minmax_does_not() -> None:
@@ -244,8 +250,8 @@ def test_the_mse_range_is_the_best_of_those_tried() -> None:
 
 
 def test_histograms_hold_every_number(network: DepthNet, trunk: Trunk, pictures: Tensor) -> None:
-    seen = observe(trunk, pictures.split(1))
-    head = seen[trunk.places.distinct()[-1]]
+    seen = collect_histograms(trunk, pictures.split(1))
+    head = seen[trunk.quantized.range_names()[-1]]
     values = exact(network, pictures)
     assert head.counts.sum() == values.numel()
     assert (head.low, head.high) == (
@@ -272,7 +278,7 @@ def test_equalising_keeps_the_function(
             norm.weight.data.uniform_(0.2, 1)
             norm.bias.data.normal_(0, 0.3)
     want, before = exact(odd, pictures), copy.deepcopy(odd.state_dict())
-    assert equalise(Trunk.of(odd)) > 10
+    assert equalize_layers(Trunk.of(odd)) > 10
     assert any(not torch.equal(before[k], v) for k, v in odd.state_dict().items())
     assert (exact(odd, pictures) - want).abs().max() < 1e-3 * want.std()
 
@@ -282,7 +288,9 @@ def test_equalising_evens_the_weights_of_a_pair(network: DepthNet, trunk: Trunk)
     first[1].weight.data[0] *= 50
     traced = trunk.traced
     conv = next(
-        c for c in traced.calls(torch.ops.aten.conv2d.default) if "0.depthwise.0" in c.meta["place"]
+        c
+        for c in traced.calls(torch.ops.aten.conv2d.default)
+        if "0.depthwise.0" in c.meta["tensor"]
     )
     (reader,) = consumers(traced, conv)
 
@@ -292,14 +300,14 @@ def test_equalising_evens_the_weights_of_a_pair(network: DepthNet, trunk: Trunk)
         return float((written / read).detach().log().abs().max())
 
     before = spread()
-    equalise(trunk)
+    equalize_layers(trunk)
     assert spread() < 0.3 * before
 
 
 def test_a_sum_stops_equalisation(network: DepthNet, trunk: Trunk) -> None:
     traced = trunk.traced
     for conv in traced.calls(torch.ops.aten.conv2d.default):
-        if "lateral" in conv.meta["place"] or "head" in conv.meta["place"]:
+        if "lateral" in conv.meta["tensor"] or "head" in conv.meta["tensor"]:
             assert consumers(traced, conv) == []
 
 
@@ -309,7 +317,7 @@ def test_bias_correction_brings_the_means_back(
     # Coarse ranges, so that rounding and clipping shift the means.
     ranges = {
         name: choose_range(h, "percentile", 97)
-        for name, h in observe(trunk, pictures.split(1)).items()
+        for name, h in collect_histograms(trunk, pictures.split(1)).items()
     }
     want = exact(network, pictures).mean()
 
@@ -333,4 +341,4 @@ def test_a_whole_number_sum_is_the_rounded_sum() -> None:
 def test_a_whole_number_enlargement_is_the_rounded_one() -> None:
     x = torch.randint(-128, 128, (1, 3, 5, 6), generator=torch.Generator().manual_seed(0)).double()
     want = F.interpolate(x, (10, 11), mode="bilinear", align_corners=False)
-    assert (enlarge(x, (10, 11)) - want).abs().max() <= 0.6
+    assert (upsample(x, (10, 11)) - want).abs().max() <= 0.6

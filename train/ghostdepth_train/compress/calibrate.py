@@ -23,9 +23,9 @@ from ghostdepth_train.config import NetworkConfig, require_ghostnet
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import resize
 from ghostdepth_train.quantization import Range, Trunk, write_ranges
-from ghostdepth_train.quantization.equalization import correct_bias, equalise
+from ghostdepth_train.quantization.equalization import correct_bias, equalize_layers
 from ghostdepth_train.quantization.integer_simulation import Int8Net
-from ghostdepth_train.quantization.observers import Rule, choose_range, observe
+from ghostdepth_train.quantization.observers import Rule, choose_range, collect_histograms
 
 MIN_IMAGES = 4
 
@@ -64,7 +64,7 @@ def apply(checkpoint: Checkpoint, config: CalibrateConfig, work: Work) -> Compre
     images = calibration_images(work.split.train, network.config, config.images, config.seed)
     notes: dict[str, object] = {"photos": len(images)}
     if config.equalization:
-        notes["equalised_convolutions"] = equalise(trunk)
+        notes["equalised_convolutions"] = equalize_layers(trunk)
     ranges = find_ranges(trunk, images, config, work)
     if config.bias_correction:
         notes["largest_bias_shift"] = correct_bias(trunk, ranges, torch.cat(images))
@@ -82,7 +82,7 @@ def find_ranges(
     def on_image(done: int) -> None:
         work.on_step(done, 2 * len(images), float("nan"), float("nan"))
 
-    histograms = observe(trunk, images, on_image)
+    histograms = collect_histograms(trunk, images, on_image)
     return {
         name: choose_range(histogram, config.ranges, config.percentile)
         for name, histogram in histograms.items()

@@ -65,7 +65,7 @@ def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
         )
     network = checkpoint.network
     trunk = Trunk.of(network)
-    names = trunk.places.distinct()
+    names = trunk.quantized.range_names()
     if checkpoint.ranges is not None:
         ranges = read_ranges(checkpoint.ranges, names, "the checkpoint's ranges.json")
     else:

@@ -4,7 +4,19 @@ Weights: symmetric, per channel, -127..127, scale = largest absolute value / 127
 per tensor, asymmetric, -128..127. Biases: 32 bits.
 """
 
-from ghostdepth_train.quantization.quantized_tensors import Places, Trunk, find_places
+from ghostdepth_train.quantization.quantized_tensors import (
+    QuantizedTensors,
+    Trunk,
+    find_quantized_tensors,
+)
 from ghostdepth_train.quantization.ranges import PIXELS, Range, read_ranges, write_ranges
 
-__all__ = ["PIXELS", "Places", "Range", "Trunk", "find_places", "read_ranges", "write_ranges"]
+__all__ = [
+    "PIXELS",
+    "QuantizedTensors",
+    "Range",
+    "Trunk",
+    "find_quantized_tensors",
+    "read_ranges",
+    "write_ranges",
+]

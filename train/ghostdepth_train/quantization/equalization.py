@@ -48,7 +48,7 @@ class Consumer:
 
 
 @torch.no_grad()
-def equalise(trunk: Trunk) -> int:
+def equalize_layers(trunk: Trunk) -> int:
     """Moves factors between convolutions so that the weights on both sides of a channel match.
 
     Each channel c between a convolution and those that read it is divided by

@@ -30,18 +30,18 @@ class Scales(nn.Module):
     """The ranges of activations, with scales that learn and zero points that stay.
 
     Args:
-        ranges: By the names of `Places`.
+        ranges: By the names of `QuantizedTensors`.
     """
 
     def __init__(self, ranges: Mapping[str, Range]) -> None:
         super().__init__()
-        self.places = list(ranges)
+        self.names = list(ranges)
         logs = [math.log2(range_.scale) for range_ in ranges.values()]
         self.log_scales = nn.ParameterList(nn.Parameter(torch.tensor([log])) for log in logs)
         self.zero_points: Tensor
         points = torch.tensor([range_.zero_point for range_ in ranges.values()])
         self.register_buffer("zero_points", points)
-        self._index = {name: i for i, name in enumerate(self.places)}
+        self._index = {name: i for i, name in enumerate(self.names)}
 
     def scale(self, name: str) -> Tensor:
         """One scale, rounded as a `Range` has it; the gradient passes the rounding."""
@@ -50,7 +50,7 @@ class Scales(nn.Module):
         unit = torch.ldexp(torch.ones_like(scale), exponent - SCALE_BITS)
         return scale + ((scale / unit).round() * unit - scale).detach()
 
-    def quantise(self, x: Tensor, name: str) -> Tensor:
+    def quantize(self, x: Tensor, name: str) -> Tensor:
         """Rounds and clips to the 256 numbers of a range."""
         zero_point = self.zero_points[self._index[name]]
         # Esser et al., section 2.2: keeps the scale's steps in proportion to the weights'.
@@ -63,7 +63,7 @@ class Scales(nn.Module):
     def ranges(self) -> dict[str, Range]:
         """The ranges as they are now."""
         points = self.zero_points.tolist()
-        return {n: Range(float(self.scale(n)), p) for n, p in zip(self.places, points, strict=True)}
+        return {n: Range(float(self.scale(n)), p) for n, p in zip(self.names, points, strict=True)}
 
 
 class SimulatedNet(nn.Module):
@@ -79,7 +79,7 @@ class SimulatedNet(nn.Module):
 
     Attributes:
         traced: The graph.
-        places: Its quantised tensors.
+        quantized: Its quantized tensors.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SimulatedNet(nn.Module):
     ) -> None:
         super().__init__()
         config = trunk.network.config
-        self.traced, self.places = trunk.traced, trunk.places
+        self.traced, self.quantized = trunk.traced, trunk.quantized
         # Not as submodules: they belong to who trains them.
         self._scales = [scales]
         self.watch = watch
@@ -122,7 +122,7 @@ class SimulatedNet(nn.Module):
         if node.target == aten.conv2d.default:
             x, weight, *rest = args
             if self._scales[0] is not None:
-                weight = quantise_weight(weight)
+                weight = quantize_weight(weight)
             return self.convolved(node, convolve(x, weight, *rest))
         if node.target == aten.cat.default:
             parts, dim = args
@@ -132,14 +132,14 @@ class SimulatedNet(nn.Module):
 
     def _rounded(self, node: Node, x: Tensor) -> Tensor:
         scales = self._scales[0]
-        if node in self.places.pixels:
+        if node in self.quantized.pixels:
             return x if scales is None else x.round().clamp(PIXELS.low, PIXELS.high)
-        name = self.places.names.get(node)
+        name = self.quantized.names.get(node)
         if name is None:
             return x
         if self.watch is not None:
             self.watch(name, x)
-        return x if scales is None else scales.quantise(x, name)
+        return x if scales is None else scales.quantize(x, name)
 
 
 def weight_scale(weight: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def weight_scale(weight: Tensor) -> Tensor:
     return (weight.abs().amax((1, 2, 3), keepdim=True) / WEIGHT_MAX).clamp_min(1e-30)
 
 
-def quantise_weight(weight: Tensor) -> Tensor:
+def quantize_weight(weight: Tensor) -> Tensor:
     """Rounds OxIxKxK weights to 255 numbers a channel; the gradient passes the rounding."""
     scale = weight_scale(weight.detach())
     rounded = (weight.detach() / scale).round() * scale

@@ -30,7 +30,7 @@ class IntegerNet:
 
     Args:
         trunk: The network and its graph.
-        ranges: By the names of `Places`.
+        ranges: By the names of `QuantizedTensors`.
 
     Attributes:
         traced: The graph.
@@ -39,9 +39,9 @@ class IntegerNet:
     """
 
     def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:
-        self.traced, places = trunk.traced, trunk.places
-        self.ranges = {node: ranges[name] for node, name in places.names.items()}
-        self.ranges |= dict.fromkeys(places.pixels, PIXELS)
+        self.traced, quantized = trunk.traced, trunk.quantized
+        self.ranges = {node: ranges[name] for node, name in quantized.names.items()}
+        self.ranges |= dict.fromkeys(quantized.pixels, PIXELS)
         self.output_range = self.ranges[self.traced.output]
 
     @torch.no_grad()
@@ -61,7 +61,7 @@ class IntegerNet:
                 continue
             values[node] = self._call(node, values)
             if keep is not None:
-                keep[str(node.meta["place"])] = values[node]
+                keep[str(node.meta["tensor"])] = values[node]
         return values[self.traced.output]
 
     def _call(self, node: Node, values: Mapping[Node, Tensor]) -> Tensor:
@@ -82,7 +82,7 @@ class IntegerNet:
         elif work.target == aten.mean.dim:
             y = mean(*ins[0], out)
         elif work.target == aten.upsample_bilinear2d.vec:
-            y = enlarge(ins[0][0], cast(tuple[int, int], work.args[1]))
+            y = upsample(ins[0][0], cast(tuple[int, int], work.args[1]))
         elif work.target == aten.cat.default:
             y = self._cat(work, values)
         elif work.target == aten.pixel_shuffle.default:
@@ -118,10 +118,12 @@ def conv(x: Tensor, given: Range, constants: list[Any], out: Range) -> Tensor:
     """A convolution: 32-bit sums, scaled per channel in float32, halves to even."""
     weight, bias, *rest = constants
     exact = weight_scale(weight.double())
-    whole, scale = half_away(weight.double() / exact), exact.float().flatten()
+    whole, scale = round_half_away(weight.double() / exact), exact.float().flatten()
     bias = torch.zeros(len(weight)) if bias is None else bias
     step = _f32(given.scale) * scale
-    sums = convolve(x - given.zero_point, whole, half_away(bias.double() / step.double()), *rest)
+    sums = convolve(
+        x - given.zero_point, whole, round_half_away(bias.double() / step.double()), *rest
+    )
     factor = step / _f32(out.scale)
     return _scaled(sums, factor.view(1, -1, 1, 1), out)
 
@@ -153,7 +155,7 @@ def mean(x: Tensor, given: Range, out: Range) -> Tensor:
     return _scaled(sums, _f32(given.scale) / _f32(out.scale) / count, out)
 
 
-def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, half-pixel centres, with 11-bit weights an axis; halves up."""
     (top, bottom, down), (left, right, across) = (
         _neighbours(n, m) for n, m in zip(x.shape[2:], size, strict=True)
@@ -175,7 +177,7 @@ def _neighbours(given: int, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
     return first, (first + 1).clamp_max(given - 1), weight
 
 
-def half_away(x: Tensor) -> Tensor:
+def round_half_away(x: Tensor) -> Tensor:
     """Rounded to whole numbers, halves away from 0."""
     return x.sign() * (x.abs() + 0.5).floor()
 
@@ -193,7 +195,7 @@ class Int8Net(Predictor):
 
     Args:
         trunk: The network as it is when this is called, and its graph.
-        ranges: By the names of `Places`.
+        ranges: By the names of `QuantizedTensors`.
     """
 
     def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:

@@ -41,15 +41,15 @@ class Histogram:
 
 
 @torch.no_grad()
-def observe(
-    trunk: Trunk, pictures: Iterable[Tensor], told: Callable[[int], None] = lambda _: None
+def collect_histograms(
+    trunk: Trunk, pictures: Iterable[Tensor], on_image: Callable[[int], None] = lambda _: None
 ) -> dict[str, Histogram]:
     """Histograms of all activations over some pictures, in two passes.
 
     Args:
         trunk: The network and its graph.
         pictures: Each 1x3xHxW, 0..255, of the network's size.
-        told: How many pictures are done, over both passes.
+        on_image: Called with the number of images done, over both passes.
     """
     seen: dict[str, Histogram] = {}
 
@@ -69,7 +69,7 @@ def observe(
         simulated = SimulatedNet(trunk, watch=watch)
         for number, picture in enumerate(kept, 1):
             simulated.run(picture)
-            told(index * len(kept) + number)
+            on_image(index * len(kept) + number)
     return seen
 
 

@@ -27,7 +27,7 @@ OTHERS = (aten.mul.Tensor, aten.mean.dim)
 
 
 @dataclass(frozen=True)
-class Places:
+class QuantizedTensors:
     """The quantised tensors of a graph.
 
     Attributes:
@@ -52,13 +52,13 @@ class Trunk:
         network: In eval mode.
         module: The network with its normalisation: parameters of the graph go by its names.
         traced: The graph.
-        places: Its quantised tensors.
+        quantized: Its quantized tensors.
     """
 
     network: DepthNet
     module: CameraTrunk
     traced: TorchGraph
-    places: Places
+    quantized: QuantizedTensors
 
     @staticmethod
     def of(network: DepthNet) -> Trunk:
@@ -69,10 +69,10 @@ class Trunk:
         """
         config, module = network.config, CameraTrunk(network)
         traced = trace(module, (1, config.input_height, config.input_width, 3))
-        return Trunk(network, module, traced, find_places(traced))
+        return Trunk(network, module, traced, find_quantized_tensors(traced))
 
 
-def find_places(traced: TorchGraph) -> Places:
+def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
     """Finds the quantised tensors of a graph.
 
     Args:
@@ -102,8 +102,8 @@ def find_places(traced: TorchGraph) -> Places:
     picture = root(traced.input)
     quantised = [node for node in calls if node in parent]
     pixels = {node for node in quantised if root(node) is picture}
-    names = {node: str(root(node).meta["place"]) for node in quantised if node not in pixels}
-    return Places(names, frozenset({traced.input, *pixels}))
+    names = {node: str(root(node).meta["tensor"]) for node in quantised if node not in pixels}
+    return QuantizedTensors(names, frozenset({traced.input, *pixels}))
 
 
 def is_fused(node: Node) -> bool:

@@ -161,7 +161,7 @@ def _name_by_module(traced: TorchGraph) -> None:
         path = str(stack[-1][0]) if stack else ""
         base = f"{path}:{getattr(node.target, '__name__', node.target)}".partition(".default")[0]
         seen[base] = seen.get(base, 0) + 1
-        node.meta["place"] = base if seen[base] == 1 else f"{base}:{seen[base]}"
+        node.meta["tensor"] = base if seen[base] == 1 else f"{base}:{seen[base]}"
 
 
 def _fold_batch_norms(traced: TorchGraph) -> None:
@@ -317,7 +317,7 @@ def _edge(
     before, behind = ("top", "bottom") if dim == 2 else ("left", "right")
     parts = [*edge(sides[0], before), x, *edge(sides[1], behind)]
     joined = traced.graph.call_function(aten.cat.default, (parts, dim))
-    joined.meta["place"] = f"input:cat:{dim}"
+    joined.meta["tensor"] = f"input:cat:{dim}"
     joined.meta["val"] = torch.empty([*shape[:dim], shape[dim] + sum(sides), *shape[dim + 1 :]])
     return joined
 
