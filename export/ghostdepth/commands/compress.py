@@ -125,15 +125,15 @@ def label(
         raise typer.BadParameter("give the folder of unlabelled images: --unlabelled DIR")
     import torch
     from ghostdepth_train.distillation import load_teacher
-    from ghostdepth_train.distillation.labelling import label_photos
-    from ghostdepth_train.distillation.unlabelled import LABELS, list_photos
+    from ghostdepth_train.distillation.labelling import label_images
+    from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER, list_unlabelled
 
-    out = images / LABELS if out is None else out
-    found = list_photos(images, out)
+    out = images / LABEL_FOLDER if out is None else out
+    found = list_unlabelled(images, out)
     loaded = load_teacher(teacher, "cuda" if torch.cuda.is_available() else "cpu")
     with progress("{task.completed} of {task.total}") as bar:
         task = bar.add_task("labelling", total=len(found))
-        written = label_photos(
+        written = label_images(
             loaded, found, out, lambda done, total: bar.update(task, completed=done)
         )
     print(f"{out}: {written} new labels, {len(found)} in all")

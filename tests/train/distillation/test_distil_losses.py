@@ -7,11 +7,11 @@ import math
 import numpy as np
 import torch
 from ghostdepth_train.distillation.losses import (
-    MAX_PLACES,
+    MAX_POSITIONS,
     affinity_loss,
     feature_loss,
     response_loss,
-    trusted,
+    teacher_confidence,
 )
 
 
@@ -53,7 +53,9 @@ def test_trust_falls_with_the_teachers_error_and_is_whole_where_nobody_knows() -
     depth = torch.tensor([[[[2.0, 2.0, 0.0, 4.0]]]])
     taught = torch.tensor([[[[2.0, 3.0, 7.0, 2.0]]]]).log()
     expected = [1.0, math.exp(-math.log(1.5) / 0.3), 1.0, math.exp(-math.log(2) / 0.3)]
-    np.testing.assert_allclose(trusted(taught, depth, 0.3).flatten(), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        teacher_confidence(taught, depth, 0.3).flatten(), expected, rtol=1e-5
+    )
 
 
 def test_features_are_compared_in_the_teachers_own_units() -> None:
@@ -78,6 +80,6 @@ def test_affinity_is_the_difference_of_all_cosines() -> None:
 
 def test_affinity_of_large_maps_is_pooled() -> None:
     student = torch.randn(1, 2, 64, 80)
-    assert MAX_PLACES < 64 * 80
+    assert MAX_POSITIONS < 64 * 80
     loss = affinity_loss(student, torch.randn(1, 3, 32, 40))
     assert loss.shape == () and bool(loss.isfinite())

@@ -15,7 +15,7 @@ from bench_depth.core.metrics import depth_of_relative_inverse
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import NetworkConfig, load_train_config
 from ghostdepth_train.distillation import Labels, Teacher, align_to, load_teacher, ssi_loss
-from ghostdepth_train.distillation.ensemble import SPREAD, Ensemble
+from ghostdepth_train.distillation.ensemble import DISAGREEMENT_SCALE, Ensemble
 from ghostdepth_train.distillation.labels import metric_labels
 from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet, normaliser, resize
@@ -206,7 +206,9 @@ def test_an_ensemble_says_the_mean_of_log_depth_and_doubts_where_its_members_dis
     logs = np.log(np.stack([d.numpy() for d in depths]))
     np.testing.assert_allclose(labels.log_depth, logs.mean(0), rtol=1e-5)
     assert labels.confidence is not None
-    np.testing.assert_allclose(labels.confidence, np.exp(-logs.std(0) / SPREAD), rtol=1e-4)
+    np.testing.assert_allclose(
+        labels.confidence, np.exp(-logs.std(0) / DISAGREEMENT_SCALE), rtol=1e-4
+    )
 
 
 def test_members_that_know_nothing_of_a_pixel_do_not_count_there() -> None:

@@ -14,9 +14,13 @@ from ghostdepth_train.augment import augment
 from ghostdepth_train.config import AugmentConfig
 from ghostdepth_train.data import EpochSampler, training_loader
 from ghostdepth_train.distillation import Labels, Teacher
-from ghostdepth_train.distillation.labelling import LARGEST_SIDE, label_photos
+from ghostdepth_train.distillation.labelling import LARGEST_SIDE, label_images
 from ghostdepth_train.distillation.labels import metric_labels
-from ghostdepth_train.distillation.unlabelled import PhotoDataset, enlarge_label, list_photos
+from ghostdepth_train.distillation.unlabelled import (
+    UnlabelledDataset,
+    list_unlabelled,
+    upsample_label,
+)
 from torch import Tensor
 
 SIZE = (48, 64)
@@ -40,8 +44,8 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def dataset(folder: Path, config: AugmentConfig | None = None) -> PhotoDataset:
-    return PhotoDataset(list_photos(folder), (32, 48), config or AugmentConfig(), seed=1)
+def dataset(folder: Path, config: AugmentConfig | None = None) -> UnlabelledDataset:
+    return UnlabelledDataset(list_unlabelled(folder), (32, 48), config or AugmentConfig(), seed=1)
 
 
 def test_an_item_depends_on_epoch_and_index_alone(photos: Path) -> None:
@@ -54,7 +58,7 @@ def test_an_item_depends_on_epoch_and_index_alone(photos: Path) -> None:
 
 def test_a_label_follows_its_photo_through_augmentation(photos: Path) -> None:
     config = AugmentConfig(colour=0, noise=0)
-    pair = list_photos(photos)[1]
+    pair = list_unlabelled(photos)[1]
     rgb = np.ascontiguousarray(cv2.imread(str(pair.rgb))[:, :, ::-1])
     full = cv2.resize(read_depth(pair.depth).astype(np.float32), SIZE[::-1])
     chance = np.random.default_rng((1, 5, 1))
@@ -80,7 +84,7 @@ def test_photos_come_in_batches_like_pairs(photos: Path) -> None:
 def test_enlarging_a_label_averages_known_pixels_only() -> None:
     label = np.full((6, 8), 3000, np.uint16)
     label[:, :3] = 0
-    large = enlarge_label(label, 60, 80)
+    large = upsample_label(label, 60, 80)
     assert set(np.unique(large)) == {0, 3000}
     assert (large > 0).mean() == pytest.approx((label > 0).mean(), abs=0.02)
 
@@ -90,22 +94,22 @@ def test_enlarging_a_label_is_bilinear_where_all_is_known() -> None:
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(label.astype(np.float32))[None, None], (48, 64), mode="bilinear"
     )
-    np.testing.assert_allclose(enlarge_label(label, 48, 64), expected[0, 0], atol=1)
+    np.testing.assert_allclose(upsample_label(label, 48, 64), expected[0, 0], atol=1)
 
 
 def test_what_is_no_folder_of_photos_is_an_error(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a folder"):
-        list_photos(tmp_path / "nowhere")
+        list_unlabelled(tmp_path / "nowhere")
     (tmp_path / "empty" / "rgb").mkdir(parents=True)
     with pytest.raises(UserError, match="has no photo"):
-        list_photos(tmp_path / "empty")
+        list_unlabelled(tmp_path / "empty")
     write_depth(photos / "pseudo_depth" / "other.png", np.full(SIZE, 1000))
     with pytest.raises(UserError, match=r"other\.png labels no photo"):
-        list_photos(photos)
+        list_unlabelled(photos)
     write_photo(photos / "rgb" / "other.png", 9)
     write_photo(photos / "rgb" / "other.jpg", 9)
     with pytest.raises(UserError, match="two photos are called other"):
-        list_photos(photos)
+        list_unlabelled(photos)
 
 
 class Brightness(Teacher):
@@ -125,7 +129,7 @@ class Brightness(Teacher):
 
 
 def label(teacher: Teacher, photos: Path, out: Path) -> int:
-    return label_photos(teacher, list_photos(photos, out), out)
+    return label_images(teacher, list_unlabelled(photos, out), out)
 
 
 def test_labels_are_the_teachers_depth_in_millimetres(photos: Path, tmp_path: Path) -> None:

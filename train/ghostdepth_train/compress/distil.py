@@ -31,8 +31,17 @@ from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
 from ghostdepth_train.data import EpochSampler, Split, batches, training_loader
 from ghostdepth_train.distillation import Teacher, align_to, load_teacher, ssi_loss
 from ghostdepth_train.distillation.labels import metric_labels
-from ghostdepth_train.distillation.losses import affinity_loss, feature_loss, response_loss, trusted
-from ghostdepth_train.distillation.unlabelled import LABELS, PhotoDataset, list_photos
+from ghostdepth_train.distillation.losses import (
+    affinity_loss,
+    feature_loss,
+    response_loss,
+    teacher_confidence,
+)
+from ghostdepth_train.distillation.unlabelled import (
+    LABEL_FOLDER,
+    UnlabelledDataset,
+    list_unlabelled,
+)
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 
@@ -156,19 +165,19 @@ class Distiller(Trainer):
 
     def _open_unlabelled(self, folder: Path, settings: UnlabelledConfig) -> None:
         network, seed = self.config.network, self.config.seed + 1
-        images = list_photos(folder)
+        images = list_unlabelled(folder)
         if settings.labels == "stored":
             images = [image for image in images if image.depth.is_file()]
             if not images:
                 raise UserError(
-                    f"no image of {folder} has a label in {folder / LABELS}; "
+                    f"no image of {folder} has a label in {folder / LABEL_FOLDER}; "
                     "make them with `ghostdepth label`"
                 )
         self._unlabelled_sampler = EpochSampler(
             len(images), settings.batch_size, seed, self.rank, self.world, len(self.sampler)
         )
         size = (network.input_height, network.input_width)
-        dataset = PhotoDataset(images, size, self.config.augment, seed)
+        dataset = UnlabelledDataset(images, size, self.config.augment, seed)
         workers = min(1, self.options.workers)
         self._unlabelled_loader = training_loader(dataset, self._unlabelled_sampler, workers)
         self._unlabelled_epoch = -1
@@ -200,7 +209,7 @@ class Distiller(Trainer):
         labels = self.teacher(rgb)
         if settings.response:
             metric = align_to(labels, depth)
-            weight = trusted(metric.log_depth, depth, settings.trust) * metric.weight
+            weight = teacher_confidence(metric.log_depth, depth, settings.trust) * metric.weight
             loss = response_loss(prediction, metric.log_depth, weight)
             total = total + settings.response * loss
         for stride in settings.strides if labels.features else ():

@@ -14,7 +14,7 @@ from ghostdepth_train.distillation.teacher import Teacher
 from ghostdepth_train.models.network import DepthNet, decode_depth, normaliser, resize
 
 
-class OwnTeacher(Teacher):
+class CheckpointTeacher(Teacher):
     """The network of a checkpoint folder.
 
     Args:

@@ -14,11 +14,11 @@ from ghostdepth_train.distillation.teacher import Teacher
 
 # Of log depth: where teachers are that far apart, their mean counts for 1 / e. A good network is
 # about that far from the truth.
-SPREAD = 0.2
+DISAGREEMENT_SCALE = 0.2
 
 
 class Ensemble(Teacher):
-    """The mean of log depth, with confidence exp(-spread / SPREAD).
+    """The mean of log depth, with confidence exp(-spread / DISAGREEMENT_SCALE).
 
     The spread is the standard deviation over the teachers. Relative teachers are aligned to the
     mean of the metric ones first. Sizes may differ: labels are of the largest.
@@ -61,4 +61,4 @@ def _mean(labels: Sequence[Labels]) -> Labels:
     total = weights.sum(0).clamp_min(1e-6)
     mean = (weights * values).sum(0) / total
     spread = ((weights * (values - mean) ** 2).sum(0) / total).sqrt()
-    return Labels(mean, "metric", (-spread / SPREAD).exp() * weights.mean(0))
+    return Labels(mean, "metric", (-spread / DISAGREEMENT_SCALE).exp() * weights.mean(0))

@@ -21,7 +21,7 @@ LARGEST_SIDE = 320
 RECORD = "teacher.json"
 
 
-def label_photos(
+def label_images(
     teacher: Teacher,
     photos: Sequence[Pair],
     out: Path,
@@ -34,7 +34,7 @@ def label_photos(
 
     Args:
         teacher: A metric one.
-        photos: From `list_photos(folder, out)`.
+        photos: From `list_unlabelled(folder, out)`.
         out: Where `NAME.png` is written.
         progress: Told the number of photos that are done, and of all.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from bench_depth.core.errors import UserError
 
-from ghostdepth_train.distillation.checkpoint_teacher import OwnTeacher
+from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
 from ghostdepth_train.distillation.ensemble import Ensemble
 from ghostdepth_train.distillation.hub import PREPROCESSOR, HubTeacher
 from ghostdepth_train.distillation.model_file import SUFFIXES, FileTeacher
@@ -46,7 +46,7 @@ def _load_one(spec: str, device: torch.device) -> Teacher:
     if Path(spec).is_dir():
         if (Path(spec) / PREPROCESSOR).is_file():
             raise UserError(f"{spec} is a folder of the transformers library; say {HUB}{spec}")
-        return OwnTeacher(Path(spec), device)
+        return CheckpointTeacher(Path(spec), device)
     if Path(spec).suffix in SUFFIXES:
         return FileTeacher(Path(spec))
     raise UserError(

@@ -10,10 +10,10 @@ from ghostdepth_train.losses import gradient_loss
 from ghostdepth_train.models.network import resize
 
 # Maps are pooled to at most so many places: a similarity is a number for every pair of them.
-MAX_PLACES = 320
+MAX_POSITIONS = 320
 
 
-def trusted(taught: Tensor, depth: Tensor, scale: float) -> Tensor:
+def teacher_confidence(taught: Tensor, depth: Tensor, scale: float) -> Tensor:
     """How far the teacher's word counts where the truth is known: exp(-|ln t - ln z| / scale).
 
     Args:
@@ -86,7 +86,7 @@ def _affinity(x: Tensor) -> Tensor:
 
 
 def _few_places(x: Tensor) -> Tensor:
-    while x.shape[-2] * x.shape[-1] > MAX_PLACES:
+    while x.shape[-2] * x.shape[-1] > MAX_POSITIONS:
         x = F.avg_pool2d(x, 2)
     return x
 

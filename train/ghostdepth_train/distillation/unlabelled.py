@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ghostdepth_train.augment import Photo
 from ghostdepth_train.data import DepthDataset
 
-LABELS = "pseudo_depth"
+LABEL_FOLDER = "pseudo_depth"
 
 
-def list_photos(folder: Path, labels: Path | None = None) -> list[Pair]:
+def list_unlabelled(folder: Path, labels: Path | None = None) -> list[Pair]:
     """The photos of a folder, sorted by name; a pair's depth is its label, which may not exist.
 
     Args:
@@ -29,7 +29,7 @@ def list_photos(folder: Path, labels: Path | None = None) -> list[Pair]:
     Raises:
         UserError: There is no photo, two have the same name, or a label has no photo.
     """
-    rgb, labels = folder / "rgb", folder / LABELS if labels is None else labels
+    rgb, labels = folder / "rgb", folder / LABEL_FOLDER if labels is None else labels
     if not rgb.is_dir():
         raise UserError(f"{rgb} is not a folder; photos are {folder.name}/rgb/NAME.jpg")
     pairs: dict[str, Pair] = {}
@@ -48,7 +48,7 @@ def list_photos(folder: Path, labels: Path | None = None) -> list[Pair]:
     return [pairs[name] for name in sorted(pairs)]
 
 
-class PhotoDataset(DepthDataset):
+class UnlabelledDataset(DepthDataset):
     """Augmented photos and their labels, as `DepthDataset` gives pairs.
 
     An item is 3xHxW uint8 RGB and 1xHxW float32 metres: 0 where the label does not know, and
@@ -59,10 +59,10 @@ class PhotoDataset(DepthDataset):
         rgb = read_rgb(pair.rgb)
         if not pair.depth.is_file():
             return rgb, np.zeros(rgb.shape[:2], np.uint16)
-        return rgb, enlarge_label(read_depth(pair.depth), *rgb.shape[:2])
+        return rgb, upsample_label(read_depth(pair.depth), *rgb.shape[:2])
 
 
-def enlarge_label(label_mm: NDArray[np.uint16], height: int, width: int) -> NDArray[np.uint16]:
+def upsample_label(label_mm: NDArray[np.uint16], height: int, width: int) -> NDArray[np.uint16]:
     """Resizes a label bilinearly; only known pixels are averaged.
 
     Args:
