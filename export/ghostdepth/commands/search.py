@@ -13,7 +13,7 @@ from ghostdepth.commands.app import app, progress
 from ghostdepth.commands.network import Data, Val
 
 if TYPE_CHECKING:
-    from ghostdepth_export.search.front import Found
+    from ghostdepth_export.search.front import TrainedNetwork
 
 
 @app.command()
@@ -40,10 +40,10 @@ def search(
 ) -> None:
     """Search for networks that are accurate within a time. Start it again to go on."""
     from ghostdepth_export.pi4.budget import FileLatency
-    from ghostdepth_export.search import Plan, Worker, load_space, open_study
-    from ghostdepth_export.search.front import found, write_front, write_page
+    from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
+    from ghostdepth_export.search.front import trained_networks, write_front, write_page
     from ghostdepth_export.search.study import study_url
-    from ghostdepth_export.search.training import short, trainer
+    from ghostdepth_export.search.training import short_training, trial_trainer
     from ghostdepth_train.config import load_train_config, parse_config
     from ghostdepth_train.data import read_split
     from ghostdepth_train.pruning.budget import total
@@ -53,7 +53,7 @@ def search(
     budget = parse_config(LatencyBudget, wanted, "the time budget")
     base, split = load_train_config(config), read_split(data, val)
     words = f"{len(split.train)} pairs of {data.name}"
-    plan = Plan(load_space(space), budget, short(base, epochs), words)
+    plan = StudyPlan(load_space(space), budget, short_training(base, epochs), words)
     out.mkdir(parents=True, exist_ok=True)
     opened = open_study(storage or study_url(study or out / "study.db"), plan)
     with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
@@ -70,11 +70,11 @@ def search(
             opened,
             plan,
             cost=lambda network: total(clock(network, budget)),
-            train=trainer(split, words, workers, step),
+            train=trial_trainer(split, words, workers, step),
             out=out,
             say=say,
         ).run(trials)
-    rows = found(opened)
+    rows = trained_networks(opened)
     configs = write_front(out, rows, base)
     if not rows:
         print(f"no network of {trials} takes at most {budget_ms:g} ms; give another --space")
@@ -84,7 +84,7 @@ def search(
     print(f"configs: {configs[0].parent}; page: {out / 'search.html'}")
 
 
-def _print(rows: Sequence[Found]) -> None:
+def _print(rows: Sequence[TrainedNetwork]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""What a search has found: the networks that no other one beats in both time and accuracy."""
+"""The Pareto front of a search: networks that no other one dominates in latency and accuracy."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _PLOT_SIZES = ((760, 400), (340, 340))
 
 
 @dataclass(frozen=True)
-class Found:
+class TrainedNetwork:
     """A network that was trained in a search.
 
     Attributes:
-        trial: The trial's number.
-        choices: What it chose.
-        ms: Predicted.
-        si_rmse: After the short training.
-        macs: Multiply-accumulates.
-        parameters: Trainable numbers.
-        network: Its config, as JSON values.
-        front: Whether no other one is as fast and as accurate.
+        trial: Number of the trial in the study.
+        choices: Value of each field of the search space.
+        ms: Predicted latency in milliseconds.
+        si_rmse: Scale-invariant RMSE on the validation set after the short training.
+        macs: Number of multiply-accumulate operations of one inference.
+        parameters: Number of trainable parameters.
+        network: The network's config, as JSON values.
+        front: Whether the network is on the Pareto front.
     """
 
     trial: int
@@ -44,14 +44,14 @@ class Found:
     front: bool
 
     def row(self) -> dict[str, Any]:
-        """As a line of a table."""
+        """The figures as one row of a table."""
         figures = {"ms": f"{self.ms:.3f}", "si_rmse": f"{self.si_rmse:.5f}"}
         sizes = {"macs": self.macs, "parameters": self.parameters}
         return {"trial": self.trial, **figures, **sizes, **self.choices}
 
 
-def found(study: Study) -> list[Found]:
-    """The trained networks, fastest first; each network once."""
+def trained_networks(study: Study) -> list[TrainedNetwork]:
+    """Lists the networks of all completed trials, fastest first, each network once."""
     from optuna.trial import TrialState
 
     trials = {
@@ -60,34 +60,34 @@ def found(study: Study) -> list[Found]:
     }.values()
     points = [(float(ms), float(error)) for ms, error in (trial.values for trial in trials)]
     rows = [
-        Found(
+        TrainedNetwork(
             trial=trial.number,
             choices=dict(trial.params),
             ms=point[0],
             si_rmse=point[1],
             **{key: trial.user_attrs[key] for key in ("macs", "parameters", "network")},
-            front=not any(beats(other, point) for other in points),
+            front=not any(dominates(other, point) for other in points),
         )
         for trial, point in zip(trials, points, strict=True)
     ]
     return sorted(rows, key=lambda row: (row.ms, row.si_rmse))
 
 
-def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    """Whether `a` is nowhere worse than `b` and somewhere better; less is better."""
+def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    """Whether `a` Pareto-dominates `b`: no value is larger and at least one is smaller."""
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 
-def write_front(out: Path, rows: Sequence[Found], base: TrainConfig) -> list[Path]:
+def write_front(out: Path, rows: Sequence[TrainedNetwork], base: TrainConfig) -> list[Path]:
     """Writes `front.csv`, `trained.csv` and a config for each network of the front.
 
     Args:
-        out: Folder; made where missing.
-        rows: The trained networks, as `found` gives them.
-        base: How a network of the front is to be trained in full.
+        out: Output folder, created if missing.
+        rows: The trained networks, as `trained_networks` gives them.
+        base: Config whose training settings are written for the networks of the front.
 
     Returns:
-        The configs, fastest first: YAML files that `ghostdepth train --config` takes.
+        Paths of the configs, fastest first: YAML files that `ghostdepth train --config` takes.
     """
     front = [row for row in rows if row.front]
     write_bytes(out / "front.csv", csv_bytes([row.row() for row in front]))
@@ -104,12 +104,12 @@ def write_front(out: Path, rows: Sequence[Found], base: TrainConfig) -> list[Pat
     return paths
 
 
-def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) -> None:
+def write_page(target: Path, rows: Sequence[TrainedNetwork], what: str, budget: float) -> None:
     """Writes the page: a plot and the front as a table.
 
     Args:
         target: The HTML file.
-        rows: The trained networks, as `found` gives them; at least one.
+        rows: The trained networks, as `trained_networks` gives them; at least one.
         what: What the latency is predicted for, like `int8 file with 4 threads`.
         budget: Latency budget of the search, milliseconds.
     """
@@ -127,7 +127,7 @@ def write_page(target: Path, rows: Sequence[Found], what: str, budget: float) ->
     write_bytes(target, page.encode())
 
 
-def _plot(rows: Sequence[Found], budget: float, size: tuple[int, int]) -> str:
+def _plot(rows: Sequence[TrainedNetwork], budget: float, size: tuple[int, int]) -> str:
     from bench_depth.report.html.plot import Mark, scatter
 
     marks = [

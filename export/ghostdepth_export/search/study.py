@@ -39,7 +39,7 @@ Train = Callable[[TrainConfig, Path], float]
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study is about; all its workers have the same.
 
     Attributes:
@@ -65,7 +65,7 @@ def study_url(path: Path) -> str:
     return f"sqlite:///{path.absolute()}"
 
 
-def open_study(url: str, plan: Plan, heartbeat: tuple[int, int] = HEARTBEAT) -> Study:
+def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT) -> Study:
     """Opens or makes the study of a database.
 
     Args:
@@ -128,7 +128,7 @@ class Worker:
     def __init__(
         self,
         study: Study,
-        plan: Plan,
+        plan: StudyPlan,
         cost: Cost,
         train: Train,
         out: Path,

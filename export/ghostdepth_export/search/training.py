@@ -11,14 +11,14 @@ from ghostdepth_train.data import Split
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer
 
 
-def short(base: TrainConfig, epochs: int) -> TrainConfig:
+def short_training(base: TrainConfig, epochs: int) -> TrainConfig:
     """A training of so many epochs, evaluated once, whose rate rises for at most a tenth of it."""
     warmup = min(base.warmup_epochs, epochs / 10)
     changes = {"epochs": epochs, "warmup_epochs": warmup, "eval_every": epochs}
     return base.model_copy(update=changes)
 
 
-def trainer(
+def trial_trainer(
     split: Split, training_data: str, workers: int, progress: Progress
 ) -> Callable[[TrainConfig, Path], float]:
     """A function that trains a config in a folder, or goes on with what the folder holds.

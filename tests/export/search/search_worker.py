@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostdepth_export.search import Plan, SearchSpace, Worker, open_study
+from ghostdepth_export.search import SearchSpace, StudyPlan, Worker, open_study
 from ghostdepth_export.search.study import study_url
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.models.network import DepthNet
@@ -26,8 +26,8 @@ SPACE = SearchSpace(
 )
 
 
-def plan(ms: float = 1.0) -> Plan:
-    return Plan(SPACE, LatencyBudget(ms=ms), load_train_config("tiny"), "formulas")
+def plan(ms: float = 1.0) -> StudyPlan:
+    return StudyPlan(SPACE, LatencyBudget(ms=ms), load_train_config("tiny"), "formulas")
 
 
 def cost(network: DepthNet) -> float:

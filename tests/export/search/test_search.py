@@ -14,9 +14,9 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth.commands import app
 from ghostdepth_export.search import Worker, load_space, open_study
-from ghostdepth_export.search.front import beats, found, write_front, write_page
+from ghostdepth_export.search.front import dominates, trained_networks, write_front, write_page
 from ghostdepth_export.search.study import study_url
-from ghostdepth_export.search.training import short, trainer
+from ghostdepth_export.search.training import short_training, trial_trainer
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
@@ -56,15 +56,15 @@ def test_nothing_above_the_budget_is_trained(tmp_path: Path) -> None:
     assert len(opened.get_trials()) == 12
     pruned = [t for t in opened.get_trials() if t.state.name == "PRUNED"]
     assert all(t.user_attrs["ms"] > 0.8 and t.constraints["budget"] > 0 for t in pruned)
-    assert all(row.ms <= 0.8 for row in found(opened))
+    assert all(row.ms <= 0.8 for row in trained_networks(opened))
 
 
 def test_the_front_is_what_nothing_beats_and_its_configs_train(tmp_path: Path) -> None:
     opened = study(tmp_path)
     worker(opened, tmp_path).run(12)
-    rows = found(opened)
+    rows = trained_networks(opened)
     points = {row.trial: (row.ms, row.si_rmse) for row in rows}
-    best = {n for n, p in points.items() if not any(beats(q, p) for q in points.values())}
+    best = {n for n, p in points.items() if not any(dominates(q, p) for q in points.values())}
     assert {row.trial for row in rows if row.front} == best
     base = load_train_config("tiny")
     paths = write_front(tmp_path, rows, base)
@@ -196,8 +196,8 @@ def test_a_space_may_be_a_file_and_a_wrong_field_is_named(tmp_path: Path) -> Non
 
 
 def test_a_warm_up_never_fills_the_short_training() -> None:
-    assert short(load_train_config("s"), 1).warmup_epochs == 0.1
-    assert short(load_train_config("s"), 75).warmup_epochs == 3
+    assert short_training(load_train_config("s"), 1).warmup_epochs == 0.1
+    assert short_training(load_train_config("s"), 75).warmup_epochs == 3
 
 
 @pytest.mark.slow
@@ -225,6 +225,6 @@ def test_the_command_searches_and_says_where_the_front_is(
     (config,) = (tmp_path / "o" / "front").iterdir()
     network = load_train_config(str(config)).network
     # The same training by hand gives the same accuracy.
-    plain = short(load_train_config("tiny"), 1).model_copy(update={"network": network})
-    train = trainer(read_split(dataset), "t", 0, silent)
+    plain = short_training(load_train_config("tiny"), 1).model_copy(update={"network": network})
+    train = trial_trainer(read_split(dataset), "t", 0, silent)
     assert f"{train(plain, tmp_path / 'again'):.5f}" in (tmp_path / "o" / "front.csv").read_text()
