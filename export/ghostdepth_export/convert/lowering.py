@@ -81,9 +81,8 @@ def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, R
         return {traced.input: PIXELS} if pixels else {}
     quantized = find_quantized_tensors(traced)
     read = read_ranges(ranges, set(quantized.names.values()), "ranges.json")
-    return dict.fromkeys(quantized.pixels, PIXELS) | {
-        n: read[p] for n, p in quantized.names.items()
-    }
+    known = {node: read[name] for node, name in quantized.names.items()}
+    return dict.fromkeys(quantized.pixels, PIXELS) | known
 
 
 def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) -> Any:

@@ -39,7 +39,7 @@ class QuantizedTensors:
     names: dict[Node, str]
     pixels: frozenset[Node]
 
-    def distinct(self) -> list[str]:
+    def range_names(self) -> list[str]:
         """The names, each once, in the order of the graph."""
         return list(dict.fromkeys(self.names.values()))
 
