@@ -50,6 +50,9 @@ def test_nothing_above_the_budget_is_trained(tmp_path: Path) -> None:
         return error(config)
 
     opened = study(tmp_path, 0.8)
+    # The sampler is random: one trial is surely below the budget and one above it.
+    for size, shallow, deep in (("32x32", 0.1, 0.05), ("64x64", 0.3, 0.2)):
+        opened.enqueue_trial({"size": size, "shallow": shallow, "deep": deep})
     worker(opened, tmp_path, 0.8, train=train).run(12)
     assert states(opened)["PRUNED"] and states(opened)["COMPLETE"]
     assert trained and max(trained) <= 0.8
