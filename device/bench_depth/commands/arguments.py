@@ -17,6 +17,7 @@ Without --data only the latency is measured, on a bundled photo: a model file is
 
 other verbs (each has --help):
   bench-depth compare OLD.json NEW.json   compare the latency in two results files
+  bench-depth depth IMAGE... --model NAME write depth maps: coloured, 16-bit PNG, .npy, point cloud
   bench-depth live --model FILE           run a model on a camera, show the depth on a web page
 
 exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input, 3 a model cannot

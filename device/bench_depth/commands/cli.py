@@ -26,6 +26,12 @@ def _compare(words: Sequence[str]) -> int:
     return main(words)
 
 
+def _depth(words: Sequence[str]) -> int:
+    from bench_depth.commands.depth import main
+
+    return main(words)
+
+
 def _live(words: Sequence[str]) -> int:
     from bench_depth.commands.live import main
 
@@ -33,7 +39,7 @@ def _live(words: Sequence[str]) -> int:
 
 
 # Other verbs; each is imported when it is used.
-_VERBS = {"compare": _compare, "live": _live}
+_VERBS = {"compare": _compare, "depth": _depth, "live": _live}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
+from bench_depth.depth.model import DepthModel
+from bench_depth.depth.record import check_target, make_recorder
+from bench_depth.depth.scale import Scale
 from bench_depth.live.frames.meter import Meter
-from bench_depth.live.frames.model import DepthModel
-from bench_depth.live.frames.scale import Scale
-from bench_depth.live.record import check_target, make_recorder
 from bench_depth.live.source.capture import Shot, in_order, newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.live.web.server import ViewServer

@@ -7,10 +7,10 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from bench_depth.live.frames import colours
+from bench_depth.depth import colours
+from bench_depth.depth.scale import Scale, to_millimetres
 from bench_depth.live.frames.meter import Meter
-from bench_depth.live.frames.scale import Scale
-from bench_depth.live.web.message import encode, pack, sample, to_codes, to_millimetres
+from bench_depth.live.web.message import encode, pack, sample, to_codes
 from bench_depth.live.web.view import words
 from bench_depth.machine.board import Health
 

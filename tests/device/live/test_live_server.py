@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
-from bench_depth.live.frames.scale import Scale
+from bench_depth.depth.scale import Scale
 from bench_depth.live.web import server as server_module
 from bench_depth.live.web.access import Access
 from bench_depth.live.web.server import ViewServer

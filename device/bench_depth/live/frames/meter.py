@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
-from bench_depth.live.frames.model import STAGES
-
+STAGES = ("capture", "preprocess", "invoke", "postprocess")
 WINDOW_SECONDS = 3.0
 # Bounds the memory; covers the window up to 333 frames per second.
 _MAX_FRAMES = 1000

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.live.frames.scale import Scale
+from bench_depth.depth.scale import Scale, to_millimetres
 
 # These give about 20 to 40 kB of JPEG and 15 kB of depth per frame.
 PHOTO_WIDTH = 640
@@ -79,13 +79,6 @@ def to_codes(depth: NDArray[np.float32], scale: Scale) -> tuple[NDArray[np.uint1
     base = float(low) - step
     codes = np.where(known, np.rint((np.where(known, depth, low) - base) / step), 0)
     return codes.astype(np.uint16), base, step
-
-
-def to_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Converts metres to uint16 millimetres, 1 to 65535; 0 where not finite and positive."""
-    known = Scale().known(depth)
-    codes = np.clip(np.rint(np.where(known, depth, 0) * 1000), known, 65535)
-    return codes.astype(np.uint16)
 
 
 def pack(codes: NDArray[np.uint16]) -> bytes:

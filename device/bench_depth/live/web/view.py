@@ -11,9 +11,9 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.live.frames import colours
+from bench_depth.depth import colours
+from bench_depth.depth.scale import Scale
 from bench_depth.live.frames.latest import Latest
-from bench_depth.live.frames.scale import Scale
 from bench_depth.live.web.message import encode
 from bench_depth.machine.board import Health, read_health
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path
-from bench_depth.live.frames import colours
-from bench_depth.live.frames.scale import Scale
-from bench_depth.live.web.message import to_millimetres
+from bench_depth.depth.colours import paint
+from bench_depth.depth.outputs import OutputOptions
+from bench_depth.depth.scale import Scale, to_millimetres
 from bench_depth.model.postprocess import resize_depth
 
 VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
@@ -24,6 +24,7 @@ VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 CAMERA_FPS = 15.0
 _SIDE_WIDTH = 640
 _JPEG_QUALITY = 95
+_SIDE_BY_SIDE = OutputOptions(side_by_side=True)
 
 
 class Recorder(Protocol):
@@ -116,18 +117,25 @@ class DatasetRecorder:
 
 
 class VideoRecorder:
-    """Writes photo and coloured depth side by side; the file gets its final name on `close`.
+    """Writes a video of coloured depth; the file gets its final name on `close`.
 
     Args:
         target: Video file whose suffix is one of `VIDEO_CODECS`.
         scale: Scale of the depth maps.
         fps: Frames per second of the video.
         clock: Monotonic clock in seconds that paces the video; None writes each frame once.
+        options: Range, colour map, and whether the photo stands beside the depth.
     """
 
     def __init__(
-        self, target: Path, scale: Scale, fps: float, clock: Optional[Callable[[], float]]
+        self,
+        target: Path,
+        scale: Scale,
+        fps: float,
+        clock: Optional[Callable[[], float]] = None,
+        options: OutputOptions = _SIDE_BY_SIDE,
     ) -> None:
+        self._options = options
         self._target = target
         self._scale = scale
         self._fps = fps
@@ -146,7 +154,7 @@ class VideoRecorder:
             self._open(photo)
         times = self._times_due()
         if times:
-            image = cv2.cvtColor(self._side_by_side(photo, depth), cv2.COLOR_RGB2BGR)
+            image = cv2.cvtColor(self._draw(photo, depth), cv2.COLOR_RGB2BGR)
             for _ in range(times):
                 self._writer.write(image)
             self._written += times
@@ -165,6 +173,14 @@ class VideoRecorder:
         self._path = None
         self._files.close()
 
+    def discard(self) -> None:
+        """Removes what was written so far; for a run that failed half-way."""
+        if self._path is not None:
+            self._writer.release()
+            self._path = None
+            failed = RuntimeError("discarded")
+            self._files.__exit__(type(failed), failed, None)
+
     def _open(self, photo: NDArray[np.uint8]) -> None:
         height, width = photo.shape[:2]
         shrink = max(1.0, width / _SIDE_WIDTH)
@@ -172,7 +188,7 @@ class VideoRecorder:
         self._size = (round(width / shrink) // 2 * 2, round(height / shrink) // 2 * 2)
         self._path = self._files.enter_context(atomic_path(self._target))
         codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._target.suffix.lower()])
-        size = (2 * self._size[0], self._size[1])
+        size = ((1 + self._options.side_by_side) * self._size[0], self._size[1])
         self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, size)
         if not self._writer.isOpened():
             raise UserError(f"OpenCV cannot write {self._target} of {size[0]}x{size[1]} pixels")
@@ -185,20 +201,21 @@ class VideoRecorder:
             self._start = now
         return int((now - self._start) * self._fps) + 1 - self._written
 
-    def _side_by_side(
-        self, photo: NDArray[np.uint8], depth: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
-        near, far = self._range = self._scale.ends(depth, self._range, 1 / self._fps)
+    def _draw(self, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+        self._range = self._options.range or self._scale.ends(depth, self._range, 1 / self._fps)
+        near, far = self._range
+        known = self._scale.known(depth)
+        painted = paint(depth, known, near, far, self._options.colour_map)
         sides = [
             np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA), np.uint8)
-            for image in (photo, colours.paint(depth, self._scale.known(depth), near, far))
+            for image in ((photo, painted) if self._options.side_by_side else (painted,))
         ]
         text = "relative depth: near is light, far is dark"
         if not self._scale.relative:
             text = f"{near:.1f} m (light) to {far:.1f} m (dark)"
         for width, colour in ((3, (0, 0, 0)), (1, (255, 255, 255))):
             cv2.putText(
-                sides[1], text, (8, self._size[1] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour,
+                sides[-1], text, (8, self._size[1] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour,
                 width, cv2.LINE_AA,
             )  # fmt: skip
         return np.hstack(sides)

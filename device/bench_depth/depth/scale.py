@@ -55,3 +55,10 @@ class Scale:
             near = keep * before[0] + (1 - keep) * near
             far = keep * before[1] + (1 - keep) * far
         return (near, far) if abs(far - near) > 0.01 else (near, near + 0.01)
+
+
+def to_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Converts metres to uint16 millimetres, 1 to 65535; 0 where not finite and positive."""
+    known = Scale().known(depth)
+    codes = np.clip(np.rint(np.where(known, depth, 0) * 1000), known, 65535)
+    return codes.astype(np.uint16)

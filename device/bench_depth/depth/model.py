@@ -1,25 +1,31 @@
-"""A loaded depth model that times each stage from image to depth map."""
+"""A depth model by name or file: image in, depth map out."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.live.frames.scale import Scale
+from bench_depth.core.dataset import read_rgb
+from bench_depth.core.errors import UserError
+from bench_depth.depth.released import find_model
+from bench_depth.depth.scale import Scale
+from bench_depth.live.source.capture import newest
+from bench_depth.live.source.sources import open_source
 from bench_depth.machine.board import default_threads, read_board
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import Description, describe
-from bench_depth.model.postprocess import to_depth, to_photo_size
+from bench_depth.model.postprocess import resize_depth, to_depth, to_photo_size
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
-
-STAGES = ("capture", "preprocess", "invoke", "postprocess")
 
 
 @dataclass(frozen=True)
@@ -37,25 +43,36 @@ class Prediction:
 
 
 class DepthModel:
-    """Loads a model file.
+    """A depth model, loaded and ready to run on images.
+
+    The constructor reads the file and starts the runtime; `import bench_depth` by itself imports
+    neither numpy nor OpenCV. An object is not thread-safe, because runtimes keep their buffers
+    between runs: use one per thread.
 
     Args:
-        path: Path of the .tflite or .onnx file.
+        model: Name of a released model, see `bench_depth.depth.released`, or path of a .tflite or
+            .onnx file.
         runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
         description: What the user specified about the model beyond its file; None for nothing.
 
     Raises:
-        UserError: As `choose`, `read_contract`, `describe`, `load` and `check_signature`.
+        UserError: There is no such model, no runtime is installed for it, or it is damaged or no
+            depth model; the message is one line that names the remedy.
+
+    Example:
+        model = DepthModel("ghostdepth-xxs")
+        depth = model("photo.jpg")  # HxW float32 metres
     """
 
     def __init__(
         self,
-        path: Path,
-        runtime: Optional[str],
-        threads: Optional[int],
+        model: Union[str, Path],
+        runtime: Optional[str] = None,
+        threads: Optional[int] = None,
         description: Optional[Description] = None,
     ) -> None:
+        path = find_model(model)
         self._file = path.name
         self._threads = threads or default_threads()
         chosen = choose(path, runtime)
@@ -68,9 +85,56 @@ class DepthModel:
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
 
     @property
+    def metric(self) -> bool:
+        """Whether depth is in metres; False for relative depth, which has no unit."""
+        return not self.scale.relative
+
+    @property
     def range(self) -> Optional[tuple[float, float]]:
         """Smallest and largest depth of the output in metres; None if the contract has none."""
         return self._contract.output_range if self._contract is not None else None
+
+    def __call__(self, image: Union[str, Path, NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Predicts the depth map of one image.
+
+        Args:
+            image: Path of an image file, whose EXIF orientation is applied, or HxWx3 uint8 RGB.
+
+        Returns:
+            HxW float32 of the image's size: metres along the optical axis or, if `metric` is False,
+            relative depth without unit.
+
+        Raises:
+            UserError: The file is no image, the array has another shape or dtype, or the model
+                cannot run.
+        """
+        if isinstance(image, (str, Path)):
+            image = read_rgb(Path(image))
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            shape = "x".join(map(str, image.shape))
+            raise UserError(f"an image is HxWx3 uint8 RGB; this one is {shape} {image.dtype}")
+        return resize_depth(self.predict(image).depth, *image.shape[:2])
+
+    def stream(
+        self, source: str = "auto", size: Optional[tuple[int, int]] = None
+    ) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
+        """Depth of a live source; images that arrive while the model is busy are dropped.
+
+        Args:
+            source: `auto`, `picamera2`, a number N or `/dev/videoN`, a video file, an image, or a
+                folder of images, as `bench-depth live --source`.
+            size: Width and height in pixels requested from a camera; None for 640x480.
+
+        Yields:
+            Time of capture by `time.perf_counter` in seconds, the image (HxWx3 uint8 RGB), and its
+            depth as `__call__` gives it. Ends with a video or folder; closing it frees the camera.
+
+        Raises:
+            UserError: The source cannot be opened, or fails.
+        """
+        with contextlib.closing(newest(open_source(source, size), threading.Event())) as shots:
+            for shot in shots:
+                yield shot.captured_ns / 1e9, shot.photo, self(shot.photo)
 
     def predict(self, photo: NDArray[np.uint8]) -> Prediction:
         """Runs the model once.

@@ -1,0 +1,154 @@
+"""The command line of `bench-depth depth`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench_depth.commands.arguments import RUNTIMES
+from bench_depth.commands.flags import add_arguments, from_arguments
+from bench_depth.core.errors import GATE_FAILED, UserError, exit_code
+
+if TYPE_CHECKING:
+    from bench_depth.depth.run import Done
+
+_FORMATS = ("colour", "mm", "npy", "ply")
+_EPILOG = """\
+Results of NAME.jpg: NAME-depth.png (colour, with a scale in metres), NAME-mm.png (16-bit
+millimetres, 0 = unknown), NAME.npy (float32 metres), NAME.ply (coloured point cloud); of a video
+NAME-depth.mp4. They lie beside the image, or below --out as they lay in the folder. What is there
+already is not made again. Ctrl-C keeps what is done.
+
+exit codes: 0 ok, 1 some inputs could not be read, 2 wrong options or input, 3 the model cannot be
+loaded or run, 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Command-line arguments after `depth`.
+
+    Returns:
+        The exit code; argparse itself exits with 0 or 2.
+    """
+    options = _parser().parse_args(arguments)
+    kept = "interrupted; what was written was kept"
+    return exit_code("bench-depth", lambda: _depth(options), kept)
+
+
+def _depth(options: argparse.Namespace) -> int:
+    from bench_depth.depth.inputs import find_inputs
+    from bench_depth.depth.model import DepthModel
+    from bench_depth.depth.outputs import OutputOptions, check_output
+    from bench_depth.depth.run import run
+
+    if options.threads is not None and options.threads < 1:
+        raise UserError(f"--threads {options.threads} is invalid; give at least 1")
+    output = OutputOptions(
+        formats=options.format or ("colour",),
+        range=tuple(options.range) if options.range else None,
+        colour_map=options.colour_map.lower(),
+        side_by_side=options.side_by_side,
+        hfov=options.hfov,
+        focal=options.focal,
+    )
+    inputs = find_inputs(options.source)
+    description = from_arguments(options)
+    model = DepthModel(options.model, options.runtime, options.threads, description)
+    check_output(output, model.metric)
+    if "ply" in output.formats and options.focal is None:
+        print(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
+              "--hfov or --focal sets your camera's", file=sys.stderr)  # fmt: skip
+    show = _Lines(len(inputs), options.json)
+    failed = run(model, inputs, options.out, output, options.overwrite, show)
+    show.end()
+    return GATE_FAILED if failed else 0
+
+
+class _Lines:
+    """Prints one line per input, and on a terminal a bar below with rate and remaining time."""
+
+    def __init__(self, total: int, as_json: bool) -> None:
+        self._total = total
+        self._json = as_json
+        self._count = 0
+        self._begin = time.monotonic()
+        self._bar = total > 1 and sys.stderr.isatty()
+
+    def __call__(self, done: Done) -> None:
+        self._count += 1
+        self.end()
+        if self._json:
+            print(json.dumps(dataclasses.asdict(done)), flush=True)
+        elif done.error is None:
+            print(_line(done), flush=True)
+        if done.error is not None:
+            print(f"bench-depth: {done.error}", file=sys.stderr, flush=True)
+        if self._bar and self._count < self._total:
+            rate = self._count / max(time.monotonic() - self._begin, 1e-9)
+            filled = 20 * self._count // self._total
+            print(
+                f"[{'#' * filled:.<20}] {self._count}/{self._total}, {rate:.1f} per second, "
+                f"{(self._total - self._count) / rate:.0f} s left",
+                end="", file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+    def end(self) -> None:
+        """Clears the bar."""
+        if self._bar:
+            print("\r\033[K", end="", file=sys.stderr)
+
+
+def _line(done: Done) -> str:
+    where = ", ".join(done.files)
+    if done.skipped:
+        return f"{done.source}: exists already: {where}"
+    if done.nearest is None:
+        return f"{done.source}: no valid depth -> {where}"
+    unit = " m" if done.unit == "m" else ""
+    relative = "" if done.unit == "m" else "relative depth, "
+    return (
+        f"{done.source}: {relative}nearest {done.nearest:.2f}{unit}, "
+        f"median {done.median:.2f}{unit}, farthest {done.farthest:.2f}{unit} -> {where}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    from bench_depth.depth.cloud import NYU_HFOV
+
+    parser = argparse.ArgumentParser(
+        prog="bench-depth depth",
+        description="Depth maps of images, folders, videos or a camera.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", nargs="+", help="image, folder (searched to any depth), video, or camera "
+        "(auto, picamera2, N, /dev/videoN)")  # fmt: skip
+    add("--model", required=True, metavar="NAME|FILE", help="a released model, or a .tflite or "
+        ".onnx file")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="output folder (default: beside each input)")
+    add("--format", action="append", choices=_FORMATS, help="may be given several times "
+        "(default: colour)")  # fmt: skip
+    add("--range", nargs=2, type=float, metavar=("NEAR", "FAR"), help="depths of the first and "
+        "last colour (default: each image's own)")  # fmt: skip
+    add("--colour-map", default="plasma", metavar="NAME", help="one of OpenCV's, such as turbo, "
+        "magma, jet (default: plasma)")  # fmt: skip
+    add("--side-by-side", action="store_true", help="the image beside its depth")
+    add("--hfov", type=float, default=NYU_HFOV, metavar="DEG", help="horizontal field of view of "
+        f"the camera, for point clouds (default: {NYU_HFOV:g})")  # fmt: skip
+    add("--focal", type=float, metavar="PX", help="focal length in pixels, instead of --hfov")
+    add("--overwrite", action="store_true", help="make results again that exist")
+    add("--json", action="store_true", help="print one JSON object per input")
+    add("--runtime", choices=RUNTIMES, help="default: the first installed one")
+    add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
+    add_arguments(parser)
+    return parser

@@ -1,0 +1,131 @@
+"""Depth maps as coloured images; near is light, far is dark."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.errors import UserError
+from bench_depth.depth.scale import Scale
+
+# Perceptually uniform; light at the end that stands for near.
+NAME = "plasma"
+# Grey level of pixels without depth; plasma contains no neutral grey.
+UNKNOWN = 128
+_BAR_WIDTH = 16
+_BAR_MARGIN = 76
+_TICKS = 5
+
+
+def colour_maps() -> dict[str, int]:
+    """OpenCV's colour maps: their lower-case names, such as `turbo`, and OpenCV's constants."""
+    prefix = "COLORMAP_"
+    return {
+        name[len(prefix) :].lower(): int(getattr(cv2, name))
+        for name in dir(cv2)
+        if name.startswith(prefix)
+    }
+
+
+def table(name: str = NAME) -> NDArray[np.uint8]:
+    """A colour map as 256x3 uint8 RGB, from near to far.
+
+    Args:
+        name: One of `colour_maps()`.
+
+    Raises:
+        UserError: OpenCV has no such colour map.
+    """
+    known = colour_maps()
+    if name not in known:
+        raise UserError(f"unknown colour map {name!r}; choose from {', '.join(sorted(known))}")
+    ramp = np.arange(255, -1, -1, dtype=np.uint8)[:, np.newaxis]
+    return np.asarray(cv2.applyColorMap(ramp, known[name])[:, 0, ::-1], np.uint8)
+
+
+def paint(
+    depth: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    near: float,
+    far: float,
+    colour_map: str = NAME,
+) -> NDArray[np.uint8]:
+    """Colours a depth map.
+
+    Args:
+        depth: HxW float32 depth map.
+        known: HxW mask of the pixels that have depth; the others become grey.
+        near: Depth of the first colour, in the unit of `depth`.
+        far: Depth of the last colour; must differ from `near`.
+        colour_map: One of `colour_maps()`.
+
+    Returns:
+        HxWx3 uint8 RGB.
+    """
+    position = (np.where(known, depth, near) - near) / (far - near)
+    picture = table(colour_map)[np.clip(position * 255 + 0.5, 0, 255).astype(np.uint8)]
+    picture[~known] = UNKNOWN
+    return picture
+
+
+def colourise(
+    depth: NDArray[np.float32],
+    *,
+    near: Optional[float] = None,
+    far: Optional[float] = None,
+    colour_map: str = NAME,
+    inverse: bool = False,
+) -> NDArray[np.uint8]:
+    """Colours a depth map with a range of its own.
+
+    Args:
+        depth: HxW float32 depth map; metres, or without unit. Values that are not finite have no
+            colour and become grey.
+        near: Depth of the first colour; None for the 2nd percentile of the map.
+        far: Depth of the last colour; None for the 98th percentile.
+        colour_map: One of `colour_maps()`.
+        inverse: Whether larger values are nearer, as in relative inverse depth.
+
+    Returns:
+        HxWx3 uint8 RGB.
+    """
+    scale = Scale(relative=True, inverse=inverse)
+    ends = scale.ends(depth)
+    first, last = (ends[0] if near is None else near), (ends[1] if far is None else far)
+    if first == last:
+        last = first + 0.01
+    return paint(depth, scale.known(depth), first, last, colour_map)
+
+
+def with_scale(
+    picture: NDArray[np.uint8], near: float, far: float, unit: str, colour_map: str = NAME
+) -> NDArray[np.uint8]:
+    """Adds a colour bar with labels to the right of a coloured depth map.
+
+    Args:
+        picture: HxWx3 uint8 RGB of `paint`.
+        near: Depth of the first colour, at the top of the bar.
+        far: Depth of the last colour, at the bottom.
+        unit: Written behind each number, such as `m`; empty for relative depth.
+        colour_map: The colour map of the picture.
+
+    Returns:
+        HxWx3 uint8 RGB, wider than `picture`.
+    """
+    height = picture.shape[0]
+    margin: Any = np.full((height, _BAR_MARGIN, 3), 255, np.uint8)
+    rows = np.linspace(0, 255, height).round().astype(np.uint8)
+    margin[:, 6 : 6 + _BAR_WIDTH] = table(colour_map)[rows][:, np.newaxis]
+    digits = 2 if abs(far - near) < 1 else 1
+    for tick in range(_TICKS):
+        fraction = tick / (_TICKS - 1)
+        text = f"{near + (far - near) * fraction:.{digits}f} {unit}".rstrip()
+        row = round(6 + fraction * (height - 12)) + 4
+        cv2.putText(
+            margin, text, (_BAR_WIDTH + 10, row), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1,
+            cv2.LINE_AA,
+        )  # fmt: skip
+    return np.hstack([picture, margin])

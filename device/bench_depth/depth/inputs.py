@@ -1,0 +1,94 @@
+"""What `bench-depth depth` is given: images, folders, videos, cameras."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_depth.core.dataset import PHOTO_SUFFIXES
+from bench_depth.core.errors import UserError
+
+# What OpenCV decodes besides the suffixes of a dataset's photos.
+IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".mjpeg",
+    ".wmv",
+)
+_CAMERA = re.compile(r"auto|picamera2|\d+|/dev/video\d+")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image, video or camera.
+
+    Attributes:
+        source: Path of the file, or name of the camera.
+        kind: `image`, `video` or `camera`.
+        name: Path of its results below the output folder, without suffix.
+    """
+
+    source: str
+    kind: str
+    name: Path
+
+
+def find_inputs(sources: Sequence[str]) -> list[Input]:
+    """Lists what was named; folders are searched to any depth, in the order of their names.
+
+    A folder `a` with `a/b/c.jpg` gives the name `b/c`; a file `x/y.jpg` gives `y`.
+
+    Raises:
+        UserError: A source does not exist, is neither image nor video, a folder has none, or two
+            inputs would have results of the same name.
+    """
+    found: list[Input] = []
+    for text in sources:
+        path = Path(text)
+        if path.is_dir():
+            found += _in_folder(path)
+        elif path.is_file():
+            kind = _kind(path) or "video"
+            found.append(Input(text, kind, Path(path.stem)))
+        elif _CAMERA.fullmatch(text):
+            found.append(Input(text, "camera", Path(f"camera-{Path(text).name}")))
+        else:
+            raise UserError(f"there is no image, video or folder {text}; check the name")
+    taken: dict[Path, str] = {}
+    for one in found:
+        other = taken.setdefault(one.name, one.source)
+        if other != one.source:
+            raise UserError(
+                f"{other} and {one.source} would both give results called {one.name}; "
+                "rename one, or give them one at a time with another --out"
+            )
+    return found
+
+
+def _in_folder(folder: Path) -> list[Input]:
+    found = []
+    for top, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(top, name)
+            kind = _kind(path)
+            if kind and not name.startswith(".") and path.is_file():
+                found.append(Input(str(path), kind, path.relative_to(folder).with_suffix("")))
+    if not found:
+        raise UserError(f"{folder} holds no image and no video, at any depth")
+    return found
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""

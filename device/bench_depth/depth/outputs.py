@@ -1,0 +1,126 @@
+"""The files that one depth map is written to."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.dataset import write_depth
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
+from bench_depth.depth import colours
+from bench_depth.depth.cloud import NYU_HFOV, ply_bytes, point_cloud
+from bench_depth.depth.scale import Scale
+
+# Format -> the end of its files' names.
+FORMATS = {"colour": "-depth.png", "mm": "-mm.png", "npy": ".npy", "ply": ".ply"}
+VIDEO_END = "-depth.mp4"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How results are written.
+
+    Attributes:
+        formats: Names in `FORMATS`.
+        range: Depths of the first and last colour; None for each image's own.
+        colour_map: One of `colours.colour_maps()`.
+        side_by_side: Whether the image stands beside its coloured depth.
+        hfov: Horizontal field of view of the camera in degrees, for point clouds.
+        focal: Focal length in pixels, instead of `hfov`; None for that of `hfov`.
+    """
+
+    formats: Sequence[str] = ("colour",)
+    range: Optional[tuple[float, float]] = None
+    colour_map: str = colours.NAME
+    side_by_side: bool = False
+    hfov: float = NYU_HFOV
+    focal: Optional[float] = None
+
+
+def check_output(options: OutputOptions, metric: bool) -> None:
+    """Refuses what a model's depth cannot be written as.
+
+    Raises:
+        UserError: Millimetres or points are wanted of relative depth, or an option is out of range.
+    """
+    colours.table(options.colour_map)
+    if options.range is not None and options.range[0] == options.range[1]:
+        raise UserError("--range needs two different depths, like --range 0.5 5")
+    for name in options.formats:
+        if name in ("mm", "ply") and not metric:
+            raise UserError(
+                f"the model gives relative depth, which has no metres for --format {name}; "
+                "use colour or npy, or describe the model with --unit"
+            )
+    point_cloud(np.ones((1, 2), np.float32), options.hfov, focal=options.focal)
+
+
+def targets(folder: Path, name: Path, options: OutputOptions) -> dict[str, Path]:
+    """The result files of one image, by format."""
+    stem = folder / name
+    return {kind: stem.with_name(stem.name + FORMATS[kind]) for kind in options.formats}
+
+
+def draw(
+    photo: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    scale: Scale,
+    ends: tuple[float, float],
+    options: OutputOptions,
+) -> NDArray[np.uint8]:
+    """The coloured depth map with its scale, HxWx3 uint8 RGB; beside the image where asked for."""
+    picture = colours.paint(depth, scale.known(depth), *ends, options.colour_map)
+    unit = "" if scale.relative else "m"
+    picture = colours.with_scale(picture, *ends, unit, options.colour_map)
+    return np.hstack([photo, picture]) if options.side_by_side else picture
+
+
+def write_image(
+    found: dict[str, Path],
+    photo: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    scale: Scale,
+    options: OutputOptions,
+) -> None:
+    """Writes the files of one image; each gets its name when it is complete.
+
+    Args:
+        found: What `targets` gives.
+        photo: HxWx3 uint8 RGB.
+        depth: HxW float32 of the same size.
+        scale: The meaning of the depth.
+        options: How to write it.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
+    for kind, path in found.items():
+        if kind == "colour":
+            ends = options.range or scale.ends(depth)
+            write_bytes(path, encode_png(draw(photo, depth, scale, ends, options)))
+        elif kind == "mm":
+            write_depth(path, np.where(scale.known(depth), depth, 0) * 1000.0)
+        elif kind == "npy":
+            stream = io.BytesIO()
+            np.save(stream, np.asarray(depth, np.float32))
+            write_bytes(path, stream.getvalue())
+        else:
+            points = point_cloud(depth, options.hfov, focal=options.focal)
+            write_bytes(path, ply_bytes(points, photo))
+
+
+def encode_png(picture: NDArray[Any]) -> bytes:
+    """HxWx3 uint8 RGB as a PNG."""
+    ok, data = cv2.imencode(
+        ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
+    assert ok, "an array of pixels can be made a PNG"
+    return data.tobytes()

@@ -1,0 +1,186 @@
+"""One run of `bench-depth depth`: every input through the model and into its files."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.dataset import read_rgb
+from bench_depth.core.errors import UserError
+from bench_depth.depth.inputs import Input
+from bench_depth.depth.model import DepthModel
+from bench_depth.depth.outputs import VIDEO_END, OutputOptions, targets, write_image
+from bench_depth.depth.record import VideoRecorder
+from bench_depth.live.source.capture import Shot, in_order
+from bench_depth.live.source.sources import open_source
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one input.
+
+    Attributes:
+        source: The input, as it was named.
+        files: The files of its results; empty for one that failed.
+        nearest: Smallest depth, in metres or in the model's own numbers; None without any.
+        median: Median depth, likewise.
+        farthest: Largest depth, likewise.
+        unit: `m`, or `relative`.
+        skipped: Whether the results were there already.
+        error: Why it failed; None for one that did not.
+    """
+
+    source: str
+    files: list[str]
+    nearest: Optional[float] = None
+    median: Optional[float] = None
+    farthest: Optional[float] = None
+    unit: str = "m"
+    skipped: bool = False
+    error: Optional[str] = None
+
+
+def run(
+    model: DepthModel,
+    inputs: Sequence[Input],
+    folder: Optional[Path],
+    options: OutputOptions,
+    overwrite: bool,
+    on_done: Callable[[Done], None],
+) -> int:
+    """Writes the results of every input.
+
+    An input that cannot be read is reported and left out; the others are processed.
+
+    Args:
+        model: The loaded model.
+        inputs: From `find_inputs`.
+        folder: Output folder; None writes the results beside each input.
+        options: What is written, and how.
+        overwrite: Whether results that exist are made again.
+        on_done: Called after each input.
+
+    Returns:
+        The number of inputs that failed.
+
+    Raises:
+        UserError: The output folder cannot be written, or the model cannot run.
+    """
+    failed = 0
+    for one in inputs:
+        into = _folder_of(one, folder)
+        found = _existing(one, into, options)
+        if found and not overwrite:
+            on_done(Done(one.source, found, unit=_unit(model), skipped=True))
+            continue
+        try:
+            done = _process(model, one, into, options)
+        except _UnreadableError as error:
+            failed += 1
+            done = Done(one.source, [], unit=_unit(model), error=str(error))
+        on_done(done)
+    return failed
+
+
+class _UnreadableError(Exception):
+    """An input that cannot be read, as distinct from a model or folder that does not work."""
+
+
+def _folder_of(one: Input, folder: Optional[Path]) -> Path:
+    if folder is not None:
+        return folder / one.name.parent
+    return Path() if one.kind == "camera" else Path(one.source).parent
+
+
+def _existing(one: Input, into: Path, options: OutputOptions) -> list[str]:
+    """The result files, if all of them are there."""
+    if one.kind == "camera":
+        return []
+    if one.kind == "video":
+        paths = [into / (one.name.name + VIDEO_END)]
+    else:
+        paths = list(targets(into, Path(one.name.name), options).values())
+    return [str(path) for path in paths] if all(path.is_file() for path in paths) else []
+
+
+def _process(model: DepthModel, one: Input, into: Path, options: OutputOptions) -> Done:
+    if one.kind == "video":
+        return _video(model, one, into / (one.name.name + VIDEO_END), options)
+    photo = _read(one)
+    depth = model(photo)
+    found = targets(into, Path(one.name.name), options)
+    write_image(found, photo, depth, model.scale, options)
+    return _summary(model, one, [str(path) for path in found.values()], [depth])
+
+
+def _read(one: Input) -> NDArray[np.uint8]:
+    try:
+        if one.kind == "image":
+            return read_rgb(Path(one.source))
+        with _frames(one) as (shots, _):
+            return next(shots).photo
+    except UserError as error:
+        raise _UnreadableError(str(error)) from error
+
+
+def _video(model: DepthModel, one: Input, target: Path, options: OutputOptions) -> Done:
+    """Colours every frame; the video gets its name when it is complete."""
+    samples: list[NDArray[np.float32]] = []
+    with _frames(one) as (shots, fps):
+        recorder = VideoRecorder(target, model.scale, fps, options=options)
+        try:
+            for shot in shots:
+                depth = model(shot.photo)
+                recorder.write(shot.name, shot.photo, depth)
+                samples.append(depth[::16, ::16])
+            recorder.close()
+        except BaseException:
+            recorder.discard()
+            raise
+    return _summary(model, one, [str(target)], samples)
+
+
+@contextlib.contextmanager
+def _frames(one: Input) -> Iterator[tuple[Iterator[Shot], float]]:
+    """The frames of a video or camera, at least one, and their rate per second."""
+    try:
+        source = open_source(one.source)
+    except UserError as error:
+        raise _UnreadableError(str(error)) from error
+    with contextlib.closing(in_order(source, threading.Event())) as shots:
+        yield _readable(shots), 1 / (source.interval or 1)
+
+
+def _readable(shots: Iterator[Shot]) -> Iterator[Shot]:
+    """The same frames; a source that fails is an input that cannot be read."""
+    while True:
+        try:
+            shot = next(shots, None)
+        except UserError as error:
+            raise _UnreadableError(str(error)) from error
+        if shot is None:
+            return
+        yield shot
+
+
+def _summary(
+    model: DepthModel, one: Input, files: list[str], depths: Sequence[NDArray[np.float32]]
+) -> Done:
+    known = np.concatenate([depth[model.scale.known(depth)] for depth in depths])
+    ends: list[Any] = [None] * 3
+    if known.size:
+        ends = [round(float(v), 3) for v in (known.min(), np.median(known), known.max())]
+    if model.scale.inverse:
+        ends.reverse()
+    return Done(one.source, files, *ends, unit=_unit(model))
+
+
+def _unit(model: DepthModel) -> str:
+    return "m" if model.metric else "relative"

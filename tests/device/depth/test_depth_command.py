@@ -1,0 +1,178 @@
+"""`bench-depth depth`: what it writes, what it keeps, and what a mistake looks like."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from bench_depth.commands.cli import main
+from bench_depth.core.dataset import read_depth
+
+from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(3)
+    for name in ("a.png", "rooms/b.jpg", "rooms/deep er/ü.png", ".hidden/c.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+        path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    return tmp_path / "photos"
+
+
+def test_every_format_holds_the_same_depth(tiny_tflite: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["depth", str(photos / "a.png"), "--model", str(tiny_tflite), "--out", str(out)]
+    for name in ("colour", "mm", "npy", "ply"):
+        words += ["--format", name]
+    assert main(words) == 0
+    image = cv2.imread(str(photos / "a.png"))[..., ::-1]
+    expected = tiny_depth(image[np.newaxis])
+    depth = np.load(out / "a.npy")
+    np.testing.assert_allclose(depth, expected, rtol=1e-5)
+    np.testing.assert_array_equal(read_depth(out / "a-mm.png"), np.rint(depth * 1000.0))
+    head, _, body = (out / "a.ply").read_bytes().partition(b"end_header\n")
+    assert f"element vertex {HEIGHT * WIDTH}\n".encode() in head
+    vertex = np.frombuffer(body, [("xyz", "<f4", 3), ("rgb", "u1", 3)])
+    np.testing.assert_array_equal(vertex["xyz"][:, 2], depth.ravel())
+    np.testing.assert_array_equal(vertex["rgb"], image.reshape(-1, 3))
+    colour = cv2.imread(str(out / "a-depth.png"))
+    assert colour.shape[0] == HEIGHT and colour.shape[1] > WIDTH
+
+
+def test_folders_are_searched_to_any_depth_and_mirrored(
+    tiny_tflite: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["depth", str(photos), "--model", str(tiny_tflite), "--out", str(out)]) == 0
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+    assert written == ["a-depth.png", "rooms/b-depth.png", "rooms/deep er/ü-depth.png"]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all("nearest" in line and "median" in line and " m" in line for line in lines)
+
+
+def test_without_out_the_result_lies_beside_the_image(tiny_tflite: Path, photos: Path) -> None:
+    assert main(["depth", str(photos / "a.png"), "--model", str(tiny_tflite)]) == 0
+    assert (photos / "a-depth.png").is_file()
+
+
+def test_what_exists_is_made_again_only_when_asked(
+    tiny_tflite: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["depth", str(photos / "a.png"), "--model", str(tiny_tflite), "--out", str(out)]
+    (out).mkdir()
+    (out / "a-depth.png").write_text("old")
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"]
+    assert (out / "a-depth.png").read_text() == "old"
+    assert main([*words, "--overwrite", "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert not done["skipped"] and done["unit"] == "m"
+    depth = tiny_depth(cv2.imread(str(photos / "a.png"))[np.newaxis])
+    figures = [done["nearest"], done["median"], done["farthest"]]
+    np.testing.assert_allclose(figures, [depth.min(), np.median(depth), depth.max()], atol=1e-3)
+
+
+def test_a_damaged_image_among_good_ones_costs_only_itself(
+    tiny_tflite: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    out = tmp_path / "out"
+    assert main(["depth", str(photos), "--model", str(tiny_tflite), "--out", str(out)]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert "broken.jpg" in line
+    assert len(list(out.rglob("*-depth.png"))) == 3
+
+
+def test_a_video_becomes_a_coloured_video(tiny_tflite: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (WIDTH, HEIGHT))
+    for level in range(0, 250, 25):
+        writer.write(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
+    writer.release()
+    out = tmp_path / "out"
+    assert main(["depth", str(path), "--model", str(tiny_tflite), "--out", str(out)]) == 0
+    video = cv2.VideoCapture(str(out / "clip-depth.mp4"))
+    assert (video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)) == (10, 5)
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == WIDTH
+
+
+def test_a_truncated_video_leaves_nothing_half_written(
+    tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (WIDTH, HEIGHT))
+    noise = np.random.default_rng(0)
+    for _ in range(20):
+        writer.write(noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 3])
+    out = tmp_path / "out"
+    assert main(["depth", str(path), "--model", str(tiny_tflite), "--out", str(out)]) == 1
+    assert "clip.avi" in capsys.readouterr().err
+    assert not list(out.rglob("*")), "neither a video nor a temporary file is left"
+
+
+def test_relative_depth_says_so(
+    tiny_tflite: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["depth", str(photos / "a.png"), "--model", str(tiny_tflite), "--out", str(tmp_path)]
+    words += ["--quantity", "inverse-depth"]
+    assert main(words) == 0
+    assert "relative depth" in capsys.readouterr().out
+    assert main([*words, "--format", "mm"]) == 2
+    assert "relative depth, which has no metres" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nothing.jpg"], 2, "there is no image, video or folder nothing.jpg"),
+        (["EMPTY"], 2, "holds no image and no video"),
+        (["a/x.png", "b/x.png"], 2, "would both give results called x"),
+        (["a/x.png", "--range", "2", "2"], 2, "two different depths"),
+        (["a/x.png", "--colour-map", "gold"], 2, "unknown colour map 'gold'"),
+        (["a/x.png", "--hfov", "200", "--format", "ply"], 2, "field of view of 200"),
+        (["a/x.png", "--threads", "0"], 2, "--threads 0"),
+        (["a/x.png", "--out", "a/x.png"], 2, "cannot write"),
+        (["a/x.png", "--model", "no-such"], 2, "there is no model 'no-such'"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: list[str],
+    code: int,
+    said: str,
+    tiny_tflite: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/x.png", "b/x.png"):
+        Path(name).parent.mkdir()
+        cv2.imwrite(name, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    Path("EMPTY").mkdir()
+    assert main(["depth", "--model", str(tiny_tflite), *words]) == code
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("bench-depth: ")]
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_the_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom bench_depth.commands.cli import main\n"
+        "try:\n    main(['depth', '--help'])\nexcept SystemExit: pass\n"
+        "print('HEAVY', [m for m in ('cv2', 'ai_edge_litert') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "HEAVY []" in done.stdout

@@ -1,0 +1,134 @@
+"""The Python interface: a model by name or file, on arrays, files and streams."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import bench_depth
+import cv2
+import numpy as np
+import pytest
+from bench_depth import DepthModel, UserError, colourise, point_cloud
+from bench_depth.depth.colours import colour_maps, table
+from bench_depth.depth.released import find_model, released
+from bench_depth.model.description import from_values
+
+from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """A JPEG with an EXIF block that holds nothing but the orientation (tag 0x0112)."""
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    block = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
+
+
+def test_depth_of_an_array_is_what_the_model_computes(tiny_tflite: Path, image: np.ndarray) -> None:
+    model = DepthModel(tiny_tflite)
+    depth = model(image)
+    assert (depth.dtype, depth.shape, model.metric) == (np.float32, (HEIGHT, WIDTH), True)
+    np.testing.assert_allclose(depth, tiny_depth(image[np.newaxis]), rtol=1e-5)
+
+
+def test_depth_has_the_size_of_the_image(tiny_tflite: Path) -> None:
+    assert DepthModel(tiny_tflite)(np.zeros((30, 50, 3), np.uint8)).shape == (30, 50)
+
+
+def test_a_path_gives_the_depth_of_its_pixels(
+    tiny_tflite: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), image[..., ::-1])
+    model = DepthModel(str(tiny_tflite))
+    np.testing.assert_array_equal(model(str(path)), model(image))
+    np.testing.assert_array_equal(model(path), model(image))
+
+
+def test_a_rotated_phone_photo_is_turned_upright(tiny_tflite: Path, tmp_path: Path) -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, 32:] = 200
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    # 6: the camera was turned by 90 degrees; upright, the light half is at the bottom.
+    (tmp_path / "turned.jpg").write_bytes(with_orientation(jpeg, 6))
+    depth = DepthModel(tiny_tflite)(tmp_path / "turned.jpg")
+    assert depth.shape == (64, 48)
+    assert depth[-8:].min() > depth[:8].max() + 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((4, 4), np.uint8), ((4, 4, 4), np.uint8), ((4, 4, 3), np.float32), ((0, 4, 3), np.uint8)],
+)
+def test_what_is_no_image_is_refused_with_its_shape(
+    tiny_tflite: Path, shape: tuple[int, ...], dtype: type
+) -> None:
+    with pytest.raises(UserError, match="x".join(map(str, shape))):
+        DepthModel(tiny_tflite)(np.zeros(shape, dtype))
+
+
+def test_relative_depth_is_not_metric(tiny_tflite: Path) -> None:
+    description = from_values({"quantity": "inverse-depth"}, "the test says")
+    assert not DepthModel(tiny_tflite, description=description).metric
+
+
+def test_a_stream_yields_image_and_depth(tiny_tflite: Path, tmp_path: Path) -> None:
+    for level in (10, 200):
+        cv2.imwrite(str(tmp_path / f"{level:03}.png"), np.full((HEIGHT, WIDTH, 3), level, np.uint8))
+    model = DepthModel(tiny_tflite)
+    seen = list(model.stream(str(tmp_path)))
+    assert [float(image.mean()) for _, image, _ in seen] == [10, 200]
+    assert seen[0][0] < seen[1][0]
+    np.testing.assert_array_equal(seen[1][2], model(seen[1][1]))
+
+
+def test_a_released_model_is_found_by_its_name() -> None:
+    assert find_model("ghostdepth-xxs").name == "ghostdepth-xxs-int8.tflite"
+    assert set(released()) >= {"ghostdepth-xxs"}
+    with pytest.raises(UserError, match="did you mean ghostdepth-xxs"):
+        find_model("ghostdeph-xxs")
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, bench_depth; print([m for m in ('numpy', 'cv2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+    with pytest.raises(AttributeError):
+        _ = bench_depth.nothing  # type: ignore[attr-defined]
+
+
+def test_points_project_back_to_their_pixels() -> None:
+    depth = np.random.default_rng(0).uniform(0.5, 5, (6, 8)).astype(np.float32)
+    depth[0, 0], depth[1, 1] = np.nan, -1
+    points = point_cloud(depth, hfov=90)
+    assert np.isnan(points[[0, 1], [0, 1]]).all()
+    # tan(45 degrees) = 1: the focal length is half of the width.
+    v, u = np.indices(depth.shape)
+    for axis, (position, middle) in enumerate(((u, 3.5), (v, 2.5))):
+        projected = 4.0 * points[..., axis] / points[..., 2] + middle
+        known = np.isfinite(points[..., 2])
+        np.testing.assert_allclose(projected[known], position[known], atol=1e-5)
+    np.testing.assert_array_equal(points[2:, :, 2], depth[2:])
+
+
+@pytest.mark.parametrize("hfov", [0, 180, -5, float("nan")])
+def test_an_impossible_field_of_view_is_refused(hfov: float) -> None:
+    with pytest.raises(UserError, match="field of view"):
+        point_cloud(np.ones((2, 2), np.float32), hfov)
+
+
+def test_colours_run_from_near_to_far() -> None:
+    ramp = np.linspace(1, 3, 256, dtype=np.float32)[np.newaxis]
+    np.testing.assert_array_equal(colourise(ramp, near=1, far=3)[0], table("plasma"))
+    ramp[0, 5] = np.inf
+    assert colourise(ramp)[0, 5].tolist() == [128] * 3
+    assert {"turbo", "jet", "plasma"} <= set(colour_maps())
+    with pytest.raises(UserError, match="rainbows"):
+        colourise(ramp, colour_map="rainbows")
