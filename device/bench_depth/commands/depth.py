@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from bench_depth.commands.arguments import RUNTIMES
 from bench_depth.commands.flags import add_arguments, from_arguments
-from bench_depth.core.errors import GATE_FAILED, UserError, exit_code
+from bench_depth.core.errors import UserError, exit_code
 
 if TYPE_CHECKING:
     from bench_depth.depth.run import Done
 
+_SOME_FAILED = 1
 _FORMATS = ("colour", "mm", "npy", "ply")
 _EPILOG = """\
 Results of NAME.jpg: NAME-depth.png (colour, with a scale in metres), NAME-mm.png (16-bit
@@ -30,21 +31,22 @@ loaded or run, 130 interrupted
 """
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
     """Runs the command.
 
     Args:
         arguments: Command-line arguments after `depth`.
+        program: Name of the program, for help and errors.
 
     Returns:
         The exit code; argparse itself exits with 0 or 2.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     kept = "interrupted; what was written was kept"
-    return exit_code("bench-depth", lambda: _depth(options), kept)
+    return exit_code(program, lambda: _depth(options, program), kept)
 
 
-def _depth(options: argparse.Namespace) -> int:
+def _depth(options: argparse.Namespace, program: str) -> int:
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
@@ -67,16 +69,17 @@ def _depth(options: argparse.Namespace) -> int:
     if "ply" in output.formats and options.focal is None:
         print(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
               "--hfov or --focal sets your camera's", file=sys.stderr)  # fmt: skip
-    show = _Lines(len(inputs), options.json)
+    show = _Lines(len(inputs), options.json, program)
     failed = run(model, inputs, options.out, output, options.overwrite, show)
     show.end()
-    return GATE_FAILED if failed else 0
+    return _SOME_FAILED if failed else 0
 
 
 class _Lines:
     """Prints one line per input, and on a terminal a bar below with rate and remaining time."""
 
-    def __init__(self, total: int, as_json: bool) -> None:
+    def __init__(self, total: int, as_json: bool, program: str) -> None:
+        self._program = program
         self._total = total
         self._json = as_json
         self._count = 0
@@ -91,7 +94,7 @@ class _Lines:
         elif done.error is None:
             print(_line(done), flush=True)
         if done.error is not None:
-            print(f"bench-depth: {done.error}", file=sys.stderr, flush=True)
+            print(f"{self._program}: {done.error}", file=sys.stderr, flush=True)
         if self._bar and self._count < self._total:
             rate = self._count / max(time.monotonic() - self._begin, 1e-9)
             filled = 20 * self._count // self._total
@@ -121,11 +124,11 @@ def _line(done: Done) -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     from bench_depth.depth.cloud import NYU_HFOV
 
     parser = argparse.ArgumentParser(
-        prog="bench-depth depth",
+        prog=f"{program} depth",
         description="Depth maps of images, folders, videos or a camera.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import UserError
+from bench_depth.depth.released import SUFFIXES as MODEL_SUFFIXES
 
 # What OpenCV decodes besides the suffixes of a dataset's photos.
 IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".bmp", ".webp", ".tif", ".tiff", ".ppm")
@@ -57,6 +58,11 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
         path = Path(text)
         if path.is_dir():
             found += _in_folder(path)
+        elif path.suffix in MODEL_SUFFIXES:
+            raise UserError(
+                f"{text} is a model, not an image: give it as --model; `bench-depth --model` "
+                "measures it, and `ghostdepth latency` predicts its milliseconds on a Raspberry Pi"
+            )
         elif path.is_file():
             kind = _kind(path) or "video"
             found.append(Input(text, kind, Path(path.stem)))

@@ -14,6 +14,7 @@ from ghostdepth.commands import (
     pi,
     count,
     latency,
+    depth,
 )
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "compress",
     "count",
     "deploy",
+    "depth",
     "files",
     "latency",
     "main",

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 
 @app.command()
-# The former name, kept for one release.
-@app.command("predict", hidden=True)
 def latency(
     files: Annotated[
         list[Path], typer.Argument(help=".tflite files; with --calibrate results files.")

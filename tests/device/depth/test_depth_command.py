@@ -147,6 +147,7 @@ def test_relative_depth_says_so(
         (["a/x.png", "--threads", "0"], 2, "--threads 0"),
         (["a/x.png", "--out", "a/x.png"], 2, "cannot write"),
         (["a/x.png", "--model", "no-such"], 2, "there is no model 'no-such'"),
+        (["m.tflite"], 2, "ghostdepth latency"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -1,4 +1,4 @@
-"""The Python lines of docs/python.md run as they stand there, in one process, one after the other."""
+"""The Python lines of docs/python.md run as they stand there, one after the other."""
 
 from __future__ import annotations
 
