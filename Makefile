@@ -1,5 +1,6 @@
 # make demo: export, verify and measure the released model; ends with the page's path.
 # make test: linters, type checkers, then every test but those that emulate.
+# make coverage: the same tests, with the lines that they reach.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
 # make native: bench-depth-native for a Pi, cross compiled. make image: the arm64 image, without Docker.
 # make lock: requirements.lock, the pinned packages with their checksums, from pyproject.toml.
@@ -21,17 +22,27 @@ endif
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-arm64 native image lock lint format clean
+.PHONY: demo test coverage test-arm64 roots native image lock lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
 
 # Two at a time, each on one thread; a file's tests stay together, for they share what it makes.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov
+	$(PYTEST)
+
+coverage: $(INSTALLED)
+	$(PYTEST) --cov
 
 test-arm64: $(INSTALLED)
 	$(BIN)/python -m pytest tests/arm64
+
+# The emulated machines of the tests, which are downloads mostly.
+roots: $(INSTALLED)
+	$(BIN)/python -c 'from ghostdepth_export.pi4.emulator import RECIPES, build_root; \
+	[build_root(name) for name in RECIPES]'
 
 native: $(INSTALLED)
 	$(BIN)/python -m ghostdepth_export.ship.native build/native-aarch64
@@ -42,8 +53,7 @@ image: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pyright -p device
+	$(BIN)/mypy & mypy=$$!; $(BIN)/pyright -p device; pyright=$$?; wait $$mypy && exit $$pyright
 	$(BIN)/shellcheck .ci/run $(shell find export -name '*.sh')
 
 format: $(INSTALLED)

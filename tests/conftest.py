@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.filterwarnings(entry))
 
 
+@contextlib.contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Lets one process of this machine at a time into the block."""
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def shared_folder(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    """A folder that `make` fills once in a run of pytest, for all its worker processes."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / name
+    with one_at_a_time(base / f"{name}.lock"):
+        if not folder.exists():
+            partial = Path(tempfile.mkdtemp(dir=base))
+            make(partial)
+            partial.chmod(0o755)
+            partial.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tflite25_python() -> Path:
     """A Python 3.9 that has the real TFLite 2.5, numpy, OpenCV and `bench_depth`.
@@ -42,8 +71,7 @@ def tflite25_python() -> Path:
     key = hashlib.sha256(f"{base}{TFLITE25_PACKAGES}{REPOSITORY}".encode()).hexdigest()[:12]
     folder = REPOSITORY / ".cache" / f"tflite25-{key}"
     folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder.parent / f"{folder.name}.lock"):
         if not (folder / "ready").exists():
             _build(base, folder)
     return folder / "bin" / "python"

@@ -13,8 +13,44 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.emulator import Machine, bench_layer, build_root
 
+from tests.conftest import shared_folder
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "models"
+
+# What one process runs, because it shares what it makes or looks at the same state of the host:
+# the first folder or file that a test's path contains. Long ones come first, so that the processes
+# end at about the same time.
+GROUPS = {
+    "test_device_suite": "device suite",
+    "deploy": "deploy",
+    "test_models": "models",
+    "native": "native",
+    "test_counter.py": "counter",
+    "test_bundle": "bundle",
+    "test_image": "host",
+    "test_emulator": "host",
+    "": "other",
+}
+
+
+# Before pytest-xdist looks at the marks.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of this folder into groups; the device suite has one for each Pi."""
+    folder = Path(__file__).parent
+    ours = {item: _group(item) for item in items if folder in item.path.parents}
+    for item, (_, name) in ours.items():
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: ours.get(item, (-1, "")))
+
+
+def _group(item: pytest.Item) -> tuple[int, str]:
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    order, name = next((i, g) for i, (key, g) in enumerate(GROUPS.items()) if key in path)
+    if name == "device suite":
+        name += f" {item.name}"
+    return order, name
 
 
 def missing(reason: str) -> None:
@@ -68,13 +104,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ghostdepth_export.convert.export import export
     from ghostdepth_export.convert.formats import FORMATS
 
-    folder = tmp_path_factory.mktemp("exported")
-    samples = REPOSITORY / "samples"
-    tflite = [name for name in FORMATS if name.endswith(".tflite")]
-    for weights in MODELS.glob("*/model.safetensors"):
-        formats = tuple(FORMATS) if weights.parent.name == "ghostdepth-s" else tflite
-        export(weights.parent, folder, calibration=samples, formats=formats)
-    return folder
+    def make(folder: Path) -> None:
+        tflite = [name for name in FORMATS if name.endswith(".tflite")]
+        for weights in MODELS.glob("*/model.safetensors"):
+            formats = tuple(FORMATS) if weights.parent.name == "ghostdepth-s" else tflite
+            export(weights.parent, folder, calibration=REPOSITORY / "samples", formats=formats)
+
+    return shared_folder(tmp_path_factory, "exported", make)
 
 
 @pytest.fixture(scope="session")

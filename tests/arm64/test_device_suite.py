@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from ghostdepth_export.pi4.emulator import Machine
 
+from tests.conftest import shared_folder
+
 from .conftest import REPOSITORY
 
 # What needs the workstation, and servers, whose patience emulation tries.
@@ -26,18 +28,23 @@ OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that these tests make; they are made here by running them here."""
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run(
-        [sys.executable, "-m", "pytest", *OPTIONS, "--no-header", *DEVICE_TESTS],
-        check=True,
-        capture_output=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "BENCH_DEPTH_TEST_MODELS": str(folder)},
-    )
-    return folder
+    """The model files that these tests make; they are made by running those tests here."""
+
+    def make(folder: Path) -> None:
+        own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *OPTIONS, "-m", "model_files", *DEVICE_TESTS],
+            check=True,
+            capture_output=True,
+            cwd=REPOSITORY,
+            env={**own, "BENCH_DEPTH_TEST_MODELS": str(folder)},
+        )
+
+    return shared_folder(tmp_path_factory, "models", make)
 
 
+# It comes first: what the whole lane shares is made within its time.
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("name", "runtimes"),
     [("bullseye", ["tflite_runtime"]), ("trixie", ["ai_edge_litert", "onnxruntime"])],

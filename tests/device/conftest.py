@@ -25,6 +25,16 @@ from bench_depth.timing.measure import Timing, summarize
 HEIGHT, WIDTH = 48, 64
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "model_files: runs on model files that are made for it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"make_tflite", "make_onnx"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("model_files")
+
+
 def remembered(key: object, make: Callable[[], bytes]) -> bytes:
     """What `make` gives, kept in the folder that the environment names, if it names one.
 

@@ -29,6 +29,7 @@ from tests.device.model.conventions import (
     write_tflite,
 )
 
+pytestmark = pytest.mark.model_files
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 HALF = ((0.5,) * 3, (0.5,) * 3)
 INPUTS = {

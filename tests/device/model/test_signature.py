@@ -22,6 +22,8 @@ from bench_depth.model.signature import check_signature
 from tests.device.conftest import HEIGHT, WIDTH, remembered
 from tests.device.model.conventions import Convention, write_onnx, write_tflite
 
+pytestmark = pytest.mark.model_files
+
 
 def refusal(
     path: Path, said: Description | None, contract: ModelContract | None = None

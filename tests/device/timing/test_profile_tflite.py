@@ -23,6 +23,7 @@ from bench_depth.timing.profiling.tflite import (
 from tests.device.conftest import HEIGHT, WIDTH, remembered
 from tests.device.timing.fake_tflite import FakeClock, FakeInterpreter
 
+pytestmark = pytest.mark.model_files
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow")
 PICTURE = np.random.default_rng(0).uniform(0, 255, (1, HEIGHT, WIDTH, 3)).astype(np.float32)
 SHAPE = f"1x{HEIGHT}x{WIDTH}x"
