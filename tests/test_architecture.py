@@ -1,0 +1,87 @@
+"""The map in docs/architecture.md holds: every import goes up the list, and no folder overflows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# A folder that a reader can keep in mind, `__init__.py` not counted.
+MAX_FILES = 13
+# The rooms of the renderer are parts of one scene, and nothing outside imports them.
+EXEMPT = "scene"
+
+
+def _map() -> list[str]:
+    """The map's folders and modules in its order, as dotted names."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    block = text.partition("<!-- map -->")[2].partition("<!-- end -->")[0]
+    return [
+        name.replace("/", ".") for name in re.findall(r"^\| `([\w/]+)` \|", block, re.MULTILINE)
+    ]
+
+
+def _modules() -> dict[str, Path]:
+    """Every module of the packages by its dotted name."""
+    found = {}
+    for top in ("device", "train", "export"):
+        for path in (ROOT / top).glob("*/**/*.py"):
+            if "native" in path.parts or path.parent == ROOT / top:
+                continue
+            name = ".".join(path.relative_to(ROOT / top).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def _place(module: str, rows: list[str]) -> str:
+    """The row of the map that a module belongs to: itself, or the nearest folder above it."""
+    while module not in rows:
+        module = module.rpartition(".")[0]
+        assert module, "every module is on the map"
+    return module
+
+
+def _imported(path: Path, modules: dict[str, Path]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import module` is an import of the module.
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in modules else node.module)
+    # `from bench_depth import __version__` is no arrow: a package's version depends on nothing.
+    return {name for name in found if name in modules and name != "bench_depth"}
+
+
+def test_every_import_goes_up_the_map() -> None:
+    rows, modules = _map(), _modules()
+    order = {name: index for index, name in enumerate(rows)}
+    wrong = sorted(
+        f"{module} imports {target}"
+        for module, path in modules.items()
+        for target in _imported(path, modules)
+        if order[_place(target, rows)] > order[_place(module, rows)]
+    )
+    assert not wrong, wrong
+
+
+def test_the_map_names_what_there_is_and_nothing_else() -> None:
+    rows, modules = _map(), _modules()
+    used = {_place(module, rows) for module in modules}
+    assert set(rows) == used
+    folders = {name.rpartition(".")[0] for name in modules if "." in name}
+    packages = {name for name in folders if name in modules}
+    assert not packages - set(rows), "a folder is missing on the map"
+
+
+def test_no_folder_has_more_files_than_one_can_keep_in_mind() -> None:
+    counts = Counter(
+        path.parent
+        for path in _modules().values()
+        if path.name != "__init__.py" and path.parent.name != EXEMPT
+    )
+    assert not {str(folder): n for folder, n in counts.items() if n > MAX_FILES}
