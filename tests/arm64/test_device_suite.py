@@ -18,7 +18,7 @@ from .conftest import REPOSITORY
 
 # What needs the workstation, and servers, whose patience emulation tries.
 LEFT_OUT = (
-    *("model/test_fuzz", "model/test_tflite25"),
+    *("model/test_fuzz", "model/test_tflite25", "depth/test_depth_in_the_clone"),
     *("live/test_live_server", "live/test_live_command", "live/test_live_browser"),
     "report/test_page_browser",
 )

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from bench_depth import DepthModel, UserError, colourise, point_cloud
 from bench_depth.depth.colours import colour_maps, table
-from bench_depth.depth.released import find_model, released
 from bench_depth.model.description import from_values
 
 from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
@@ -87,13 +86,6 @@ def test_a_stream_yields_image_and_depth(tiny_tflite: Path, tmp_path: Path) -> N
     assert [float(image.mean()) for _, image, _ in seen] == [10, 200]
     assert seen[0][0] < seen[1][0]
     np.testing.assert_array_equal(seen[1][2], model(seen[1][1]))
-
-
-def test_a_released_model_is_found_by_its_name() -> None:
-    assert find_model("ghostdepth-xxs").name == "ghostdepth-xxs-int8.tflite"
-    assert set(released()) >= {"ghostdepth-xxs"}
-    with pytest.raises(UserError, match="did you mean ghostdepth-xxs"):
-        find_model("ghostdeph-xxs")
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
