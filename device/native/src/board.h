@@ -1,4 +1,4 @@
-// The machine a measurement was made on, and how it was doing, as in bench_depth/board.py.
+// The machine a measurement was made on, and how it was doing, as in bench_depth/machine/board.py.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The one error that ends the program with a clear line; exit codes as in bench_depth/errors.py.
+// The one error that ends the program with a clear line; exit codes as in bench_depth/core/errors.py.
 #pragma once
 
 #include <stdexcept>

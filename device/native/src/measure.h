@@ -1,4 +1,4 @@
-// The measuring loop and the statistics of its times, as in bench_depth/measure.py.
+// The measuring loop and the statistics of its times, as in bench_depth/timing/measure.py.
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,7 @@ def run(python: Path, installed: Path, *arguments: object) -> subprocess.Complet
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_its_sample_and_its_command(installed: Path) -> None:
     assert (installed / "bench_depth" / "timing" / "sample.jpg").is_file()
-    assert (installed / "bench_depth" / "runtimes" / "tflite.py").is_file()
+    assert (installed / "bench_depth" / "model" / "runtimes" / "tflite.py").is_file()
     assert (installed / "bin" / "bench-depth").is_file()
     assert {path.name.split("-")[0] for path in installed.iterdir()} == {"bench_depth", "bin"}
 
