@@ -49,9 +49,9 @@ KEY = ("name", "seed", "file")
 # What `summary` shows of the networks, and how it says what they are.
 BEST = {
     "ghostdepth-s": "as it is",
-    "s-student": "taught",
-    "half-student": "taught, pruned to half, taught",
-    "qat-xxs": "pruned, taught, cut, taught, trained for int8",
+    "s-student": "distilled",
+    "half-student": "distilled, pruned to half, distilled",
+    "qat-xxs": "pruned, distilled, blocks removed, distilled, trained for int8",
 }
 Row = dict[str, Any]
 

