@@ -6,7 +6,7 @@
 #   QEMU   the static qemu-aarch64
 # The caller is told `ready` and answers with a line once it has mapped the user ids.
 set -e
-. "$(dirname "$0")/emulator/handler.sh"
+. "$(dirname "$0")/../pi4/emulator/handler.sh"
 echo ready
 read -r _
 emulate "$1" /proc/sys/fs/binfmt_misc || {
