@@ -56,7 +56,8 @@ NOW = {
         ("tests/export/pi4/test_thread_split.py",),
     ),
     "copy plan": Module(
-        "export/ghostdepth_export/ship/deploy/plan.py", ("tests/export/ship/test_deploy_parts.py",)
+        "export/ghostdepth_export/ship/deploy/copy_plan.py",
+        ("tests/export/ship/test_deploy_parts.py",),
     ),
     "budget": Module(
         "train/ghostdepth_train/pruning/budget.py", ("tests/train/pruning/test_budget.py",)
