@@ -301,14 +301,11 @@ def test_a_boards_own_coefficients_are_used(
     assert f"1500 MHz: {len(PROBE_PATTERN)}.0 ms" in text
 
 
-def test_the_former_name_of_the_command_still_works(
+def test_predict_runs_a_model_and_names_latency_for_a_model_file(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    count_without_qemu(monkeypatch, counts(1_000_000))
-    assert run(monkeypatch, "predict", model) == 0
-    assert "predicted for Raspberry Pi 4" in capsys.readouterr().out
-    assert run(monkeypatch, "--help") == 0
-    assert "predict " not in capsys.readouterr().out.replace("Predict ", "")
+    assert run(monkeypatch, "predict", model, "--model", model) == 2
+    assert "`ghostdepth latency` predicts its milliseconds" in capsys.readouterr().err
 
 
 def test_a_file_alone_is_predicted_with_the_shipped_coefficients(

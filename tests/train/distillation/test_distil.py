@@ -120,14 +120,14 @@ def test_photos_leave_before_the_end(
         unlabelled=UnlabelledConfig(batch_size=2, until=0.5),
         training=SHORT,
     )
-    original = Distiller._next_photos
+    original = Distiller._next_unlabelled
 
     def watch(self: Distiller) -> tuple[torch.Tensor, torch.Tensor]:
         drawn.append(self.epoch)
         return original(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Distiller, "_next_photos", watch)
+        patch.setattr(Distiller, "_next_unlabelled", watch)
         compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
     assert set(drawn) == {0} and len(drawn) == 2
 
