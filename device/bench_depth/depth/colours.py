@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Optional
 
 import cv2
@@ -30,8 +31,10 @@ def colour_maps() -> dict[str, int]:
     }
 
 
+# Every frame of a video is painted with the same map.
+@lru_cache
 def table(name: str = NAME) -> NDArray[np.uint8]:
-    """A colour map as 256x3 uint8 RGB, from near to far.
+    """A colour map as 256x3 uint8 RGB, from near to far; read-only, made once for each name.
 
     Args:
         name: One of `colour_maps()`.
@@ -43,7 +46,9 @@ def table(name: str = NAME) -> NDArray[np.uint8]:
     if name not in known:
         raise UserError(f"unknown colour map {name!r}; choose from {', '.join(sorted(known))}")
     ramp = np.arange(255, -1, -1, dtype=np.uint8)[:, np.newaxis]
-    return np.asarray(cv2.applyColorMap(ramp, known[name])[:, 0, ::-1], np.uint8)
+    colours = np.ascontiguousarray(cv2.applyColorMap(ramp, known[name])[:, 0, ::-1], np.uint8)
+    colours.flags.writeable = False
+    return colours
 
 
 def paint(

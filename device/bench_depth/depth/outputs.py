@@ -17,6 +17,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.depth import colours
 from bench_depth.depth.cloud import NYU_HFOV, ply_bytes, point_cloud
+from bench_depth.depth.inputs import Input
 from bench_depth.depth.scale import Scale
 
 # Format -> the end of its files' names.
@@ -63,10 +64,11 @@ def check_output(options: OutputOptions, metric: bool) -> None:
     point_cloud(np.ones((1, 2), np.float32), options.hfov, focal=options.focal)
 
 
-def targets(folder: Path, name: Path, options: OutputOptions) -> dict[str, Path]:
-    """The result files of one image, by format."""
-    stem = folder / name
-    return {kind: stem.with_name(stem.name + FORMATS[kind]) for kind in options.formats}
+def targets(folder: Path, one: Input, options: OutputOptions) -> dict[str, Path]:
+    """The result files of one input, by format; of a video the one of the format `video`."""
+    if one.kind == "video":
+        return {"video": folder / (one.name.name + VIDEO_END)}
+    return {kind: folder / (one.name.name + FORMATS[kind]) for kind in options.formats}
 
 
 def draw(
@@ -105,7 +107,8 @@ def write_image(
     for kind, path in found.items():
         if kind == "colour":
             ends = options.range or scale.ends(depth)
-            write_bytes(path, encode_png(draw(photo, depth, scale, ends, options)))
+            picture = draw(photo, depth, scale, ends, options)
+            write_bytes(path, encode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1]))
         elif kind == "mm":
             write_depth(path, np.where(scale.known(depth), depth, 0) * 1000.0)
         elif kind == "npy":
@@ -117,10 +120,16 @@ def write_image(
             write_bytes(path, ply_bytes(points, photo))
 
 
-def encode_png(picture: NDArray[Any]) -> bytes:
-    """HxWx3 uint8 RGB as a PNG."""
-    ok, data = cv2.imencode(
-        ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )
-    assert ok, "an array of pixels can be made a PNG"
+def encode(suffix: str, image: NDArray[Any], options: Sequence[int] = ()) -> bytes:
+    """An image, HxWx3 uint8 RGB or HxW, as the file that a suffix names.
+
+    Args:
+        suffix: Like `.png`.
+        image: The pixels.
+        options: OpenCV's flags and their values for that kind of file.
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(suffix, image, list(options))
+    assert ok, f"an array of pixels can be made a {suffix}"
     return data.tobytes()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path
 from bench_depth.depth.colours import paint
-from bench_depth.depth.outputs import OutputOptions
+from bench_depth.depth.outputs import OutputOptions, encode
 from bench_depth.depth.scale import Scale, to_millimetres
 from bench_depth.model.postprocess import resize_depth
 
@@ -102,9 +102,8 @@ class DatasetRecorder:
     def write(self, name: str, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
         """See `Recorder.write`."""
         resized = resize_depth(depth, *photo.shape[:2])
-        image = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
-        jpeg = _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        png = _encoded(".png", to_millimetres(resized), [])
+        jpeg = encode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        png = encode(".png", to_millimetres(resized))
         # Both files get their final names together, so that no image is left without its depth.
         depth_target = self._folder / "depth" / f"{name}.png"
         rgb_target = self._folder / "rgb" / f"{name}.jpg"
@@ -223,9 +222,3 @@ class VideoRecorder:
 
 def _is_video(target: Path) -> bool:
     return target.suffix.lower() in VIDEO_CODECS
-
-
-def _encoded(suffix: str, image: Any, options: list[int]) -> bytes:
-    ok, data = cv2.imencode(suffix, image, options)
-    assert ok, f"an array of pixels can be made a {suffix}"
-    return data.tobytes()

@@ -16,7 +16,7 @@ from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.inputs import Input
 from bench_depth.depth.model import DepthModel
-from bench_depth.depth.outputs import VIDEO_END, OutputOptions, targets, write_image
+from bench_depth.depth.outputs import OutputOptions, targets, write_image
 from bench_depth.depth.record import VideoRecorder
 from bench_depth.live.source.capture import Shot, in_order
 from bench_depth.live.source.sources import open_source
@@ -75,13 +75,14 @@ def run(
     """
     failed = 0
     for one in inputs:
-        into = _folder_of(one, folder)
-        found = _existing(one, into, options)
-        if found and not overwrite:
-            on_done(Done(one.source, found, unit=_unit(model), skipped=True))
+        found = targets(_folder_of(one, folder), one, options)
+        there = one.kind != "camera" and all(path.is_file() for path in found.values())
+        if there and not overwrite:
+            on_done(Done(one.source, _names(found), unit=_unit(model), skipped=True))
             continue
         try:
-            done = _process(model, one, into, options)
+            depths = (_video if one.kind == "video" else _image)(model, one, found, options)
+            done = _summary(model, one, found, depths)
         except _UnreadableError as error:
             failed += 1
             done = Done(one.source, [], unit=_unit(model), error=str(error))
@@ -99,25 +100,13 @@ def _folder_of(one: Input, folder: Optional[Path]) -> Path:
     return Path() if one.kind == "camera" else Path(one.source).parent
 
 
-def _existing(one: Input, into: Path, options: OutputOptions) -> list[str]:
-    """The result files, if all of them are there."""
-    if one.kind == "camera":
-        return []
-    if one.kind == "video":
-        paths = [into / (one.name.name + VIDEO_END)]
-    else:
-        paths = list(targets(into, Path(one.name.name), options).values())
-    return [str(path) for path in paths] if all(path.is_file() for path in paths) else []
-
-
-def _process(model: DepthModel, one: Input, into: Path, options: OutputOptions) -> Done:
-    if one.kind == "video":
-        return _video(model, one, into / (one.name.name + VIDEO_END), options)
+def _image(
+    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions
+) -> list[NDArray[np.float32]]:
     photo = _read(one)
     depth = model(photo)
-    found = targets(into, Path(one.name.name), options)
     write_image(found, photo, depth, model.scale, options)
-    return _summary(model, one, [str(path) for path in found.values()], [depth])
+    return [depth]
 
 
 def _read(one: Input) -> NDArray[np.uint8]:
@@ -130,11 +119,13 @@ def _read(one: Input) -> NDArray[np.uint8]:
         raise _UnreadableError(str(error)) from error
 
 
-def _video(model: DepthModel, one: Input, target: Path, options: OutputOptions) -> Done:
+def _video(
+    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions
+) -> list[NDArray[np.float32]]:
     """Colours every frame; the video gets its name when it is complete."""
     samples: list[NDArray[np.float32]] = []
     with _frames(one) as (shots, fps):
-        recorder = VideoRecorder(target, model.scale, fps, options=options)
+        recorder = VideoRecorder(found["video"], model.scale, fps, options=options)
         try:
             for shot in shots:
                 depth = model(shot.photo)
@@ -144,7 +135,7 @@ def _video(model: DepthModel, one: Input, target: Path, options: OutputOptions) 
         except BaseException:
             recorder.discard()
             raise
-    return _summary(model, one, [str(target)], samples)
+    return samples
 
 
 @contextlib.contextmanager
@@ -171,7 +162,7 @@ def _readable(shots: Iterator[Shot]) -> Iterator[Shot]:
 
 
 def _summary(
-    model: DepthModel, one: Input, files: list[str], depths: Sequence[NDArray[np.float32]]
+    model: DepthModel, one: Input, found: dict[str, Path], depths: Sequence[NDArray[np.float32]]
 ) -> Done:
     known = np.concatenate([depth[model.scale.known(depth)] for depth in depths])
     ends: list[Any] = [None] * 3
@@ -179,7 +170,11 @@ def _summary(
         ends = [round(float(v), 3) for v in (known.min(), np.median(known), known.max())]
     if model.scale.inverse:
         ends.reverse()
-    return Done(one.source, files, *ends, unit=_unit(model))
+    return Done(one.source, _names(found), *ends, unit=_unit(model))
+
+
+def _names(found: dict[str, Path]) -> list[str]:
+    return [str(path) for path in found.values()]
 
 
 def _unit(model: DepthModel) -> str:
