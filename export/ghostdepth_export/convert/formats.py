@@ -151,7 +151,7 @@ _TABLE = (
         "int8",
         ".onnx",
         "uint8",
-        _limits(mean_relative_error=0.25, si_rmse_change=0.3),
+        _limits(mean_relative_error=0.1, si_rmse_change=0.05),
         _int8_onnx,
     ),
 )
