@@ -24,6 +24,7 @@ LEFT_OUT = (
 )
 DEVICE_TESTS = ["tests/device", *(f"--ignore=tests/device/{name}.py" for name in LEFT_OUT)]
 OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]
+PI_TESTS = "not same_everywhere"
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
         subprocess.run(
-            [sys.executable, "-m", "pytest", *OPTIONS, "-m", "model_files", *DEVICE_TESTS],
+            [
+                *(sys.executable, "-m", "pytest", *OPTIONS),
+                *("-m", f"model_files and {PI_TESTS}", *DEVICE_TESTS),
+            ],
             check=True,
             capture_output=True,
             cwd=REPOSITORY,
@@ -58,7 +62,7 @@ def test_the_device_tests_pass_on_the_pi(
     # The project's own settings name plugins and packages that a Pi has no use for.
     settings = ["-c", "/dev/null", "--rootdir", "/repo", "--import-mode", "importlib"]
     done = machine.run(
-        ["python3", "-m", "pytest", *OPTIONS, *settings, *DEVICE_TESTS],
+        ["python3", "-m", "pytest", *OPTIONS, *settings, "-m", PI_TESTS, *DEVICE_TESTS],
         cwd="/repo",
         env={"BENCH_DEPTH_TEST_MODELS": "/models", "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,

@@ -27,6 +27,10 @@ HEIGHT, WIDTH = 48, 64
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model_files: runs on model files that are made for it")
+    # Starting Python takes ten seconds in emulation.
+    config.addinivalue_line(
+        "markers", "same_everywhere: depends neither on the board nor on a runtime; not run on a Pi"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

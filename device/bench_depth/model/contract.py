@@ -30,7 +30,7 @@ class ModelContract:
         output_height: Height of the output, pixels.
         output_width: Width of the output, pixels.
         output_dtype: Dtype of the output, `float32`.
-        output_layout: Layout of the output, `NHWC`.
+        output_layout: Layout of the output, `NHWC` or `NHCW` (1xHx1xW, which holds the same bytes).
         output_quantity: Quantity of the output, `depth`.
         output_unit: Unit of the output, `m`.
         output_range: Smallest and largest depth that the network can output, metres.

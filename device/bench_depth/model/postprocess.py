@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.preprocess import content
-from bench_depth.model.signature import Signature
+from bench_depth.model.signature import Signature, map_axis
 
 # Largest depth in a 16-bit depth map in millimetres; inverse depth is limited to it.
 FARTHEST_M = 65.535
@@ -32,7 +32,7 @@ def to_depth(output: NDArray[Any], signature: Signature) -> NDArray[np.float32]:
     """
     if signature.output is None:
         return output
-    values = np.asarray(_plane(output), np.float32)
+    values = np.asarray(plane(output), np.float32)
     if (signature.scale, signature.offset) != (1.0, 0.0):
         values = values * np.float32(signature.scale) + np.float32(signature.offset)
     if signature.quantity == "log-depth":
@@ -73,11 +73,16 @@ def resize_depth(depth: NDArray[np.float32], height: int, width: int) -> NDArray
     return np.asarray(resized, np.float32)
 
 
-def _plane(output: NDArray[Any]) -> NDArray[Any]:
-    """The map in an array of any of the shapes that `check_signature` accepts."""
+def plane(output: NDArray[Any]) -> NDArray[Any]:
+    """Returns a model's output (any of the shapes that `check_signature` accepts) as HxW.
+
+    Raises:
+        UserError: It has another shape (exit code 3).
+    """
     shape = output.shape
-    if len(shape) == 4 and shape[0] == 1 and 1 in (shape[1], shape[3]):
-        return output[0, :, :, 0] if shape[3] == 1 else output[0, 0]
+    axis = map_axis(shape)
+    if axis is not None:
+        return output.reshape([n for i, n in enumerate(shape) if i not in (0, axis)])
     if len(shape) == 3 and 1 in (shape[0], shape[2]):
         return output[0] if shape[0] == 1 else output[:, :, 0]
     if len(shape) == 2:

@@ -135,10 +135,16 @@ def _check_contract(
     expected = f"1x{contract.input_height}x{contract.input_width}x3 {contract.input_dtype}"
     if str(model.inputs[0]) != expected:
         raise _refusal(path, f"takes {model.inputs[0]}", f"{expected}, as its contract says")
-    expected = f"1x{contract.output_height}x{contract.output_width}x1 float32"
+    shapes = {"NHWC": "1x{0}x{1}x1", "NHCW": "1x{0}x1x{1}"}
+    if contract.output_layout not in shapes:
+        layouts = " or ".join(shapes)
+        raise _refusal(
+            path, f"has output_layout {contract.output_layout!r} in its contract", layouts
+        )
+    shape = shapes[contract.output_layout].format(contract.output_height, contract.output_width)
     found = model.outputs[signature.output or 0]
-    if str(found) != expected:
-        raise _refusal(path, f"gives {found}", f"{expected}, as its contract says")
+    if str(found) != f"{shape} float32":
+        raise _refusal(path, f"gives {found}", f"{shape} float32, as its contract says")
     ways = {
         "input_layout": (contract.input_layout, "NHWC"),
         "input_color": (contract.input_color, "RGB"),
@@ -213,7 +219,7 @@ def _layout(path: Path, spec: TensorSpec, description: Description, expected: st
     raise _refusal(path, f"takes {spec}", "an unambiguous layout; give --layout nhwc or nchw")
 
 
-_EXPECTED_OUTPUT = "one depth map, 1xHxWx1, 1x1xHxW, 1xHxW or HxW"
+_EXPECTED_OUTPUT = "one depth map, 1xHxWx1, 1xHx1xW, 1x1xHxW, 1xHxW or HxW"
 
 
 def _depth_output(
@@ -252,15 +258,21 @@ def _is_map(spec: TensorSpec) -> bool:
 
 def _sides(shape: Shape) -> Optional[Shape]:
     """Height and width of a map of that shape, empty where even their axes are open."""
+    axis = map_axis(shape)
+    if axis is not None:
+        return tuple(n for i, n in enumerate(shape) if i not in (0, axis))
     if len(shape) == 4 and shape[0] in (1, None):
-        if shape[3] == 1:
-            return shape[1:3]
-        if shape[1] == 1:
-            return shape[2:]
         return () if None in (shape[1], shape[3]) else None
     if len(shape) == 3:
         return shape[1:] if shape[0] in (1, None) else shape[:2] if shape[2] == 1 else None
     return shape if len(shape) == 2 else None
+
+
+def map_axis(shape: Shape) -> Optional[int]:
+    """The axis of the one channel of a depth map with four axes; None for another shape."""
+    if len(shape) != 4 or shape[0] not in (1, None):
+        return None
+    return next((axis for axis in (3, 1, 2) if shape[axis] == 1), None)
 
 
 def _output_scale(path: Path, spec: TensorSpec, description: Description) -> tuple[float, float]:

@@ -31,17 +31,18 @@ std::string utc_now() {
 
 // Refuses a model that is not what its contract says.
 void check_promise(const std::string& path, const Model& model, const Json& contract) {
-  const auto pixels = [](const TensorSpec& spec) {
-    return std::to_string(spec.shape[1]) + "x" + std::to_string(spec.shape[2]);
+  const auto pixels = [](const TensorSpec& spec, std::size_t columns) {
+    return std::to_string(spec.shape[1]) + "x" + std::to_string(spec.shape[columns]);
   };
+  const std::size_t columns = contract["output_layout"] == "NHCW" ? 3 : 2;
   const auto promised = [&](const char* end) {
     return contract[std::string(end) + "_height"].dump() + "x" +
            contract[std::string(end) + "_width"].dump();
   };
   const std::pair<Json, Json> ways[] = {
       {contract["input_dtype"], model.input().dtype},
-      {promised("input"), pixels(model.input())},
-      {promised("output"), pixels(model.output())},
+      {promised("input"), pixels(model.input(), 2)},
+      {promised("output"), pixels(model.output(), columns)},
       {contract["input_layout"], "NHWC"},
       {contract["input_color"], "RGB"},
       {contract["input_range"], {0, 255}},

@@ -63,9 +63,14 @@ TensorSpec spec(const TfLiteTensor* tensor) {
   return found;
 }
 
-bool is_fixed_picture(const TensorSpec& spec, int channels) {
-  const auto& shape = spec.shape;
-  return shape.size() == 4 && shape[0] == 1 && shape[1] > 0 && shape[2] > 0 && shape[3] == channels;
+bool is_fixed(const std::vector<int>& shape) {
+  return shape.size() == 4 && shape[0] == 1 && shape[1] > 0 && shape[2] > 0 && shape[3] > 0;
+}
+
+bool is_fixed_picture(const TensorSpec& spec) { return is_fixed(spec.shape) && spec.shape[3] == 3; }
+
+bool is_fixed_depth_map(const TensorSpec& spec) {
+  return is_fixed(spec.shape) && (spec.shape[3] == 1 || spec.shape[2] == 1);
 }
 
 TfLiteDelegate* make_xnnpack(int threads) {
@@ -133,14 +138,14 @@ Model::Model(const std::string& path, int threads)
 }
 
 void Model::check_signature() const {
-  if (!is_fixed_picture(input_, 3) || (input_.dtype != "float32" && input_.dtype != "uint8")) {
+  if (!is_fixed_picture(input_) || (input_.dtype != "float32" && input_.dtype != "uint8")) {
     throw UserError(path_ + " takes " + input_.text() +
                         "; expected one picture of a fixed size, 1xHxWx3 float32 or uint8",
                     kModelFailed);
   }
-  if (!is_fixed_picture(output_, 1) || output_.dtype != "float32") {
+  if (!is_fixed_depth_map(output_) || output_.dtype != "float32") {
     throw UserError(path_ + " gives " + output_.text() +
-                        "; expected one depth map of a fixed size, 1xHxWx1 float32",
+                        "; expected one depth map of a fixed size, 1xHxWx1 or 1xHx1xW float32",
                     kModelFailed);
   }
 }

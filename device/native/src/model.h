@@ -24,7 +24,7 @@ struct TensorSpec {
 };
 
 // A model that takes one picture, 1xHxWx3 float32 or uint8, and gives one depth map, 1xHxWx1
-// float32. It runs in XNNPACK as far as that goes, which the Python packages of this runtime do
+// or 1xHx1xW float32. It runs in XNNPACK as far as that goes, which the Python packages of this runtime do
 // unasked. All errors that are the file's are UserErrors (3).
 class Model {
  public:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from bench_depth.core.errors import UserError
@@ -20,24 +20,42 @@ def export(
     ),
     runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
     camera: Annotated[str, typer.Option(help="Image size, WIDTHxHEIGHT.")] = "640x480",
+    output_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Size of the depth map, WIDTHxHEIGHT or `network` for the network's own, "
+            "which is faster; default: the image size."
+        ),
+    ] = None,
 ) -> None:
     """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8), verified against torch."""
     from ghostdepth_export.convert.export import export as run
 
-    width, _, height = camera.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise UserError(f"--camera {camera!r} is not a size; write it as 640x480")
+    depth_size: tuple[int, int] | Literal["network"] | None = None
+    if output_size == "network":
+        depth_size = "network"
+    elif output_size is not None:
+        depth_size = _size("--output-size", output_size)
     with progress() as bar:
         task = bar.add_task("export", total=None)
         for path in run(
             checkpoint,
             out,
-            camera=(int(height), int(width)),
+            camera=_size("--camera", camera),
+            output_size=depth_size,
             calibration=calibration,
             runtime=runtime,
             progress=lambda text: bar.update(task, description=text),
         ):
             print(path)
+
+
+def _size(option: str, text: str) -> tuple[int, int]:
+    """`640x480` -> height and width."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UserError(f"{option} {text!r} is not a size; write it as 640x480")
+    return int(height), int(width)
 
 
 @app.command()

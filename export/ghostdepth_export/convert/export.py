@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bench_depth
 from bench_depth.core.dataset import list_pairs
@@ -15,7 +15,12 @@ from bench_depth.core.files import atomic_path, write_json
 from bench_depth.model.contract import METADATA_NAME, ModelContract
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
 from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, parse_version
-from ghostdepth_export.convert.source import MIN_CALIBRATION_IMAGES, ExportSource, evenly
+from ghostdepth_export.convert.source import (
+    MIN_CALIBRATION_IMAGES,
+    ExportSource,
+    evenly,
+    network_size,
+)
 from ghostdepth_export.convert.verify import (
     VERIFY_IMAGES,
     Parity,
@@ -39,6 +44,7 @@ def export(
     out: Path,
     *,
     camera: tuple[int, int] = (480, 640),
+    output_size: tuple[int, int] | Literal["network"] | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     calibration: Path = SAMPLES,
     runtime: str = "2.5",
@@ -50,6 +56,8 @@ def export(
         checkpoint_folder: Checkpoint folder as training writes it.
         out: Folder for the files; it is created if missing.
         camera: Height and width of the images that the files will take, in pixels.
+        output_size: Height and width of the depth map, in pixels; `network` for the size at which
+            the network computes it, which needs no upsampling; None for the camera's.
         formats: Names from `formats.FORMATS`.
         calibration: Dataset folder whose images calibrate the int8 files and verify all files.
         runtime: Version of the TFLite runtime that must be able to run the .tflite files.
@@ -64,8 +72,9 @@ def export(
     """
     kinds = [find_format(name) for name in formats]
     parse_version(runtime)
-    if min(camera) < 1:
-        raise UserError(f"the camera's size must be positive, got {camera[1]}x{camera[0]}")
+    for name, size in (("camera", camera), ("output", output_size)):
+        if isinstance(size, tuple) and min(size) < 1:
+            raise UserError(f"the {name}'s size must be positive, got {size[1]}x{size[0]}")
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
     _refuse_adders(checkpoint, checkpoint_folder)
@@ -75,7 +84,9 @@ def export(
             f"{calibration} has {len(pairs)} image{'s' * (len(pairs) != 1)}; int8 ranges need at "
             f"least {MIN_CALIBRATION_IMAGES}: give a larger --calibration folder"
         )
-    source = ExportSource(checkpoint.network.eval(), *camera, pairs, checkpoint.ranges)
+    network = checkpoint.network.eval()
+    depth_size = network_size(network) if output_size == "network" else output_size or camera
+    source = ExportSource(network, *camera, pairs, checkpoint.ranges, depth_size)
     progress(f"running torch on {min(len(pairs), VERIFY_IMAGES)} images of {calibration}")
     reference = make_reference(source, evenly(pairs, VERIFY_IMAGES))
     report: dict[str, Any] = {
@@ -83,6 +94,7 @@ def export(
         "checkpoint_sha256": checkpoint.sha256,
         "pictures": len(reference.images),
         "camera": {"height": camera[0], "width": camera[1]},
+        "output": {"height": depth_size[0], "width": depth_size[1]},
         "files": [],
     }
     written = []
@@ -124,12 +136,17 @@ def _with_contract(
     from ghostdepth_export.convert import tflite
 
     oldest = minimum_runtime(data)
-    contract = _contract(kind, source, checkpoint, oldest)
+    layout = tflite.output_layout(data)
+    contract = _contract(kind, source, checkpoint, oldest, layout)
     return tflite.finish(data, oldest, METADATA_NAME, contract.to_json())
 
 
 def _contract(
-    kind: Format, source: ExportSource, checkpoint: Checkpoint, minimum: str
+    kind: Format,
+    source: ExportSource,
+    checkpoint: Checkpoint,
+    minimum: str,
+    output_layout: str = "NHWC",
 ) -> ModelContract:
     config = source.network.config
     return ModelContract(
@@ -141,10 +158,10 @@ def _contract(
         input_layout="NHWC",
         input_color="RGB",
         input_range=(0, 255),
-        output_height=source.height,
-        output_width=source.width,
+        output_height=source.output_size[0],
+        output_width=source.output_size[1],
         output_dtype="float32",
-        output_layout="NHWC",
+        output_layout=output_layout,
         output_quantity="depth",
         output_unit="m",
         output_range=(config.depth_min, config.depth_max),

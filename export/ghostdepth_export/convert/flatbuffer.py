@@ -1,4 +1,4 @@
-"""Small changes to .tflite files: join two, move an op, write metadata.
+"""Small changes to .tflite files: join two, move or remove an op, write metadata.
 
 A .tflite file is a flatbuffer; TensorFlow ships generated classes that unpack it to plain objects
 and pack it again.
@@ -102,6 +102,23 @@ def resize_before_quantize(model: Model) -> None:
     resize.outputs = np.array([between], np.int32)
     quantize.inputs, quantize.outputs = resize.outputs, np.array([small], np.int32)
     graph.operators[:2] = [resize, quantize]
+
+
+def remove_last_reshape(model: Model) -> None:
+    """Removes a RESHAPE at the end of a model, so that the output has its input's shape.
+
+    The values and their order are the same. TensorFlow Lite 2.5 copies them on one thread.
+    """
+    graph = model.subgraphs[0]
+    (output,), last = graph.outputs, graph.operators[-1]
+    if op_name(model, last) != "RESHAPE" or list(last.outputs) != [output]:
+        return
+    source = last.inputs[0]
+    # An input of the graph, or a constant, cannot take the output's place.
+    if not any(source in op.outputs for op in graph.operators):
+        return
+    graph.operators.pop()
+    graph.outputs = np.array([source], np.int32)
 
 
 def name_ends(model: Model, input_name: str, output_name: str) -> None:

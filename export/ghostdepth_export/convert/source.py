@@ -32,6 +32,7 @@ class ExportSource:
         width: Columns of the camera's image.
         pairs: Real images for calibration.
         ranges: Contents of the checkpoint's `ranges.json`; with them int8 needs no calibration.
+        depth_size: Height and width of the depth map, in pixels; None for the camera's.
     """
 
     network: DepthNet
@@ -39,11 +40,17 @@ class ExportSource:
     width: int
     pairs: Sequence[Pair]
     ranges: Mapping[str, Any] | None = None
+    depth_size: tuple[int, int] | None = None
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the depth map, in pixels."""
+        return self.depth_size or (self.height, self.width)
 
     @cached_property
     def camera(self) -> CameraNet:
         """The network from raw RGB to metres."""
-        return CameraNet(self.network, self.height, self.width).eval()
+        return CameraNet(self.network, *self.output_size).eval()
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
@@ -80,11 +87,7 @@ class ExportSource:
         """The part that stays in float, in TensorFlow."""
         from ghostdepth_export.convert.lowering import lower
 
-        config = self.network.config
-        stride = config.decoder.output_stride
-        # The stem and every later stride-2 layer round up.
-        size = (-(-config.input_height // stride), -(-config.input_width // stride))
-        return lower(self.camera.tail, (1, 1, *size))
+        return lower(self.camera.tail, (1, 1, *network_size(self.network)))
 
     @cached_property
     def onnx_model(self) -> Any:
@@ -108,6 +111,14 @@ class ExportSource:
     def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Runs torch on a network input: HxW metres."""
         return np.asarray(self.camera(torch.from_numpy(image))[0, :, :, 0].numpy())
+
+
+def network_size(network: DepthNet) -> tuple[int, int]:
+    """Height and width of the depth map that a network computes, before it is upsampled."""
+    config = network.config
+    stride = config.decoder.output_stride
+    # The stem and every later stride-2 layer round up.
+    return -(-config.input_height // stride), -(-config.input_width // stride)
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:

@@ -12,6 +12,7 @@ from ghostdepth_export.convert.flatbuffer import (
     join,
     name_ends,
     pack,
+    remove_last_reshape,
     resize_before_quantize,
     set_metadata,
     unpack,
@@ -28,6 +29,8 @@ Weights = Literal["float32", "float16", "int8"]
 def convert(lowered: Lowered, weights: Weights = "float32") -> bytes:
     """Converts a network to a file with float input and output.
 
+    A depth map is 1xHx1xW where the converter would copy it to make it 1xHxWx1.
+
     Args:
         lowered: The lowered network.
         weights: Storage of the weights. `int8` is "dynamic range" quantization: weights per
@@ -38,7 +41,9 @@ def convert(lowered: Lowered, weights: Weights = "float32") -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return _convert(converter)
+    model = unpack(_convert(converter))
+    remove_last_reshape(model)
+    return pack(model)
 
 
 def convert_int8(
@@ -71,6 +76,13 @@ def int8_converter(trunk: Lowered) -> Any:
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.float32
     return converter
+
+
+def output_layout(data: bytes) -> str:
+    """`NHWC`, or `NHCW` for a depth map of 1xHx1xW."""
+    (graph,) = unpack(data).subgraphs
+    shape = graph.tensors[graph.outputs[0]].shape
+    return "NHCW" if shape[3] != 1 else "NHWC"
 
 
 def finish(data: bytes, minimum_runtime: str, name: str, contract: str) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 from bench_depth.core.dataset import Pair, read_pair
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics
+from bench_depth.model.postprocess import plane
 from bench_depth.model.runtimes import choose
 from ghostdepth_export.convert.formats import Format, Limit
 from ghostdepth_export.host.quiet import native_quiet
@@ -163,7 +164,7 @@ def open_model(path: Path) -> Callable[[NDArray[Any]], DepthMap]:
     def run(image: NDArray[Any]) -> DepthMap:
         model.set_input(image)
         model.invoke()
-        return np.asarray(model.output()[0, :, :, 0])
+        return plane(model.output())
 
     return run
 

@@ -54,6 +54,7 @@ def test_importing_and_help_load_nothing_heavy() -> None:
     assert "HEAVY []" in done.stdout
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("verb", ["compare", "live"])
 def test_the_help_of_the_other_verbs_loads_nothing_heavy(verb: str) -> None:
     code = (
@@ -65,6 +66,7 @@ def test_the_help_of_the_other_verbs_loads_nothing_heavy(verb: str) -> None:
     assert "HEAVY []" in done.stdout
 
 
+@pytest.mark.same_everywhere
 def test_nothing_heavy_is_loaded_before_the_model_is(tiny_tflite: Path) -> None:
     code = (
         "import sys\n"
@@ -117,6 +119,7 @@ def test_data_adds_accuracy_to_the_table(tiny_tflite: Path, dataset: Path) -> No
     assert "distance m" in done.stdout
 
 
+@pytest.mark.same_everywhere
 def test_a_published_dataset_is_measured_as_it_lies(tiny_tflite: Path, tmp_path: Path) -> None:
     kitti = write_kitti(tmp_path / "kitti")
     files = [tmp_path / "out.csv", tmp_path / "out.html", tmp_path / "out.json"]
@@ -134,6 +137,7 @@ def test_a_published_dataset_is_measured_as_it_lies(tiny_tflite: Path, tmp_path:
     assert files[1].read_text().count('<img src="data:image/jpeg;base64,') == 1
 
 
+@pytest.mark.same_everywhere
 def test_the_page_shows_the_worst_images_of_each_model(
     tiny_tflite: Path, make_tflite: TfliteMaker, dataset: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +157,7 @@ def test_json_on_standard_output_is_all_there_is_on_it(tiny_tflite: Path) -> Non
     assert "median" in done.stderr
 
 
+@pytest.mark.same_everywhere
 def test_json_into_a_file(tiny_tflite: Path, tmp_path: Path) -> None:
     target = tmp_path / "new" / "results.json"
     assert run("--model", tiny_tflite, "--json", target, *QUICK).returncode == 0
@@ -171,6 +176,7 @@ def test_profile_adds_the_ops_to_the_table_and_the_file(tiny_tflite: Path, tmp_p
     assert len((profile.plain or profile).ops) == 3
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -217,6 +223,7 @@ def test_an_unknown_runtime_is_a_usage_error(tiny_tflite: Path) -> None:
     assert "invalid choice: 'caffe'" in done.stderr
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("options", [[], ["--json", "-"]])
 def test_a_full_disk_behind_standard_output_is_one_line(
     tiny_tflite: Path, options: list[str]
@@ -312,12 +319,14 @@ def test_affinity_keeps_the_process_on_the_core(tiny_tflite: Path, tmp_path: Pat
     assert f"on cores {core}" in " ".join(done.stdout.split())
 
 
+@pytest.mark.same_everywhere
 def test_strict_ends_with_4_when_there_are_warnings(tiny_tflite: Path) -> None:
     done = run("--model", tiny_tflite, "--strict", *QUICK)
     assert done.returncode == 4
     assert "no-contract" in only_line(done.stderr)
 
 
+@pytest.mark.same_everywhere
 def test_a_condition_that_holds_ends_with_1_and_names_the_figure(
     tiny_tflite: Path, tmp_path: Path
 ) -> None:
@@ -330,6 +339,7 @@ def test_a_condition_that_holds_ends_with_1_and_names_the_figure(
     assert run("--model", tiny_tflite, *relative, *QUICK).returncode == 0
 
 
+@pytest.mark.same_everywhere
 def test_csv_and_markdown_hold_the_models(tiny_tflite: Path, tmp_path: Path) -> None:
     files = [tmp_path / "out.csv", tmp_path / "out.md"]
     options = ["--csv", files[0], "--markdown", files[1]]
@@ -340,6 +350,7 @@ def test_csv_and_markdown_hold_the_models(tiny_tflite: Path, tmp_path: Path) -> 
     assert files[1].read_text().startswith("| model |")
 
 
+@pytest.mark.same_everywhere
 def test_compare_tells_the_ratio_of_two_files(tiny_tflite: Path, tmp_path: Path) -> None:
     files = [tmp_path / "a.json", tmp_path / "b.json"]
     for file in files:

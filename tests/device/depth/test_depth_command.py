@@ -169,6 +169,7 @@ def test_a_mistake_is_one_line(
     assert len(lines) == 1 and said in lines[0]
 
 
+@pytest.mark.same_everywhere
 def test_the_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom bench_depth.commands.cli import main\n"

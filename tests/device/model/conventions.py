@@ -51,7 +51,13 @@ class Convention:
     @property
     def output_shape(self) -> tuple[int | None, ...]:
         plane = (self.height, self.width)
-        shapes = {"NHWC": (1, *plane, 1), "NCHW": (1, 1, *plane), "1HW": (1, *plane), "HW": plane}
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "NHWC": (1, *plane, 1),
+            "NHCW": (1, self.height, 1, self.width),
+            "NCHW": (1, 1, *plane),
+            "1HW": (1, *plane),
+            "HW": plane,
+        }
         return shapes[self.output_layout]
 
     def undo(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +113,7 @@ def _onnx(c: Convention) -> bytes:
         node("Add", ["times", "offset"], ["plus"]),
         {
             "NHWC": node("Identity", ["plus"], ["shaped"]),
+            "NHCW": node("Transpose", ["plus"], ["shaped"], perm=[0, 1, 3, 2]),
             "NCHW": node("Transpose", ["plus"], ["shaped"], perm=[0, 3, 1, 2]),
         }.get(c.output_layout, node("Squeeze", ["plus", "ends"], ["shaped"])),
     ]
@@ -156,9 +163,10 @@ def _tflite(c: Convention) -> bytes:
                 c.quantity, lambda: y
             )()
             y = y * c.scale + c.offset if (c.scale, c.offset) != (1, 0) else y
-            if c.output_layout == "NCHW":
-                y = tf.transpose(y, [0, 3, 1, 2])
-            elif c.output_layout != "NHWC":
+            orders = {"NHWC": [0, 1, 2, 3], "NHCW": [0, 1, 3, 2], "NCHW": [0, 3, 1, 2]}
+            if c.output_layout in orders:
+                y = tf.transpose(y, orders[c.output_layout])
+            else:
                 y = tf.squeeze(y, [3] if c.output_layout == "1HW" else [0, 3])
             return [y, *(-y - i for i in range(c.others))]
 

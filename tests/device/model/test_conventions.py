@@ -45,6 +45,7 @@ INPUTS = {
 }
 OUTPUTS = {
     "NCHW": Convention(output_layout="NCHW"),
+    "NHCW": Convention(output_layout="NHCW"),
     "1HW": Convention(output_layout="1HW"),
     "HW": Convention(output_layout="HW"),
     "log-depth": Convention(quantity="log-depth"),

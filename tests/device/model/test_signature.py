@@ -65,6 +65,8 @@ def test_what_is_not_understood_is_named(
     [
         ({"input_height": 480}, "as its contract says"),
         ({"output_width": 32}, "as its contract says"),
+        ({"output_layout": "NHCW"}, "expected 1x48x1x64 float32, as its contract says"),
+        ({"output_layout": "NCHW"}, "output_layout 'NCHW' in its contract; expected NHWC or NHCW"),
         ({"input_color": "BGR"}, "input_color 'BGR'"),
         ({"input_range": (-1, 1)}, "input_range"),
         ({"output_quantity": "inverse_depth"}, "output_quantity"),

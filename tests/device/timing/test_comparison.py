@@ -35,6 +35,7 @@ def test_a_mood_that_meets_both_does_not_widen_the_interval() -> None:
     assert (turns.high - turns.low) * 5 < separate.high - separate.low
 
 
+@pytest.mark.same_everywhere
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     hits = 0
     for seed in range(200):

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ import pytest
 import torch
 from bench_depth.core.dataset import list_pairs
 from bench_depth.model.contract import METADATA_NAME, ModelContract, read_contract
+from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.flatbuffer import MIN_RUNTIME_NAME, op_name, unpack
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
@@ -28,7 +30,7 @@ TFLITE = [name for name in FORMATS if name.endswith(".tflite")]
 ONNX = [name for name in FORMATS if name.endswith(".onnx")]
 
 # One axis after the other; see `aten._resize_plane`.
-ENLARGEMENT = ["TRANSPOSE", "RESIZE_BILINEAR", "TRANSPOSE", "RESIZE_BILINEAR", "RESHAPE"]
+UPSAMPLING = ["TRANSPOSE", "RESIZE_BILINEAR", "TRANSPOSE", "RESIZE_BILINEAR"]
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -133,11 +135,11 @@ def test_the_int8_onnx_file_keeps_its_ends_in_float(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TFLITE)
-def test_no_pad_and_no_transpose_but_those_of_the_last_enlargement(
+def test_no_pad_and_no_transpose_but_those_of_the_last_upsampling(
     exported: Path, name: str
 ) -> None:
     names = op_names((exported / f"toy-{name}").read_bytes())
-    assert names[-5:] == ENLARGEMENT
+    assert names[-4:] == UPSAMPLING
     kinds = Counter(names[:-5])
     assert kinds["TRANSPOSE"] == kinds["PAD"] == kinds["PADV2"] == 0
 
@@ -147,7 +149,7 @@ def test_the_int8_file_is_int8_up_to_the_head_and_float_after_it(exported: Path)
     graph = model.subgraphs[0]
     kinds = [op_name(model, op) for op in graph.operators]
     head, limits = ["CONV_2D", "DEPTH_TO_SPACE"], ["MUL", "ADD", "MUL", "ADD"]
-    assert kinds[-13:] == [*head, "DEQUANTIZE", *limits, "EXP", *ENLARGEMENT]
+    assert kinds[-12:] == [*head, "DEQUANTIZE", *limits, "EXP", *UPSAMPLING]
     assert kinds.count("QUANTIZE") == kinds.count("DEQUANTIZE") == 1
     for op in graph.operators[1:-11]:
         assert graph.tensors[op.outputs[0]].type == schema.TensorType.INT8
@@ -184,12 +186,45 @@ def test_odd_sizes_are_exact(
     assert op_names(path.read_bytes()).count("PAD") == 0
 
 
+# TensorFlow Lite 2.5 would copy the depth map to make its shape 1xHxWx1.
+def test_the_depth_map_is_not_copied_for_its_shape(exported: Path) -> None:
+    for name in TFLITE:
+        data = (exported / f"toy-{name}").read_bytes()
+        (graph,) = unpack(data).subgraphs
+        assert list(graph.tensors[graph.outputs[0]].shape) == [1, 96, 1, 128]
+        assert "RESHAPE" not in op_names(data)
+        contract = json.loads(metadata(exported / f"toy-{name}")[METADATA_NAME])
+        assert contract["output_layout"] == "NHCW"
+
+
+@pytest.mark.parametrize("size", [(48, 100), "network"])
+def test_the_depth_map_has_the_size_that_is_asked_for(
+    size: tuple[int, int] | Literal["network"],
+    source: ExportSource,
+    checkpoint: Path,
+    dataset: Path,
+    tmp_path: Path,
+) -> None:
+    config = source.network.config
+    image = torch.zeros(1, 3, config.input_height, config.input_width)
+    wanted = tuple(source.network(image).shape[2:]) if size == "network" else size
+    options: dict[str, Any] = {"camera": (96, 128), "formats": ["int8.tflite", "fp32.onnx"]}
+    paths = export(checkpoint, tmp_path, output_size=size, calibration=dataset, **options)
+    for path, dtype in zip(paths, (np.uint8, np.float32), strict=True):
+        contract = json.loads(metadata(path)[METADATA_NAME])
+        assert (contract["output_height"], contract["output_width"]) == wanted
+        assert open_model(path)(np.zeros((1, 96, 128, 3), dtype)).shape == wanted
+    # The network's own size needs no upsampling at the end.
+    last = op_names(paths[0].read_bytes())[-1]
+    assert (last == "RESIZE_BILINEAR") == (size != "network")
+
+
 def test_odd_sizes_survive_int8(
     source: ExportSource, make_network: Callable[..., DepthNet]
 ) -> None:
     other = ExportSource(make_network(input_height=75, input_width=101), 97, 131, source.pairs)
     data = convert_int8(other.lowered_trunk, other.lowered_tail, other.calibration_images())
-    assert op_names(data)[-5:] == ENLARGEMENT
+    assert op_names(data)[-4:] == UPSAMPLING
 
 
 def test_the_int8_trunk_keeps_20_db(exported: Path, source: ExportSource) -> None:

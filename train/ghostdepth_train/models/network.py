@@ -146,9 +146,9 @@ class CameraTrunk(nn.Module):
 
 
 class CameraTail(nn.Module):
-    """Encoded depth -> metres at the camera's size: stays in float in every file.
+    """Encoded depth -> metres at the output's size: stays in float in every file.
 
-    Depth is decoded before it is enlarged: exp of 5,120 values is cheaper than of 307,200.
+    Depth is decoded before it is upsampled: exp of 5,120 values is cheaper than of 307,200.
     """
 
     def __init__(self, config: NetworkConfig, height: int, width: int) -> None:
@@ -162,7 +162,7 @@ class CameraTail(nn.Module):
 
 
 class CameraNet(nn.Module):
-    """What is exported: raw camera RGB in, metres out, both NHWC."""
+    """The network that is exported: raw RGB of the camera in, metres of `height` x `width` out."""
 
     def __init__(self, net: Predictor, height: int = 480, width: int = 640) -> None:
         super().__init__()

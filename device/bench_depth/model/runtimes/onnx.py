@@ -36,8 +36,8 @@ class OnnxRuntime:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # x86 without VNNI would saturate sums of two int8 products at 16 bits, and give a depth that
-        # neither other x86 nor any Arm processor gives; this selects exact kernels there.
+        # x86 without VNNI would saturate sums of two int8 products at 16 bits, and give another
+        # depth than other x86 and Arm processors; this selects exact kernels there.
         options.add_session_config_entry("session.x64quantprecision", "1")
         if trace is not None:
             options.enable_profiling = True

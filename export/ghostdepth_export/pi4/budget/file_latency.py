@@ -36,6 +36,8 @@ from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict_latency,
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency, TargetFile
 
+# Raised when export writes other ops for the same network: counts that are kept are then old.
+_EXPORT = 2
 _CountedFile = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
 
@@ -107,7 +109,7 @@ class FileLatency:
         programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
         form = [field.name for kind in (InstructionCounts, OpWork) for field in fields(kind)]
         config = network.config.model_dump(mode="json")
-        value = [programs, RUNTIME, form, self.camera, config, file]
+        value = [programs, RUNTIME, _EXPORT, form, self.camera, config, file]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
 
 
