@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path, read_json, write_json
+from bench_depth.core.files import atomic_path, read_json, read_regular, require_regular, write_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -117,7 +118,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         UserError: A file is missing, truncated, of another network, or holds NaN.
     """
     folder = Path(folder)
-    if not (folder / WEIGHTS).is_file():
+    if not os.path.lexists(folder / WEIGHTS):
         hint = f"; did you mean {folder / 'best'}?" if (folder / "best" / WEIGHTS).is_file() else ""
         raise UserError(f"{folder} is not a checkpoint folder: it has no {WEIGHTS}{hint}")
     value = read_json(folder / CONFIG)
@@ -127,14 +128,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     weights = unpack(*read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     network = DepthNet(config)
     load_weights(network, weights, folder / WEIGHTS)
-    metrics = read_json(folder / METRICS) if (folder / METRICS).is_file() else {}
+    metrics = read_json(folder / METRICS) if os.path.lexists(folder / METRICS) else {}
     return Checkpoint(
         name=str(value.get("name", folder.name)),
         network=network.eval(),
         training_data=str(value.get("training_data", "unknown")),
         metrics=metrics,
-        sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
-        ranges=read_json(folder / RANGES) if (folder / RANGES).is_file() else None,
+        sha256=hashlib.sha256(read_regular(folder / WEIGHTS)).hexdigest(),
+        ranges=read_json(folder / RANGES) if os.path.lexists(folder / RANGES) else None,
     )
 
 
@@ -205,7 +206,7 @@ def _imagenet_weights(source: str) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
     if path.is_file() or path.suffix:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return dict(torch.load(require_regular(path), map_location="cpu", weights_only=True))
     import timm
 
     return dict(timm.create_model(source, pretrained=True).state_dict())
@@ -242,7 +243,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         UserError: The file is missing, truncated or not a safetensors file.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(require_regular(path), "pt") as file:
             note = (file.metadata() or {}).get("note")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:

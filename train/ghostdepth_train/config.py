@@ -8,6 +8,7 @@ another config.
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import pydantic
 import yaml
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_regular
 
 C = TypeVar("C", bound=pydantic.BaseModel)
 
@@ -371,8 +373,8 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
     known = yaml_names(folder)
     if name in known:
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+    elif os.path.lexists(name):
+        text = read_regular(Path(name)).decode("utf-8")
     else:
         raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
     try:

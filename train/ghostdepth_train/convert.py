@@ -11,7 +11,7 @@ from bench_depth.accuracy.readers import find_frames
 from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import write_depth
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import write_bytes
+from bench_depth.core.files import read_regular, write_bytes
 from numpy.typing import NDArray
 
 JPEG_QUALITY = 95
@@ -67,7 +67,7 @@ def _write(frame: DatasetFrame, out: Path) -> None:
         return
     rgb, depth = frame.read()
     # A file is copied as it is: no second loss by JPEG.
-    photo = frame.photo.read_bytes() if isinstance(frame.photo, Path) else _jpeg(rgb)
+    photo = read_regular(frame.photo) if isinstance(frame.photo, Path) else _jpeg(rgb)
     write_bytes(rgb_path, photo)
     write_depth(depth_path, depth)
 

@@ -11,6 +11,7 @@ import contextlib
 import csv
 import io
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,9 +153,9 @@ class Trainer:
     def _open(self) -> None:
         state = self.options.out / "last" / STATE
         if self.options.resume:
-            if state.is_file():
+            if os.path.lexists(state):
                 self._restore(state)
-        elif state.exists():
+        elif os.path.lexists(state):
             raise UserError(
                 f"{self.options.out} already holds a run; add --resume to go on with it, "
                 "or choose another --out"

@@ -54,7 +54,9 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
     jobs = _jobs(models, options)
     dataset = _dataset(options)
     for path in models:
+        hooks.on_task(str(path), HANG)
         read_contract(path)
+        hooks.on_task(str(path), None)
     if options.affinity is not None:
         conditions.bind(options.affinity)
     return _Bench(jobs, options, dataset, hooks).run()

@@ -11,11 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench_depth.commands.arguments import RUNTIMES
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code
+
+if TYPE_CHECKING:
+    from bench_depth.machine.guard import OnTask
 
 _LOOPBACK = "127.0.0.1"
 _PORT = 8080
@@ -24,7 +27,8 @@ The page shows photo and depth side by side, the distance under the pointer, and
 Only this machine can open it; with --host 0.0.0.0 anyone with the printed URL can. Ctrl-C ends it.
 
 exit codes: 0 ended by Ctrl-C, by --frames, or at the end of the recording; 2 invalid options or
-input, or the camera stopped working; 3 the model cannot be loaded or run
+input, or the camera stopped working; 3 the model cannot be loaded or run; 130 killed, because
+something in it did not end within 5 s of Ctrl-C
 """
 # Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
 _OPENCV = {
@@ -47,11 +51,19 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     for name, value in _OPENCV.items():
         os.environ.setdefault(name, value)
-    return exit_code("bench-depth", lambda: _live(options))
+    return exit_code("bench-depth", lambda: _run(options))
 
 
-def _live(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from bench_depth.machine.guard import GRACE, guarded
+
     _check(options)
+    # In a child, which can be ended whatever a model, a camera's driver or a video's decoder does.
+    # It prints its own errors.
+    return guarded(lambda on_task: exit_code("bench-depth", lambda: _live(options, on_task)), GRACE)
+
+
+def _live(options: argparse.Namespace, on_task: OnTask) -> int:
     with stopped_by_signals() as stop:
         from bench_depth.live.session import LiveOptions, run
 
@@ -72,6 +84,7 @@ def _live(options: argparse.Namespace) -> int:
             stop,
             lambda line: print(line, file=sys.stderr, flush=True),
             lambda url: print(f"open {url}", flush=True),
+            on_task,
         )
     return 0
 

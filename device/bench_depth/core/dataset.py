@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path
+from bench_depth.core.files import atomic_path, read_regular
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -144,10 +144,7 @@ def write_depth(path: Path, depth_mm: NDArray[np.generic]) -> None:
 
 
 def _decode(path: Path, flags: int) -> NDArray[np.generic]:
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    data = np.frombuffer(read_regular(path), np.uint8)
     image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise UserError(f"{path} is not a readable picture; it may be truncated")

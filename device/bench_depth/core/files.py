@@ -1,16 +1,106 @@
-"""Atomic writing of files: a final name never holds half a file."""
+"""Reading of regular files alone, and atomic writing: a final name never holds half a file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Optional
 
 from bench_depth.core.errors import UserError
+
+# No .tflite or .onnx file is larger: flatbuffers and protobuf end there.
+LARGEST_READ = 2**31
+_SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def require_regular(path: Path) -> Path:
+    """Returns `path`, which a library may then open by its name.
+
+    Opening a pipe waits for its other end, a device may never end or act on being opened. Whatever
+    is read for the user therefore passes this function or `open_regular`.
+
+    Raises:
+        UserError: It does not exist, is no regular file, or is a link that leads to neither.
+    """
+    try:
+        _refuse_special(path, Path(path).stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return path
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file for reading bytes; nothing else is opened, and nothing is waited for.
+
+    Raises:
+        UserError: As `require_regular`, or the file may not be read.
+    """
+    require_regular(path)
+    try:
+        # It may have been replaced since; then neither this call nor a read waits for anybody.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    stream = os.fdopen(descriptor, "rb")
+    try:
+        _refuse_special(path, os.fstat(descriptor).st_mode)
+    except UserError:
+        stream.close()
+        raise
+    return stream
+
+
+def read_regular(path: Path, largest: Optional[int] = LARGEST_READ) -> bytes:
+    """Reads a whole regular file.
+
+    Args:
+        path: The file.
+        largest: Number of bytes above which it is refused; None for no limit.
+
+    Raises:
+        UserError: As `open_regular`, or the file is larger than `largest`.
+    """
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if largest is not None and size > largest:
+            raise UserError(f"{path} has {size} bytes; at most {largest} are read")
+        try:
+            data = stream.read()
+        except (OSError, MemoryError) as error:
+            raise _unreadable(path, error) from error
+    return data or b""
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False for a name that no file can have, where Path raises."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
+def _refuse_special(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        what = next((what for test, what in _SPECIAL if test(mode)), "something else")
+        raise UserError(f"cannot read {path}: it is {what}; give a regular file")
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
+        reason = f"it is a link to {Path(path).readlink()}, which is missing"
+    return UserError(f"cannot read {path}: {reason}")
 
 
 @contextlib.contextmanager
@@ -73,8 +163,8 @@ def read_json(path: Path) -> Any:
         UserError: The file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return json.loads(read_regular(path).decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise UserError(f"cannot read {path}: {error}") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not valid JSON ({error}); it may be truncated") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import is_folder, require_regular
 from bench_depth.depth.released import SUFFIXES as MODEL_SUFFIXES
 
 # What OpenCV decodes besides the suffixes of a dataset's photos.
@@ -56,14 +57,15 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
     found: list[Input] = []
     for text in sources:
         path = Path(text)
-        if path.is_dir():
+        if is_folder(path):
             found += _in_folder(path)
         elif path.suffix in MODEL_SUFFIXES:
             raise UserError(
                 f"{text} is a model, not an image: give it as --model; `bench-depth --model` "
                 "measures it, and `ghostdepth latency` predicts its milliseconds on a Raspberry Pi"
             )
-        elif path.is_file():
+        elif os.path.lexists(path) and not text.startswith("/dev/video"):
+            require_regular(path)
             kind = _kind(path) or "video"
             found.append(Input(text, kind, Path(path.stem)))
         elif _CAMERA.fullmatch(text):
@@ -88,7 +90,7 @@ def _in_folder(folder: Path) -> list[Input]:
         for name in sorted(files):
             path = Path(top, name)
             kind = _kind(path)
-            if kind and not name.startswith(".") and path.is_file():
+            if kind and not name.startswith("."):
                 found.append(Input(str(path), kind, path.relative_to(folder).with_suffix("")))
     if not found:
         raise UserError(f"{folder} holds no image and no video, at any depth")

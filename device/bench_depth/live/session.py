@@ -22,6 +22,7 @@ from bench_depth.live.source.capture import Shot, in_order, newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.live.web.server import ViewServer
 from bench_depth.live.web.view import HealthWatch, View, ViewFrame
+from bench_depth.machine.guard import HANG, OnTask
 from bench_depth.model.description import Description
 
 Sink = Callable[[Shot, NDArray[np.float32]], None]
@@ -63,6 +64,7 @@ def run(
     stop: threading.Event,
     log: Callable[[str], None],
     on_open: Callable[[str], None],
+    on_task: OnTask = lambda task, limit: None,
 ) -> None:
     """Runs until `stop` is set, the requested number of frames is reached or the source ends.
 
@@ -71,6 +73,8 @@ def run(
         stop: Event that ends the run; a signal handler or another thread may set it.
         log: Called with one line of progress text.
         on_open: Called with the page's URL once it is being served.
+        on_task: Called before each task that a library may hang or crash in, see
+            `bench_depth.machine.guard.guarded`.
 
     Raises:
         UserError: An option, the model, the source or a file is invalid. The source, the
@@ -82,10 +86,13 @@ def run(
         if options.host is not None:
             server = ViewServer(options.host, options.port, View())
             stack.callback(server.stop)
+        on_task(str(options.model), HANG)
         model = DepthModel(options.model, options.runtime, options.threads, options.description)
         if options.record is not None:
             check_target(options.record, model.scale)
+        on_task(f"the source {options.source}", HANG)
         source = open_source(options.source, options.size, options.loop)
+        on_task(f"{options.model} and the source {options.source}", None)
         # Without viewers a recorded source need not keep up with real time: no frame is dropped.
         every = server is None and source.interval is not None
         shots = stack.enter_context(

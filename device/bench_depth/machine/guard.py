@@ -11,11 +11,13 @@ import traceback
 from collections.abc import Callable
 from typing import Optional
 
-from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.errors import INTERRUPTED, MODEL_FAILED, UserError
 
 # Time limit of loading a model and running it once, seconds. A Pi needs a few, an emulator perhaps
 # sixty.
 HANG = 300.0
+# Seconds that a child has to end after a signal.
+GRACE = 5.0
 _FORWARDED = (signal.SIGINT, signal.SIGTERM)
 OnTask = Callable[[str, Optional[float]], None]
 CRASHES: dict[int, str] = {
@@ -28,18 +30,21 @@ CRASHES: dict[int, str] = {
 }
 
 
-def guarded(work: Callable[[OnTask], int]) -> int:
+def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int:
     """Runs `work` in a forked child. No thread or runtime may have been started before.
 
     Args:
         work: Called with a function that it must call before each task, with the task's description
             for the error line and its time limit in seconds (None for none).
+        grace: Seconds that the child has to end after Ctrl-C or SIGTERM, whatever library it is in,
+            before it is killed; None gives it these seconds, `GRACE`, only after a second signal.
 
     Returns:
         The exit code that `work` returned.
 
     Raises:
-        UserError: The child crashed, or exceeded a time limit and was killed (exit code 3).
+        UserError: The child crashed, or exceeded a time limit and was killed (exit code 3), or did
+            not end in time after a signal and was killed (exit code 130).
     """
     if not hasattr(os, "fork"):
         return work(lambda task, limit: None)
@@ -49,16 +54,21 @@ def guarded(work: Callable[[OnTask], int]) -> int:
         os.close(reader)
         _leave(work, writer)
     os.close(writer)
-    before = {
-        number: signal.signal(number, lambda number, frame: os.kill(child, number))
-        for number in _FORWARDED
-    }
+    stopping = _Stopping(child, grace)
+    # A shell starts background jobs with SIGINT ignored; that is kept.
+    heard = [number for number in _FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stopping.forward) for number in heard}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, stopping.kill)
     try:
         task, hung = _follow(reader, child)
         status = os.waitpid(child, 0)[1]
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+    if stopping.killed and os.WIFSIGNALED(status):
+        where = f" while it worked on {task}" if task else ""
+        raise UserError(f"interrupted; it did not end{where} and was killed", INTERRUPTED)
     if hung:
         raise UserError(
             f"the runtime hung while it worked on {task} and was killed; export the file again, or "
@@ -77,6 +87,30 @@ def guarded(work: Callable[[OnTask], int]) -> int:
         )
     os.kill(os.getpid(), number)
     return 128 + number
+
+
+class _Stopping:
+    """Forwards signals to the child, and kills it when it does not end then."""
+
+    def __init__(self, child: int, grace: Optional[float]) -> None:
+        self.killed = False
+        self._child = child
+        self._grace = grace
+        self._armed = False
+
+    def forward(self, number: int, frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, number)
+        if self._grace is None:
+            self._grace = GRACE
+        elif not self._armed:
+            self._armed = True
+            signal.setitimer(signal.ITIMER_REAL, self._grace)
+
+    def kill(self, number: int, frame: object) -> None:
+        self.killed = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)
 
 
 def _leave(work: Callable[[OnTask], int], writer: int) -> None:

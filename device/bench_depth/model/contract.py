@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.files import read_regular
 from bench_depth.core.jsonable import build
 
 SCHEMA = "ghostdepth-model/1"
@@ -115,9 +116,6 @@ def read_model_bytes(path: Path) -> bytes:
     """Reads a whole model file.
 
     Raises:
-        UserError: The file is missing or cannot be read (exit code 2).
+        UserError: The file is missing, no regular file, or cannot be read (exit code 2).
     """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    return read_regular(Path(path))

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -128,7 +129,7 @@ def describe(model: Path, given: Optional[Description] = None) -> Optional[Descr
     model = Path(model)
     own, shared = Path(f"{model}.json"), model.with_suffix(".json")
     sidecar = None
-    if own.is_file():
+    if os.path.lexists(own):
         sidecar = read_sidecar(own)
     elif shared.is_file() and _is_sidecar(read_json(shared)):
         sidecar = read_sidecar(shared)

@@ -29,6 +29,10 @@ class _Flatbuffer:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        # An item of a vector takes four bytes or more. Only a file whose vectors lie on top of each
+        # other lists more of them than this, and visiting those takes time that grows with the
+        # square of its size.
+        self._items_left = len(data) // 4
 
     def number(self, code: str, position: int) -> int:
         """One little-endian integer of struct's format `code`."""
@@ -80,9 +84,17 @@ class _Flatbuffer:
             raise ValueError(f"{count} items at {start} end behind the file")
         return start + 4, count
 
+    def visited(self, table: int, index: int) -> tuple[int, int]:
+        """As `vector`, of offsets or indices each of which the caller visits."""
+        start, count = self.vector(table, index, 4)
+        self._items_left -= count
+        if self._items_left < 0:
+            raise ValueError("its tables share more items than the file can hold")
+        return start, count
+
     def tables(self, table: int, index: int) -> Iterator[int]:
         """The tables of a vector-of-tables field, checked."""
-        start, count = self.vector(table, index, 4)
+        start, count = self.visited(table, index)
         for i in range(count):
             yield self.table(self.follow(start + 4 * i))
 
@@ -91,25 +103,33 @@ class _Flatbuffer:
         start, count = self.vector(table, index, 1)
         return self.data[start : start + count]
 
+    def holds(self, table: int, index: int, text: bytes) -> bool:
+        """Whether a string field is `text`; no other string is copied."""
+        return self.vector(table, index, 1)[1] == len(text) and self.bytes(table, index) == text
+
 
 def check(data: bytes) -> None:
     """Follows every offset that a runtime follows while it loads the file.
 
+    The time grows with the size of the file, however often its tables point to the same place.
+
     Raises:
-        ValueError: The file is not a .tflite file, or something points outside it.
+        ValueError: The file is not a .tflite file, something points outside it, or its tables share
+            more than the converters' files do.
     """
     flat, model = _open(data)
-    if not list(flat.tables(model, _MODEL_SUBGRAPHS)):
+    graphs = list(flat.tables(model, _MODEL_SUBGRAPHS))
+    if not graphs:
         raise ValueError("it holds no graph")
     for code in flat.tables(model, _MODEL_CODES):
-        flat.bytes(code, _CODE_CUSTOM_NAME)
+        flat.vector(code, _CODE_CUSTOM_NAME, 1)
     buffers = 0
     for buffer in flat.tables(model, _MODEL_BUFFERS):
-        flat.bytes(buffer, _BUFFER_DATA)
+        flat.vector(buffer, _BUFFER_DATA, 1)
         buffers += 1
     for entry in flat.tables(model, _MODEL_METADATA):
-        flat.bytes(entry, _METADATA_NAME)
-    for graph in flat.tables(model, _MODEL_SUBGRAPHS):
+        flat.vector(entry, _METADATA_NAME, 1)
+    for graph in graphs:
         _check_graph(flat, graph, buffers)
 
 
@@ -118,7 +138,7 @@ def _check_graph(flat: _Flatbuffer, graph: int, buffers: int) -> None:
     for tensor in flat.tables(graph, _GRAPH_TENSORS):
         tensors += 1
         flat.vector(tensor, _TENSOR_SHAPE, 4)
-        flat.bytes(tensor, _TENSOR_NAME)
+        flat.vector(tensor, _TENSOR_NAME, 1)
         if flat.scalar(tensor, _TENSOR_BUFFER, "I") >= buffers:
             raise ValueError("a tensor has no buffer")
         quantization = flat.subtable(tensor, _TENSOR_QUANTIZATION)
@@ -130,10 +150,10 @@ def _check_graph(flat: _Flatbuffer, graph: int, buffers: int) -> None:
         flat.subtable(operator, _OPERATOR_OPTIONS)
         ends += [(operator, _OPERATOR_INPUTS), (operator, _OPERATOR_OUTPUTS)]
     for table, field in ends:
-        start, count = flat.vector(table, field, 4)
+        start, count = flat.visited(table, field)
         if any(flat.number("i", start + 4 * i) >= tensors for i in range(count)):
             raise ValueError("an op uses a tensor that is not there")
-    flat.bytes(graph, _GRAPH_NAME)
+    flat.vector(graph, _GRAPH_NAME, 1)
 
 
 def read_metadata(data: bytes, name: str) -> Optional[bytes]:
@@ -146,7 +166,7 @@ def read_metadata(data: bytes, name: str) -> Optional[bytes]:
     flat, model = _open(data)
     buffers = list(flat.tables(model, _MODEL_BUFFERS))
     for entry in flat.tables(model, _MODEL_METADATA):
-        if flat.bytes(entry, _METADATA_NAME) == name.encode():
+        if flat.holds(entry, _METADATA_NAME, name.encode()):
             buffer = flat.scalar(entry, _METADATA_BUFFER, "I")
             if buffer >= len(buffers):
                 raise ValueError("the metadata has no buffer")

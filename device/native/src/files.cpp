@@ -50,7 +50,15 @@ void write_beside(const std::string& path, std::string_view data) {
 }  // namespace
 
 Bytes read_file(const std::string& path) try {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // A pipe waits for its other end, a device may never end: neither is opened.
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw last_error();
+  if (!S_ISREG(status.st_mode)) {
+    throw UserError("cannot read " + path + ": it is " +
+                    (S_ISDIR(status.st_mode) ? "a folder" : "a pipe or device") +
+                    "; give a regular file");
+  }
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   Bytes data;
   std::size_t used = 0;
   while (true) {

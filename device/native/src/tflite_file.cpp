@@ -35,7 +35,7 @@ struct Vector {
 // Bounds-checked access; every function throws FormatError where an offset leaves the file.
 class Flatbuffer {
  public:
-  explicit Flatbuffer(const Bytes& data) : data_(data) {}
+  explicit Flatbuffer(const Bytes& data) : data_(data), items_left_(size() / 4) {}
 
   // A little-endian number, like the processors this is built for.
   template <typename Number>
@@ -99,9 +99,21 @@ class Flatbuffer {
     return {start + 4, count};
   }
 
+  // As `vector`, of offsets or indices each of which the caller visits. An item takes four bytes or
+  // more: only a file whose vectors lie on top of each other lists more of them than it has room
+  // for, and visiting those takes time that grows with the square of its size.
+  Vector visited(Position table, int index) const {
+    const Vector found = vector(table, index, 4);
+    items_left_ -= found.count;
+    if (items_left_ < 0) {
+      throw FormatError("its tables share more items than the file can hold");
+    }
+    return found;
+  }
+
   // The tables of a vector-of-tables field, checked.
   std::vector<Position> tables(Position parent, int index) const {
-    const auto [start, count] = vector(parent, index, 4);
+    const auto [start, count] = visited(parent, index);
     std::vector<Position> found;
     for (Position i = 0; i < count; ++i) found.push_back(table(follow(start + 4 * i)));
     return found;
@@ -111,6 +123,12 @@ class Flatbuffer {
   std::string bytes(Position table, int index) const {
     const auto [start, count] = vector(table, index, 1);
     return {reinterpret_cast<const char*>(data_.data()) + start, static_cast<std::size_t>(count)};
+  }
+
+  // Whether a string field is `text`; no other string is copied.
+  bool holds(Position table, int index, const std::string& text) const {
+    return vector(table, index, 1).count == static_cast<Position>(text.size()) &&
+           bytes(table, index) == text;
   }
 
   // The root table.
@@ -125,10 +143,11 @@ class Flatbuffer {
   Position size() const { return static_cast<Position>(data_.size()); }
 
   const Bytes& data_;
+  mutable Position items_left_;
 };
 
 void check_indices(const Flatbuffer& flat, Position table, int field, Position tensors) {
-  const auto [start, count] = flat.vector(table, field, 4);
+  const auto [start, count] = flat.visited(table, field);
   for (Position i = 0; i < count; ++i) {
     if (flat.number<std::int32_t>(start + 4 * i) >= tensors) {
       throw FormatError("an op uses a tensor that is not there");
@@ -187,7 +206,7 @@ std::optional<std::string> read_metadata(const Bytes& data, const std::string& n
   const Position model = flat.root();
   const std::vector<Position> buffers = flat.tables(model, kModelBuffers);
   for (const Position entry : flat.tables(model, kModelMetadata)) {
-    if (flat.bytes(entry, kMetadataName) != name) continue;
+    if (!flat.holds(entry, kMetadataName, name)) continue;
     const auto buffer = static_cast<std::size_t>(flat.scalar(entry, kMetadataBuffer));
     if (buffer >= buffers.size()) throw FormatError("the metadata has no buffer");
     return flat.bytes(buffers[buffer], kBufferData);

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, THRESHOLD_FAILED, UserError
+from bench_depth.core.files import read_regular
 
 # Op name, then the runtimes in which its versions 1, 2, 3, ... appeared; "-": never released.
 # Facts from TensorFlow, tensorflow/compiler/mlir/lite/tools/versioning/runtime_version.cc
@@ -190,7 +191,7 @@ def check_runtime(path: Path, runtime: str, data: bytes | None = None) -> None:
         UserError: An op is too new (the line names it and its version; exit code 1) or unknown.
     """
     limit = parse_version(runtime)
-    for name, version in sorted(ops_of(path.read_bytes() if data is None else data)):
+    for name, version in sorted(ops_of(read_regular(path) if data is None else data)):
         needed = _appeared((name, version))
         if parse_version(needed) > limit:
             raise UserError(

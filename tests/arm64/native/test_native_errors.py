@@ -72,7 +72,7 @@ def bad_files(work: Path, exported: Path, picture: Path) -> Path:
     ("file", "code", "complaint"),
     [
         ("missing.tflite", 2, "cannot read missing.tflite: No such file"),
-        ("folder.tflite", 2, "cannot read folder.tflite: Is a directory"),
+        ("folder.tflite", 2, "cannot read folder.tflite: it is a folder"),
         ("/models/ghostdepth-s-fp32.onnx", 2, "is no .tflite file"),
         ("empty.tflite", 3, "the mark TFL3 is missing"),
         ("noise.tflite", 3, "the mark TFL3 is missing"),

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
+from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path, read_json, write_bytes, write_json
+from bench_depth.core.files import (
+    atomic_path,
+    is_folder,
+    open_regular,
+    read_json,
+    read_regular,
+    require_regular,
+    write_bytes,
+    write_json,
+)
+from bench_depth.model.contract import read_model_bytes
 
 
 def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(
@@ -62,3 +74,69 @@ def test_broken_json_is_a_clear_line(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"x": ')
     with pytest.raises(UserError, match=r"a\.json is not valid JSON.*truncated"):
         read_json(tmp_path / "a.json")
+
+
+def make_special(path: Path, kind: str) -> Path:
+    """What is no regular file, at `path` or, for devices, elsewhere."""
+    if kind == "device":
+        return Path("/dev/zero")
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind == "loop":
+        path.symlink_to(path.name)
+    elif kind == "link to a pipe":
+        os.mkfifo(path.with_name("target"))
+        path.symlink_to("target")
+    else:
+        path.symlink_to("nothing")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("folder", "it is a folder"),
+        ("pipe", "it is a pipe; give a regular file"),
+        ("link to a pipe", "it is a pipe"),
+        ("socket", "it is a socket"),
+        ("device", "it is a device"),
+        ("loop", "Too many levels of symbolic links"),
+        ("dangling link", "it is a link to nothing, which is missing"),
+    ],
+)
+def test_only_regular_files_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # A socket's path is short.
+    path = make_special(Path("a.json"), kind)
+    for read in (read_regular, require_regular, read_json, read_rgb, read_model_bytes):
+        with pytest.raises(UserError, match=f"cannot read {path}: {message}"):
+            read(path)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = make_special(tmp_path / "a", "pipe")
+    monkeypatch.setattr("bench_depth.core.files.require_regular", lambda path: path)
+    with pytest.raises(UserError, match="it is a pipe"):
+        open_regular(pipe)
+
+
+def test_names_that_no_file_can_have_are_one_line() -> None:
+    for name in ("x" * 5000, "a\0b"):
+        assert not is_folder(Path(name))
+        with pytest.raises(UserError, match="cannot read"):
+            read_regular(Path(name))
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as stream:
+        stream.truncate(2**40)  # Takes no room on the disk.
+    with pytest.raises(UserError, match="has 1099511627776 bytes; at most 2147483648 are read"):
+        read_regular(tmp_path / "a")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.depth.scale import Scale
-from bench_depth.live.web import server as server_module
+from bench_depth.live.web import connections, handler
 from bench_depth.live.web.access import Access
 from bench_depth.live.web.server import ViewServer
 from bench_depth.live.web.view import View, ViewFrame
@@ -106,7 +106,7 @@ def test_info_tells_the_run_and_the_colours(server: ViewServer) -> None:
 
 
 def test_a_frame_is_given_once(server: ViewServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(handler, "POLL_SECONDS", 0.1)
     server.view.frames.put(frame())
     first = ask(server, "/frame?after=")
     assert first.headers["X-Frame"] == f"{server.view.run}-1"
@@ -288,10 +288,10 @@ def test_the_seventeenth_viewer_is_refused_until_one_leaves(server: ViewServer) 
 def test_connections_beyond_the_limit_are_closed(
     server: ViewServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     held = [raw(server, "") for _ in range(2)]
     deadline = time.monotonic() + 30
-    while len(server._connections) < 2:
+    while len(server.connections) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert drain(raw(server, "GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n")) == b""
@@ -300,7 +300,7 @@ def test_connections_beyond_the_limit_are_closed(
 
 
 def test_a_request_that_drips_in_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT_SECONDS", 0.3)
     with serving() as server:
         stream = raw(server, "GET / HTTP/1.1\r\n")
         deadline = time.monotonic() + 30
@@ -325,7 +325,7 @@ def test_viewers_that_vanish_disturb_nobody(
         stream.close()
     assert ask(server, "/info").status == 200
     deadline = time.monotonic() + 30
-    while server._connections:
+    while server.connections:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert capfd.readouterr() == ("", "")

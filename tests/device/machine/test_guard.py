@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.errors import INTERRUPTED, MODEL_FAILED, UserError
 from bench_depth.machine.guard import guarded
 
 
@@ -88,3 +88,43 @@ def test_ending_the_command_ends_the_child(number: signal.Signals) -> None:
             return
         time.sleep(0.1)
     pytest.fail("the child still runs")
+
+
+def interrupted(grace: str, signals: int) -> subprocess.CompletedProcess[str]:
+    """What a command prints whose child ignores everything but SIGKILL, after Ctrl-C."""
+    code = (
+        "import signal, time, sys\n"
+        "from bench_depth.core.errors import exit_code\n"
+        "from bench_depth.machine import guard\n"
+        "guard.GRACE = 0.3\n"
+        "def work(doing):\n"
+        "    for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "        signal.signal(number, lambda number, frame: print('heard', flush=True))\n"
+        "    doing('m.tflite', None)\n"
+        "    print('ready', flush=True)\n"
+        "    while True: time.sleep(1)\n"
+        f"sys.exit(exit_code('x', lambda: guard.guarded(work, {grace})))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "heard\n"
+    out, err = process.communicate(timeout=30)
+    return subprocess.CompletedProcess([], process.returncode, out, err)
+
+
+@pytest.mark.parametrize(("grace", "signals"), [("0.3", 1), ("None", 2)])
+def test_a_child_that_does_not_end_is_killed(grace: str, signals: int) -> None:
+    done = interrupted(grace, signals)
+    assert done.returncode == INTERRUPTED
+    assert done.stderr == (
+        "x: interrupted; it did not end while it worked on m.tflite and was killed\n"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import sys
@@ -24,6 +25,8 @@ from ghostdepth_export.ship.deploy import (
     roll_back,
 )
 from ghostdepth_export.ship.deploy.reporter import Reporter
+from ghostdepth_export.ship.deploy.ssh import connection
+from ghostdepth_export.ship.deploy.ssh.answers import Limits, lines
 from rich.console import Console
 
 from tests.export.ship.deploy_here import HERE, SFTP_SERVER, Homes
@@ -168,6 +171,72 @@ def test_what_a_login_prints_is_not_taken_for_an_answer(
     ssh.write_text(ssh.read_text().replace("\nexec sh -c", "\necho Hello\nexec sh -c"))
     assert deploy(["pi@one"], options) == 2
     assert "its login prints 'Hello' where only answers may be" in capsys.readouterr().err
+
+
+def answers(homes: Homes, command: str) -> None:
+    """Has the host answer everything with what a command prints."""
+    ssh = homes.programs / "ssh"
+    ssh.write_text(ssh.read_text().replace('exec sh -c "$*"', command))
+
+
+@pytest.mark.parametrize(
+    ("silence", "total", "command", "line"),
+    [
+        (0.4, 100, "exec sleep 1000", "it has not answered for 0.4 s"),
+        (100, 0.8, "while :; do echo working; sleep 0.1; done", "did not end within 0.8 s"),
+        (100, 100, "exec cat /dev/zero", "its answer is longer than 65536 bytes"),
+        (100, 100, "exec yes", "its answer is longer than 65536 bytes"),
+        (100, 100, "echo ready", "its login prints '' where only answers may be"),
+        (100, 100, "echo ghostdepth; echo ready", "the Pi's answer is not understood"),
+    ],
+)
+def test_a_pi_that_answers_nothing_or_something_else_or_without_end(
+    homes: Homes,
+    options: DeployOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    silence: float,
+    total: float,
+    command: str,
+    line: str,
+) -> None:
+    monkeypatch.setattr(connection, "FACTS", Limits(silence, total, bytes=1 << 16))
+    answers(homes, command)
+    assert deploy(["pi@one"], options) == 2
+    assert line in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("verb", "silence", "command", "line"),
+    [
+        ("list", 100, "cat /dev/zero", "its answer is longer than 100000 bytes"),
+        ("list", 1, "exec sleep 1000", "it has not answered for 1 s"),
+        ("list", 100, "echo; echo x y", "the Pi's list of its files is not understood"),
+        ("fetch", 100, "printf '\\377'", "cannot read"),
+    ],
+)
+def test_an_answer_in_the_middle_is_limited_as_well(
+    homes: Homes,
+    options: DeployOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    silence: float,
+    command: str,
+    line: str,
+) -> None:
+    monkeypatch.setattr(connection, "SHORT", Limits(silence, 100, bytes=100_000))
+    case = f'case "$*" in *" {verb} "*) echo ghostdepth; {command}; exit ;; esac; exec sh -c "$*"'
+    answers(homes, case)
+    assert deploy(["pi@one"], options) == 2
+    assert line in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_lines_without_end_come_in_pieces() -> None:
+    found = list(lines(itertools.chain([b"a\n\rb"], itertools.repeat(b"c" * 4096, 100), [b"\nd"])))
+    assert (found[0], found[-1]) == ("a", "d")
+    assert "".join(found) == "ab" + "c" * 409_600 + "d"
+    assert max(map(len, found)) <= 3 * 4096
 
 
 def test_a_model_that_is_missing_is_told_before_any_host_is_asked(

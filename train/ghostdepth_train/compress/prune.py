@@ -8,6 +8,7 @@ without masks.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pydantic
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_regular
 from pydantic import AliasChoices
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
@@ -148,9 +150,9 @@ def read_times(path: Path) -> dict[str, float]:
             least 0.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_regular(path).decode("utf-8")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UserError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read the table of costs {path}: {error}") from error
     if not rows or not set(TIME_COLUMNS) <= rows[0].keys():
         raise UserError(

@@ -6,6 +6,7 @@ them, and `recognise(path)`. `bench-depth --data` and training's `convert` use b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench_depth.accuracy.readers import diode, kitti, nyu, tum
 from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import Frame, list_pairs
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import is_folder, require_regular
 
 AUTO, FOLDER = "auto", "folder"
 T = TypeVar("T")
@@ -101,8 +103,10 @@ def recognise(path: Path) -> str:
     Raises:
         UserError: There is nothing at `path`, or no known dataset.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UserError(f"{path} does not exist; give the path of a dataset")
+    if not is_folder(path):
+        require_regular(path)
     for name, dataset_format in DATASET_FORMATS.items():
         if dataset_format.recognise(path):
             return name
@@ -128,8 +132,10 @@ def find_frames(kind: str, path: Path, split: Optional[str] = None) -> list[Data
     path = Path(path)
     if kind not in DATASET_FORMATS:
         raise UserError(f"unknown source {kind!r}; known are {', '.join(DATASET_FORMATS)}")
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UserError(f"{path} does not exist; give the path of the {kind} data")
+    if not is_folder(path):
+        require_regular(path)
     frames = DATASET_FORMATS[kind].frames(path, split)
     seen: set[str] = set()
     for frame in frames:

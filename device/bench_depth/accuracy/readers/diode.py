@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres, require_file
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import open_regular
 
 DEPTH, MASK = "_depth.npy", "_depth_mask.npy"
 LOOKS_LIKE = f"DIODE (scene_*/scan_*/NAME.png + NAME{DEPTH} + NAME{MASK})"
@@ -72,7 +73,8 @@ def _masked_depth(depth_path: Path, mask_path: Path) -> NDArray[np.uint16]:
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        with open_regular(path) as stream:
+            return np.asarray(np.load(stream, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise UserError(
             f"{path} is not a readable .npy file ({error}); it may be truncated, download it again"

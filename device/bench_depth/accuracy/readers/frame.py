@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb, read_uint16
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import require_regular
 
 MAX_MILLIMETRES = 65535
 
@@ -81,8 +83,8 @@ def require_file(path: Path, why: str) -> Path:
         why: What the file is needed for, for the error message.
 
     Raises:
-        UserError: `path` is not a file.
+        UserError: `path` is not a regular file.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise UserError(f"{path} is missing, but {why}; has the dataset been unpacked completely?")
-    return path
+    return require_regular(path)

@@ -13,6 +13,7 @@ named by their index in the .mat file, from 0000. h5py and SciPy are bench-depth
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import open_regular, require_regular
 
 SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
 FILE = "nyu_depth_v2_labeled.mat"
@@ -37,9 +39,9 @@ def recognise(path: Path) -> bool:
     if path.is_dir():
         return (path / FILE).is_file()
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             start = stream.read(_MATLAB_HEADER + len(_HDF5))
-    except OSError:
+    except (OSError, UserError):
         return False
     return start.startswith(_HDF5) or start[_MATLAB_HEADER:] == _HDF5
 
@@ -116,10 +118,11 @@ def _library(module: str) -> Any:
 
 def _split_indices(path: Path, split: str, count: int) -> list[int]:
     splits = path.parent / "splits.mat"
-    if not splits.is_file():
+    if not os.path.lexists(splits):
         raise UserError(
             f"split {split!r} needs {splits}, which is missing; put it beside {path.name}"
         )
+    require_regular(splits)
     name, scipy_io = SPLITS[split], _library("scipy.io")
     try:
         numbers = scipy_io.loadmat(splits, variable_names=[name]).get(name)

@@ -18,6 +18,7 @@ from typing import Optional
 
 from bench_depth.accuracy.readers.frame import DatasetFrame, read_png16, require_file
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_regular
 
 STEPS_PER_METRE = 5000.0
 MAX_DIFFERENCE_S = 0.02
@@ -80,8 +81,8 @@ def associate(first: list[float], second: list[float]) -> list[tuple[float, floa
 
 def _read_list(path: Path) -> dict[float, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_regular(path).decode("utf-8").splitlines()
+    except (UserError, UnicodeDecodeError) as error:
         raise UserError(
             f"cannot read {path} ({error}); a TUM sequence has rgb.txt and depth.txt"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import PHOTO_SUFFIXES, read_rgb
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import is_folder
 from bench_depth.live.source.cameras import PiCamera, UsbCamera, find_camera
 from bench_depth.live.source.video import Video
 
 DEFAULT_SIZE = (640, 480)
 # Seconds for which each image of a folder is shown.
 PICTURE_SECONDS = 1.0
+# The kernel's number of the devices /dev/videoN.
+_VIDEO4LINUX = 81
 
 
 class ImageSource(Protocol):
@@ -86,9 +90,9 @@ def open_source(
         )
     if size is not None:
         raise UserError(f"--size applies to cameras only; the images of {path} have a fixed size")
-    if path.is_dir():
+    if is_folder(path):
         return Pictures(path, _pictures_of(path), loop)
-    if not path.exists():
+    if not os.path.lexists(path):
         what = "it may be unplugged" if str(path).startswith("/dev/") else "check the name"
         raise UserError(f"there is no source {path}; {what}")
     if path.suffix.lower() in PHOTO_SUFFIXES:
@@ -131,10 +135,12 @@ class Pictures:
 
 
 def _is_device(path: Path) -> bool:
+    """Whether a path is a camera's device: opening another device may do anything."""
     try:
-        return stat.S_ISCHR(path.stat().st_mode)
-    except OSError:
+        status = path.stat()
+    except (OSError, ValueError):
         return False
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _VIDEO4LINUX
 
 
 def _pictures_of(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import require_regular
 
 # Frame rate of files that specify none.
 _FALLBACK_FPS = 25.0
@@ -68,7 +69,7 @@ class Video:
         self._capture.release()
 
     def _open(self) -> None:
-        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        self._capture = cv2.VideoCapture(str(require_regular(self._path)), cv2.CAP_FFMPEG)
         self._frames = 0
         if not self._capture.isOpened():
             raise UserError(f"{self._path} is not a readable video; it may be truncated")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
+from bench_depth.core.files import read_regular
 from bench_depth.model.tflite_file import check
 
 RUNTIME = "2.5"
@@ -42,10 +43,8 @@ def read_ops(path: Path) -> list[GraphOp]:
     from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
 
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         check(data)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"cannot count {path}: {error}", BAD_INPUT) from error
     model = unpack(data)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_regular
 from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, flagged
 from bench_depth.report.wording import board_name
 from bench_depth.results.records import ModelRecord, Results, load
@@ -143,10 +145,10 @@ def _measurement(
 
 def _find(path: Path, record: ModelRecord, folder: Path) -> Path:
     model = folder / record.file
-    if not model.is_file():
+    if not os.path.lexists(model):
         raise UserError(
             f"{model}, which {path} measured, is missing; give its folder with --models"
         )
-    if hashlib.sha256(model.read_bytes()).hexdigest() != record.sha256:
+    if hashlib.sha256(read_regular(model)).hexdigest() != record.sha256:
         raise UserError(f"{model} is not the file that {path} measured (sha256)")
     return model

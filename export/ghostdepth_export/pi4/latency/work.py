@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench_depth.core.files import read_regular
+
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
@@ -48,7 +50,7 @@ def read_work(path: Path) -> list[OpWork]:
     from ghostdepth_export.convert.tensorflow_quietly import schema
 
     types = {value: name for name, value in vars(schema.TensorType).items() if name[0] != "_"}
-    model = unpack(path.read_bytes())
+    model = unpack(read_regular(path))
     graph = model.subgraphs[0]
 
     def shape(index: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError
+from bench_depth.core.files import read_regular
 from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
@@ -52,7 +53,7 @@ def _check(path: Path, target_name: str, target: Target) -> None:
 def _check_tflite(path: Path, target: Target) -> None:
     if target.tflite is None:
         return
-    for name, version in sorted(ops_of(path.read_bytes())):
+    for name, version in sorted(ops_of(read_regular(path))):
         since = OP_RUNTIMES.get((name, version))
         if since is None or parse_version(since) > parse_version(target.tflite):
             raise UserError(

@@ -78,12 +78,19 @@ def read_bundle(folder: Path) -> dict[str, Entry]:
 
 
 def parse_listing(text: str) -> Listing:
-    """Reads the answer of remote.sh's `list`."""
+    """Reads the answer of remote.sh's `list`.
+
+    Raises:
+        UserError: It is something else.
+    """
     sums, _, sizes = text.partition("\n\n") if not text.startswith("\n") else ("", "", text[1:])
-    return Listing(
-        {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())},
-        {path: int(size) for size, _, path in (s.partition(" ") for s in sizes.splitlines())},
-    )
+    try:
+        return Listing(
+            {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())},
+            {path: int(size) for size, _, path in (s.partition(" ") for s in sizes.splitlines())},
+        )
+    except ValueError as error:
+        raise UserError(f"the Pi's list of its files is not understood ({error})") from error
 
 
 def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) -> CopyPlan:

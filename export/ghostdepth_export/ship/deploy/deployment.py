@@ -192,7 +192,7 @@ class Deployment:
         target = self._options.results / self.host / "results.json"
         text = link.ask("fetch")
         with atomic_path(target) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(text.encode(errors="surrogateescape"))
             results = load(temporary)
         self._log(f"results are in {target}")
         return results

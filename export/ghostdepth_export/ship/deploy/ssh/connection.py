@@ -8,15 +8,24 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import IO
 
 from bench_depth.core.errors import UserError
 from ghostdepth_export.host.programs import need
+from ghostdepth_export.ship.deploy.ssh.answers import (
+    FACTS,
+    LONG,
+    SHORT,
+    answer,
+    each_line,
+    lines,
+)
 from ghostdepth_export.ship.deploy.ssh.errors import RemoteError, explain
 from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings
-from ghostdepth_export.ship.deploy.ssh.processes import Process, Processes, each_line, write
+from ghostdepth_export.ship.deploy.ssh.processes import Process, Processes, blocks, write
 from ghostdepth_export.ship.deploy.ssh.system import SystemFacts, parse_system_facts
 
 TakeLine = Callable[[str], object]
@@ -28,6 +37,7 @@ _HELLO = "ghostdepth"
 _BUSY = 75
 _SSH_FAILED = (255, -9, -15)
 _END_SECONDS = 3
+_GIVEN_UP_SECONDS = 15
 _COMMON = ("-T", "-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no")
 _MASTER = (
     *("-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", "RemoteCommand=none"),
@@ -106,9 +116,13 @@ class Link:
             RemoteError: The verb failed.
         """
         command = ["./ssh", PI, self._call(verb, *arguments)]
-        with self._processes.running(command, self._folder) as process:
-            out, err = process.communicate(_REMOTE + data)
-        self._check(process, verb, err.decode(errors="replace").splitlines())
+        with (
+            self._processes.running(command, self._folder) as process,
+            _feeding(process, _REMOTE + data),
+            _tail(process.stderr) as errors,
+        ):
+            out = b"".join(answer(process, SHORT))
+        self._check(process, verb, errors)
         return out.decode(errors="surrogateescape").partition(f"{_HELLO}\n")[2]
 
     def watch(self, verb: str, *arguments: str, line: TakeLine) -> None:
@@ -133,8 +147,8 @@ class Link:
         with self._processes.running(command, self._folder, subprocess.STDOUT) as process:
             self._processes.hold(process)
             write(process.stdin, _REMOTE)
-            lines = each_line(process.stdout, take)
-        self._check(process, verb, lines)
+            kept = each_line(answer(process, LONG), take)
+        self._check(process, verb, kept)
 
     def use(self, command: Sequence[str], task: str, data: bytes, line: TakeLine) -> None:
         """Runs a program of this machine that reaches the Pi by `./ssh` in its working folder.
@@ -149,12 +163,12 @@ class Link:
             LinkLostError: The connection broke off.
             RemoteError: The program failed.
         """
-        with self._processes.running(command, self._folder, subprocess.STDOUT) as process:
-            feed = threading.Thread(target=write, args=(process.stdin, data, True), daemon=True)
-            feed.start()
-            lines = each_line(process.stdout, line)
-            feed.join()
-        self._check(process, task, lines, by_ssh=False)
+        with (
+            self._processes.running(command, self._folder, subprocess.STDOUT) as process,
+            _feeding(process, data),
+        ):
+            kept = each_line(answer(process, LONG), line)
+        self._check(process, task, kept, by_ssh=False)
 
     def _write_program(self, command: Sequence[str]) -> None:
         program = self._folder / "ssh"
@@ -167,29 +181,33 @@ class Link:
         return shlex.join(["sh", "-c", script, "ghostdepth", verb, self._prefix, *arguments])
 
     def _listen(self) -> None:
-        assert self._master.stderr is not None
-        for line in self._master.stderr:
-            self._errors.append(line.decode(errors="replace"))
+        each_line(blocks(self._master.stderr), self._errors.append)
 
     def _read_facts(self) -> SystemFacts:
         write(self._master.stdin, _REMOTE)
-        lines: list[str] = []
-        assert self._master.stdout is not None
-        while (line := self._master.stdout.readline().decode(errors="replace")) != "ready\n":
-            if not line:
-                raise self._why()
-            lines.append(line)
-        if lines[0] != f"{_HELLO}\n":
+        found: list[str] = []
+        for line in lines(answer(self._master, FACTS)):
+            if line == "ready":
+                break
+            found.append(line)
+        else:
+            raise self._why()
+        if found[:1] != [_HELLO]:
+            first = "".join(found[:1]).strip()[:60]
             raise UserError(
-                f"its login prints {lines[0].strip()[:60]!r} where only answers may be; move what "
+                f"its login prints {first!r} where only answers may be; move what "
                 "prints in ~/.bashrc behind its test for an interactive shell"
             )
         self._connected = True
-        return parse_system_facts(lines[1:])
+        return parse_system_facts(found[1:])
 
     def _why(self) -> UserError:
         """Why the connection ended."""
-        code = self._master.wait()
+        try:
+            code = self._master.wait(timeout=_GIVEN_UP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._master.kill()
+            code = self._master.wait()
         self._listener.join(timeout=5)
         self._processes.check()
         if code == _BUSY:
@@ -213,3 +231,24 @@ class Link:
         except subprocess.TimeoutExpired:
             raise RemoteError(task, process.returncode, output) from None
         raise self._why()
+
+
+@contextlib.contextmanager
+def _feeding(process: Process, data: bytes) -> Iterator[None]:
+    """Writes the standard input of a process while its output is read."""
+    feed = threading.Thread(target=write, args=(process.stdin, data, True), daemon=True)
+    feed.start()
+    yield
+    feed.join()
+
+
+@contextlib.contextmanager
+def _tail(stream: IO[bytes] | None) -> Iterator[list[str]]:
+    """Reads a pipe while another one is read; yields a list that then holds its last lines."""
+    kept: list[str] = []
+    reader = threading.Thread(
+        target=lambda: kept.extend(each_line(blocks(stream), lambda _: None)), daemon=True
+    )
+    reader.start()
+    yield kept
+    reader.join()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import subprocess
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -112,21 +110,11 @@ class Processes:
                 write(process.stdin, b".")
 
 
-def each_line(stream: IO[bytes] | None, take: Callable[[str], object]) -> list[str]:
-    """Hands on each line when it comes, also one that ends in a carriage return.
-
-    Returns:
-        The last lines.
-    """
+def blocks(stream: IO[bytes] | None) -> Iterator[bytes]:
+    """What a pipe holds, as it comes; without a limit, for pipes that are read beside another."""
     assert stream is not None
-    kept: deque[str] = deque(maxlen=50)
-    rest = b""
     while block := stream.read(4096):
-        *whole, rest = re.split(rb"[\r\n]+", rest + block)
-        for text in (part.decode(errors="replace") for part in whole if part):
-            kept.append(text)
-            take(text)
-    return [*kept, rest.decode(errors="replace")]
+        yield block
 
 
 def write(stream: IO[bytes] | None, data: bytes, end: bool = False) -> None:
