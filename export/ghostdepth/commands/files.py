@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 
@@ -37,7 +38,7 @@ def export(
             runtime=runtime,
             progress=lambda text: bar.update(task, description=text),
         ):
-            print(path)
+            say(path)
 
 
 @app.command()
