@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bench_depth.core.errors import UserError
 
@@ -78,12 +77,19 @@ def read_bundle(folder: Path) -> dict[str, Entry]:
 
 
 def parse_listing(text: str) -> Listing:
-    """Reads the answer of remote.sh's `list`."""
+    """Reads the answer of remote.sh's `list`.
+
+    Raises:
+        UserError: A size is no number.
+    """
     sums, _, sizes = text.partition("\n\n") if not text.startswith("\n") else ("", "", text[1:])
-    return Listing(
-        {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())},
-        {path: int(size) for size, _, path in (s.partition(" ") for s in sizes.splitlines())},
-    )
+    try:
+        return Listing(
+            {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())},
+            {path: int(size) for size, _, path in (s.partition(" ") for s in sizes.splitlines())},
+        )
+    except ValueError as error:
+        raise UserError(f"the Pi's list of files is not understood ({error})") from error
 
 
 def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) -> CopyPlan:
@@ -118,12 +124,12 @@ def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: st
     return replace(plan, to_send=missing)
 
 
-def space_needed(manifest: Mapping[str, Any], plan: CopyPlan) -> int:
+def space_needed(env_bytes: int, plan: CopyPlan) -> int:
     """Bytes on the Pi that a deployment takes: what is sent, and what is unpacked from it.
 
     Args:
-        manifest: Manifest of the bundle.
+        env_bytes: Size of the installed packages, from the manifest of the bundle.
         plan: Packages are taken to be installed there when none of them has to be sent.
     """
     new_packages = any(name.startswith("wheels/") for name in plan.send)
-    return plan.to_send + (int(manifest["env_bytes"]) if new_packages else 0)
+    return plan.to_send + (env_bytes if new_packages else 0)
