@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,16 @@ from typing import Any
 
 import torch
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path, read_json, read_regular, require_regular, write_json
+from bench_depth.core.files import (
+    atomic_path,
+    plain_name,
+    read_object,
+    read_regular,
+    require_regular,
+    write_json,
+)
+from bench_depth.core.json_text import dumps, loads
+from bench_depth.core.jsonable import build_from
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -66,6 +74,15 @@ class Checkpoint:
         return self.network.config
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What `config.json` holds beside its schema."""
+
+    name: str
+    network: Any
+    training_data: str = "unknown"
+
+
 def save_checkpoint(
     folder: Path,
     network: DepthNet,
@@ -89,8 +106,9 @@ def save_checkpoint(
         ranges: What quantisation learned, JSON values; None removes what an earlier one left.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or the name is no plain file name.
     """
+    plain_name(name, "the name of the checkpoint")
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         weights = {k: v.half() if v.ndim > 1 else v for k, v in weights.items()}
@@ -115,27 +133,30 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """Reads a checkpoint folder.
 
     Raises:
-        UserError: A file is missing, truncated, of another network, or holds NaN.
+        UserError: A file is missing, truncated, of another network, or holds NaN, or the name is no
+            plain file name.
     """
     folder = Path(folder)
     if not os.path.lexists(folder / WEIGHTS):
         hint = f"; did you mean {folder / 'best'}?" if (folder / "best" / WEIGHTS).is_file() else ""
         raise UserError(f"{folder} is not a checkpoint folder: it has no {WEIGHTS}{hint}")
-    value = read_json(folder / CONFIG)
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+    value = read_object(folder / CONFIG)
+    if value.get("schema") != SCHEMA:
         raise UserError(f"{folder / CONFIG} is not a {SCHEMA} file")
-    config = parse_config(NetworkConfig, value.get("network"), str(folder / CONFIG))
+    record = build_from(_Record, {"name": folder.resolve().name, **value}, folder / CONFIG)
+    name = plain_name(record.name, f"{folder / CONFIG}: name")
+    config = parse_config(NetworkConfig, record.network, str(folder / CONFIG))
     weights = unpack(*read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     network = DepthNet(config)
     load_weights(network, weights, folder / WEIGHTS)
-    metrics = read_json(folder / METRICS) if os.path.lexists(folder / METRICS) else {}
+    metrics = read_object(folder / METRICS) if os.path.lexists(folder / METRICS) else {}
     return Checkpoint(
-        name=str(value.get("name", folder.name)),
+        name=name,
         network=network.eval(),
-        training_data=str(value.get("training_data", "unknown")),
+        training_data=record.training_data,
         metrics=metrics,
         sha256=hashlib.sha256(read_regular(folder / WEIGHTS)).hexdigest(),
-        ranges=read_json(folder / RANGES) if os.path.lexists(folder / RANGES) else None,
+        ranges=read_object(folder / RANGES) if os.path.lexists(folder / RANGES) else None,
     )
 
 
@@ -228,7 +249,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], note: Any = None) -> N
     Raises:
         UserError: The file cannot be written.
     """
-    header = None if note is None else {"note": json.dumps(note)}
+    header = None if note is None else {"note": dumps(note)}
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, header)
@@ -240,12 +261,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     """Reads a safetensors file and its note.
 
     Raises:
-        UserError: The file is missing, truncated or not a safetensors file.
+        UserError: The file is missing, truncated or not a safetensors file, or its note is no JSON.
     """
     try:
         with safe_open(require_regular(path), "pt") as file:
             note = (file.metadata() or {}).get("note")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return tensors, None if note is None else loads(note)
     except (SafetensorError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}; it may be truncated") from error
-    return tensors, None if note is None else json.loads(note)
+    except ValueError as error:
+        raise UserError(f"cannot read the note in the header of {path}: {error}") from error

@@ -8,27 +8,36 @@ another config.
 
 from __future__ import annotations
 
-import os
 from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
-import yaml
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_regular
+
+from ghostdepth_train.yaml_files import read_yaml, yaml_names
 
 C = TypeVar("C", bound=pydantic.BaseModel)
+
+# Far above what anyone trains, far below what exhausts the memory by a slip of the hand.
+MAX_SIDE = 4096
+_MAX_CHANNELS = 8192
+_MAX_BLOCKS = 64
+_MAX_BATCH = 4096
+_MAX_EPOCHS = 100_000
+MAX_SEED = 2**63 - 2
+_Channels = Annotated[int, pydantic.Field(gt=0, le=_MAX_CHANNELS)]
+_Weight = Annotated[float, pydantic.Field(ge=0, le=1e6)]
+_Mean = Annotated[float, pydantic.Field(ge=-1e3, le=1e3)]
+_Deviation = Annotated[float, pydantic.Field(ge=1e-3, le=1e3)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Config(pydantic.BaseModel):
-    """Plain numbers: an unknown field is an error, and nothing changes after reading."""
+    """Plain, finite numbers: an unknown field is an error, nothing changes after reading."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BlockConfig(Config):
@@ -45,10 +54,10 @@ class BlockConfig(Config):
     """
 
     kernel: Literal[3, 5]
-    mid: int = pydantic.Field(gt=0)
-    out: int = pydantic.Field(gt=0)
+    mid: _Channels
+    out: _Channels
     stride: Literal[1, 2] = 1
-    se: int = pydantic.Field(default=0, ge=0)
+    se: int = pydantic.Field(default=0, ge=0, le=_MAX_CHANNELS)
     # Left out of files where it is false: a config that was never pruned reads as it always did.
     conv_shortcut: bool = pydantic.Field(default=False, exclude_if=lambda value: not value)
 
@@ -94,8 +103,11 @@ class EncoderConfig(Config):
             in the exported file), `symmetric` as torch and timm do.
     """
 
-    stem: int = pydantic.Field(gt=0)
-    stages: tuple[tuple[BlockConfig, ...], ...]
+    stem: _Channels
+    stages: Annotated[
+        tuple[Annotated[tuple[BlockConfig, ...], pydantic.Field(max_length=_MAX_BLOCKS)], ...],
+        pydantic.Field(max_length=_MAX_BLOCKS),
+    ]
     padding: Literal["same", "symmetric"] = "same"
 
     @pydantic.model_validator(mode="before")
@@ -194,7 +206,7 @@ class DecoderConfig(Config):
             convolution, Shi et al., CVPR 2016): finer depth without a finer level.
     """
 
-    widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(min_length=1, max_length=4)
+    widths: tuple[_Channels, ...] = pydantic.Field(min_length=1, max_length=4)
     # Left out of files where it is 1, as in all networks from before there was a choice.
     enlarge: Literal[1, 2, 4] = pydantic.Field(default=1, exclude_if=lambda value: value == 1)
 
@@ -228,17 +240,17 @@ class NetworkConfig(Config):
         std: Divides the difference.
     """
 
-    input_height: int = pydantic.Field(default=128, ge=32)
-    input_width: int = pydantic.Field(default=160, ge=32)
+    input_height: int = pydantic.Field(default=128, ge=32, le=MAX_SIDE)
+    input_width: int = pydantic.Field(default=160, ge=32, le=MAX_SIDE)
     encoder: AnyEncoderConfig
     decoder: DecoderConfig
     # Left out where there are none, so that files of networks without adders stay as they are.
     adder: tuple[str, ...] = pydantic.Field(default=(), exclude_if=lambda names: not names)
     depth_encoding: Literal["log", "inverse"] = "log"
-    depth_min: float = pydantic.Field(default=0.3, gt=0)
-    depth_max: float = pydantic.Field(default=12.0, gt=0)
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    depth_min: float = pydantic.Field(default=0.3, ge=1e-4)
+    depth_max: float = pydantic.Field(default=12.0, gt=0, le=1e4)
+    mean: tuple[_Mean, _Mean, _Mean] = IMAGENET_MEAN
+    std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD
 
     @pydantic.model_validator(mode="after")
     def _range(self) -> NetworkConfig:
@@ -271,7 +283,7 @@ class AugmentConfig(Config):
     flip: float = pydantic.Field(default=0.5, ge=0, le=1)
     zoom: float = pydantic.Field(default=1.5, ge=1, le=4)
     colour: float = pydantic.Field(default=0.3, ge=0, lt=1)
-    noise: float = pydantic.Field(default=4.0, ge=0)
+    noise: float = pydantic.Field(default=4.0, ge=0, le=255)
 
 
 class LossConfig(Config):
@@ -284,9 +296,9 @@ class LossConfig(Config):
         gradient_scales: Number of scales, each half the one before.
     """
 
-    silog: float = pydantic.Field(default=1.0, ge=0)
+    silog: _Weight = 1.0
     silog_lambda: float = pydantic.Field(default=0.5, ge=0, le=1)
-    gradient: float = pydantic.Field(default=0.5, ge=0)
+    gradient: _Weight = 0.5
     gradient_scales: int = pydantic.Field(default=4, ge=1, le=6)
 
 
@@ -309,15 +321,15 @@ class TrainingConfig(Config):
 
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
-    epochs: int = pydantic.Field(default=100, ge=1)
-    batch_size: int = pydantic.Field(default=8, ge=1)
-    learning_rate: float = pydantic.Field(default=2e-3, gt=0)
-    warmup_epochs: float = pydantic.Field(default=3.0, ge=0)
-    weight_decay: float = pydantic.Field(default=0.02, ge=0)
+    epochs: int = pydantic.Field(default=100, ge=1, le=_MAX_EPOCHS)
+    batch_size: int = pydantic.Field(default=8, ge=1, le=_MAX_BATCH)
+    learning_rate: float = pydantic.Field(default=2e-3, gt=0, le=100)
+    warmup_epochs: float = pydantic.Field(default=3.0, ge=0, le=_MAX_EPOCHS)
+    weight_decay: float = pydantic.Field(default=0.02, ge=0, le=100)
     ema_decay: float = pydantic.Field(default=0.998, ge=0, lt=1)
-    clip_norm: float = pydantic.Field(default=5.0, ge=0)
-    eval_every: int = pydantic.Field(default=1, ge=1)
-    seed: int = pydantic.Field(default=0, ge=0)
+    clip_norm: _Weight = 5.0
+    eval_every: int = pydantic.Field(default=1, ge=1, le=_MAX_EPOCHS)
+    seed: int = pydantic.Field(default=0, ge=0, le=MAX_SEED)
 
 
 class TrainConfig(TrainingConfig):
@@ -352,35 +364,6 @@ def load_train_config(name: str, changes: dict[str, Any] | None = None) -> Train
     if not isinstance(value, dict):
         raise UserError(f"config {name} is not a mapping of fields")
     return parse_config(TrainConfig, {**value, **(changes or {})}, f"config {name}")
-
-
-def yaml_names(folder: Traversable) -> list[str]:
-    """The names of the YAML files in a folder of the package."""
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
-
-
-def read_yaml(what: str, name: str, folder: Traversable) -> Any:
-    """Reads a YAML file by its name in a folder of the package, or by its path.
-
-    Args:
-        what: What it is, for messages.
-        name: One of `yaml_names(folder)`, or a path.
-        folder: Of the package.
-
-    Raises:
-        UserError: There is no such file, or it is not YAML.
-    """
-    known = yaml_names(folder)
-    if name in known:
-        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    elif os.path.lexists(name):
-        text = read_regular(Path(name)).decode("utf-8")
-    else:
-        raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{what} {name} is not valid YAML: {error}") from error
 
 
 def parse_config(kind: type[C], value: Any, where: str) -> C:

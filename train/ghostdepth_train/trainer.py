@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 import torch
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import write_bytes, write_json
+from bench_depth.core.files import plain_name, write_bytes, write_json
+from bench_depth.core.jsonable import build_from
 from bench_depth.core.metrics import DepthMetrics
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -101,6 +102,15 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
     return kind(groups, lr=config.learning_rate)
 
 
+@dataclass(frozen=True)
+class _Saved:
+    """The note beside the tensors that resuming needs."""
+
+    epoch: int
+    history: list[dict[str, Any]]
+    config: dict[str, Any]
+
+
 class Trainer:
     """One run: built, then `run()` once.
 
@@ -116,6 +126,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, split: Split, options: RunOptions) -> None:
+        plain_name(options.name, "the name of the checkpoint")
         self.config, self.split, self.options = config, split, options
         self.rank, self.world, self.device = distributed.start()
         torch.manual_seed(config.seed)
@@ -302,8 +313,9 @@ class Trainer:
 
     def _restore(self, path: Path) -> None:
         tensors, note = read_tensors(path)
+        saved = build_from(_Saved, note, path)
         for key, value in self._identity().items():
-            if note["config"].get(key) != value:
+            if saved.config.get(key) != value:
                 raise UserError(
                     f"{path} was written with another {key}; "
                     "resume with the same config, data and number of processes"
@@ -316,7 +328,7 @@ class Trainer:
         }
         for key, value in tensors.items():
             kind, _, rest = key.partition(".")
-            groups[kind][rest] = value
+            groups.setdefault(kind, {})[rest] = value
         self.network.load_state_dict(groups["model"])
         self.ema.load(groups["ema"])
         self.beside.load_state_dict(groups["beside"])
@@ -330,7 +342,7 @@ class Trainer:
                     like = torch.empty_like(parameter, memory_format=torch.preserve_format)
                     value = like.copy_(value)
                 state[key] = value
-        self.epoch, self.history = note["epoch"], note["history"]
+        self.epoch, self.history = saved.epoch, saved.history
 
     @contextlib.contextmanager
     def _tensorboard(self) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 from bench_depth.commands.arguments import parser
 from bench_depth.core.errors import THRESHOLD_FAILED, WARNED, UserError, exit_code
+from bench_depth.core.screen import say, show
 
 if TYPE_CHECKING:
     from bench_depth.accuracy.evaluation import EvaluatedImage
@@ -135,12 +136,12 @@ def _verdict(
         return 0
     failed = failures(results, thresholds, baseline)
     for line in failed:
-        print(f"bench-depth: {line}", file=sys.stderr)
+        say(f"bench-depth: {line}", error=True)
     if failed:
         return THRESHOLD_FAILED
     codes = sorted({code for record in results.models for code in record.warnings})
     if options.strict and codes:
-        print(f"bench-depth: --strict: there are warnings: {', '.join(codes)}", file=sys.stderr)
+        say(f"bench-depth: --strict: there are warnings: {', '.join(codes)}", error=True)
         return WARNED
     return 0
 
@@ -190,7 +191,7 @@ class _Output:
         stream = sys.stderr if self._json == "-" else sys.stdout
         text = render(self.results, stream.isatty() and not os.environ.get("NO_COLOR"))
         if self._json == "-":
-            sys.stderr.write(text)
+            show(text, error=True)
             _write_stdout(to_json(self.results))
         else:
             _write_stdout(text)
@@ -218,8 +219,7 @@ class _Output:
 
 def _write_stdout(text: str) -> None:
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        show(text)
     except OSError as error:
         # Python flushes again at exit, and would print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import printable, show
 from bench_depth.report.wording import figure, runtimes_text
 from bench_depth.results.records import ModelRecord, Results, load
 from bench_depth.timing.comparison import apart
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("new", type=Path, help="results file to compare with it")
     options = parser.parse_args(arguments)
     old, new = load(options.old), load(options.new)
-    sys.stdout.write(render(old, new, str(options.old), str(options.new)))
+    show(render(old, new, str(options.old), str(options.new)))
     return 0
 
 
@@ -67,7 +67,7 @@ def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
             f"  ratio {change.ratio:.3f}{interval}: {change.verdict}",
             *_accuracy(before, after),
         ]
-    return "\n".join([*lines, *_caveats(old, new)]) + "\n"
+    return "\n".join(map(printable, [*lines, *_caveats(old, new)])) + "\n"
 
 
 def partners(old: Results, new: Results) -> list[tuple[ModelRecord, ModelRecord]]:

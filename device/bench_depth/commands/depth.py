@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from bench_depth.commands.arguments import RUNTIMES
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code
+from bench_depth.core.json_text import dumps
+from bench_depth.core.screen import say, show
 
 if TYPE_CHECKING:
     from bench_depth.depth.run import Done
@@ -67,8 +68,8 @@ def _depth(options: argparse.Namespace, program: str) -> int:
     model = DepthModel(options.model, options.runtime, options.threads, description)
     check_output(output, model.metric)
     if "ply" in output.formats and options.focal is None:
-        print(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
-              "--hfov or --focal sets your camera's", file=sys.stderr)  # fmt: skip
+        say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
+            "--hfov or --focal sets your camera's", error=True)  # fmt: skip
     show = _Lines(len(inputs), options.json, program)
     failed = run(model, inputs, options.out, output, options.overwrite, show)
     show.end()
@@ -90,24 +91,24 @@ class _Lines:
         self._count += 1
         self.end()
         if self._json:
-            print(json.dumps(dataclasses.asdict(done)), flush=True)
+            say(dumps(dataclasses.asdict(done)))
         elif done.error is None:
-            print(_line(done), flush=True)
+            say(_line(done))
         if done.error is not None:
-            print(f"{self._program}: {done.error}", file=sys.stderr, flush=True)
+            say(f"{self._program}: {done.error}", error=True)
         if self._bar and self._count < self._total:
             rate = self._count / max(time.monotonic() - self._begin, 1e-9)
             filled = 20 * self._count // self._total
-            print(
+            show(
                 f"[{'#' * filled:.<20}] {self._count}/{self._total}, {rate:.1f} per second, "
                 f"{(self._total - self._count) / rate:.0f} s left",
-                end="", file=sys.stderr, flush=True,
+                error=True,
             )  # fmt: skip
 
     def end(self) -> None:
         """Clears the bar."""
         if self._bar:
-            print("\r\033[K", end="", file=sys.stderr)
+            show("\r\033[K", error=True)
 
 
 def _line(done: Done) -> str:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench_depth.commands.arguments import RUNTIMES
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code
+from bench_depth.core.screen import say
 
 if TYPE_CHECKING:
     from bench_depth.machine.guard import OnTask
@@ -82,8 +82,8 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 port=_PORT if options.port is None else options.port,
             ),
             stop,
-            lambda line: print(line, file=sys.stderr, flush=True),
-            lambda url: print(f"open {url}", flush=True),
+            lambda line: say(line, error=True),
+            lambda url: say(f"open {url}"),
             on_task,
         )
     return 0

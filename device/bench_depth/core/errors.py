@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+
+from bench_depth.core.screen import printable, say
 
 THRESHOLD_FAILED = 1
 BAD_INPUT = 2
@@ -11,17 +12,25 @@ MODEL_FAILED = 3
 WARNED = 4
 INTERRUPTED = 130
 
+# A name of a megabyte must not push what to do, at the end, out of sight.
+_LONGEST = 1200
+_END = 400
+
 
 class UserError(Exception):
     """An error that the user can correct.
 
     Args:
-        message: One line that says what is wrong, where, and what to do.
+        message: One line that says what is wrong, where, and what to do. Control characters, of a
+            name in it, become escapes, and a very long line is shortened in the middle.
         exit_code: Exit status of the process, one of the constants of this module.
     """
 
     def __init__(self, message: str, exit_code: int = BAD_INPUT) -> None:
-        super().__init__(" ".join(message.split()))
+        line = printable(" ".join(message.split()))
+        if len(line) > _LONGEST:
+            line = f"{line[: _LONGEST - _END]} ... {line[-_END:]}"
+        super().__init__(line)
         self.exit_code = exit_code
 
 
@@ -39,8 +48,8 @@ def exit_code(program: str, work: Callable[[], int], interrupted: str = "interru
     try:
         return work()
     except KeyboardInterrupt:
-        print(f"{program}: {interrupted}", file=sys.stderr)
+        say(f"{program}: {interrupted}", error=True)
         return INTERRUPTED
     except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        say(f"{program}: {error}", error=True)
         return error.exit_code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import tempfile
@@ -12,6 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.json_text import LARGEST, decode, dumps, loads
+
+# With `-int8.tflite` and the letters of a temporary file it stays below the 255 of file systems.
+LONGEST_NAME = 200
+_SHOWN = 80
 
 # No .tflite or .onnx file is larger: flatbuffers and protobuf end there.
 LARGEST_READ = 2**31
@@ -147,27 +151,99 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Writes `value` as indented JSON.
+    """Writes `value` as indented JSON, see `json_text.dumps`.
 
     Raises:
-        ValueError: The value contains NaN or infinity.
         UserError: The file cannot be written.
     """
-    write_bytes(target, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(target, (dumps(value, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+    """Reads a JSON file within the limits of `json_text.loads`.
 
     Raises:
-        UserError: The file is missing, unreadable or not JSON.
+        UserError: The file is missing, unreadable, not JSON, or beyond a limit.
     """
     try:
-        return json.loads(read_regular(path).decode("utf-8"))
-    except UnicodeDecodeError as error:
+        return loads(_read(path, LARGEST))
+    except ValueError as error:
         raise UserError(f"cannot read {path}: {error}") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); it may be truncated") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that holds an object.
+
+    Raises:
+        UserError: As `read_json`, or it holds something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a JSON object, {{...}}, but holds another value")
+    return value
+
+
+def read_text(path: Path, largest: int = 2**20) -> str:
+    """Reads a text file, UTF-8.
+
+    Args:
+        path: The file.
+        largest: Limit of its size, bytes.
+
+    Raises:
+        UserError: The file is missing, unreadable, too large or not UTF-8.
+    """
+    try:
+        return decode(_read(path, largest), largest)
+    except ValueError as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def plain_name(text: Any, where: str) -> str:
+    """Returns a name that comes from a file or another machine, and becomes a part of a path.
+
+    Args:
+        text: The name; anything may have been read.
+        where: Where it was read, to begin the error message with.
+
+    Raises:
+        UserError: It is no plain file name: empty, of another type, longer than `LONGEST_NAME`
+            bytes, with a slash, backslash or control character, or with . or - at its beginning.
+    """
+    if not isinstance(text, str):
+        raise UserError(f"{where} must be text, is {type(text).__name__}")
+    plain = text.strip() == text != "" and text.isprintable() and text[0] not in ".-"
+    if not plain or "/" in text or "\\" in text or len(text.encode()) > LONGEST_NAME:
+        raise UserError(
+            f"{where} is {_shown(text)}, which is no plain file name: 1 to {LONGEST_NAME} bytes "
+            "without / and \\ and control characters, and not with . or - at its beginning"
+        )
+    return text
+
+
+def plain_path(text: Any, where: str) -> str:
+    """Returns a relative path, each part of it a `plain_name`, so that it stays in its folder.
+
+    Raises:
+        UserError: As `plain_name`.
+    """
+    for part in text.split("/") if isinstance(text, str) else [text]:
+        plain_name(part, where)
+    return str(text)
+
+
+def _shown(text: Any) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+
+
+def _read(path: Path, largest: int) -> bytes:
+    """At most one byte more than `largest`, for whoever checks the size."""
+    with open_regular(path) as stream:
+        try:
+            return stream.read(largest + 1)
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
 def _umask() -> int:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing
 from typing import Any, TypeVar, Union
 
+from bench_depth.core.errors import UserError
+from bench_depth.core.json_text import NOT_FINITE
+
 T = TypeVar("T")
+# `X | None` has an origin of its own, from Python 3.10 on.
+_UNIONS = (Union, getattr(types, "UnionType", Union))
 
 
 def build(kind: type[T], value: Any, where: str = "") -> T:
@@ -16,7 +22,7 @@ def build(kind: type[T], value: Any, where: str = "") -> T:
         kind: A dataclass whose fields are dataclasses, str, int, float, bool, Any, or lists,
             tuples of fixed length, str-keyed dicts and Optionals of those. Unknown keys of `value`
             are ignored, so that a later version may add some; a missing key takes the field's
-            default.
+            default. A float may be a string of `NOT_FINITE`, as `json_text.dumps` writes it.
         value: Dicts, lists, strings, numbers, None.
         where: Path to `value` for error messages, like `models[0].invoke`.
 
@@ -35,6 +41,23 @@ def build(kind: type[T], value: Any, where: str = "") -> T:
     return kind(**arguments)
 
 
+def build_from(kind: type[T], value: Any, file: object) -> T:
+    """Builds a `kind` from what a file held, see `build`.
+
+    Args:
+        kind: A dataclass.
+        value: Content of the file, or of a part of it.
+        file: Name of the file, for messages.
+
+    Raises:
+        UserError: A field is missing or of another type; the line names the file and the field.
+    """
+    try:
+        return build(kind, value)
+    except ValueError as error:
+        raise UserError(f"{file} is damaged, or not of this version: {error}") from error
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is Any:
         return value
@@ -44,12 +67,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return build(typing.cast(Any, hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, str) and value in NOT_FINITE:
+        return NOT_FINITE[value]
     return _typed(hint, value, where)
 
 
 def _convert_generic(hint: Any, value: Any, where: str) -> Any:
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Union:  # Optional[X]: the only union in use.
+    if origin in _UNIONS:  # Optional[X]: the only union in use.
         return None if value is None else _convert(parts[0], value, where)
     if origin is dict:
         entries = _typed(dict, value, where)

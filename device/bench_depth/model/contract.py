@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.files import read_regular
+from bench_depth.core.json_text import dumps, loads
 from bench_depth.core.jsonable import build
 
 SCHEMA = "ghostdepth-model/1"
@@ -65,16 +65,16 @@ class ModelContract:
 
     def to_json(self) -> str:
         """Returns the contract as one line of JSON, the form stored in a model file."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, allow_nan=False)
+        return dumps({"schema": SCHEMA, **asdict(self)})
 
     @classmethod
-    def from_json(cls, text: str) -> ModelContract:
+    def from_json(cls, text: Union[str, bytes]) -> ModelContract:
         """Parses the text that `to_json` returned.
 
         Raises:
             ValueError: The text is not JSON, of another schema, or a field is missing or wrong.
         """
-        value = json.loads(text)
+        value = loads(text)
         schema = value.get("schema") if isinstance(value, dict) else None
         if schema != SCHEMA:
             raise ValueError(f"its schema is {schema!r}, this program reads {SCHEMA!r}")
@@ -103,7 +103,7 @@ def read_contract(path: Path) -> Optional[ModelContract]:
     if found is None:
         return None
     try:
-        return ModelContract.from_json(found.decode())
+        return ModelContract.from_json(found)
     except ValueError as error:
         raise UserError(
             f"the contract in {path} cannot be read: {error}; export the file again, or update "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, Optional
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json
+from bench_depth.core.json_text import loads
 from bench_depth.core.jsonable import build
 
 SCHEMA = "bench-depth-model/1"
@@ -174,25 +174,25 @@ def from_values(values: dict[str, Any], origin: str) -> Description:
 
 def presets() -> dict[str, Preset]:
     """Returns the presets by name."""
-    text = (resources.files("bench_depth") / "model" / "presets.json").read_text(encoding="utf-8")
+    data = (resources.files("bench_depth") / "model" / "presets.json").read_bytes()
     return {
         name: Preset(
             entry["about"],
             entry["sources"],
             from_values(entry["says"], f"the preset {name} says"),
         )
-        for name, entry in json.loads(text).items()
+        for name, entry in loads(data).items()
     }
 
 
-def preset_description(name: str) -> Description:
-    """Returns the description of a preset.
+def preset_description(name: Any) -> Description:
+    """Returns the description of a preset; `name` may be anything that a file had in its place.
 
     Raises:
         ValueError: There is no preset of that name.
     """
     known = presets()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"unknown preset {name!r}; choose from {', '.join(known)}")
     return known[name].says
 

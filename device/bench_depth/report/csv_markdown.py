@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from bench_depth.core.screen import printable
 from bench_depth.report.wording import band_summary, board_name, cpu_text, runtimes_text, summary
 from bench_depth.results.advice import ADVICE
 from bench_depth.results.records import STAGES, ModelRecord, Results
@@ -43,13 +44,13 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    escaped = [cell.replace("|", "\\|") for cell in cells]
+    escaped = [printable(cell).replace("|", "\\|") for cell in cells]
     return f"| {' | '.join(escaped)} |"
 
 
 def _measured_on(results: Results) -> str:
     board = results.context.board
-    return f"{board_name(board)}, {cpu_text(board)}; {runtimes_text(results)}.\n"
+    return printable(f"{board_name(board)}, {cpu_text(board)}; {runtimes_text(results)}.") + "\n"
 
 
 def _row(record: ModelRecord, results: Results) -> dict[str, object]:

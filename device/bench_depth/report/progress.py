@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Optional, TextIO
 
+from bench_depth.core.screen import printable
 from bench_depth.timing.measure import percentile
 
 _BAR = 20
@@ -43,7 +44,7 @@ class Screen:
     def log(self, line: str) -> None:
         """Writes one line of progress text."""
         self.clear()
-        self._write(line + "\n")
+        self._write(f"{printable(line)}\n")
 
     def tick(self, label: str, fraction: Callable[[], float], times_ns: Sequence[int]) -> None:
         """Redraws the progress line, unless it was drawn just before.
@@ -66,7 +67,7 @@ class Screen:
         parts = [f"[{bar}]", f"{100 * done:3.0f} %", f"{median:.2f} ms"]
         if done > 0:
             parts.append(f"{(now - begin) * (1 - done) / done:.0f} s left")
-        self._write(_CLEAR + " ".join([*parts, label])[: self._width - 1])
+        self._write(_CLEAR + " ".join([*parts, printable(label)])[: self._width - 1])
         self._drawn = True
 
     def clear(self) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from bench_depth.accuracy.bands import Band
+from bench_depth.core.screen import printable
 from bench_depth.report.wording import (
     BAND_HEADS,
     BAND_NOTE,
@@ -152,6 +153,7 @@ def _bands(bands: Sequence[Band], paint: Paint) -> list[str]:
 
 def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = True) -> list[str]:
     """A table within `WIDTH` columns: its first column is shortened, or it is split in two."""
+    heads, *rows = ([printable(cell) for cell in row] for row in [heads, *rows])
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     room = WIDTH - sum(widths[1:]) - len(widths[1:])
     min_width = min(widths[0], 24)
@@ -202,9 +204,11 @@ def _shorten(text: str, width: int) -> str:
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    lines = textwrap.wrap(text, WIDTH - _LABEL, break_long_words=True) or [""]
+    lines = textwrap.wrap(printable(text), WIDTH - _LABEL, break_long_words=True) or [""]
     return [f"{(label if i == 0 else ''):{_LABEL}}{line}" for i, line in enumerate(lines)]
 
 
 def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+    return textwrap.wrap(
+        printable(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -10,6 +9,7 @@ from typing import Optional
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
+from bench_depth.core.json_text import dumps
 from bench_depth.core.jsonable import build
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.contract import ModelContract
@@ -152,7 +152,7 @@ def labels(results: Results) -> list[str]:
 
 def to_json(results: Results) -> str:
     """Returns the text of a results file."""
-    return json.dumps(asdict(results), indent=1, allow_nan=False) + "\n"
+    return dumps(asdict(results), indent=1) + "\n"
 
 
 def save(results: Results, target: Path) -> None:

@@ -10,9 +10,13 @@ import json
 import typing
 from typing import Any, Union
 
+from bench_depth.core.json_text import NOT_FINITE
+from bench_depth.core.screen import show
 from bench_depth.results.records import SCHEMA, Results
 
-_SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_SIMPLE = {str: "string", int: "integer", bool: "boolean"}
+# JSON has no number for what is not finite; see `json_text.dumps`.
+_NUMBER = {"anyOf": [{"type": "number"}, {"enum": list(NOT_FINITE)}]}
 
 
 def json_schema() -> dict[str, Any]:
@@ -46,6 +50,9 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {}
     if hint in _SIMPLE:
         return {"type": _SIMPLE[hint]}
+    if hint is float:
+        definitions["number"] = _NUMBER
+        return {"$ref": "#/$defs/number"}
     if dataclasses.is_dataclass(hint):
         name = typing.cast(type, hint).__name__
         if name not in definitions:
@@ -67,4 +74,4 @@ def _of_generic(origin: Any, parts: Any, definitions: dict[str, Any]) -> dict[st
 
 
 if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=1))
+    show(f"{json.dumps(json_schema(), indent=1)}\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from bench_depth import __version__
 from bench_depth.core.errors import INTERRUPTED, UserError, exit_code
+from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def main() -> None:
 
 def _version(show: bool) -> None:
     if show:
-        print(f"ghostdepth {__version__}")
+        say(f"ghostdepth {__version__}")
         raise typer.Exit
 
 
@@ -91,12 +92,12 @@ def progress(extra: str = "") -> Progress:
     Args:
         extra: One more column, in rich's markup.
     """
-    from rich.console import Console
+    from ghostdepth_export.host.screen import Screen
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn(extra)]
-    console = Console(stderr=True)
+    console = Screen(error=True)
     return RichProgress(
         *columns,
         TimeRemainingColumn(),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import app
 
@@ -31,7 +31,7 @@ def bundle(
         [*models, *(more or [])],  # --models A B C gives A to the option, B and C to the argument.
         folder,
         samples=SAMPLES if samples else None,
-        progress=lambda line: print(line, file=sys.stderr),
+        progress=lambda line: say(line, error=True),
     )
-    print(f"copy it to the Pi and run its `install`: sh {folder.name}/install", file=sys.stderr)
-    print(folder)
+    say(f"copy it to the Pi and run its `install`: sh {folder.name}/install", error=True)
+    say(folder)

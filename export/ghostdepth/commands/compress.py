@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 from ghostdepth.commands.network import Data, Val
@@ -72,8 +73,8 @@ def compress(
         def step(done: int, total: int, loss: float, images_per_second: float) -> None:
             bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
 
-        # No wrapping in logs, and brackets in paths are not markup.
-        log = partial(bar.console.print, soft_wrap=True, markup=False, highlight=False)
+        # No wrapping in logs.
+        log = partial(bar.console.print, soft_wrap=True, highlight=False)
 
         def epoch(row: dict[str, float]) -> None:
             if "si_rmse" in row:
@@ -92,7 +93,7 @@ def compress(
             predict_latency=FileLatency(log=log),
         )
         result = run_recipe(checkpoint, steps, work)
-    print(result)
+    say(result)
 
 
 def _trained_on(start: Checkpoint, now: str) -> str:
@@ -136,4 +137,4 @@ def label(
         written = label_images(
             loaded, found, out, lambda done, total: bar.update(task, completed=done)
         )
-    print(f"{out}: {written} new labels, {len(found)} in all")
+    say(f"{out}: {written} new labels, {len(found)} in all")

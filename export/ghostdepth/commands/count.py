@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import app
 
@@ -36,7 +36,7 @@ def count(
     from ghostdepth_export.pi4.counter import write_counts
     from ghostdepth_export.pi4.emulator import build_root
 
-    root = build_root("bullseye", lambda line: print(line, file=sys.stderr))
+    root = build_root("bullseye", lambda line: say(line, error=True))
     counted = []
     for path in models:
         counted.append(run(path, root))
@@ -46,12 +46,11 @@ def count(
 
 
 def _print(model: ModelCounts, top: int) -> None:
+    from ghostdepth_export.host.screen import Screen, cell
     from ghostdepth_export.pi4.counter import by_type
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    def row(label: str, counts: InstructionCounts) -> list[Text]:
+    def row(label: str, counts: InstructionCounts) -> list[str]:
         fraction = f"{counts.instructions / model.total.instructions:.1%}"
         figures = (
             counts.loads,
@@ -61,11 +60,10 @@ def _print(model: ModelCounts, top: int) -> None:
             counts.l2_misses,
             counts.writebacks,
         )
-        cells = (label, f"{counts.instructions:,}", fraction, *(f"{n:,}" for n in figures))
-        return [Text(cell) for cell in cells]
+        return [label, f"{counts.instructions:,}", fraction, *(f"{n:,}" for n in figures)]
 
-    types = Table(title=Text(f"{model.file} by type of op"), title_justify="left", box=None)
-    ops = Table(title=Text("the ops with most instructions"), title_justify="left", box=None)
+    types = Table(title=cell(f"{model.file} by type of op"), title_justify="left", box=None)
+    ops = Table(title=cell("the ops with most instructions"), title_justify="left", box=None)
     for table in (types, ops):
         table.add_column("")
         for name in _FIGURES:
@@ -78,11 +76,10 @@ def _print(model: ModelCounts, top: int) -> None:
         ops.add_row(*row(f"{op.index} {op.name} {op.shape}", op.counts))
 
     # Wide enough for every column: a table in a file or a pipe must not be truncated.
-    console = Console() if sys.stdout.isatty() else Console(width=145)
+    console = Screen(width=145, highlight=False)
     console.print(
         f"counts on an emulated Cortex-A72, TensorFlow Lite {model.runtime.partition('.post')[0]}, "
-        "one thread: these are not times",
-        highlight=False,
+        "one thread: these are not times"
     )
     console.print(types)
     if top > 0:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 
@@ -47,7 +48,7 @@ def export(
             runtime=runtime,
             progress=lambda text: bar.update(task, description=text),
         ):
-            print(path)
+            say(path)
 
 
 def _size(option: str, text: str) -> tuple[int, int]:

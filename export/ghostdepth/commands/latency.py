@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import app
 
 if TYPE_CHECKING:
+    from ghostdepth_export.host.screen import Screen
     from ghostdepth_export.pi4.latency import Coefficients, LatencyPrediction
-    from rich.console import Console
 
 
 @app.command()
@@ -85,15 +85,15 @@ def _calibrate(
     found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_log)
     write_coefficients(out, found.coefficients)
     show_calibration(found, start, _console())
-    print(f"written: {out}; use it with: ghostdepth latency --coefficients {out} MODEL.tflite")
+    say(f"written: {out}; use it with: ghostdepth latency --coefficients {out} MODEL.tflite")
 
 
 def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(line, error=True)
 
 
-def _console() -> Console:
-    from rich.console import Console
+def _console() -> Screen:
+    from ghostdepth_export.host.screen import Screen
 
     # Wide enough for every column: a table in a file or a pipe must not be truncated.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+    return Screen(highlight=False, width=130)

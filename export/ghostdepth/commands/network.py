@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 
@@ -71,7 +71,7 @@ def train(
         trainer.run(step, epoch)
     distributed.stop()
     if trainer.rank == 0:
-        print(out / "best")
+        say(out / "best")
 
 
 @app.command()
@@ -90,9 +90,9 @@ def evaluate(
         raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
     pairs = list_pairs(data)
     metrics = measure(load_checkpoint(checkpoint).network, pairs, align)
-    print(f"{len(pairs)} images, alignment: {align}")
+    say(f"{len(pairs)} images, alignment: {align}")
     for key, value in metrics.to_dict().items():
-        print(f"{key:8} {value:.4f}{' m' if key == 'rmse' else ''}")
+        say(f"{key:8} {value:.4f}{' m' if key == 'rmse' else ''}")
 
 
 @app.command()
@@ -101,11 +101,11 @@ def summary(
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead.")] = None,
 ) -> None:
     """Print parameters, MACs and activations, layer by layer and in sum."""
+    from ghostdepth_export.host.screen import Screen
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.config import load_train_config
     from ghostdepth_train.models.network import DepthNet
     from ghostdepth_train.models.summary import layer_costs
-    from rich.console import Console
     from rich.table import Table
 
     if checkpoint is not None:
@@ -124,8 +124,7 @@ def summary(
     table.add_section()
     total = f"{sum(r.activations for r in rows):,}"
     table.add_row("sum", f"{len(rows)} layers", "", f"{sums[0]:,}", f"{sums[1]:,}", total)
-    # A pipe has no width of its own; wrapping a table there would break it for grep and awk.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Screen(width=120).print(table)
 
 
 @app.command()
@@ -147,4 +146,4 @@ def convert(
             split=split,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    print(f"{pairs} pairs in {out}")
+    say(f"{pairs} pairs in {out}")

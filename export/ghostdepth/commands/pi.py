@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import app
 
@@ -27,7 +27,7 @@ def emulate(
     from ghostdepth_export.pi4.emulator import Machine, bench_layer, build_root
 
     folder = Path.cwd()
-    built = build_root(root, lambda line: print(line, file=sys.stderr))
+    built = build_root(root, lambda line: say(line, error=True))
     machine = Machine(built, layers=[bench_layer(built)], shares={folder: str(folder)})
     argv = machine.argv(command, cwd=str(folder))
     os.execv(argv[0], argv)

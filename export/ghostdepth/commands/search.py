@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import app, progress
 from ghostdepth.commands.network import Data, Val
@@ -62,30 +62,30 @@ def search(
         def step(done: int, total: int, loss: float, images_per_second: float) -> None:
             bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
 
-        def say(line: str) -> None:
+        def log(line: str) -> None:
             bar.console.print(line, soft_wrap=True)
 
-        clock = FileLatency(log=say)
+        clock = FileLatency(log=log)
         Worker(
             opened,
             plan,
             cost=lambda network: total(clock(network, budget)),
             train=trial_trainer(split, words, workers, step),
             out=out,
-            say=say,
+            say=log,
         ).run(trials)
     rows = trained_networks(opened)
     configs = write_front(out, rows, base)
     if not rows:
-        print(f"no network of {trials} takes at most {budget_ms:g} ms; give another --space")
+        say(f"no network of {trials} takes at most {budget_ms:g} ms; give another --space")
         raise typer.Exit(1)
     write_page(out / "search.html", rows, budget.what, budget_ms)
     _print(rows)
-    print(f"configs: {configs[0].parent}; page: {out / 'search.html'}")
+    say(f"configs: {configs[0].parent}; page: {out / 'search.html'}")
 
 
 def _print(rows: Sequence[TrainedNetwork]) -> None:
-    from rich.console import Console
+    from ghostdepth_export.host.screen import Screen
     from rich.table import Table
 
     front = [row.row() for row in rows if row.front]
@@ -94,5 +94,5 @@ def _print(rows: Sequence[TrainedNetwork]) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     for row in front:
         table.add_row(*map(str, row.values()))
-    print(f"{len(front)} of {len(rows)} trained networks are on the front")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    say(f"{len(front)} of {len(rows)} trained networks are on the front")
+    Screen(width=120).print(table)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 from ghostdepth.commands.network import Data, Val
@@ -72,11 +72,11 @@ def sensitivity(
     write_tables(out, layer_costs(network), kept.times, whole, rows)
     write_page(out / "sensitivity.html", loaded.name, whole, rows, len(chosen), importance)
     _print(whole, rows)
-    print(f"page: {out / 'sensitivity.html'}; times of layers: {out / 'layers.csv'}")
+    say(f"page: {out / 'sensitivity.html'}; times of layers: {out / 'layers.csv'}")
 
 
 def _print(whole: float, rows: list[Sensitivity]) -> None:
-    from rich.console import Console
+    from ghostdepth_export.host.screen import Screen
     from rich.table import Table
 
     saved, errors = list(rows[0].saved), list(rows[0].si_rmse)
@@ -88,7 +88,6 @@ def _print(whole: float, rows: list[Sensitivity]) -> None:
         figures = [f"{row.saved[name]:.1%}" for name in saved]
         figures += [f"{row.si_rmse[part]:.4f}" for part in errors]
         table.add_row(row.name, str(row.width), *figures)
-    print(f"si-RMSE of the whole network: {whole:.4f}")
-    print("of each width: what half of it saves, and si-RMSE when a part of it goes, untrained")
-    # A pipe has no width of its own; wrapping a table there would break it for grep and awk.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    say(f"si-RMSE of the whole network: {whole:.4f}")
+    say("of each width: what half of it saves, and si-RMSE when a part of it goes, untrained")
+    Screen(width=120).print(table)

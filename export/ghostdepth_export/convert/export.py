@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import bench_depth
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path, write_json
+from bench_depth.core.screen import say
 from bench_depth.model.contract import METADATA_NAME, ModelContract
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
 from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, parse_version
@@ -36,7 +36,7 @@ SCHEMA = "ghostdepth-verify/1"
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(line, error=True)
 
 
 def export(

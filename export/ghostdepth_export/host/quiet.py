@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from bench_depth.core.screen import printable, show
+
 
 @contextlib.contextmanager
 def native_quiet() -> Iterator[None]:
@@ -24,7 +26,7 @@ def native_quiet() -> Iterator[None]:
         except Exception:
             os.dup2(kept, 2)
             sink.seek(0)
-            sys.stderr.write(sink.read().decode(errors="replace"))
+            show(printable(sink.read().decode(errors="replace"), "\n\t"), error=True)
             raise
         finally:
             os.dup2(kept, 2)

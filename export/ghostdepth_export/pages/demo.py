@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench_depth.core import screen
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.report import table
@@ -17,9 +18,9 @@ from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import evenly
+from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.pages.scenes import read_scenes
 from ghostdepth_export.pi4.latency import as_record, predict_file_latencies
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 # Formats whose depth maps the page shows; the error map is of the last one.
@@ -70,10 +71,10 @@ def run(
         ]
         scenes = read_scenes(samples, names, shown, results)
         write_page(results, {}, page, scenes=scenes, unpredicted=unpredicted)
-    print(table.render(results, sys.stdout.isatty()))
+    screen.show(table.render(results, sys.stdout.isatty()) + "\n")
     if unpredicted:
-        print(f"latency on a Raspberry Pi 4 is not predicted: {unpredicted}")
-    print(f"page: {page}")
+        screen.say(f"latency on a Raspberry Pi 4 is not predicted: {unpredicted}")
+    screen.say(f"page: {page}")
 
 
 def _measure(
@@ -133,11 +134,11 @@ class _Steps:
     """
 
     def __init__(self, total: int) -> None:
-        self._console = Console(stderr=True)
+        self._console = Screen(error=True)
         self._bar = Progress(
             BarColumn(20),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
@@ -156,4 +157,4 @@ class _Steps:
         if self._console.is_terminal:
             self._bar.update(self._task, description=line, advance=1)
         else:
-            print(line, file=sys.stderr, flush=True)
+            screen.say(line, error=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from ghostdepth_train.config import (
+    MAX_SIDE,
     Config,
     NetworkConfig,
     ghostnet_widths,
     make_divisible,
     parse_config,
-    read_yaml,
 )
+from ghostdepth_train.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 # Of 1x: stages of GhostNet up to stride 8, and the decoder of ghostdepth-s.
 _SHALLOW_STAGES = 5
 _DECODER = (96, 48, 32, 16)
-_Factors = tuple[pydantic.PositiveFloat, ...]
+_Factors = tuple[Annotated[float, pydantic.Field(gt=0, le=4)], ...]
+_Side = Annotated[int, pydantic.Field(ge=32, le=MAX_SIDE)]
 
 
 class SearchSpace(Config):
@@ -37,13 +39,13 @@ class SearchSpace(Config):
         decoder: Factors of the decoder's widths, which are 96, 48, 32 and 16.
     """
 
-    sizes: tuple[tuple[int, int], ...] = pydantic.Field(
+    sizes: tuple[tuple[_Side, _Side], ...] = pydantic.Field(
         default=((96, 128), (112, 144), (128, 160), (160, 192), (192, 256)), min_length=1
     )
     shallow: _Factors = pydantic.Field(default=(0.35, 0.5, 0.65, 0.8, 1.0), min_length=1)
     deep: _Factors = pydantic.Field(default=(0.25, 0.35, 0.5, 0.75, 1.0), min_length=1)
     se: tuple[bool, ...] = pydantic.Field(default=(True, False), min_length=1)
-    levels: tuple[int, ...] = pydantic.Field(default=(2, 3, 4), min_length=1)
+    levels: tuple[Literal[1, 2, 3, 4], ...] = pydantic.Field(default=(2, 3, 4), min_length=1)
     enlarge: tuple[Literal[1, 2, 4], ...] = pydantic.Field(default=(1, 2), min_length=1)
     decoder: _Factors = pydantic.Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1)
 

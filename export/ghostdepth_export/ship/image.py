@@ -23,6 +23,7 @@ from pathlib import Path
 from bench_depth import __version__
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import atomic_path
+from bench_depth.core.screen import say
 from ghostdepth_export.host.cache import cache_folder
 from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
@@ -147,7 +148,7 @@ def _run_emulated(command: Sequence[str], qemu: str) -> None:
 
 
 def _main() -> int:
-    build_image(Path(sys.argv[1]), progress=lambda line: print(line, file=sys.stderr))
+    build_image(Path(sys.argv[1]), progress=lambda line: say(line, error=True))
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench_depth.core.errors import exit_code
+from bench_depth.core.screen import say
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
@@ -64,7 +65,7 @@ def _sysroot(progress: Callable[[str], None]) -> Path:
 
 
 def _main() -> int:
-    print(build_native(Path(sys.argv[1]), lambda line: print(line, file=sys.stderr)))
+    say(build_native(Path(sys.argv[1]), lambda line: say(line, error=True)))
     return 0
 
 

@@ -65,14 +65,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         write_bytes(tmp_path / "file" / "a", b"")
 
 
-def test_nan_is_not_written_as_json(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "a.json", {"x": float("nan")})
+def test_what_was_measured_is_written_whatever_it_is(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"x": [float("nan"), float("-inf")], "y": "caf\udce9"})
+    assert read_json(tmp_path / "a.json") == {"x": ["NaN", "-Infinity"], "y": "caf\\udce9"}
 
 
 def test_broken_json_is_a_clear_line(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"x": ')
-    with pytest.raises(UserError, match=r"a\.json is not valid JSON.*truncated"):
+    with pytest.raises(UserError, match=r"a\.json: it is not valid JSON.*truncated"):
         read_json(tmp_path / "a.json")
 
 

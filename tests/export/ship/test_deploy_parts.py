@@ -163,7 +163,7 @@ def test_a_bare_pi_is_sent_everything() -> None:
     assert plan.send == ["models/a", "wheels/b.whl"]
     assert plan.folders == ["incoming/id", "incoming/id/models", "incoming/id/wheels"]
     assert (plan.delete, plan.link, plan.resume, plan.to_send) == ([], [], [], 1100)
-    assert space_needed({"env_bytes": 5000}, plan) == 6100
+    assert space_needed(5000, plan) == 6100
 
 
 def test_equal_files_are_linked_whatever_they_are_called() -> None:
@@ -173,7 +173,7 @@ def test_equal_files_are_linked_whatever_they_are_called() -> None:
         ("current/models/old name", "incoming/id/models/a"),
         ("bundle/wheels/b.whl", "incoming/id/wheels/b.whl"),
     ]
-    assert (plan.send, plan.to_send, space_needed({"env_bytes": 5000}, plan)) == ([], 0, 0)
+    assert (plan.send, plan.to_send, space_needed(5000, plan)) == ([], 0, 0)
 
 
 def test_an_interrupted_file_is_continued_and_a_damaged_one_is_sent_anew() -> None:

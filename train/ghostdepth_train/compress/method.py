@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pydantic
+
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
-from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
+from ghostdepth_train.config import MAX_SEED, Config, TrainConfig, TrainingConfig
 from ghostdepth_train.data import Split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
@@ -28,7 +30,7 @@ class Method(Config):
     """
 
     method: str
-    seed: int = 0
+    seed: int = pydantic.Field(default=0, ge=0, le=MAX_SEED)
 
 
 @dataclass(frozen=True)

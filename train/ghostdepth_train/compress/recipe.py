@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_json, write_json
+from bench_depth.core.files import plain_name, read_object, write_json
+from bench_depth.core.jsonable import build_from
 
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.methods import compress, method_config
 from ghostdepth_train.compress.prune import PruneConfig
-from ghostdepth_train.config import read_yaml, yaml_names
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
+from ghostdepth_train.yaml_files import read_yaml, yaml_names
 
 ELAPSED = "elapsed.json"
 Recipe = tuple[Method, ...]
@@ -93,6 +94,8 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         UserError: A step fails, or the folder holds another run.
     """
     start = load_checkpoint(checkpoint_folder)
+    name = f"{start.name}-{'-'.join(config.method for config in recipe)}"
+    plain_name(name, "the name of the result, that of the checkpoint with the steps,")
     work = dataclasses.replace(work, training_data=work.training_data or start.training_data)
     _open(start, recipe, work)
     current, steps = start, list[dict[str, Any]]()
@@ -112,12 +115,19 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
     save_checkpoint(
         final,
         current.network,
-        name=f"{start.name}-{'-'.join(config.method for config in recipe)}",
+        name=name,
         training_data=work.training_data,
         metrics=current.metrics,
         ranges=current.ranges,
     )
     return final
+
+
+@dataclasses.dataclass(frozen=True)
+class _Elapsed:
+    """What `elapsed.json` holds."""
+
+    seconds: float = 0.0
 
 
 class _ElapsedTime:
@@ -128,7 +138,8 @@ class _ElapsedTime:
 
     def __init__(self, folder: Path, work: Work) -> None:
         self._path, self._on_epoch = folder / ELAPSED, work.on_epoch
-        self._before = read_json(self._path)["seconds"] if self._path.is_file() else 0.0
+        saved = read_object(self._path) if self._path.is_file() else {}
+        self._before = build_from(_Elapsed, saved, self._path).seconds
         self._started = time.monotonic()
 
     def seconds(self) -> float:
@@ -156,8 +167,10 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
                 "or choose another --out"
             )
         # Parsed, so that former spellings and fields that were added since are equal.
-        before = read_json(path)
-        steps = [method_config(step, str(path)) for step in before["steps"]]
+        before = read_object(path)
+        found = before.get("steps")
+        found = found if isinstance(found, list) else []
+        steps = [method_config(step, str(path)) for step in found]
         if steps != list(recipe) or before | {"steps": resolved["steps"]} != resolved:
             raise UserError(
                 f"{path} is of another recipe, checkpoint or dataset; choose another --out"

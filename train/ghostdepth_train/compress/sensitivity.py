@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from bench_depth.core.dataset import Pair
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_json, write_json
+from bench_depth.core.files import read_object, write_json
+from bench_depth.core.jsonable import build_from
 
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
@@ -43,6 +44,29 @@ class Sensitivity:
     width: int
     saved: Mapping[str, float]
     si_rmse: Mapping[float, float]
+
+
+@dataclass(frozen=True)
+class _SavedRow:
+    """A `Sensitivity` as JSON has it: the fractions are text."""
+
+    name: str
+    width: int
+    saved: dict[str, float]
+    si_rmse: dict[str, float]
+
+    def parsed(self) -> Sensitivity:
+        fractions = {float(fraction): value for fraction, value in self.si_rmse.items()}
+        return Sensitivity(self.name, self.width, self.saved, fractions)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What the file holds."""
+
+    run: dict[str, Any]
+    times: dict[str, float] | None
+    rows: list[_SavedRow]
 
 
 class SensitivityFile:
@@ -73,16 +97,16 @@ class SensitivityFile:
                 f"{path.parent} already holds a run; add --resume to go on with it, "
                 "or choose another --out"
             )
-        saved = read_json(path)
-        if saved["run"] != self._identity:
+        saved = build_from(_Saved, read_object(path), path)
+        if saved.run != self._identity:
             raise UserError(
                 f"{path} is of another checkpoint, dataset or settings; choose another --out"
             )
-        self.times = saved["times"]
-        self.rows = [
-            Sensitivity(**{**row, "si_rmse": {float(k): v for k, v in row["si_rmse"].items()}})
-            for row in saved["rows"]
-        ]
+        self.times = saved.times
+        try:
+            self.rows = [row.parsed() for row in saved.rows]
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: a fraction is no number ({error})") from error
 
     def add_times(self, times: Mapping[str, float]) -> None:
         """Saves the times of the layers, which differ a little in every measurement."""

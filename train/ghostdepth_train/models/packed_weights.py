@@ -7,13 +7,13 @@ the bits of +0.0 count as zero, so that the round trip is exact to the bit.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 import numpy as np
 import torch
 from bench_depth.core.errors import UserError
+from bench_depth.core.json_text import dumps
 from safetensors.torch import save
 from torch import Tensor
 
@@ -57,7 +57,9 @@ def unpack(tensors: dict[str, Tensor], note: Any, where: str) -> dict[str, Tenso
     Raises:
         UserError: A part is missing, or the parts do not fit each other.
     """
-    shapes: dict[str, list[int]] = note.get(_NOTE, {}) if isinstance(note, dict) else {}
+    shapes = note.get(_NOTE, {}) if isinstance(note, dict) else {}
+    if not isinstance(shapes, dict) or not all(map(_is_shape, shapes.values())):
+        raise UserError(f"{where}: the note in its header has no list of shapes; copy it again")
     dense = dict(tensors)
     for key, shape in shapes.items():
         try:
@@ -76,8 +78,12 @@ def unpack(tensors: dict[str, Tensor], note: Any, where: str) -> dict[str, Tenso
     return dense
 
 
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(type(side) is int and side >= 0 for side in value)
+
+
 def stored_bytes(tensors: dict[str, Tensor]) -> int:
     """The size of `model.safetensors` with these tensors."""
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     packed, note = pack(contiguous)
-    return len(save(packed, None if note is None else {"note": json.dumps(note)}))
+    return len(save(packed, None if note is None else {"note": dumps(note)}))

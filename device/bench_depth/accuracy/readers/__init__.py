@@ -16,7 +16,7 @@ from bench_depth.accuracy.readers import diode, kitti, nyu, tum
 from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import Frame, list_pairs
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import is_folder, require_regular
+from bench_depth.core.files import is_folder, plain_name, require_regular
 
 AUTO, FOLDER = "auto", "folder"
 T = TypeVar("T")
@@ -127,7 +127,8 @@ def find_frames(kind: str, path: Path, split: Optional[str] = None) -> list[Data
 
     Raises:
         UserError: The format or split is unknown, there is nothing at `path`, a file is missing or
-            not in the dataset's format, or two frames would have the same name.
+            not in the dataset's format, two frames would have the same name, or one a name that is
+            no plain file name.
     """
     path = Path(path)
     if kind not in DATASET_FORMATS:
@@ -139,6 +140,7 @@ def find_frames(kind: str, path: Path, split: Optional[str] = None) -> list[Data
     frames = DATASET_FORMATS[kind].frames(path, split)
     seen: set[str] = set()
     for frame in frames:
+        plain_name(frame.name, f"{path}: the name of a photo")
         if frame.name in seen:
             raise UserError(f"two photos of the dataset are called {frame.name}; rename one")
         seen.add(frame.name)

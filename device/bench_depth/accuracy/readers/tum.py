@@ -11,6 +11,7 @@ Frames are named by the photo's timestamp, with _ for the decimal point.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,11 @@ from typing import Optional
 
 from bench_depth.accuracy.readers.frame import DatasetFrame, read_png16, require_file
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_regular
+from bench_depth.core.files import plain_path, read_text
 
 STEPS_PER_METRE = 5000.0
 MAX_DIFFERENCE_S = 0.02
+_LARGEST_LIST = 64 * 2**20
 LOOKS_LIKE = "a TUM RGB-D sequence (rgb.txt + depth.txt)"
 
 
@@ -81,20 +83,21 @@ def associate(first: list[float], second: list[float]) -> list[tuple[float, floa
 
 def _read_list(path: Path) -> dict[float, str]:
     try:
-        lines = read_regular(path).decode("utf-8").splitlines()
-    except (UserError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot read {path} ({error}); a TUM sequence has rgb.txt and depth.txt"
-        ) from error
+        lines = read_text(path, _LARGEST_LIST).splitlines()
+    except UserError as error:
+        raise UserError(f"{error}; a TUM sequence has rgb.txt and depth.txt") from error
     entries: dict[float, str] = {}
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
         try:
-            entries[float(words[0])] = words[1]
+            time, name = float(words[0]), words[1]
         except (ValueError, IndexError) as error:
             raise UserError(f"{path} line {number} is not `timestamp file`: {line!r}") from error
+        if not math.isfinite(time):
+            raise UserError(f"{path} line {number} has the timestamp {words[0]}, not a time")
+        entries[time] = plain_path(name, f"{path} line {number}: the file")
     if not entries:
         raise UserError(f"{path} is empty: it lists no file")
     return entries

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.json_text import loads
 from bench_depth.model.runtimes.onnx import OnnxRuntime
 from bench_depth.timing.profiling.ops import Op, Profile, average
 
@@ -86,7 +86,7 @@ def read_trace(text: str) -> tuple[list[Op], NDArray[np.int64], list[int]]:
         ValueError: The text is not such a file, or contains no complete run.
     """
     try:
-        events = json.loads(text)
+        events = loads(text)
         runs = sorted(map(_event, _named(events, "Session", "model_run")), key=_begin)
         nodes = sorted(map(_event, _named(events, "Node", _NODE_END)), key=_begin)
     except (AttributeError, KeyError, TypeError) as error:

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_json, write_json
+from bench_depth.core.files import read_object, write_json
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.host.wheels import WheelTarget, install
 from ghostdepth_export.pi4.emulator import debian, pi4
@@ -100,7 +100,7 @@ def build_root(name: str, progress: Callable[[str], None] = lambda line: None) -
     folder = cache_folder() / "roots" / f"{name}-{_key(recipe)}"
     root, record = folder / "root", folder / "root.json"
     with locked(folder):
-        if not record.exists() or read_json(record)["inventory"] != inventory(root):
+        if not record.exists() or read_object(record).get("inventory") != inventory(root):
             if folder.exists():
                 progress(f"the root {name} is not whole; it is built anew")
             _build(recipe, folder, progress)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from bench_depth.core.screen import printable
+from ghostdepth_export.host.screen import Screen, cell
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
 from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, NAMES, Calibration
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,32 +19,32 @@ _NOTABLE = 0.05
 _FAR = 0.1
 
 
-def show(prediction: LatencyPrediction, top: int, console: Console) -> None:
+def show(prediction: LatencyPrediction, top: int, console: Screen) -> None:
     """Prints one model: the latency and its band, types of ops, the slowest ops, a warning.
 
     Args:
         prediction: Prediction to print.
         top: Number of slowest ops to print.
-        console: Console to print to.
+        console: Screen to print to.
     """
     console.print(_sum(prediction))
     console.print(_types(prediction))
     if top > 0:
         console.print(_ops(prediction, top))
     if warning := uncalibrated_warning(prediction):
-        console.print(Text(f"warning: {warning}", style="yellow"))
+        console.print(cell(f"warning: {warning}", style="yellow"))
 
 
-def show_calibration(found: Calibration, start: Coefficients, console: Console) -> None:
+def show_calibration(found: Calibration, start: Coefficients, console: Screen) -> None:
     """Prints each measurement with its predictions, the errors, and the coefficients.
 
     Args:
         found: Calibration from `calibrate`.
         start: Coefficients that the calibration started from.
-        console: Console to print to.
+        console: Screen to print to.
     """
     board = found.coefficients
-    console.print(Text(f"{board.board} at {board.clock_mhz:g} MHz", style="bold"))
+    console.print(cell(f"{board.board} at {board.clock_mhz:g} MHz", style="bold"))
     console.print(_measurement_table(found))
     before, after, left_out = (
         float(np.abs(found.errors(ms)).mean()) for ms in (found.before, found.after, found.left_out)
@@ -59,7 +60,7 @@ def show_calibration(found: Calibration, start: Coefficients, console: Console) 
     models = len({each.sha256 for each in found.measurements})
     if models < ENOUGH_MODELS:
         console.print(
-            Text(
+            cell(
                 f"warning: {models} models were measured; the error of this board's predictions is "
                 f"only known from {ENOUGH_MODELS} on, so the error bands of the start are kept",
                 style="yellow",
@@ -72,18 +73,18 @@ def _measurement_table(found: Calibration) -> Table:
     errors = found.errors(found.before), found.errors(found.after)
     for i, each in enumerate(found.measurements):
         table.add_row(
-            Text(each.model.name),
-            *(Text(f"{n:g}") for n in (each.threads, each.clock_mhz)),
-            Text(f"{each.ms:.2f}"),
+            cell(each.model.name),
+            *(cell(f"{n:g}") for n in (each.threads, each.clock_mhz)),
+            cell(f"{each.ms:.2f}"),
             *_off(found.before[i], errors[0][i]),
             *_off(found.after[i], errors[1][i]),
-            Text(", ".join(each.doubts), style="yellow"),
+            cell(", ".join(each.doubts), style="yellow"),
         )
     return table
 
 
 def _off(ms: float, error: float) -> tuple[Text, Text]:
-    return Text(f"{ms:.2f}"), Text(f"{error:+.1%}", style="yellow" if abs(error) > _FAR else "")
+    return cell(f"{ms:.2f}"), cell(f"{error:+.1%}", style="yellow" if abs(error) > _FAR else "")
 
 
 def _coefficient_table(board: Coefficients, start: Coefficients) -> Table:
@@ -93,7 +94,7 @@ def _coefficient_table(board: Coefficients, start: Coefficients) -> Table:
         # Compared at the board's clock.
         stretch = start.clock_mhz / board.clock_mhz if name == "cycle" else 1.0
         numbers = (old.value * stretch, new.value, new.low, new.high)
-        table.add_row(Text(name), *(Text(f"{n:.4g}") for n in numbers), Text(new.unit))
+        table.add_row(cell(name), *(cell(f"{n:.4g}") for n in numbers), cell(new.unit))
     return table
 
 
@@ -110,12 +111,12 @@ def compared(predictions: Sequence[LatencyPrediction]) -> Table:
     for each in predictions:
         ratio = each.ms / predictions[0].ms
         table.add_row(
-            Text(each.file),
-            Text(_ms(each.ms), style="bold green" if each.ms == fastest else "bold"),
-            *(Text(_ms(ms)) for ms in (each.low, each.high)),
-            Text(f"{ratio:.2f}"),
-            *(Text(_ms(ms)) for ms in _issue_and_memory(each.ops)),
-            Text(str(len(each.ops))),
+            cell(each.file),
+            cell(_ms(each.ms), style="bold green" if each.ms == fastest else "bold"),
+            *(cell(_ms(ms)) for ms in (each.low, each.high)),
+            cell(f"{ratio:.2f}"),
+            *(cell(_ms(ms)) for ms in _issue_and_memory(each.ops)),
+            cell(str(len(each.ops))),
         )
     return table
 
@@ -136,7 +137,8 @@ def uncalibrated_warning(prediction: LatencyPrediction) -> str:
 def _sum(prediction: LatencyPrediction) -> Text:
     threads = "1 thread" if prediction.threads == 1 else f"{prediction.threads} threads"
     return Text.assemble(
-        ("\n" + prediction.file, "bold"),
+        "\n",
+        (printable(prediction.file), "bold"),
         f", {threads}, {prediction.clock_mhz:g} MHz: ",
         (f"{_ms(prediction.ms)} ms", "bold cyan"),
         f" ({_ms(prediction.low)} to {_ms(prediction.high)})",
@@ -151,12 +153,12 @@ def _types(prediction: LatencyPrediction) -> Table:
     for name, ops in sorted(groups.items(), key=lambda item: -_total(item[1])):
         alone = sum(op.threads == 1 for op in ops)
         table.add_row(
-            Text(f"{len(ops)} {name}", style="" if ops[0].calibrated else "yellow"),
+            cell(f"{len(ops)} {name}", style="" if ops[0].calibrated else "yellow"),
             *_time(_total(ops), prediction),
-            *(Text(_ms(ms)) for ms in _issue_and_memory(ops)),
-            Text(str(alone)),
+            *(cell(_ms(ms)) for ms in _issue_and_memory(ops)),
+            cell(str(alone)),
         )
-    table.add_row(Text("outside the ops"), *_time(prediction.outside_ms, prediction))
+    table.add_row(cell("outside the ops"), *_time(prediction.outside_ms, prediction))
     return table
 
 
@@ -167,18 +169,18 @@ def _ops(prediction: LatencyPrediction, top: int) -> Table:
     for op in sorted(prediction.ops, key=lambda op: -op.ms)[:top]:
         alone = op.threads == 1 < prediction.threads and op.ms >= _NOTABLE * prediction.ms
         table.add_row(
-            Text(f"{op.index} {op.name} {op.shape}", style="" if op.calibrated else "yellow"),
+            cell(f"{op.index} {op.name} {op.shape}", style="" if op.calibrated else "yellow"),
             *_time(op.ms, prediction),
-            *(Text(_ms(ms)) for ms in _issue_and_memory([op])),
-            Text(str(op.threads), style="bold red" if alone else ""),
-            Text(op.bound, style="magenta" if op.bound == "memory" else ""),
+            *(cell(_ms(ms)) for ms in _issue_and_memory([op])),
+            cell(str(op.threads), style="bold red" if alone else ""),
+            cell(op.bound, style="magenta" if op.bound == "memory" else ""),
         )
     return table
 
 
 def _titled_table(title: str, *columns: str) -> Table:
     table = _table("", *columns)
-    table.title, table.title_justify = Text(title), "left"
+    table.title, table.title_justify = cell(title), "left"
     return table
 
 
@@ -190,7 +192,7 @@ def _table(*columns: str) -> Table:
 
 
 def _time(ms: float, prediction: LatencyPrediction) -> tuple[Text, Text]:
-    return Text(_ms(ms), style="bold"), Text(f"{ms / prediction.ms:.1%}")
+    return cell(_ms(ms), style="bold"), cell(f"{ms / prediction.ms:.1%}")
 
 
 def _total(ops: Sequence[OpLatency]) -> float:

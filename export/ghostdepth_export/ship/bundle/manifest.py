@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bench_depth
+from bench_depth.core.files import plain_name, read_object
+from bench_depth.core.jsonable import build_from
 from ghostdepth_export.ship.bundle.targets import Target
 from ghostdepth_export.ship.bundle.wheelhouse import sha256
 
@@ -20,6 +23,33 @@ _TIME = 315532800
 _BLOCK = 4096
 # An environment without packages, and what is compiled when the packages are imported.
 _BARE_ENV = 24 * 2**20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a deployment needs of a manifest.
+
+    Attributes:
+        id: The bundle's id, a plain name: it becomes a part of paths on the Pi.
+        target: Key of `targets.TARGETS`.
+        env_bytes: Bytes that the installed packages take on the Pi's disk.
+    """
+
+    id: str
+    target: str
+    env_bytes: int
+
+
+def read_manifest(bundle: Path) -> Manifest:
+    """Reads the manifest in the folder of a bundle.
+
+    Raises:
+        UserError: It is missing or damaged, or the id is no plain name.
+    """
+    path = bundle / MANIFEST
+    manifest = build_from(Manifest, read_object(path), path)
+    plain_name(manifest.id, f"{path}: id")
+    return manifest
 
 
 def seal(folder: Path, target_name: str, target: Target) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from bench_depth.core import screen
 from bench_depth.report.table import render
 from bench_depth.results.records import Results
 
@@ -12,9 +13,10 @@ from bench_depth.results.records import Results
 def show(results: Mapping[str, Results]) -> None:
     """Prints each host's table, and of several hosts a comparison, to standard output."""
     for host, result in results.items():
-        print(f"{host}\n{render(result, sys.stdout.isatty())}")
+        screen.say(host)
+        screen.show(render(result, sys.stdout.isatty()) + "\n")
     if len(results) > 1:
-        print(compare(results))
+        screen.show(compare(results) + "\n")
 
 
 def compare(results: Mapping[str, Results]) -> str:
@@ -23,7 +25,7 @@ def compare(results: Mapping[str, Results]) -> str:
     for host, result in results.items():
         for record in result.models:
             median = record.invoke.statistics.median
-            times.setdefault(record.file, {})[host] = f"{median:.1f}"
+            times.setdefault(screen.printable(record.file), {})[host] = f"{median:.1f}"
     names = max(len("median ms"), *(len(file) for file in times))
     rows = ["median ms".ljust(names) + "".join(f"  {host}" for host in results)]
     for file, row in times.items():

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bench_depth.core.errors import UserError
 
@@ -81,7 +80,7 @@ def parse_listing(text: str) -> Listing:
     """Reads the answer of remote.sh's `list`.
 
     Raises:
-        UserError: It is something else.
+        UserError: A size is no number.
     """
     sums, _, sizes = text.partition("\n\n") if not text.startswith("\n") else ("", "", text[1:])
     try:
@@ -125,12 +124,12 @@ def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: st
     return replace(plan, to_send=missing)
 
 
-def space_needed(manifest: Mapping[str, Any], plan: CopyPlan) -> int:
+def space_needed(env_bytes: int, plan: CopyPlan) -> int:
     """Bytes on the Pi that a deployment takes: what is sent, and what is unpacked from it.
 
     Args:
-        manifest: Manifest of the bundle.
+        env_bytes: Size of the installed packages, from the manifest of the bundle.
         plan: Packages are taken to be installed there when none of them has to be sent.
     """
     new_packages = any(name.startswith("wheels/") for name in plan.send)
-    return plan.to_send + (int(manifest["env_bytes"]) if new_packages else 0)
+    return plan.to_send + (env_bytes if new_packages else 0)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
-from bench_depth.core.files import atomic_path, read_json
+from bench_depth.core.files import atomic_path
 from bench_depth.results.records import Results, load
-from ghostdepth_export.ship.bundle import TARGETS, find_target
+from ghostdepth_export.ship.bundle import TARGETS, find_target, read_manifest
 from ghostdepth_export.ship.deploy.copy import copy
 from ghostdepth_export.ship.deploy.copy_plan import (
     CopyPlan,
@@ -90,11 +90,11 @@ class Deployment:
             UserError: The connection failed, or the Pi's disk is too small.
         """
         facts, plan = self._persist(lambda link: (link.facts, self._plan(link, bundle)))
-        manifest = read_json(bundle / "manifest.json")
+        manifest = read_manifest(bundle)
         lines = [f"would send {name}" for name in plan.send]
         lines.append(f"{len(plan.send)} files, {plan.to_send / 1e6:.1f} MB to send")
         lines.append(
-            f"would install {manifest['id']} for {manifest['target']} at {facts.prefix}/current, "
+            f"would install {manifest.id} for {manifest.target} at {facts.prefix}/current, "
             f"which is {facts.current or 'nothing yet'}"
         )
         return lines
@@ -153,10 +153,10 @@ class Deployment:
 
     def _plan(self, link: Link, bundle: Path) -> CopyPlan:
         self._step("comparing")
-        manifest = read_json(bundle / "manifest.json")
-        listing = parse_listing(link.ask("list", manifest["id"]))
-        plan = make_copy_plan(read_bundle(bundle), listing, manifest["id"])
-        needed, free = space_needed(manifest, plan), link.facts.free
+        manifest = read_manifest(bundle)
+        listing = parse_listing(link.ask("list", manifest.id))
+        plan = make_copy_plan(read_bundle(bundle), listing, manifest.id)
+        needed, free = space_needed(manifest.env_bytes, plan), link.facts.free
         if needed > free:
             raise UserError(
                 f"{needed / 1e6:.0f} MB are needed at {link.facts.prefix}, {free / 1e6:.0f} MB are "
@@ -166,7 +166,7 @@ class Deployment:
 
     def _install(self, link: Link, bundle: Path) -> None:
         plan = self._plan(link, bundle)
-        bundle_id = read_json(bundle / "manifest.json")["id"]
+        bundle_id = read_manifest(bundle).id
         link.ask("prepare", bundle_id, data=plan.instructions())
         self._log(f"sending {len(plan.send)} files, {plan.to_send / 1e6:.1f} MB")
         copy(link, bundle, bundle_id, plan, lambda fraction: self._step("copying", fraction))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import say
 from bench_depth.results.records import Results
 from ghostdepth_export.ship.bundle import build_bundle, find_target
 from ghostdepth_export.ship.deploy.compare import show
@@ -62,7 +63,7 @@ def dry_run(hosts: Sequence[str], options: DeployOptions) -> int:
         fleet.each(work)
     for host in hosts:
         for line in lines.get(host, []):
-            print(f"{host}: {line}")
+            say(f"{host}: {line}")
     return fleet.exit_code()
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
-from rich.markup import escape
+from bench_depth.core.screen import say
+from ghostdepth_export.host.screen import Screen
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 
@@ -20,14 +19,18 @@ class Reporter:
         console: Console to print to; standard error where None.
     """
 
-    def __init__(self, hosts: Sequence[str], console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[step]}"))
+    def __init__(self, hosts: Sequence[str], console: Screen | None = None) -> None:
+        self._console = console or Screen(error=True)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[step]}", markup=False),
+        )
         self._progress = Progress(
             *columns, console=self._console, transient=True, disable=not self._console.is_terminal
         )
         self._tasks: dict[str, TaskID] = {
-            host: self._progress.add_task(escape(host), total=None, step="") for host in hosts
+            host: self._progress.add_task(host, total=None, step="") for host in hosts
         }
         self._steps = dict.fromkeys(hosts, "")
         self._guard = threading.Lock()
@@ -55,7 +58,7 @@ class Reporter:
         if self._console.is_terminal:
             total = None if fraction is None else 1.0
             self._progress.update(
-                self._tasks[host], total=total, completed=fraction or 0.0, step=escape(text)
+                self._tasks[host], total=total, completed=fraction or 0.0, step=text
             )
         elif self._steps[host] != text:
             self._steps[host] = text
@@ -66,6 +69,6 @@ class Reporter:
         line = f"{host}: {text}"
         with self._guard:
             if self._console.is_terminal:
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._console.print(line, highlight=False, soft_wrap=True)
             else:
-                print(line, file=sys.stderr, flush=True)
+                say(line, error=True)

@@ -1,0 +1,48 @@
+"""YAML files by name or path, read within limits."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_text
+from bench_depth.core.json_text import check_nesting
+
+
+def yaml_names(folder: Traversable) -> list[str]:
+    """The names of the YAML files in a folder of the package."""
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def read_yaml(what: str, name: str, folder: Traversable) -> Any:
+    """Reads a YAML file by its name in a folder of the package, or by its path.
+
+    Args:
+        what: What it is, for messages.
+        name: One of `yaml_names(folder)`, or a path.
+        folder: Of the package.
+
+    Raises:
+        UserError: There is no such file, it is not YAML, or it is beyond a limit: 1 MiB of UTF-8,
+            and the levels of `json_text.check_nesting`.
+    """
+    known = yaml_names(folder)
+    if name in known:
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    elif os.path.lexists(name):
+        text = read_text(Path(name))
+    else:
+        raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
+    try:
+        value = yaml.safe_load(text)
+        check_nesting(value)
+    except RecursionError as error:
+        raise UserError(f"{what} {name} is nested too deeply") from error
+    # A day that the calendar lacks and a number of thousands of digits are ValueErrors.
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{what} {name} is not valid YAML: {error}") from error
+    return value
