@@ -75,7 +75,7 @@ def test_weights_of_another_network(folder: Path) -> None:
 def test_truncated_config(folder: Path) -> None:
     path = folder / "config.json"
     path.write_text(path.read_text()[:50])
-    with pytest.raises(UserError, match=r"config\.json is not valid JSON"):
+    with pytest.raises(UserError, match=r"config\.json: it is not valid JSON"):
         load_checkpoint(folder)
 
 
