@@ -88,7 +88,7 @@ def test_a_tflite_file_takes_rgb_and_gives_depth(exported: Path, name: str) -> N
     assert list(graph.tensors[first].shape) == [1, 96, 128, 3]
     assert graph.tensors[last].name == b"depth"
     assert graph.tensors[last].type == schema.TensorType.FLOAT32
-    assert list(graph.tensors[last].shape) == [1, 96, 128, 1]
+    assert list(graph.tensors[last].shape) == [1, 96, 1, 128]
 
 
 def test_the_int8_file_takes_bytes_as_they_are(exported: Path) -> None:
