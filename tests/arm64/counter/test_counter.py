@@ -142,7 +142,7 @@ def test_the_check_refuses_one_more_op_by_name(
     head, *lines = capsys.readouterr().out.splitlines()
     assert "FAILED" in head
     assert len(lines) == 1
-    assert f"added op {ops} EXP 1x480x640x1 (extra)" in lines[0]
+    assert f"added op {ops} EXP 1x480x1x640 (extra)" in lines[0]
 
 
 def test_the_released_models_are_those_of_the_baseline(
