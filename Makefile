@@ -2,6 +2,7 @@
 # make test: linters, type checkers, then every test but those that emulate.
 # make coverage: the same tests, with the lines that they reach.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
+# make models: every file of every released model to build/models, and the catalogue of their figures.
 # make native: bench-depth-native for a Pi, cross compiled. make image: the arm64 image, without Docker.
 # make lock: requirements.lock, the pinned packages with their checksums, from pyproject.toml.
 # All set up .venv by themselves, once; only python3.11, make and a compiler must be there.
@@ -22,7 +23,7 @@ endif
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test coverage test-arm64 roots native image lock lint format clean
+.PHONY: demo test coverage test-arm64 roots models native image lock lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
@@ -44,6 +45,9 @@ test-arm64: $(INSTALLED)
 roots: $(INSTALLED)
 	$(BIN)/python -c 'from ghostdepth_export.pi4.emulator import RECIPES, build_root; \
 	[build_root(name) for name in RECIPES]'
+
+models: $(INSTALLED)
+	$(BIN)/python benchmarks/models.py
 
 native: $(INSTALLED)
 	$(BIN)/python -m ghostdepth_export.ship.native build/native-aarch64

@@ -29,6 +29,7 @@ from bench_depth.commands.hooks import Hooks
 from bench_depth.commands.options import BenchOptions
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes, write_json
+from bench_depth.model.released import MODELS
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import METRICS, load_checkpoint, save_checkpoint
@@ -91,12 +92,12 @@ def again(name: str, data: Path) -> Path:
 
 
 def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
-    """Exports a checkpoint and measures every file; replaces those in its folder."""
+    """Exports a checkpoint and measures every file; replaces those of the device package."""
     with tempfile.TemporaryDirectory() as temporary:
         files = export(folder, Path(temporary), progress=_log)
         for file in files:
-            if (folder / file.name).is_file():
-                write_bytes(folder / file.name, file.read_bytes())
+            if (MODELS / file.name).is_file():
+                write_bytes(MODELS / file.name, file.read_bytes())
         return _measure(files, data / "val")
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness import ROOT, interleave, median, run, write_result
 
-MODEL = ROOT / "models" / "ghostdepth-xxs" / "ghostdepth-xxs-int8.tflite"
+MODEL = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-xxs-int8.tflite"
 ROUNDS = 10
 LIMIT_S = 0.5
 # The child process that would load the model reports the time at which it is reached.

@@ -30,7 +30,7 @@ from bench_depth.commands import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
-TFLITE = ROOT / "models" / "ghostdepth-xxs" / "ghostdepth-xxs-int8.tflite"
+TFLITE = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-xxs-int8.tflite"
 QUICK = ("--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "1")
 LIMIT_S = 60.0
 # Values at which parsers often fail: zero, negative, just above a limit, very large.

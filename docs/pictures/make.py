@@ -2,7 +2,7 @@
 
 From the root of the repository, with Chromium installed; the first model is the reference:
 
-    python -m docs.pictures.make models/ghostdepth-xxs/ghostdepth-xxs-int8.tflite OTHER.tflite
+    python -m docs.pictures.make device/bench_depth/models/ghostdepth-xxs-int8.tflite OTHER.tflite
 
 With `--results FILE` the models' records of that file are shown instead; worst.jpg then stays.
 """

@@ -101,7 +101,7 @@ def test_its_configuration(image: Image) -> None:
 
 
 def test_every_user_may_read_it(image: Image) -> None:
-    for top in ("opt/bench-depth", "models"):
+    for top in ("opt/bench-depth",):
         paths = [image.root / top, *(image.root / top).rglob("*")]
         assert len(paths) > 1
         for path in paths:

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from bench_depth.model.released import MODELS
 from ghostdepth_export.pi4.counter import count
 from ghostdepth_export.pi4.latency import read_work, shipped
 from ghostdepth_export.pi4.latency.costs import costs
 
-from tests.arm64.conftest import MODELS, need
+from tests.arm64.conftest import need
 
-RELEASED = MODELS / "ghostdepth-xxs/ghostdepth-xxs-int8.tflite"
+RELEASED = MODELS / "ghostdepth-xxs-int8.tflite"
 
 
 def test_the_released_model_is_predicted(bullseye_root: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench_depth import __version__
@@ -18,11 +19,27 @@ Without --data only the latency is measured, on a bundled photo: a model file is
 other verbs (each has --help):
   bench-depth compare OLD.json NEW.json   compare the latency in two results files
   bench-depth depth IMAGE... --model NAME write depth maps: coloured, 16-bit PNG, .npy, point cloud
-  bench-depth live --model FILE           run a model on a camera, show the depth on a web page
+  bench-depth live --model NAME           run a model on a camera, show the depth on a web page
+  bench-depth models                      list the released models, whose names stand for files
 
 exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input, 3 a model cannot
 be loaded or run, 4 warnings with --strict, 130 interrupted
 """
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parses the arguments of everything except the other verbs; argparse exits with 0 or 2.
+
+    Args:
+        words: Command-line arguments.
+    """
+    options = parser()
+    # Models may stand between options, which `parse_args` does not take.
+    found = options.parse_intermixed_args(words)
+    found.model = [*found.models, *found.model]
+    if not found.model:
+        options.error("give a model: a file, or a name that `bench-depth models` lists")
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,12 +52,20 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bench-depth {__version__}")
     parser.add_argument(
+        "models",
+        nargs="*",
+        type=Path,
+        metavar="MODEL",
+        help="a .tflite or .onnx file, or the name of a released model; of several the ratios are "
+        "relative to the first",
+    )
+    parser.add_argument(
         "--model",
         action="append",
-        required=True,
+        default=[],
         type=Path,
-        metavar="FILE",
-        help="a .tflite or .onnx file; may be repeated, ratios are relative to the first",
+        metavar="MODEL",
+        help="the same as an option; may be repeated",
     )
     _add_running(parser.add_argument_group("running"))
     add_description(parser)

@@ -24,6 +24,7 @@ from bench_depth.machine.board import Health, default_threads, read_health
 from bench_depth.machine.guard import HANG
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import describe
+from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import Signature
 from bench_depth.results.records import ModelRecord, Results
@@ -36,7 +37,7 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
     """Measures model files, interleaved or one after the other.
 
     Args:
-        models: Paths of .tflite and .onnx files.
+        models: Paths of .tflite and .onnx files, or names of released models.
         options: What to measure, for how long and under which conditions.
         hooks: Callbacks.
 
@@ -49,7 +50,7 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
         KeyboardInterrupt: Ctrl-C was pressed; what was measured until then has been passed to
             `hooks.on_results`.
     """
-    models = [Path(path) for path in models]
+    models = [find_model(path) for path in models]
     check_options(models, options)
     jobs = _jobs(models, options)
     dataset = _dataset(options)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from bench_depth.commands.arguments import parser
+from bench_depth.commands.arguments import parse
 from bench_depth.core.errors import THRESHOLD_FAILED, WARNED, UserError, exit_code
 from bench_depth.core.screen import say, show
 
@@ -39,8 +39,14 @@ def _live(words: Sequence[str]) -> int:
     return main(words)
 
 
+def _models(words: Sequence[str]) -> int:
+    from bench_depth.commands.models import main
+
+    return main(words)
+
+
 # Other verbs; each is imported when it is used.
-_VERBS = {"compare": _compare, "depth": _depth, "live": _live}
+_VERBS = {"compare": _compare, "depth": _depth, "live": _live, "models": _models}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -61,7 +67,7 @@ def _run(words: Sequence[str]) -> int:
         return _VERBS[words[0]](words[1:])
     from bench_depth.machine.guard import guarded
 
-    options = parser().parse_args(words)
+    options = parse(words)
     kept = "interrupted; what was measured was kept"
     # The child prints its own errors.
     return guarded(

@@ -52,6 +52,7 @@ def _depth(options: argparse.Namespace, program: str) -> int:
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
     from bench_depth.depth.run import run
+    from bench_depth.model.released import default_model
 
     if options.threads is not None and options.threads < 1:
         raise UserError(f"--threads {options.threads} is invalid; give at least 1")
@@ -65,7 +66,9 @@ def _depth(options: argparse.Namespace, program: str) -> int:
     )
     inputs = find_inputs(options.source)
     description = from_arguments(options)
-    model = DepthModel(options.model, options.runtime, options.threads, description)
+    model = DepthModel(
+        options.model or default_model(), options.runtime, options.threads, description
+    )
     check_output(output, model.metric)
     if "ply" in output.formats and options.focal is None:
         say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
@@ -137,8 +140,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("source", nargs="+", help="image, folder (searched to any depth), video, or camera "
         "(auto, picamera2, N, /dev/videoN)")  # fmt: skip
-    add("--model", required=True, metavar="NAME|FILE", help="a released model, or a .tflite or "
-        ".onnx file")  # fmt: skip
+    add("--model", metavar="NAME|FILE", help="a released model, or a .tflite or .onnx file "
+        "(default: the most accurate one that is fast on a Pi; see `models`)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="output folder (default: beside each input)")
     add("--format", action="append", choices=_FORMATS, help="may be given several times "
         "(default: colour)")  # fmt: skip

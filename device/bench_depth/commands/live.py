@@ -66,10 +66,11 @@ def _run(options: argparse.Namespace) -> int:
 def _live(options: argparse.Namespace, on_task: OnTask) -> int:
     with stopped_by_signals() as stop:
         from bench_depth.live.session import LiveOptions, run
+        from bench_depth.model.released import default_model
 
         run(
             LiveOptions(
-                model=options.model,
+                model=options.model or default_model(),
                 source=options.source,
                 description=from_arguments(options),
                 runtime=options.runtime,
@@ -135,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", required=True, type=Path, metavar="FILE", help="a .tflite or .onnx file")
+    add("--model", metavar="NAME|FILE", help="a released model, or a .tflite or .onnx file "
+        "(default: the most accurate one that is fast on a Pi; see `models`)")  # fmt: skip
     add(
         "--source",
         default="auto",

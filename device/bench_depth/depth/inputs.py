@@ -11,7 +11,7 @@ from pathlib import Path
 from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder, require_regular
-from bench_depth.depth.released import SUFFIXES as MODEL_SUFFIXES
+from bench_depth.model.released import SUFFIXES as MODEL_SUFFIXES
 
 # What OpenCV decodes besides the suffixes of a dataset's photos.
 IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".bmp", ".webp", ".tif", ".tiff", ".ppm")

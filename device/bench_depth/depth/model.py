@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
-from bench_depth.depth.released import find_model
 from bench_depth.depth.scale import Scale
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
@@ -24,6 +23,7 @@ from bench_depth.model.contract import read_contract
 from bench_depth.model.description import Description, describe
 from bench_depth.model.postprocess import resize_depth, to_depth, to_photo_size
 from bench_depth.model.preprocess import to_input
+from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
 
@@ -50,7 +50,7 @@ class DepthModel:
     between runs: use one per thread.
 
     Args:
-        model: Name of a released model, see `bench_depth.depth.released`, or path of a .tflite or
+        model: Name of a released model, see `bench_depth.model.released`, or path of a .tflite or
             .onnx file.
         runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.

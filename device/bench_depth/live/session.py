@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class LiveOptions:
     """Options of one run.
 
     Attributes:
-        model: Path of the .tflite or .onnx file.
+        model: Path of the .tflite or .onnx file, or name of a released model.
         source: Name of the image source, as `bench_depth.live.source.sources.open_source` takes it.
         description: What the user specified about the model beyond its file; None for nothing.
         runtime: Name in `bench_depth.model.runtimes.RUNTIMES`; None for the first installed one.
@@ -46,7 +46,7 @@ class LiveOptions:
         port: TCP port that the page is served on; 0 for any free one.
     """
 
-    model: Path
+    model: Union[str, Path]
     source: str
     description: Optional[Description]
     runtime: Optional[str]

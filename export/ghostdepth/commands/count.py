@@ -27,18 +27,22 @@ _FIGURES = (
 
 @app.command()
 def count(
-    models: Annotated[list[Path], typer.Argument(help=".tflite files.")],
+    models: Annotated[
+        list[Path], typer.Argument(help=".tflite files, or names of released models.")
+    ],
     json: Annotated[Path | None, typer.Option(help="JSON file for all counts.")] = None,
     top: Annotated[int, typer.Option(help="Number of ops to print.")] = 12,
 ) -> None:
     """Count the instructions and cache misses of each op on an emulated Cortex-A72."""
+    from bench_depth.model.released import find_model
     from ghostdepth_export.pi4.counter import count as run
     from ghostdepth_export.pi4.counter import write_counts
     from ghostdepth_export.pi4.emulator import build_root
 
+    files = [find_model(model) for model in models]
     root = build_root("bullseye", lambda line: say(line, error=True))
     counted = []
-    for path in models:
+    for path in files:
         counted.append(run(path, root))
         _print(counted[-1], top)
     if json is not None:

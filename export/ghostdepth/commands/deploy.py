@@ -15,7 +15,8 @@ from ghostdepth.commands.app import app
 def deploy(
     hosts: Annotated[list[str], typer.Argument(help="Like pi@raspberrypi.local, for ssh.")],
     models: Annotated[
-        list[Path] | None, typer.Option(help="A .tflite or .onnx file; may be given several times.")
+        list[Path] | None,
+        typer.Option(help="A model file, or a released model's name; may be given several times."),
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="Target of `bundle`.", show_default="by the Pi's Python")
@@ -46,6 +47,7 @@ def deploy(
     ] = False,
 ) -> None:
     """Install models on Raspberry Pis over ssh, measure them there, fetch and show the results."""
+    from bench_depth.model.released import find_model
     from ghostdepth_export.host.checkout import SAMPLES
     from ghostdepth_export.ship import deploy as work
 
@@ -54,7 +56,7 @@ def deploy(
     chosen = {"threads": threads, "warmup": warmup, "min-runs": min_runs, "min-time": min_time}
     bench = [(f"--{name}", str(value)) for name, value in chosen.items() if value is not None]
     options = work.DeployOptions(
-        models=models or [],
+        models=[find_model(model) for model in models or []],
         target=target,
         samples=SAMPLES if samples else None,
         prefix=prefix,

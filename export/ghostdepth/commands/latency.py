@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @app.command()
 def latency(
     files: Annotated[
-        list[Path], typer.Argument(help=".tflite files; with --calibrate results files.")
+        list[Path],
+        typer.Argument(
+            help=".tflite files, or names of released models; with --calibrate results files."
+        ),
     ],
     threads: Annotated[int, typer.Option(help="Threads of the interpreter, 1 to 4.")] = 4,
     clock: Annotated[

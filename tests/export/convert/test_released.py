@@ -1,19 +1,50 @@
-"""The model files that the repository holds are those of its checkpoints."""
+"""The released files are those of the checkpoints, and the catalogue is what the results say."""
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
+import importlib
+import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from bench_depth.model.contract import read_contract
+from bench_depth.model.released import CATALOGUE, MODELS, read_catalogue
 
-MODELS = Path(__file__).resolve().parents[3] / "models"
+ROOT = Path(__file__).resolve().parents[3]
+FILES = sorted(MODELS.glob("*.tflite"))
 
 
-@pytest.mark.parametrize("file", sorted(MODELS.glob("*/*.tflite")), ids=lambda path: path.name)
-def test_a_released_file_was_exported_from_the_checkpoint_beside_it(file: Path) -> None:
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("models")
+
+
+def test_the_catalogue_is_that_of_the_committed_results(models: ModuleType) -> None:
+    wanted = json.loads(json.dumps(dataclasses.asdict(models.catalogue())))
+    assert json.loads(CATALOGUE.read_text()) == wanted, "run python benchmarks/models.py"
+    assert sorted(models.committed(read_catalogue())) == [file.name for file in FILES]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_a_released_file_is_what_export_makes_of_its_checkpoint(file: Path) -> None:
+    """Everything but the tensors themselves, which would take half a minute each."""
+    (model,) = [m for m in read_catalogue().models if file.name in {f.file for f in m.files}]
+    (listed,) = [each for each in model.files if each.file == file.name]
     contract = read_contract(file)
     assert contract is not None
-    weights = (file.parent / "model.safetensors").read_bytes()
-    assert contract.checkpoint_sha256 == hashlib.sha256(weights).hexdigest()
+    assert contract.checkpoint_sha256 == model.checkpoint_sha256
+    assert f"{contract.name}-{contract.variant}.tflite" == file.name
+    assert contract.training_data == model.trained_on
+    assert contract.metrics == json.loads((ROOT / f"models/{model.name}/metrics.json").read_text())
+    assert file.stat().st_size == listed.bytes
+
+
+def test_what_is_dominated_is_not_committed() -> None:
+    catalogue = read_catalogue()
+    kept = {model.name for model in catalogue.models if model.dominated_by is None}
+    assert {file.name.rpartition("-")[0] for file in FILES} == kept
+    assert catalogue.default in kept
+    assert sum(file.stat().st_size for file in FILES) < 3_200_000

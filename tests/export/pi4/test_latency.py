@@ -38,7 +38,7 @@ from tests.export.pi4.synthetic_counts import (
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-RELEASED = REPOSITORY / "models/ghostdepth-xxs/ghostdepth-xxs-int8.tflite"
+RELEASED = REPOSITORY / "device/bench_depth/models/ghostdepth-xxs-int8.tflite"
 
 
 def board(**changes: Any) -> Coefficients:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench_depth.core.errors import UserError
+from bench_depth.model.released import find_model
 from ghostdepth_export.pi4.counter import ModelCounts, count
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
@@ -178,7 +179,7 @@ def predict_latency(
 
 
 def predict_file_latencies(
-    models: Sequence[Path],
+    models: Sequence[Path | str],
     threads: int = MOST_THREADS,
     clock_mhz: float | None = None,
     coefficients: Coefficients | None = None,
@@ -187,7 +188,8 @@ def predict_file_latencies(
     """Counts models on the emulated CPU and predicts their latency; about ten seconds each.
 
     Args:
-        models: .tflite files; all are checked before the first is counted.
+        models: .tflite files, or names of released models; all are checked before the first is
+            counted.
         threads: Number of threads of the interpreter, 1..4.
         clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
         coefficients: Coefficients of the board; None for the shipped Raspberry Pi 4.
@@ -202,6 +204,7 @@ def predict_file_latencies(
     from ghostdepth_export.pi4.emulator import build_root
 
     check_request(threads, clock_mhz, RUNTIMES[0])
+    models = [find_model(model) for model in models]
     for path in models:
         read_ops(path)
     find_qemu()

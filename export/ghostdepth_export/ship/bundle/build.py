@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench_depth.core.dataset import Pair, list_pairs
 from bench_depth.core.errors import UserError
+from bench_depth.model.released import find_model
 from ghostdepth_export.host.wheels import build_bench_depth
 from ghostdepth_export.ship.bundle.manifest import MANIFEST, SUMS, seal
 from ghostdepth_export.ship.bundle.models import check_models
@@ -21,7 +22,7 @@ _PARTS = {MANIFEST, SUMS, "install", "wheels", "models", "samples"}
 
 def build_bundle(
     target_name: str,
-    models: Sequence[Path],
+    models: Sequence[Path | str],
     out: Path,
     *,
     samples: Path | None,
@@ -31,7 +32,7 @@ def build_bundle(
 
     Args:
         target_name: A key of `targets.TARGETS`.
-        models: .tflite and .onnx files.
+        models: .tflite and .onnx files, or names of released models.
         out: The folder; a bundle that is there is replaced.
         samples: A dataset folder that goes along; None for none.
         progress: Called with one line a step.
@@ -44,20 +45,21 @@ def build_bundle(
             fetched, or the disk is full; what was there before is left as it was.
     """
     target = find_target(target_name)
+    files = [find_model(model) for model in models]
     # Resolved, so that a link to a folder stays one.
     out = Path(out).resolve()
     _check_out(out)
     progress("checking the models")
-    check_models(models, target_name, target)
+    check_models(files, target_name, target)
     pairs = [] if samples is None else list_pairs(samples)
     progress("fetching wheels")
-    wheels = fetch(_lines(target_name, models), target.system, target_name)
+    wheels = fetch(_lines(target_name, files), target.system, target_name)
     progress("writing the bundle")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
             folder = Path(temporary) / "bundle"
-            _fill(folder, wheels, models, pairs)
+            _fill(folder, wheels, files, pairs)
             bundle_id = seal(folder, target_name, target)
             if out.exists():
                 out.rename(Path(temporary) / "old")

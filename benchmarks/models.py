@@ -1,0 +1,173 @@
+"""Builds the released models' files from their checkpoints, and the catalogue of their figures.
+
+    python benchmarks/models.py [--catalogue]
+
+Every format of every checkpoint in `models/` is exported to `build/models`, some minutes in all.
+The files that the device package holds are replaced where they differ, as `git status` then shows.
+The figures of the catalogue come from committed results: accuracy and size from
+`models/*/metrics.json`, milliseconds on a Raspberry Pi 4 from `benchmarks/latency/released.csv`.
+With --catalogue only that is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes, write_json
+from bench_depth.model.released import (
+    CATALOGUE,
+    MODELS,
+    SCHEMA,
+    VARIANTS,
+    Catalogue,
+    ReleasedFile,
+    ReleasedModel,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILT = ROOT / "build" / "models"
+LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
+# The rate of a camera that the default model must keep up with, at the far end of its error band.
+FRAMES_PER_SECOND = 30
+# Larger files are not committed; `make models` builds them.
+LARGEST = 2_000_000
+
+
+def catalogue() -> Catalogue:
+    """The catalogue that the committed results give."""
+    with LATENCY.open() as stream:
+        latency = {row["file"]: row for row in csv.DictReader(stream)}
+    models = [_model(folder, latency) for folder in checkpoints()]
+    models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
+    models.sort(key=_milliseconds)
+    fast = [each for each in models if _band(each)[2] <= 1000 / FRAMES_PER_SECOND]
+    return Catalogue(
+        schema=SCHEMA,
+        default=min(fast, key=lambda each: each.files[0].rmse).name,
+        latency="predicted for a Raspberry Pi 4 with TensorFlow Lite 2.5 and four threads",
+        accuracy="106 validation photos of NYU Depth v2, without alignment",
+        models=models,
+    )
+
+
+def checkpoints() -> list[Path]:
+    """The folders of the released checkpoints, teachers left out."""
+    return sorted(path.parent for path in ROOT.glob("models/*/model.safetensors"))
+
+
+def _model(folder: Path, latency: dict[str, dict[str, str]]) -> ReleasedModel:
+    metrics, config = _json(folder / "metrics.json"), _json(folder / "config.json")
+    files = [
+        ReleasedFile(
+            file=name,
+            bytes=row["bytes"],
+            rmse=round(row["rmse"], 4),
+            si_rmse=round(row["si_rmse"], 4),
+            delta_1=round(row["delta_1"], 4),
+            pi4_ms=_predicted(latency.get(name)),
+        )
+        for name in (f"{folder.name}-{variant}" for variant in VARIANTS)
+        for row in [metrics["files"][name]]
+    ]
+    return ReleasedModel(
+        name=folder.name,
+        checkpoint_sha256=_sha256(folder / "model.safetensors"),
+        trained_on=config["training_data"],
+        dominated_by=None,
+        files=files,
+    )
+
+
+def _predicted(row: dict[str, str] | None) -> tuple[float, float, float] | None:
+    if row is None:
+        return None
+    return float(row["ms_4_threads"]), float(row["low"]), float(row["high"])
+
+
+def _band(model: ReleasedModel) -> tuple[float, float, float]:
+    """The predicted latency of a model's preferred file, and the ends of its band."""
+    assert model.files[0].pi4_ms is not None
+    return model.files[0].pi4_ms
+
+
+def _milliseconds(model: ReleasedModel) -> float:
+    return _band(model)[0]
+
+
+def _dominating(model: ReleasedModel, models: list[ReleasedModel]) -> str | None:
+    """The fastest model that is at least as good in every figure of the int8 files."""
+
+    def costs(each: ReleasedModel) -> tuple[float, ...]:
+        file = each.files[0]
+        return _milliseconds(each), file.bytes, file.rmse, file.si_rmse, 1 - file.delta_1
+
+    better = [
+        each
+        for each in models
+        if each is not model
+        and all(a <= b for a, b in zip(costs(each), costs(model), strict=True))
+        and costs(each) != costs(model)
+    ]
+    return min(better, key=_milliseconds).name if better else None
+
+
+def committed(listed: Catalogue) -> list[str]:
+    """Names of the files that the device package holds."""
+    kept = [model for model in listed.models if model.dominated_by is None]
+    return [
+        file.file
+        for model in kept
+        for file in model.files
+        if file.file.endswith(("int8.tflite", "fp32.tflite")) and file.bytes <= LARGEST
+    ]
+
+
+def build(listed: Catalogue) -> None:
+    """Exports every format of every checkpoint; replaces what the device package holds."""
+    from ghostdepth_export.convert.export import export
+
+    for folder in checkpoints():
+        export(folder, BUILT)
+    for name in committed(listed):
+        data = (BUILT / name).read_bytes()
+        target = MODELS / name
+        same = target.is_file() and target.read_bytes() == data
+        print(f"{name}: {'as committed' if same else 'replaced'}")
+        if not same:
+            write_bytes(target, data)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Writes the files and the catalogue; gives the exit code."""
+    try:
+        listed = catalogue()
+        if not arguments.catalogue:
+            build(listed)
+        write_json(CATALOGUE, dataclasses.asdict(listed))
+    except UserError as error:
+        print(f"models.py: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"catalogue: {CATALOGUE}")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--catalogue", action="store_true", help="write the catalogue alone")
+    sys.exit(main(parser.parse_args()))

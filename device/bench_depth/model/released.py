@@ -1,0 +1,172 @@
+"""The released models: a catalogue of their figures, and their files by name.
+
+The catalogue and the files lie in `bench_depth/models`; `make models` in a clone writes both, and
+every other format to `build/models`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Union
+
+from bench_depth.core.errors import UserError
+from bench_depth.core.jsonable import build
+
+SCHEMA = "ghostdepth-catalogue/1"
+SUFFIXES = (".tflite", ".onnx")
+_PACKAGE = Path(__file__).resolve().parents[1]
+MODELS = _PACKAGE / "models"
+CATALOGUE = MODELS / "catalogue.json"
+# A dataset folder of a few of the project's rendered photos, to try a model on.
+SAMPLES = _PACKAGE / "samples"
+# Inside the package, and what `make models` builds in a clone.
+_FOLDERS = (MODELS, _PACKAGE.parents[1] / "build" / "models")
+# Of several files of a model the first of these: int8 is the fastest on a Raspberry Pi.
+VARIANTS = ("int8.tflite", "fp32.tflite", "fp16.tflite", "dynamic.tflite", "fp32.onnx", "int8.onnx")
+_ELSEWHERE = "download it from the project's release, or run `make models` in a clone"
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """The figures of one file of a released model.
+
+    Attributes:
+        file: Name of the file.
+        bytes: Size of the file.
+        rmse: Root mean square error in metres.
+        si_rmse: Scale-invariant root mean square error of log depth.
+        delta_1: Fraction of the pixels within a factor of 1.25.
+        pi4_ms: Predicted milliseconds on a Raspberry Pi 4, and the ends of their error band; None
+            where nothing was predicted.
+    """
+
+    file: str
+    bytes: int
+    rmse: float
+    si_rmse: float
+    delta_1: float
+    pi4_ms: Optional[tuple[float, float, float]] = None
+
+    @property
+    def path(self) -> Optional[Path]:
+        """Where the file is here; None where it is not."""
+        places = (folder / self.file for folder in _FOLDERS)
+        return next((place for place in places if place.is_file()), None)
+
+
+@dataclass(frozen=True)
+class ReleasedModel:
+    """A released model.
+
+    Attributes:
+        name: Name of the model.
+        checkpoint_sha256: SHA-256 of the weights that its files are exported from.
+        trained_on: Training data, and their terms.
+        dominated_by: Name of a released model that is at least as fast and as accurate; None where
+            there is none.
+        files: Its files in the order in which they are preferred.
+    """
+
+    name: str
+    checkpoint_sha256: str
+    trained_on: str
+    dominated_by: Optional[str]
+    files: list[ReleasedFile]
+
+    @property
+    def installed(self) -> list[tuple[ReleasedFile, Path]]:
+        """The files that are here, with their paths; the preferred one first."""
+        return [(file, file.path) for file in self.files if file.path is not None]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The released models and how their figures were found.
+
+    Attributes:
+        schema: `SCHEMA`.
+        default: Name of the most accurate model that holds 30 frames a second on a Raspberry Pi 4.
+        latency: How the milliseconds were predicted.
+        accuracy: What the errors were measured on.
+        models: The models, the fastest first.
+    """
+
+    schema: str
+    default: str
+    latency: str
+    accuracy: str
+    models: list[ReleasedModel]
+
+
+@functools.lru_cache(maxsize=1)
+def read_catalogue() -> Catalogue:
+    """The catalogue of this package.
+
+    Raises:
+        UserError: The catalogue is missing or damaged.
+    """
+    try:
+        return build(Catalogue, json.loads(CATALOGUE.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{CATALOGUE}: {error}; install bench-depth again") from error
+
+
+def default_model() -> str:
+    """The released model to take where none is named."""
+    return read_catalogue().default
+
+
+def find_model(model: Union[str, Path]) -> Path:
+    """The file of a model.
+
+    Args:
+        model: The path of a .tflite or .onnx file; the name of a released model, such as
+            `ghostdepth-xs`; or that of one of its files, such as `ghostdepth-xs-fp32`.
+
+    Returns:
+        The path of a file, which exists if a name was given; of a model name the file that is
+        fastest on a Raspberry Pi.
+
+    Raises:
+        UserError: There is no such file or name, or the file of the name is not here.
+    """
+    path, text = Path(model), str(model)
+    if os.path.isfile(path):  # noqa: PTH113 - False for names that no file can have.
+        return path
+    known = _names()
+    if text in known:
+        return _here(text, known[text])
+    if path.suffix in SUFFIXES:
+        if path.name in known:
+            raise UserError(f"{text} does not exist; give the released file as {path.stem}")
+        return path
+    near = difflib.get_close_matches(text, known, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    names = ", ".join(each.name for each in read_catalogue().models if each.installed)
+    raise UserError(
+        f"there is no model {text[:80]!r}: neither a file nor a released name; {hint}"
+        f"released here: {names or 'none'}"
+    )
+
+
+def _names() -> dict[str, list[ReleasedFile]]:
+    """Every accepted name, with the files that it stands for; the preferred one first."""
+    names: dict[str, list[ReleasedFile]] = {}
+    for model in read_catalogue().models:
+        names[model.name] = model.files
+        for file in model.files:
+            names[file.file] = [file]
+            names.setdefault(Path(file.file).stem, []).append(file)
+    return names
+
+
+def _here(name: str, files: list[ReleasedFile]) -> Path:
+    for file in files:
+        if file.path is not None:
+            return file.path
+    raise UserError(f"the file of the released model {name} is not here; {_ELSEWHERE}")

@@ -1,0 +1,93 @@
+"""Released models by name: what a name stands for, and what a wrong one is answered with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bench_depth import UserError
+from bench_depth.commands.cli import main
+from bench_depth.core.dataset import list_pairs
+from bench_depth.model.contract import read_contract
+from bench_depth.model.released import SAMPLES, default_model, find_model, read_catalogue
+
+QUICK = ["--warmup", "0", "--min-runs", "1", "--min-time", "0"]
+
+
+def test_every_name_stands_for_its_file() -> None:
+    for model in read_catalogue().models:
+        if not model.installed:
+            with pytest.raises(UserError, match=f"{model.name} is not here; download"):
+                find_model(model.name)
+            continue
+        assert find_model(model.name).name == f"{model.name}-int8.tflite"
+        for file, path in model.installed:
+            assert find_model(file.file) == path
+            contract = read_contract(find_model(path.stem))
+            assert contract is not None
+            assert (contract.name, path.stem) == (model.name, f"{model.name}-{contract.variant}")
+
+
+def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model("ghostdepth-xs").is_absolute()
+    Path("ghostdepth-xs").mkdir()
+    assert find_model("ghostdepth-xs").is_file()
+    Path("ghostdepth-xxs").write_text("a file")
+    assert find_model("ghostdepth-xxs") == Path("ghostdepth-xxs")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ghostdeph-xs", "did you mean ghostdepth-xs\\? released here: .*ghostdepth-xxs"),
+        ("somewhere/ghostdepth-xs-int8.tflite", "does not exist; .* as ghostdepth-xs-int8$"),
+        ("", "there is no model ''"),
+        ("x" * 100_000, "neither a file nor a released name"),
+        ("a\0b", "neither a file nor a released name"),
+    ],
+)
+def test_another_name_is_one_line(name: str, says: str) -> None:
+    with pytest.raises(UserError, match=says) as raised:
+        find_model(name)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_missing_file_of_ones_own_is_left_to_its_reader() -> None:
+    assert find_model("no/such.tflite") == Path("no/such.tflite")
+
+
+def test_the_list_names_figures_and_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    shown = 0
+    for model in listed["models"]:
+        for file in model["files"]:
+            if file["path"] is not None:
+                (line,) = [row for row in table.splitlines() if row.endswith(file["path"])]
+                assert f"{file['rmse']:.3f}" in line
+                assert Path(file["path"]).stat().st_size == file["bytes"]
+                shown += 1
+    assert shown >= 2
+    assert f"no model is named: {default_model()}" in table
+
+
+def test_models_are_positional_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results.json"
+    words = [*QUICK, "ghostdepth-xxs", "--threads", "1", "--json", str(out)]
+    assert main([*words, "--data", str(SAMPLES), "--data-limit", "1"]) == 0
+    (record,) = json.loads(out.read_text())["models"]
+    assert record["file"] == "ghostdepth-xxs-int8.tflite"
+    assert record["accuracy"]["mean"]["delta_1"] > 0.2
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+
+
+def test_depth_takes_the_default_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photo = list_pairs(SAMPLES)[0].rgb
+    assert main(["depth", str(photo), "--out", str(tmp_path), "--format", "npy"]) == 0
+    assert (tmp_path / photo.with_suffix(".npy").name).is_file()
