@@ -3,6 +3,7 @@
 # make coverage: the same tests, with the lines that they reach.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
 # make models: every file of every released model to build/models, and the catalogue of their figures.
+# make wheels: the wheels of bench-depth and ghostdepth in dist/.
 # make native: bench-depth-native for a Pi, cross compiled. make image: the arm64 image, without Docker.
 # make lock: requirements.lock, the pinned packages with their checksums, from pyproject.toml.
 # All set up .venv by themselves, once; only python3.11, make and a compiler must be there.
@@ -23,7 +24,7 @@ endif
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test coverage test-arm64 roots models native image lock lint format clean
+.PHONY: demo test coverage test-arm64 roots models wheels native image lock lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
@@ -48,6 +49,10 @@ roots: $(INSTALLED)
 
 models: $(INSTALLED)
 	$(BIN)/python benchmarks/models.py
+
+wheels: $(INSTALLED)
+	cd device && ../$(BIN)/python -m hatchling build -t wheel -d ../dist
+	$(BIN)/python -m hatchling build -t wheel -d dist
 
 native: $(INSTALLED)
 	$(BIN)/python -m ghostdepth_export.ship.native build/native-aarch64

@@ -1,4 +1,4 @@
-"""The verb that runs a model on images: depth, also called predict."""
+"""The verbs that are those of bench-depth: depth, also called predict, and models."""
 
 from __future__ import annotations
 
@@ -15,5 +15,13 @@ _AS_GIVEN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 def depth(context: typer.Context) -> None:
     """Write depth maps of images, folders, videos or a camera, as `bench-depth depth` does."""
     from bench_depth.commands.depth import main
+
+    raise typer.Exit(main(context.args, "ghostdepth"))
+
+
+@app.command(context_settings=_AS_GIVEN)
+def models(context: typer.Context) -> None:
+    """List the released models: predicted latency, accuracy, size and files."""
+    from bench_depth.commands.models import main
 
     raise typer.Exit(main(context.args, "ghostdepth"))

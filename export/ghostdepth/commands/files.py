@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
+from ghostdepth_export.host.checkout import SAMPLES, find_checkpoint
 
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 
@@ -16,9 +17,10 @@ from ghostdepth.commands.app import CheckpointFolder, app, progress
 def export(
     checkpoint: CheckpointFolder,
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    calibration: Annotated[Path, typer.Option(help="Dataset folder to calibrate on.")] = Path(
-        "samples"
-    ),
+    calibration: Annotated[
+        Path,
+        typer.Option(help="Dataset folder to calibrate on.", show_default="the project's samples"),
+    ] = SAMPLES,
     runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
     camera: Annotated[str, typer.Option(help="Image size, WIDTHxHEIGHT.")] = "640x480",
     output_size: Annotated[
@@ -61,8 +63,11 @@ def _size(option: str, text: str) -> tuple[int, int]:
 
 @app.command()
 def demo(
-    checkpoint: CheckpointFolder = Path("models/ghostdepth-xxs"),
-    samples: Annotated[Path, typer.Option(help="Dataset folder to measure on.")] = Path("samples"),
+    checkpoint: CheckpointFolder = Path("ghostdepth-xxs"),
+    samples: Annotated[
+        Path,
+        typer.Option(help="Dataset folder to measure on.", show_default="the project's samples"),
+    ] = SAMPLES,
     out: Annotated[Path, typer.Option(help="Folder for the files, results and page.")] = Path(
         "runs/demo"
     ),
@@ -70,4 +75,4 @@ def demo(
     """Export, verify and measure a released model; write a page with images and a table."""
     from ghostdepth_export.pages.demo import run
 
-    run(checkpoint, samples, out)
+    run(find_checkpoint(checkpoint), samples, out)

@@ -18,6 +18,7 @@ from ghostdepth_export.ship import image
 REPOSITORY = Path(__file__).resolve().parents[3]
 DOCKERFILE = (REPOSITORY / "Dockerfile.arm64").read_text()
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+RELEASE = REPOSITORY / ".github" / "workflows" / "release.yml"
 
 
 def instructions() -> list[list[str]]:
@@ -81,12 +82,17 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 def test_workflows_are_whole(workflow: Path) -> None:
     text = yaml.safe_load(workflow.read_text())
     # YAML 1.1 reads `on` as true.
-    assert {"push", "pull_request"} <= set(text[True])
+    if workflow == RELEASE:
+        assert text[True] == {"push": {"tags": ["v*"]}}
+    else:
+        assert {"push", "pull_request"} <= set(text[True])
     assert text["permissions"] == {"contents": "read"}
     for job in text["jobs"].values():
         assert re.fullmatch(r"ubuntu-24\.04(-arm)?", job["runs-on"])
         assert job["timeout-minutes"] > 0
-        assert job["steps"][0]["uses"].startswith("actions/checkout@")
+        # A job that may write runs no code of the repository, only what an earlier job built.
+        first = "download-artifact" if "permissions" in job else "checkout"
+        assert job["steps"][0]["uses"].startswith(f"actions/{first}@")
     for step in steps(workflow):
         assert len({"run", "uses"} & set(step)) == 1, step
 
@@ -95,7 +101,7 @@ def test_workflows_are_whole(workflow: Path) -> None:
 def test_actions_are_pinned_to_a_major_version(workflow: Path) -> None:
     for step in steps(workflow):
         if "uses" in step:
-            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"])
+            assert re.fullmatch(r"[\w-]+/[\w-]+@(release/)?v\d+", step["uses"])
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
@@ -111,5 +117,13 @@ def test_what_workflows_make_and_read_is_there(workflow: Path) -> None:
                 assert (REPOSITORY / word).exists(), word
 
 
-def test_both_workflows_are_there() -> None:
-    assert [path.name for path in WORKFLOWS] == ["arm64.yml", "tests.yml"]
+def test_the_workflows_are_there() -> None:
+    assert [path.name for path in WORKFLOWS] == ["arm64.yml", "release.yml", "tests.yml"]
+
+
+def test_a_release_is_published_without_a_password() -> None:
+    jobs = yaml.safe_load(RELEASE.read_text())["jobs"]
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert jobs["attach"]["permissions"] == {"contents": "write"}
+    assert "secrets." not in RELEASE.read_text()
+    assert jobs["publish"]["needs"] == "build"
