@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.files import write_bytes
+from bench_depth.model.released import read_catalogue
 from bench_depth.results.records import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +41,7 @@ PAGES = tuple(
         "benchmarks/instructions/README.md",
         "benchmarks/latency/README.md",
         "docs/latency.md",
+        "docs/models.md",
         "docs/compression/distil.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
@@ -88,6 +90,29 @@ def release_card(name: str) -> str:
         numbers = " | ".join(f"{row[k]:.4f}" for k in network)
         rows.append(f"| {label} | {numbers} |")
     return "\n".join(rows)
+
+
+def released_models() -> str:
+    """The catalogue: every released model, the best file of each."""
+    rows = [
+        "| model | Pi 4 ms, int8 | RMSE m | delta_1 | MB | |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    listed = read_catalogue()
+    for model in listed.models:
+        file = model.files[0]
+        assert file.pi4_ms is not None
+        ms, low, high = file.pi4_ms
+        note = "the default" if model.name == listed.default else ""
+        if model.dominated_by is not None:
+            note = f"dominated by {model.dominated_by}; `make models`"
+        rows.append(
+            f"| [{model.name}](../models/{model.name}/README.md) "
+            f"| {ms:.1f} ({low:.1f} to {high:.1f}) "
+            f"| {file.rmse:.3f} | {file.delta_1:.3f} | {file.bytes / 1e6:.1f} | {note} |"
+        )
+    notes = f"Milliseconds: {listed.latency}. Accuracy of the int8 file: {listed.accuracy}."
+    return "\n".join([*rows, "", notes])
 
 
 def speed() -> str:
@@ -176,6 +201,7 @@ def adder_digits() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
+    "released-models": released_models,
     "card-s": lambda: release_card("ghostdepth-s"),
     "card-s-distilled": lambda: release_card("ghostdepth-s-distilled"),
     "card-xs": lambda: release_card("ghostdepth-xs"),

@@ -145,7 +145,8 @@ def find_model(model: Union[str, Path]) -> Path:
         if path.name in known:
             raise UserError(f"{text} does not exist; give the released file as {path.stem}")
         return path
-    near = difflib.get_close_matches(text, known, 1)
+    here = [name for name, files in known.items() if any(file.path for file in files)]
+    near = difflib.get_close_matches(text, here, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     names = ", ".join(each.name for each in read_catalogue().models if each.installed)
     raise UserError(

@@ -55,7 +55,9 @@ app = typer.Typer(
     help="Depth from one camera on a Raspberry Pi: train, export, measure, deploy.",
 )
 
-CheckpointFolder = Annotated[Path, typer.Option(help="Checkpoint folder, e.g. RUN/best.")]
+CheckpointFolder = Annotated[
+    Path, typer.Option(help="Checkpoint folder, e.g. RUN/best, or a model's name.")
+]
 
 
 def main() -> None:

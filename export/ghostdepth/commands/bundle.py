@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from bench_depth.core.screen import say
 
+from ghostdepth import model_files
 from ghostdepth.commands.app import app
 
 
@@ -23,15 +24,14 @@ def bundle(
 ) -> None:
     """Put models, bench-depth and all it needs into a folder that a Pi installs offline."""
     from ghostdepth_export.host.checkout import SAMPLES
-    from ghostdepth_export.ship.bundle import build_bundle
 
     folder = out or Path("runs/bundle") / target
-    build_bundle(
+    model_files.bundle(
         target,
         [*models, *(more or [])],  # --models A B C gives A to the option, B and C to the argument.
         folder,
         samples=SAMPLES if samples else None,
-        progress=lambda line: say(line, error=True),
+        log=lambda line: say(line, error=True),
     )
     say(f"copy it to the Pi and run its `install`: sh {folder.name}/install", error=True)
     say(folder)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from bench_depth.core.screen import say
 
+from ghostdepth import compression
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 from ghostdepth.commands.network import Data, Val
-
-if TYPE_CHECKING:
-    from ghostdepth_train.checkpoint import Checkpoint
 
 # The former spelling of --unlabelled.
 FormerUnlabelled = Annotated[Path | None, typer.Option("--photos", hidden=True)]
@@ -49,24 +47,6 @@ def compress(
     ] = "int8",
 ) -> None:
     """Prune, distil and quantize a checkpoint by a recipe. If interrupted, add --resume."""
-    from ghostdepth_export.pi4.budget import FileLatency
-    from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
-    from ghostdepth_train.compress.distil import DistilConfig
-    from ghostdepth_train.config import parse_config
-    from ghostdepth_train.data import read_split
-    from ghostdepth_train.pruning.latency import LatencyBudget
-
-    steps = load_recipe(recipe, seed)
-    if target_ms is not None:
-        wanted = {"ms": target_ms, "threads": threads, "file": target_file}
-        steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
-    split = read_split(data, val)
-    unlabelled = unlabelled or photos
-    distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
-    now = f"{len(split.train)} pairs of {data.resolve().name}"
-    if unlabelled is not None and distils:
-        now += f" and unlabelled images of {unlabelled.resolve().name}"
     with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
         task = bar.add_task("compressing", total=None, loss=float("nan"), speed=0.0)
 
@@ -80,26 +60,25 @@ def compress(
             if "si_rmse" in row:
                 log(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
 
-        work = Work(
-            out=out,
-            split=split,
-            training_data=note or _trained_on(load_checkpoint(checkpoint), now),
-            unlabelled=unlabelled,
+        result = compression.compress(
+            checkpoint,
+            data,
+            out,
+            recipe=recipe,
+            val=val,
+            unlabelled=unlabelled or photos,
+            seed=seed,
+            note=note,
             workers=workers,
             resume=resume,
+            target_ms=target_ms,
+            threads=threads,
+            target_file=target_file,
             on_step=step,
             on_epoch=epoch,
             log=log,
-            predict_latency=FileLatency(log=log),
         )
-        result = run_recipe(checkpoint, steps, work)
     say(result)
-
-
-def _trained_on(start: Checkpoint, now: str) -> str:
-    """The training data of a result: that of the initial checkpoint, then that of this run."""
-    said = start.training_data
-    return said if said.endswith(now) else f"{said}; then {now}"
 
 
 @app.command()
@@ -124,17 +103,11 @@ def label(
     images = unlabelled or photos
     if images is None:
         raise typer.BadParameter("give the folder of unlabelled images: --unlabelled DIR")
-    import torch
-    from ghostdepth_train.distillation import load_teacher
-    from ghostdepth_train.distillation.labelling import label_images
-    from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER, list_unlabelled
-
-    out = images / LABEL_FOLDER if out is None else out
-    found = list_unlabelled(images, out)
-    loaded = load_teacher(teacher, "cuda" if torch.cuda.is_available() else "cpu")
     with progress("{task.completed} of {task.total}") as bar:
-        task = bar.add_task("labelling", total=len(found))
-        written = label_images(
-            loaded, found, out, lambda done, total: bar.update(task, completed=done)
-        )
-    say(f"{out}: {written} new labels, {len(found)} in all")
+        task = bar.add_task("labelling", total=None)
+
+        def image(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        labels = compression.label(teacher, images, out, on_image=image)
+    say(f"{labels.folder}: {labels.written} new labels, {labels.total} in all")

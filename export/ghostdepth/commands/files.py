@@ -10,6 +10,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
 from ghostdepth_export.host.checkout import SAMPLES, find_checkpoint
 
+from ghostdepth import model_files
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 
 
@@ -32,8 +33,6 @@ def export(
     ] = None,
 ) -> None:
     """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8), verified against torch."""
-    from ghostdepth_export.convert.export import export as run
-
     depth_size: tuple[int, int] | Literal["network"] | None = None
     if output_size == "network":
         depth_size = "network"
@@ -41,14 +40,14 @@ def export(
         depth_size = _size("--output-size", output_size)
     with progress() as bar:
         task = bar.add_task("export", total=None)
-        for path in run(
+        for path in model_files.export(
             checkpoint,
             out,
             camera=_size("--camera", camera),
             output_size=depth_size,
             calibration=calibration,
             runtime=runtime,
-            progress=lambda text: bar.update(task, description=text),
+            log=lambda text: bar.update(task, description=text),
         ):
             say(path)
 

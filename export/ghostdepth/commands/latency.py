@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from bench_depth.core.screen import say
 
+from ghostdepth import model_files
 from ghostdepth.commands.app import app
 
 if TYPE_CHECKING:
@@ -46,31 +47,41 @@ def latency(
     from ghostdepth_export.pi4.latency import check_request, read_coefficients, shipped
 
     check_request(threads, clock, runtime)
-    board = read_coefficients(coefficients) if coefficients else shipped()
     if calibrate:
+        board = read_coefficients(coefficients) if coefficients else shipped()
         _calibrate(files, board, models, clock, out)
     else:
-        _predict(files, board, threads, clock, json, top)
+        _predict(files, coefficients, threads, clock, json, top)
 
 
 def _predict(
     files: list[Path],
-    board: Coefficients,
+    coefficients: Path | None,
     threads: int,
     clock: float | None,
     json: Path | None,
     top: int,
 ) -> None:
-    from ghostdepth_export.pi4.latency import predict_file_latencies, write_predictions
+    from ghostdepth_export.pi4.latency import write_predictions
     from ghostdepth_export.pi4.latency.tables import compared, heading, show
 
-    predictions: list[LatencyPrediction] = []
     console = _console()
-    for prediction in predict_file_latencies(files, threads, clock, board, _log):
-        if not predictions:
+    shown: list[str] = []
+
+    def one(prediction: LatencyPrediction) -> None:
+        if not shown:
             console.print(heading(prediction))
         show(prediction, top, console)
-        predictions.append(prediction)
+        shown.append(prediction.file)
+
+    predictions = model_files.latency(
+        files,
+        threads=threads,
+        clock_mhz=clock,
+        coefficients=coefficients,
+        on_prediction=one,
+        log=_log,
+    )
     if len(predictions) > 1:
         console.print()
         console.print(compared(predictions))

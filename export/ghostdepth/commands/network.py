@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
 
+from ghostdepth import networks
 from ghostdepth.commands.app import CheckpointFolder, app, progress
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
@@ -36,24 +37,6 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train a network. Killed at any moment, it goes on with --resume to the same result."""
-    from ghostdepth_train import distributed
-    from ghostdepth_train.config import load_train_config
-    from ghostdepth_train.data import read_split
-    from ghostdepth_train.trainer import RunOptions, Trainer
-
-    changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    settings = load_train_config(config, changes)
-    split = read_split(data, val)
-    options = RunOptions(
-        out=out,
-        name=name or f"ghostdepth-{Path(config).stem}",
-        training_data=note or f"{len(split.train)} pairs of {data.name}",
-        workers=workers,
-        resume=resume,
-        imagenet=imagenet,
-        init=init,
-    )
-    trainer = Trainer(settings, split, options)
     with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
         task = bar.add_task("training", total=None, loss=float("nan"), speed=0.0)
 
@@ -68,10 +51,25 @@ def train(
                     f"delta_1 {row['delta_1']:.3f}"
                 )
 
-        trainer.run(step, epoch)
-    distributed.stop()
-    if trainer.rank == 0:
-        say(out / "best")
+        best = networks.train(
+            data,
+            out,
+            config=config,
+            val=val,
+            epochs=epochs,
+            seed=seed,
+            name=name,
+            note=note,
+            imagenet=imagenet,
+            init=init,
+            workers=workers,
+            resume=resume,
+            on_step=step,
+            on_epoch=epoch,
+        )
+    # Of the processes that torchrun starts one prints.
+    if os.environ.get("RANK", "0") == "0":
+        say(best)
 
 
 @app.command()
@@ -82,15 +80,9 @@ def evaluate(
 ) -> None:
     """Print a checkpoint's accuracy on a dataset folder, by the measuring protocol."""
     from bench_depth.core.dataset import list_pairs
-    from bench_depth.core.metrics import ALIGNMENTS
-    from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.evaluate import evaluate as measure
 
-    if align not in ALIGNMENTS:
-        raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
-    pairs = list_pairs(data)
-    metrics = measure(load_checkpoint(checkpoint).network, pairs, align)
-    say(f"{len(pairs)} images, alignment: {align}")
+    metrics = networks.evaluate(checkpoint, data, align)
+    say(f"{len(list_pairs(data))} images, alignment: {align}")
     for key, value in metrics.to_dict().items():
         say(f"{key:8} {value:.4f}{' m' if key == 'rmse' else ''}")
 
@@ -101,6 +93,7 @@ def summary(
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead.")] = None,
 ) -> None:
     """Print parameters, MACs and activations, layer by layer and in sum."""
+    from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.host.screen import Screen
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.config import load_train_config
@@ -109,7 +102,7 @@ def summary(
     from rich.table import Table
 
     if checkpoint is not None:
-        network = load_checkpoint(checkpoint).network
+        network = load_checkpoint(find_checkpoint(checkpoint)).network
     else:
         network = DepthNet(load_train_config(config).network)
     rows = layer_costs(network)
@@ -135,15 +128,13 @@ def convert(
     split: Annotated[str | None, typer.Option(help="nyu: train, test; kitti: train, val.")] = None,
 ) -> None:
     """Turn a public dataset into a dataset folder (rgb/NAME + depth/NAME.png, millimetres)."""
-    from ghostdepth_train.convert import convert as run
-
     with progress() as bar:
         task = bar.add_task("converting", total=None)
-        pairs = run(
+        pairs = networks.convert(
             source,
             path,
             out,
             split=split,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            on_image=lambda done, total: bar.update(task, completed=done, total=total),
         )
     say(f"{pairs} pairs in {out}")

@@ -33,6 +33,7 @@ def sensitivity(
     Killed, it goes on with --resume after the last width that was done.
     """
     from ghostdepth_export.convert.source import evenly
+    from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.sensitivity_page import write_page, write_tables
     from ghostdepth_export.pi4.budget.layer_times import layer_times
     from ghostdepth_train.checkpoint import load_checkpoint
@@ -44,7 +45,7 @@ def sensitivity(
     from ghostdepth_train.pruning import importance as units
 
     kind = units.named(importance)
-    loaded, split = load_checkpoint(checkpoint), read_split(data, val)
+    loaded, split = load_checkpoint(find_checkpoint(checkpoint)), read_split(data, val)
     network = loaded.network
     chosen = evenly(split.val, pictures)
     identity = {

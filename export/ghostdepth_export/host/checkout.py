@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
@@ -30,7 +31,7 @@ def find_checkpoint(checkpoint: Path | str) -> Path:
         UserError: The released model's checkpoint is not here, or a name is misspelt.
     """
     path, text = Path(checkpoint), str(checkpoint)
-    if len(path.parts) != 1 or path.exists():
+    if len(path.parts) != 1 or path.suffix or os.path.lexists(path):
         return path
     names = [model.name for model in read_catalogue().models]
     folder = SOURCE / "models" / text

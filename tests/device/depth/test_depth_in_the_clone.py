@@ -11,15 +11,22 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_lines_of_the_page_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = (ROOT / "docs" / "python.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 4
-    monkeypatch.chdir(ROOT)
+    assert len(blocks) == 5
+    # A few of the samples are enough to train on.
+    for part in ("rgb", "depth"):
+        (tmp_path / "samples" / part).mkdir(parents=True)
+        for path in sorted((ROOT / "samples" / part).glob("[lo]*_05.*")):
+            (tmp_path / "samples" / part / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"nearest \d\.\d\d m", printed[0])
-    assert "no-such-model" in printed[-1]
+    assert "no-such-model" in printed[-3]
+    assert re.fullmatch(r"RMSE \d\.\d\d m", printed[-2])
+    assert re.fullmatch(r"depth/office_05-depth\.png: nearest \d\.\d\d m", printed[-1])

@@ -43,7 +43,7 @@ def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*pip, *options, *map(str, wheels.glob("*.whl"))], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    # A folder that a .pth file names does not have its own .pth files read: no package of the clone.
+    # The .pth files in a folder that a .pth file names are not read: no package of the clone.
     (site / "others.pth").write_text(sysconfig.get_path("purelib"))
     return scripts
 

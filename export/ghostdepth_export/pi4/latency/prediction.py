@@ -204,12 +204,12 @@ def predict_file_latencies(
     from ghostdepth_export.pi4.emulator import build_root
 
     check_request(threads, clock_mhz, RUNTIMES[0])
-    models = [find_model(model) for model in models]
-    for path in models:
+    paths = [find_model(model) for model in models]
+    for path in paths:
         read_ops(path)
     find_qemu()
     root = build_root("bullseye", progress)
-    for path in models:
+    for path in paths:
         progress(f"counting {path.name}")
         counts = count(path, root)
         yield predict_latency(

@@ -1,0 +1,152 @@
+"""Functions that make a network smaller: compress, and label for its distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghostdepth.networks import OnEpoch
+
+if TYPE_CHECKING:
+    from ghostdepth_train.checkpoint import Checkpoint
+    from ghostdepth_train.trainer import Progress
+
+
+def compress(
+    checkpoint: Path | str,
+    data: Path | str,
+    out: Path | str,
+    *,
+    recipe: Path | str,
+    val: Path | str | None = None,
+    unlabelled: Path | str | None = None,
+    seed: int | None = None,
+    note: str | None = None,
+    workers: int = 1,
+    resume: bool = False,
+    target_ms: float | None = None,
+    threads: int = 4,
+    target_file: str = "int8",
+    on_step: Progress = lambda done, total, loss, images_per_second: None,
+    on_epoch: OnEpoch = lambda row: None,
+    log: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Prunes, distils and quantizes a checkpoint by a recipe.
+
+    Args:
+        checkpoint: Checkpoint folder, or name of a released model.
+        data: Dataset folder, or a folder with `train/` and `val/`.
+        out: Folder of the run.
+        recipe: Name of a recipe, or path of a YAML file with a list of steps.
+        val: Dataset folder for validation; None for `data/val`, if there is one.
+        unlabelled: Folder with unlabelled images in `rgb/`, for distillation; None for none.
+        seed: Seed of every step; None for the recipe's.
+        note: What the result was trained on, and its terms; None for the checkpoint's line, then
+            the pairs and unlabelled images.
+        workers: Number of processes that load data.
+        resume: Whether to continue the run in `out`.
+        target_ms: Predicted latency in milliseconds that is pruned to; None for the recipe's own.
+        threads: Number of threads of the runtime, for `target_ms`.
+        target_file: `int8` or `fp32`, the .tflite file that `target_ms` is about.
+        on_step: As for `train`.
+        on_epoch: As for `train`.
+        log: Called with one line of progress text.
+
+    Returns:
+        The folder of the resulting checkpoint.
+
+    Raises:
+        UserError: An argument is wrong, a file cannot be read, or the target cannot be met.
+    """
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_export.pi4.budget import FileLatency
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
+    from ghostdepth_train.compress.distil import DistilConfig
+    from ghostdepth_train.config import parse_config
+    from ghostdepth_train.data import read_split
+    from ghostdepth_train.pruning.latency import LatencyBudget
+
+    start, data, recipe = find_checkpoint(checkpoint), Path(data), str(recipe)
+    images = None if unlabelled is None else Path(unlabelled)
+    steps = load_recipe(recipe, seed)
+    if target_ms is not None:
+        wanted = {"ms": target_ms, "threads": threads, "file": target_file}
+        steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
+    split = read_split(data, None if val is None else Path(val))
+    distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
+    now = f"{len(split.train)} pairs of {data.resolve().name}"
+    if images is not None and distils:
+        now += f" and unlabelled images of {images.resolve().name}"
+    work = Work(
+        out=Path(out),
+        split=split,
+        training_data=note or _trained_on(load_checkpoint(start), now),
+        unlabelled=images,
+        workers=workers,
+        resume=resume,
+        on_step=on_step,
+        on_epoch=on_epoch,
+        log=log,
+        predict_latency=FileLatency(log=log),
+    )
+    return run_recipe(start, steps, work)
+
+
+def _trained_on(start: Checkpoint, now: str) -> str:
+    """The training data of a result: that of the initial checkpoint, then that of this run."""
+    said = start.training_data
+    return said if said.endswith(now) else f"{said}; then {now}"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What `label` wrote.
+
+    Attributes:
+        folder: Folder of the labels.
+        written: Number of labels that are new.
+        total: Number of all labels in the folder.
+    """
+
+    folder: Path
+    written: int
+    total: int
+
+
+def label(
+    teacher: str | Sequence[str],
+    unlabelled: Path | str,
+    out: Path | str | None = None,
+    *,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Labels:
+    """Labels images with a teacher's depth, for distillation; what is labelled already is kept.
+
+    Args:
+        teacher: Checkpoint folder, name of a released model, .onnx or .tflite file, or
+            `transformers:NAME_OR_FOLDER`; several give their mean.
+        unlabelled: Folder with unlabelled images in `rgb/`.
+        out: Folder for the labels; None for `UNLABELLED/pseudo_depth`.
+        on_image: Called after each image with the number of images done, and that of all.
+
+    Raises:
+        UserError: The teacher is unknown or relative, or a file cannot be read or written.
+    """
+    import torch
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_train.distillation import load_teacher
+    from ghostdepth_train.distillation.labelling import label_images
+    from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER, list_unlabelled
+
+    folder = Path(unlabelled) / LABEL_FOLDER if out is None else Path(out)
+    found = list_unlabelled(Path(unlabelled), folder)
+    on_image(0, len(found))
+    names = [teacher] if isinstance(teacher, str) else teacher
+    loaded = load_teacher(
+        [str(find_checkpoint(name)) for name in names],
+        "cuda" if torch.cuda.is_available() else "cpu",
+    )
+    return Labels(folder, label_images(loaded, found, folder, on_image), len(found))

@@ -1,0 +1,84 @@
+"""The function that runs a model on images: depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench_depth.depth.run import Done
+    from bench_depth.model.description import Description
+
+
+def depth(
+    sources: Path | str | Sequence[Path | str],
+    out: Path | str | None = None,
+    *,
+    model: Path | str | None = None,
+    formats: Sequence[str] = ("colour",),
+    range_m: tuple[float, float] | None = None,
+    colour_map: str = "plasma",
+    side_by_side: bool = False,
+    hfov: float | None = None,
+    focal: float | None = None,
+    overwrite: bool = False,
+    runtime: str | None = None,
+    threads: int | None = None,
+    description: Description | None = None,
+    on_done: Callable[[Done], None] = lambda done: None,
+) -> list[Done]:
+    """Writes depth maps of images, folders, videos or a camera.
+
+    One depth map as an array is `bench_depth.DepthModel`.
+
+    Args:
+        sources: One or several images, folders (searched to any depth) or videos, or a camera.
+        out: Output folder; None writes the results beside each input.
+        model: Name of a released model, or path of a model file; None for the default one.
+        formats: Of `colour`, `mm`, `npy` and `ply`.
+        range_m: Depths of the first and last colour in metres; None for each image's own.
+        colour_map: Name of one of OpenCV's colour maps.
+        side_by_side: Whether the image stands beside its coloured depth.
+        hfov: Horizontal field of view of the camera in degrees, for point clouds; None for that of
+            the training data.
+        focal: Focal length in pixels, instead of `hfov`.
+        overwrite: Whether results that exist are made again.
+        runtime: Name of the runtime; None for the first that is installed.
+        threads: Number of threads of the runtime; None for one per core, at most 4.
+        description: What is known of the model beyond its file; None for nothing.
+        on_done: Called after each input with what became of it.
+
+    Returns:
+        What became of each input: its files, its nearest, median and farthest depth, or its error.
+
+    Raises:
+        UserError: A source does not exist, the model cannot run, or `out` cannot be written.
+    """
+    from bench_depth.depth.cloud import NYU_HFOV
+    from bench_depth.depth.inputs import find_inputs
+    from bench_depth.depth.model import DepthModel
+    from bench_depth.depth.outputs import OutputOptions, check_output
+    from bench_depth.depth.run import run
+    from bench_depth.model.released import default_model
+
+    named = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    options = OutputOptions(
+        formats=formats,
+        range=range_m,
+        colour_map=colour_map.lower(),
+        side_by_side=side_by_side,
+        hfov=NYU_HFOV if hfov is None else hfov,
+        focal=focal,
+    )
+    inputs = find_inputs([str(source) for source in named])
+    loaded = DepthModel(model or default_model(), runtime, threads, description)
+    check_output(options, loaded.metric)
+    found: list[Done] = []
+
+    def done(one: Done) -> None:
+        on_done(one)
+        found.append(one)
+
+    run(loaded, inputs, None if out is None else Path(out), options, overwrite, done)
+    return found

@@ -1,0 +1,132 @@
+"""Functions that make model files and tell about them: export, latency, bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ghostdepth_export.pi4.latency import LatencyPrediction
+
+Log = Callable[[str], None]
+Model = Path | str
+
+
+def export(
+    checkpoint: Path | str,
+    out: Path | str,
+    *,
+    formats: Sequence[str] | None = None,
+    calibration: Path | str | None = None,
+    camera: tuple[int, int] = (480, 640),
+    output_size: tuple[int, int] | Literal["network"] | None = None,
+    runtime: str = "2.5",
+    log: Log = lambda line: None,
+) -> list[Path]:
+    """Writes model files, each verified against torch, and `verify.json`.
+
+    Args:
+        checkpoint: Checkpoint folder, or name of a released model.
+        out: Folder for the files.
+        formats: Names such as `int8.tflite`; None for all six.
+        calibration: Dataset folder for int8 ranges and verification; None for the project's
+            samples.
+        camera: Height and width of the images that the files take, in pixels.
+        output_size: Height and width of the depth map, in pixels; `network` for the network's own,
+            which is faster; None for the camera's.
+        runtime: Oldest version of TensorFlow Lite that must run the .tflite files.
+        log: Called with one line of progress text.
+
+    Returns:
+        The files, in the order of `formats`.
+
+    Raises:
+        UserError: An argument is wrong, the checkpoint cannot be read or exported, or a file
+            differs too much from torch.
+    """
+    from ghostdepth_export.convert.export import export as run
+    from ghostdepth_export.convert.formats import FORMATS
+    from ghostdepth_export.host.checkout import SAMPLES, find_checkpoint
+
+    return run(
+        find_checkpoint(checkpoint),
+        Path(out),
+        camera=camera,
+        output_size=output_size,
+        formats=tuple(FORMATS) if formats is None else formats,
+        calibration=SAMPLES if calibration is None else Path(calibration),
+        runtime=runtime,
+        progress=log,
+    )
+
+
+def latency(
+    models: Model | Sequence[Model],
+    *,
+    threads: int = 4,
+    clock_mhz: float | None = None,
+    coefficients: Path | str | None = None,
+    on_prediction: Callable[[LatencyPrediction], None] = lambda prediction: None,
+    log: Log = lambda line: None,
+) -> list[LatencyPrediction]:
+    """Predicts the latency of .tflite files on a Raspberry Pi 4; needs QEMU, no Pi.
+
+    Args:
+        models: One file or several, or names of released models.
+        threads: Number of threads of the interpreter, 1 to 4.
+        clock_mhz: CPU clock in MHz; None for that of the coefficients.
+        coefficients: File of `ghostdepth latency --calibrate`; None for the shipped Raspberry Pi 4.
+        on_prediction: Called with each prediction when it is made, some ten seconds each.
+        log: Called with one line of progress text.
+
+    Returns:
+        One prediction for each model, with its error band and the latency of each op.
+
+    Raises:
+        UserError: An argument is wrong, a file is none of TFLite, or QEMU is missing.
+    """
+    from ghostdepth_export.pi4.latency import predict_file_latencies, read_coefficients
+
+    files = [models] if isinstance(models, (str, Path)) else list(models)
+    board = None if coefficients is None else read_coefficients(Path(coefficients))
+    found = []
+    for prediction in predict_file_latencies(files, threads, clock_mhz, board, log):
+        on_prediction(prediction)
+        found.append(prediction)
+    return found
+
+
+def bundle(
+    target: str,
+    models: Model | Sequence[Model],
+    out: Path | str,
+    *,
+    samples: Path | str | None = None,
+    log: Log = lambda line: None,
+) -> str:
+    """Puts models, bench-depth and all it needs into a folder that a Pi installs offline.
+
+    Args:
+        target: `rpi4-bullseye`, `rpi4-bookworm` or `rpi4-trixie`.
+        models: One file or several, or names of released models.
+        out: The folder; a bundle that is there is replaced.
+        samples: Dataset folder that is included; None for none.
+        log: Called with one line of progress text.
+
+    Returns:
+        The bundle's id: it changes with any of the contents.
+
+    Raises:
+        UserError: An argument is wrong, a model cannot run on the target, or the wheels cannot be
+            fetched.
+    """
+    from ghostdepth_export.ship.bundle import build_bundle
+
+    return build_bundle(
+        target,
+        [models] if isinstance(models, (str, Path)) else list(models),
+        Path(out),
+        samples=None if samples is None else Path(samples),
+        progress=log,
+    )
