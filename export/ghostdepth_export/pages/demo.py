@@ -11,8 +11,10 @@ from pathlib import Path
 from bench_depth.core import screen
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.released import read_catalogue
 from bench_depth.report import table
 from bench_depth.report.html.page import write_page
+from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import Results, load, save
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
@@ -20,7 +22,8 @@ from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import evenly
 from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.pages.scenes import read_scenes
-from ghostdepth_export.pi4.latency import as_record, predict_file_latencies
+from ghostdepth_export.pi4.latency import as_record, predict_file_latencies, shipped
+from ghostdepth_export.pi4.latency.prediction import MOST_THREADS
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 # Formats whose depth maps the page shows; the error map is of the last one.
@@ -109,6 +112,8 @@ def _predict(
 ) -> tuple[Results, str]:
     """Adds the latency predicted for a Raspberry Pi 4 to the records of .tflite files.
 
+    Where nothing can be counted, files of a released checkpoint have the figures of the catalogue.
+
     Returns:
         The results, and the reason why nothing is predicted; empty where something is.
     """
@@ -118,12 +123,35 @@ def _predict(
             each.file: as_record(each) for each in predict_file_latencies(counted, progress=show)
         }
     except UserError as error:
-        return results, str(error)
+        predicted = _shipped(results)
+        if not predicted:
+            return results, str(error)
     records = [
         dataclasses.replace(record, predicted=predicted.get(record.file))
         for record in results.models
     ]
     return dataclasses.replace(results, models=records), ""
+
+
+def _shipped(results: Results) -> dict[str, PredictedLatency]:
+    """The figures of the catalogue for the files of released checkpoints, by file."""
+    of_checkpoint = {model.checkpoint_sha256: model for model in read_catalogue().models}
+    board = shipped()
+    found = {}
+    for record in results.models:
+        contract = record.contract
+        model = of_checkpoint.get(contract.checkpoint_sha256) if contract is not None else None
+        for file in model.files if model is not None else ():
+            if file.file == record.file and file.pi4_ms is not None:
+                found[file.file] = PredictedLatency(
+                    board.board,
+                    f"TensorFlow Lite {board.runtime}",
+                    MOST_THREADS,
+                    board.clock_mhz,
+                    *file.pi4_ms,
+                    method="counts that came with the release",
+                )
+    return found
 
 
 class _Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -89,6 +90,15 @@ def test_without_qemu_nothing_is_predicted_and_the_reason_is_given(
     model.write_bytes(probe())
     monkeypatch.setenv("PATH", str(tmp_path))
     measured = results.load(REPOSITORY / "benchmarks/results/demo.json")
-    same, reason = demo._predict(measured, [model, tmp_path / "toy.onnx"], print)
-    assert same is measured
+    own = [dataclasses.replace(record, contract=None) for record in measured.models]
+    mine = dataclasses.replace(measured, models=own)
+    same, reason = demo._predict(mine, [model, tmp_path / "toy.onnx"], print)
+    assert same is mine
     assert re.match(r"qemu-aarch64 is not installed; .* apt install qemu-user", reason)
+    # The files of a released checkpoint have the figures that came with it.
+    released, reason = demo._predict(measured, [model], print)
+    assert reason == ""
+    predicted = {r.file: r.predicted for r in released.models if r.predicted is not None}
+    assert set(predicted) == {f"ghostdepth-xxs-{kind}.tflite" for kind in ("fp32", "int8")}
+    assert all(p.method == "counts that came with the release" for p in predicted.values())
+    assert predicted["ghostdepth-xxs-int8.tflite"].ms == pytest.approx(7.77)

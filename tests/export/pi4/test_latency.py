@@ -129,7 +129,7 @@ def test_the_macs_of_a_released_file_are_those_of_its_network() -> None:
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.models.summary import layer_costs
 
-    network = load_checkpoint(RELEASED.parent).network
+    network = load_checkpoint(REPOSITORY / "models/ghostdepth-xxs").network
     rows = layer_costs(network)
     # For 2x2 positions at once the head multiplies by (3 + 1)^2 weights each instead of 3^2.
     expected = sum(row.macs * 16 // 9 if row.name == "head" else row.macs for row in rows)
