@@ -6,14 +6,21 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import load_checkpoint, load_imagenet, save_checkpoint
+from ghostdepth_train.checkpoint import (
+    load_checkpoint,
+    load_imagenet,
+    read_tensors,
+    save_checkpoint,
+)
 from ghostdepth_train.config import EncoderConfig, load_train_config
 from ghostdepth_train.models.ghostnet import GhostNet
 from ghostdepth_train.models.network import DepthNet
+from safetensors.torch import save_file
 
 
 @pytest.fixture
@@ -77,6 +84,47 @@ def test_truncated_config(folder: Path) -> None:
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match=r"config\.json: it is not valid JSON"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"name": "../../x"}, "name is '../../x', which is no plain file name"),
+        ({"name": ["x"]}, "name must be str"),
+        ({"name": "x\033[2J"}, r"name is 'x\\x1b\[2J'"),
+        ({"training_data": 3}, "training_data must be str"),
+        ({"network": []}, "Input should be a valid dictionary"),
+    ],
+)
+def test_a_config_that_is_not_ours(folder: Path, change: dict[str, Any], line: str) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=line):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("note", "line"),
+    [
+        ("no JSON", "the note in the header .* not valid JSON"),
+        ("[" * 100_000, "nested deeper"),
+        ('{"sparse": [1]}', "no list of shapes"),
+        ('{"sparse": {"head.weight": [1, "2"]}}', "no list of shapes"),
+        ('{"sparse": {"head.weight": [1000000000, 1000000000]}}', "lacks tensor"),
+    ],
+)
+def test_a_note_that_is_not_ours(folder: Path, note: str, line: str) -> None:
+    weights, _ = read_tensors(folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors", {"note": note})
+    with pytest.raises(UserError, match=line):
+        load_checkpoint(folder)
+
+
+def test_metrics_that_are_not_finite_are_kept(folder: Path) -> None:
+    network = load_checkpoint(folder).network
+    metrics = {"loss": float("nan"), "best": float("inf")}
+    save_checkpoint(folder, network, name="n", training_data="", metrics=metrics)
+    assert load_checkpoint(folder).metrics == {"loss": "NaN", "best": "Infinity"}
 
 
 def test_the_runs_folder_instead_of_its_checkpoint(folder: Path) -> None:

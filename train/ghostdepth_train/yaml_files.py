@@ -12,6 +12,8 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_text
 from bench_depth.core.json_text import check_nesting
 
+_LARGEST = 2**18
+
 
 def yaml_names(folder: Traversable) -> list[str]:
     """The names of the YAML files in a folder of the package."""
@@ -27,14 +29,14 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
         folder: Of the package.
 
     Raises:
-        UserError: There is no such file, it is not YAML, or it is beyond a limit: 1 MiB of UTF-8,
+        UserError: There is no such file, it is not YAML, or it is beyond a limit: 256 KiB of UTF-8,
             and the levels of `json_text.check_nesting`.
     """
     known = yaml_names(folder)
     if name in known:
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
     elif os.path.lexists(name):
-        text = read_text(Path(name))
+        text = read_text(Path(name), _LARGEST)
     else:
         raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
     try:

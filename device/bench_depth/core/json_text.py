@@ -9,8 +9,6 @@ from typing import Any, NoReturn, Union
 
 LARGEST = 64 * 2**20
 DEEPEST = 64
-# Lists and objects of one level; YAML's aliases make more of them than the file has bytes.
-_WIDEST = 2**20
 _INTEGER_BITS = 63
 _INTEGER_DIGITS = 19
 # How a number that is none in JSON is written, as protobuf does.
@@ -62,21 +60,20 @@ def decode(data: bytes, largest: int = LARGEST) -> str:
 
 
 def check_nesting(value: Any) -> None:
-    """Checks that lists and dicts are at most `DEEPEST` levels deep, and not too many.
+    """Checks that lists and dicts are at most `DEEPEST` levels deep.
 
     Raises:
-        ValueError: They are deeper or more.
+        ValueError: They are deeper.
     """
-    level = [value] if isinstance(value, (dict, list)) else []
+    level = {0: value} if isinstance(value, (dict, list)) else {}
     for _ in range(DEEPEST):
-        level = [
-            child
-            for parent in level
+        # By identity: YAML's aliases are one object however often they occur.
+        level = {
+            id(child): child
+            for parent in level.values()
             for child in (parent.values() if isinstance(parent, dict) else parent)
             if isinstance(child, (dict, list))
-        ]
-        if len(level) > _WIDEST:
-            raise ValueError(f"it holds more than {_WIDEST} lists in one level")
+        }
     if level:
         raise ValueError(_too_deep())
 

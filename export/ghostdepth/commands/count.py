@@ -80,7 +80,7 @@ def _print(model: ModelCounts, top: int) -> None:
         ops.add_row(*row(f"{op.index} {op.name} {op.shape}", op.counts))
 
     # Wide enough for every column: a table in a file or a pipe must not be truncated.
-    console = Screen(width=145, highlight=False)
+    console = Screen(pipe_width=145, highlight=False)
     console.print(
         f"counts on an emulated Cortex-A72, TensorFlow Lite {model.runtime.partition('.post')[0]}, "
         "one thread: these are not times"

@@ -117,7 +117,7 @@ def summary(
     table.add_section()
     total = f"{sum(r.activations for r in rows):,}"
     table.add_row("sum", f"{len(rows)} layers", "", f"{sums[0]:,}", f"{sums[1]:,}", total)
-    Screen(width=120).print(table)
+    Screen(pipe_width=120).print(table)
 
 
 @app.command()

@@ -95,4 +95,4 @@ def _print(rows: Sequence[TrainedNetwork]) -> None:
     for row in front:
         table.add_row(*map(str, row.values()))
     say(f"{len(front)} of {len(rows)} trained networks are on the front")
-    Screen(width=120).print(table)
+    Screen(pipe_width=120).print(table)

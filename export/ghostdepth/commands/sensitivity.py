@@ -91,4 +91,4 @@ def _print(whole: float, rows: list[Sensitivity]) -> None:
         table.add_row(row.name, str(row.width), *figures)
     say(f"si-RMSE of the whole network: {whole:.4f}")
     say("of each width: what half of it saves, and si-RMSE when a part of it goes, untrained")
-    Screen(width=120).print(table)
+    Screen(pipe_width=120).print(table)

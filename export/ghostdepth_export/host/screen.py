@@ -16,15 +16,17 @@ class Screen(Console):
 
     Args:
         error: Whether it prints to standard error.
-        width: Columns where the output is no terminal, which has no width of its own: wrapping a
-            table there would break it for grep and awk. None leaves it to rich.
+        pipe_width: Columns where the output is no terminal, which has no width of its own: wrapping
+            a table there would break it for grep and awk. None leaves it to rich.
         others: As for `rich.console.Console`.
     """
 
-    def __init__(self, *, error: bool = False, width: int | None = None, **others: Any) -> None:
+    def __init__(
+        self, *, error: bool = False, pipe_width: int | None = None, **others: Any
+    ) -> None:
         super().__init__(stderr=error, markup=False, emoji=False, **others)
-        if width is not None and not self.is_terminal:
-            self.width = width
+        if pipe_width is not None and not self.is_terminal:
+            self.width = pipe_width
 
     def render_str(self, text: str, **style: Any) -> Text:
         """Text of a line or a cell; a newline in it is an escape too."""

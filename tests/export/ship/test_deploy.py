@@ -15,6 +15,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.report.table import render
 from bench_depth.results.records import load
 from ghostdepth import commands as cli
+from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.ship.bundle.targets import TARGETS
 from ghostdepth_export.ship.deploy import (
     DeployOptions,
@@ -27,7 +28,6 @@ from ghostdepth_export.ship.deploy import (
 from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh import connection
 from ghostdepth_export.ship.deploy.ssh.answers import Limits, lines
-from rich.console import Console
 
 from tests.export.ship.deploy_here import HERE, SFTP_SERVER, Homes
 
@@ -276,12 +276,14 @@ def test_a_prefix_that_cannot_be_made_is_one_line(
 
 def test_on_a_terminal_each_host_has_a_line() -> None:
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=80)
+    console = Screen(file=screen, force_terminal=True, width=80)
     with Reporter(["pi@one", "pi@[two]"], console) as reporter:
         reporter.step("pi@one", "copying [x]", 0.5)
         reporter.log("pi@[two]", "results are in [here]")
+        reporter.log("pi@one", "error: \033]0;owned\007")
     assert "pi@[two]: results are in [here]\n" in screen.getvalue()
     assert "copying [x]" in screen.getvalue()
+    assert "pi@one: error: \\x1b]0;owned\\x07\n" in screen.getvalue()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--rollback", "--models", "a.tflite"]])

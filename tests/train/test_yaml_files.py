@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bench_depth.core.errors import UserError
+from ghostdepth_train.compress.recipe import load_recipe
+from ghostdepth_train.config import load_train_config
+
+NETWORK = "network: {encoder: {width_multiplier: 0.25}, decoder: {widths: [16, 8, 8]}}\n"
+ALIASES = "\n".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[" * 3000, "nested too deeply"),
+        ("[" * 70 + "]" * 70, "nested deeper than 64 levels"),
+        ("&a [*a]", "nested deeper than 64 levels"),
+        (f"a: &a [1]\n{ALIASES}\n", "network: Field required"),
+        (f"epochs: {'9' * 5000}\n", "Exceeds the limit|integer"),
+        ("seed: 2026-13-45\n", "not valid YAML: month"),
+        ("x" * 300_000, "larger than 0.25 MiB"),
+        (f"learning_rate: .inf\n{NETWORK}", "learning_rate: .*finite"),
+        (f"warmup_epochs: .nan\n{NETWORK}", "warmup_epochs: .*finite"),
+        (f"batch_size: 1000000000\n{NETWORK}", "batch_size: .*less than or equal to 4096"),
+        (f"epochs: 1000000000000\n{NETWORK}", "epochs: .*less than or equal"),
+        (f"seed: 1{'0' * 40}\n{NETWORK}", "seed: .*less than or equal"),
+        (NETWORK.replace("8]", "1000000000]"), r"decoder\.widths\.2: .*less than or equal"),
+        (NETWORK.replace("{enc", "{input_height: 1000000000, enc"), "input_height: .*4096"),
+        (NETWORK.replace("{enc", "{std: [0, 1, 1], enc"), r"std\.0: .*greater than"),
+        (NETWORK.replace("0.25", ".nan"), "width_multiplier must be in"),
+        ('"\\e[2J\\u202e": 1\n' + NETWORK, r"\\x1b\[2J\\u202e: Extra"),
+    ],
+)
+def test_a_config_that_cannot_be_is_one_line(text: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=line) as caught:
+        load_train_config(str(path))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32"])
+def test_other_encodings(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes("# für die Küche\n- {method: prune}\n".encode(encoding))
+    with pytest.raises(UserError, match="is not UTF-8; save it as UTF-8 text"):
+        load_recipe(str(tmp_path / "x.yaml"))
