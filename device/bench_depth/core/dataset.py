@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path, read_regular
+from bench_depth.core.files import atomic_path, read_regular, require_regular
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -54,7 +54,8 @@ def list_pairs(folder: Path) -> list[Pair]:
     """Lists the pairs of a dataset folder, sorted by name.
 
     Raises:
-        UserError: The folder is missing or empty, a photo has no depth, or a depth has no photo.
+        UserError: The folder is missing or empty, a photo has no depth, a depth has no photo, or
+            one of them is no regular file.
     """
     folder = Path(folder)
     for name in ("rgb", "depth"):
@@ -77,6 +78,9 @@ def list_pairs(folder: Path) -> list[Pair]:
         raise UserError(f"{folder} is empty: no photo in rgb/, no depth map in depth/")
     _refuse_unpaired(sorted(photos.keys() - depths.keys()), "photo", "depth map", folder / "depth")
     _refuse_unpaired(sorted(depths.keys() - photos.keys()), "depth map", "photo", folder / "rgb")
+    # Now, rather than after hours of training.
+    for path in (*photos.values(), *depths.values()):
+        require_regular(path)
     return [Pair(name, photos[name], depths[name]) for name in sorted(photos)]
 
 

@@ -152,7 +152,7 @@ def read_times(path: Path) -> dict[str, float]:
     try:
         text = read_regular(path).decode("utf-8")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except (UserError, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read the table of costs {path}: {error}") from error
     if not rows or not set(TIME_COLUMNS) <= rows[0].keys():
         raise UserError(
