@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,13 +164,7 @@ def _readable(shots: Iterator[Shot]) -> Iterator[Shot]:
 def _summary(
     model: DepthModel, one: Input, found: dict[str, Path], depths: Sequence[NDArray[np.float32]]
 ) -> Done:
-    known = np.concatenate([depth[model.scale.known(depth)] for depth in depths])
-    ends: list[Any] = [None] * 3
-    if known.size:
-        ends = [round(float(v), 3) for v in (known.min(), np.median(known), known.max())]
-    if model.scale.inverse:
-        ends.reverse()
-    return Done(one.source, _names(found), *ends, unit=_unit(model))
+    return Done(one.source, _names(found), *model.scale.distances(depths), unit=_unit(model))
 
 
 def _names(found: dict[str, Path]) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
+
+Distances = tuple[Optional[float], Optional[float], Optional[float]]
 
 # Percentage of pixels beyond each end of the colour range, so that outliers do not stretch it.
 _BEYOND = 2.0
@@ -31,6 +34,20 @@ class Scale:
         """HxW mask of the pixels with depth: finite and, if metric, above 0."""
         finite = np.isfinite(depth)
         return finite if self.relative else finite & (depth > 0)
+
+    def distances(self, depths: Sequence[NDArray[np.float32]]) -> Distances:
+        """Nearest, median and farthest depth of one or more depth maps, to three decimals.
+
+        Returns:
+            Three numbers; three times None if no pixel has depth.
+        """
+        known = np.concatenate([depth[self.known(depth)] for depth in depths])
+        if not known.size:
+            return None, None, None
+        low, median, high = (
+            round(float(value), 3) for value in (known.min(), np.median(known), known.max())
+        )
+        return (high, median, low) if self.inverse else (low, median, high)
 
     def ends(
         self,

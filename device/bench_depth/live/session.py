@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -144,7 +145,9 @@ def _shown(
     stack.callback(health.close)
 
     def show(shot: Shot, depth: NDArray[np.float32]) -> None:
-        figures = {"name": shot.name, "health": health.now, **meter.now()}
+        age = timedelta(microseconds=(time.perf_counter_ns() - shot.captured_ns) / 1000)
+        captured = (datetime.now(timezone.utc) - age).isoformat(timespec="milliseconds")
+        figures = {"name": shot.name, "time": captured, "health": health.now, **meter.now()}
         view.frames.put(ViewFrame(shot.photo, depth, scale, figures))
 
     return show

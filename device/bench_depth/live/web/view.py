@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import threading
 from collections.abc import Callable
 from typing import Any, Optional
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.depth import colours
-from bench_depth.depth.scale import Scale
+from bench_depth.depth.outputs import encode as encode_image
+from bench_depth.depth.scale import Scale, to_millimetres
 from bench_depth.live.frames.latest import Latest
 from bench_depth.live.web.message import encode
 from bench_depth.machine.board import Health, read_health
@@ -29,7 +32,7 @@ _SINCE_BOOT = 0xF0000
 
 
 class ViewFrame:
-    """One frame, encoded when the first viewer requests it; without viewers it costs nothing.
+    """One frame, encoded once a viewer requests it, in each form; without viewers it costs nothing.
 
     Args:
         photo: HxWx3 uint8 RGB.
@@ -47,14 +50,48 @@ class ViewFrame:
     ) -> None:
         self._parts = (photo, depth, scale, figures)
         self._packing = threading.Lock()
-        self._packed: Optional[bytes] = None
+        self._packed: dict[str, bytes] = {}
 
     def message(self) -> bytes:
-        """The encoded frame; thread-safe."""
+        """The frame as the page takes it, see `bench_depth.live.web.message`; thread-safe."""
+        return self._once("message", lambda: encode(*self._parts))
+
+    def distances(self) -> bytes:
+        """The frame in numbers, as JSON; thread-safe.
+
+        `time` of capture (ISO 8601, UTC), `name` of the image, `nearest`, `median` and `farthest`
+        depth (null if no pixel has depth), their `unit` (`m`, or `relative` for none), and `rate`,
+        the frames per second (null for the first frame).
+        """
+        return self._once("distances", self._distances)
+
+    def millimetres(self) -> Optional[bytes]:
+        """The depth map as a 16-bit PNG in millimetres, 0 = unknown; None if it has no unit."""
+        _, depth, scale, _ = self._parts
+        if scale.relative:
+            return None
+        fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        return self._once("png", lambda: encode_image(".png", to_millimetres(depth), fast))
+
+    def _distances(self) -> bytes:
+        _, depth, scale, figures = self._parts
+        nearest, median, farthest = scale.distances([depth])
+        value = {
+            "time": figures.get("time"),
+            "name": figures.get("name"),
+            "nearest": nearest,
+            "median": median,
+            "farthest": farthest,
+            "unit": "relative" if scale.relative else "m",
+            "rate": figures.get("fps"),
+        }
+        return json.dumps(value, allow_nan=False).encode()
+
+    def _once(self, what: str, make: Callable[[], bytes]) -> bytes:
         with self._packing:
-            if self._packed is None:
-                self._packed = encode(*self._parts)
-            return self._packed
+            if what not in self._packed:
+                self._packed[what] = make()
+            return self._packed[what]
 
 
 class View:
