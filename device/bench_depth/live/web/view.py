@@ -75,7 +75,7 @@ class ViewFrame:
 
     def _distances(self) -> bytes:
         _, depth, scale, figures = self._parts
-        nearest, median, farthest = scale.distances([depth])
+        (nearest, median, farthest), fps = scale.distances([depth]), figures.get("fps")
         value = {
             "time": figures.get("time"),
             "name": figures.get("name"),
@@ -83,7 +83,7 @@ class ViewFrame:
             "median": median,
             "farthest": farthest,
             "unit": "relative" if scale.relative else "m",
-            "rate": figures.get("fps"),
+            "rate": None if fps is None else round(fps, 2),
         }
         return json.dumps(value, allow_nan=False).encode()
 
