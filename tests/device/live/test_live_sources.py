@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import types
 from pathlib import Path
@@ -110,6 +111,20 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"v\.mp4 is not a readable video"):
         open_source(str(path))
+
+
+def test_a_playlist_under_a_videos_name_opens_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "part.ts")  # Would be waited for.
+    (tmp_path / "v.mp4").write_text("ffconcat version 1.0\nfile part.ts\n")
+    with pytest.raises(UserError, match=r"v\.mp4 is not a readable video"):
+        open_source(str(tmp_path / "v.mp4"))
+
+
+def test_a_pipe_and_a_device_that_is_no_camera_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.mp4")
+    for path, what in ((tmp_path / "v.mp4", "a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(UserError, match=f"cannot read {path}: it is {what}"):
+            open_source(str(path))
 
 
 # ---- Which source

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, read_depth, read_rgb
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import require_regular
 from numpy.typing import NDArray
 
 from ghostdepth_train.augment import Photo
@@ -27,7 +28,8 @@ def list_unlabelled(folder: Path, labels: Path | None = None) -> list[Pair]:
         labels: Where the labels are; None for `folder/pseudo_depth`.
 
     Raises:
-        UserError: There is no photo, two have the same name, or a label has no photo.
+        UserError: There is no photo, one is no regular file, two have the same name, or a label has
+            no photo.
     """
     rgb, labels = folder / "rgb", folder / LABEL_FOLDER if labels is None else labels
     if not rgb.is_dir():
@@ -37,6 +39,7 @@ def list_unlabelled(folder: Path, labels: Path | None = None) -> list[Pair]:
         if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
             if path.stem in pairs:
                 raise UserError(f"two photos are called {path.stem} in {rgb}")
+            require_regular(path)
             pairs[path.stem] = Pair(path.stem, path, labels / f"{path.stem}.png")
     if not pairs:
         raise UserError(f"{rgb} has no photo (.jpg or .png)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Optional
 
@@ -18,6 +19,13 @@ _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 # The number of frames in a file's header is an estimate in some formats.
 _TOLERANCE = 0.1
+# FFmpeg opens a file by its content: a playlist, whatever its name, would have it open other files,
+# pipes and addresses. These formats hold their pictures themselves.
+_FORMATS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg"),
+    *("mjpeg", "m4v", "h264", "hevc", "gif", "ivf", "mxf", "nut", "dv", "rm", "wtv"),
+)
+_FFMPEG = f"protocol_whitelist;file|format_whitelist;{','.join(_FORMATS)}"
 
 
 class Video:
@@ -69,6 +77,7 @@ class Video:
         self._capture.release()
 
     def _open(self) -> None:
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _FFMPEG)
         self._capture = cv2.VideoCapture(str(require_regular(self._path)), cv2.CAP_FFMPEG)
         self._frames = 0
         if not self._capture.isOpened():
