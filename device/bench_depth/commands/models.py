@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from bench_depth.core.errors import exit_code
+from bench_depth.core.screen import printable, show
 from bench_depth.model.released import SAMPLES, Catalogue, ReleasedModel, read_catalogue
 
 _EPILOG = """\
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
 
     def work() -> int:
         catalogue = read_catalogue()
-        print(json.dumps(_plain(catalogue), indent=2) if options.json else render(catalogue))
+        text = json.dumps(_plain(catalogue), indent=2) if options.json else render(catalogue)
+        show(printable(f"{text}\n", keep="\n"))
         return 0
 
     return exit_code(program, work)
