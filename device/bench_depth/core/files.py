@@ -228,7 +228,7 @@ def plain_path(text: Any, where: str) -> str:
         UserError: As `plain_name`.
     """
     for part in text.split("/") if isinstance(text, str) else [text]:
-        plain_name(part, where)
+        plain_name(part, f"{where} {_shown(text)}: a part")
     return str(text)
 
 
