@@ -29,8 +29,9 @@ def _compare(words: Sequence[str]) -> int:
 
 def _depth(words: Sequence[str]) -> int:
     from bench_depth.commands.depth import main
+    from bench_depth.machine.guard import guarded
 
-    return main(words)
+    return guarded(lambda on_task: main(words, on_task=on_task))
 
 
 def _live(words: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from bench_depth.core.screen import say, show
 
 if TYPE_CHECKING:
     from bench_depth.depth.run import Done
+    from bench_depth.machine.guard import OnTask
 
 _SOME_FAILED = 1
 _FORMATS = ("colour", "mm", "npy", "ply")
@@ -32,26 +33,33 @@ loaded or run, 130 interrupted
 """
 
 
-def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
+def main(
+    arguments: Sequence[str],
+    program: str = "bench-depth",
+    on_task: OnTask = lambda task, limit: None,
+) -> int:
     """Runs the command.
 
     Args:
         arguments: Command-line arguments after `depth`.
         program: Name of the program, for help and errors.
+        on_task: Called before what a runtime may hang or crash in, see
+            `bench_depth.machine.guard.guarded`.
 
     Returns:
         The exit code; argparse itself exits with 0 or 2.
     """
     options = _parser(program).parse_args(arguments)
     kept = "interrupted; what was written was kept"
-    return exit_code(program, lambda: _depth(options, program), kept)
+    return exit_code(program, lambda: _depth(options, program, on_task), kept)
 
 
-def _depth(options: argparse.Namespace, program: str) -> int:
+def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
     from bench_depth.depth.run import run
+    from bench_depth.machine.guard import HANG
     from bench_depth.model.released import default_model
 
     if options.threads is not None and options.threads < 1:
@@ -66,9 +74,10 @@ def _depth(options: argparse.Namespace, program: str) -> int:
     )
     inputs = find_inputs(options.source)
     description = from_arguments(options)
-    model = DepthModel(
-        options.model or default_model(), options.runtime, options.threads, description
-    )
+    path = options.model or default_model()
+    on_task(str(path), HANG)
+    model = DepthModel(path, options.runtime, options.threads, description)
+    on_task(str(path), None)
     check_output(output, model.metric)
     if "ply" in output.formats and options.focal is None:
         say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
