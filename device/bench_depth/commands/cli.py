@@ -66,6 +66,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _run(words: Sequence[str]) -> int:
     if words and words[0] in _VERBS:
         return _VERBS[words[0]](words[1:])
+    if words and not words[0].startswith("-") and not os.path.lexists(words[0]):
+        import difflib
+
+        if near := difflib.get_close_matches(words[0], _VERBS, 1):
+            raise UserError(f"there is no command {words[0]!r}; did you mean {near[0]}?")
     from bench_depth.machine.guard import guarded
 
     options = parse(words)

@@ -39,8 +39,7 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
 
     def work() -> int:
         catalogue = read_catalogue()
-        text = json.dumps(_plain(catalogue), indent=2) if options.json else render(catalogue)
-        show(printable(f"{text}\n", keep="\n"))
+        show(f"{json.dumps(_plain(catalogue), indent=2) if options.json else render(catalogue)}\n")
         return 0
 
     return exit_code(program, work)
@@ -79,7 +78,7 @@ def _rows(model: ReleasedModel) -> list[tuple[str, ...]]:
             f"{file.rmse:.3f}",
             f"{file.delta_1:.3f}",
             f"{file.bytes / 1e6:.1f}",
-            str(path or "not here: see the project's release"),
+            printable(str(path or "not here: see the project's release")),
         )
         for index, (file, path) in enumerate(files)
     ]

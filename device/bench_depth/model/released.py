@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import functools
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json
 from bench_depth.core.jsonable import build
 
 SCHEMA = "ghostdepth-catalogue/1"
@@ -111,8 +111,8 @@ def read_catalogue() -> Catalogue:
         UserError: The catalogue is missing or damaged.
     """
     try:
-        return build(Catalogue, json.loads(CATALOGUE.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        return build(Catalogue, read_json(CATALOGUE))
+    except ValueError as error:
         raise UserError(f"{CATALOGUE}: {error}; install bench-depth again") from error
 
 

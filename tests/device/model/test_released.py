@@ -82,9 +82,12 @@ def test_models_are_positional_too(tmp_path: Path, capfd: pytest.CaptureFixture[
     (record,) = json.loads(out.read_text())["models"]
     assert record["file"] == "ghostdepth-xxs-int8.tflite"
     assert record["accuracy"]["mean"]["delta_1"] > 0.2
-    with pytest.raises(SystemExit) as ended:
-        main([])
-    assert ended.value.code == 2
+    for words in ([], ["--model"]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+    assert main(["modls"]) == 2
+    assert "no command 'modls'; did you mean models?" in capfd.readouterr().err
 
 
 def test_depth_takes_the_default_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
