@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from bench_depth.accuracy.readers import find_frames
@@ -65,6 +66,17 @@ def test_depth_without_photo_names_both(kitti: Path) -> None:
     (data / "0000000005.png").unlink()
     with pytest.raises(UserError, match=r"data/0000000005\.png is missing.*groundtruth/image_02"):
         find_frames("kitti", kitti)
+
+
+def test_raw_photos_that_were_converted_to_jpg_are_found(kitti: Path) -> None:
+    for png in kitti.glob("2011_*/*/image_02/data/*.png"):
+        picture = cv2.imread(str(png))
+        cv2.imwrite(str(png.with_suffix(".jpg")), picture, [cv2.IMWRITE_JPEG_QUALITY, 100])
+        png.unlink()
+    frames = find_frames("kitti", kitti)
+    assert len(frames) == 2
+    for frame in frames:
+        assert np.abs(frame.read()[0].astype(int) - photo()).mean() < 5
 
 
 def test_8_bit_depth_is_refused(kitti: Path) -> None:

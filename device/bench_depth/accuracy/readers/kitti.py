@@ -7,7 +7,8 @@ accumulated laser scans). Pixels above 65.535 m, which uint16 millimetres cannot
 unknown. `path` has one of two layouts:
 
 - the benchmark: `{train,val}/DRIVE/proj_depth/groundtruth/image_02/NNNNNNNNNN.png`, with the photos
-  of the raw data beside it, `DATE/DRIVE/image_02/data/NNNNNNNNNN.png`. The left colour camera
+  of the raw data beside it, `DATE/DRIVE/image_02/data/NNNNNNNNNN.png`, or .jpg where they were
+  converted to save space. The left colour camera
   (image_02) is used. The benchmark has no ground truth for the first and last five frames of a
   drive; photos without it are left out. split is "train", "val" or None for both.
 - its small validation set: `val_selection_cropped/{image,groundtruth_depth}/*.png`; `path` is that
@@ -78,5 +79,7 @@ def _selection(folder: Path) -> list[DatasetFrame]:
 
 
 def _frame(name: str, photo: Path, depth: Path) -> DatasetFrame:
+    converted = photo.with_suffix(".jpg")
+    photo = converted if converted.is_file() and not photo.is_file() else photo
     require_file(photo, f"{depth} is its depth map")
     return DatasetFrame(name, photo, partial(read_png16, depth, STEPS_PER_METRE))
