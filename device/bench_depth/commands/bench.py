@@ -52,7 +52,7 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
     """
     models = [find_model(path) for path in models]
     check_options(models, options)
-    jobs = _jobs(models, options)
+    jobs = _jobs(models, options, hooks)
     dataset = _dataset(options)
     for path in models:
         hooks.on_task(str(path), HANG)
@@ -238,16 +238,24 @@ def _dataset(options: BenchOptions) -> Optional[Dataset]:
     return open_dataset(options.data, options.data_format, options.data_split, options.data_limit)
 
 
-def _jobs(models: Sequence[Path], options: BenchOptions) -> list[Job]:
+def _jobs(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> list[Job]:
     counts = list(options.threads) or [default_threads()]
     jobs = []
+    passed_over: dict[str, None] = {}
     for path in models:
-        runtime = choose(path, options.runtime)
+        faults: list[str] = []
+        # A runtime is imported to find out whether it works, and may crash.
+        hooks.on_task(str(path), HANG)
+        runtime = choose(path, options.runtime, faults.append)
+        hooks.on_task(str(path), None)
+        passed_over.update(dict.fromkeys(faults))
         description = describe(path, options.description)
         for threads in counts:
             label = f"{path.name}, {_threads(threads)}" if len(counts) > 1 else path.name
             need_depth = options.data is not None
-            jobs.append(Job(path, runtime, description, need_depth, threads, label))
+            jobs.append(Job(path, runtime, description, need_depth, threads, label, bool(faults)))
+    for line in passed_over:
+        hooks.log(line)
     return jobs
 
 

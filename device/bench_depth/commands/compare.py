@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import printable, show
-from bench_depth.report.wording import figure, runtimes_text
-from bench_depth.results.records import ModelRecord, Results, load
+from bench_depth.report.wording import figure, runtime_text, threads_text
+from bench_depth.results.records import Context, ModelRecord, Results, load
 from bench_depth.timing.comparison import apart
+
+_WIDTH = 80
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,6 +69,7 @@ def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
             f"{figure(before.invoke.statistics.p95)} -> {figure(after.invoke.statistics.p95)} ms",
             f"  ratio {change.ratio:.3f}{interval}: {change.verdict}",
             *_accuracy(before, after),
+            *_other_work((before, old.context), (after, new.context)),
         ]
     return "\n".join(map(printable, [*lines, *_caveats(old, new)])) + "\n"
 
@@ -94,6 +98,34 @@ def _accuracy(before: ModelRecord, after: ModelRecord) -> list[str]:
     ]
 
 
+def _other_work(
+    before: tuple[ModelRecord, Context], after: tuple[ModelRecord, Context]
+) -> list[str]:
+    """Warnings that the two records did not measure the same."""
+    (old, _), (new, _) = before, after
+    runtimes = [(r.runtime.name, r.runtime.version, r.runtime.xnnpack) for r in (old, new)]
+    found = [
+        ("input", old.input, new.input),
+        ("output", old.output, new.output),
+        ("threads", threads_text(*before), threads_text(*after)),
+    ]
+    if old.file == new.file:
+        found.append(("sha256 of the model", old.sha256[:12], new.sha256[:12]))
+    if runtimes[0] != runtimes[1]:
+        found.append(("runtime", runtime_text(old), runtime_text(new)))
+    return [
+        line
+        for what, first, second in found
+        if first != second
+        for line in textwrap.wrap(
+            f"warning: {what} differs: {first} -> {second}",
+            _WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
+    ]
+
+
 def _caveats(old: Results, new: Results) -> list[str]:
     """Differences other than the models that may explain a ratio."""
     lines = []
@@ -102,7 +134,6 @@ def _caveats(old: Results, new: Results) -> list[str]:
         ("CPU", old.context.board.cpu, new.context.board.cpu),
         ("governor", old.context.board.governor, new.context.board.governor),
         ("cores", old.context.affinity, new.context.affinity),
-        ("runtime", runtimes_text(old), runtimes_text(new)),
     ):
         if before != after:
             lines.append(f"note: {what} differs: {before} -> {after}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import platform
 import shutil
 import subprocess
@@ -69,15 +68,16 @@ def make_record(
         after=after,
         first_ms=session.first_ms,
         invoke=invoke,
+        passed_over=job.passed_over,
     )
     return ModelRecord(
         file=job.path.name,
-        bytes=len(session.data),
-        sha256=hashlib.sha256(session.data).hexdigest(),
+        bytes=session.identity.bytes,
+        sha256=session.identity.sha256,
         contract=session.contract,
-        runtime=RuntimeRecord(model.name, model.version, model.xnnpack),
-        input=str(model.inputs[0]),
-        output=str(model.outputs[session.signature.output or 0]),
+        runtime=RuntimeRecord(model.name, model.version, model.xnnpack, model.xnnpack_ops),
+        input=session.input,
+        output=session.output,
         load_ms=session.load_ms,
         first_ms=session.first_ms,
         preprocess=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -55,6 +55,7 @@ class DepthModel:
         runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
         description: What the user specified about the model beyond its file; None for nothing.
+        log: Called with one line for each installed runtime that does not work and is passed over.
 
     Raises:
         UserError: There is no such model, no runtime is installed for it, or it is damaged or no
@@ -71,11 +72,12 @@ class DepthModel:
         runtime: Optional[str] = None,
         threads: Optional[int] = None,
         description: Optional[Description] = None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         path = find_model(model)
         self._file = path.name
         self._threads = threads or default_threads()
-        chosen = choose(path, runtime)
+        chosen = choose(path, runtime, log)
         self._contract = read_contract(path)
         self._model = chosen.load(path, self._threads)
         self._signature = check_signature(
@@ -166,6 +168,7 @@ class DepthModel:
             "variant": self._contract.variant if self._contract is not None else None,
             "runtime": f"{self._model.name} {self._model.version}",
             "xnnpack": self._model.xnnpack,
+            "xnnpack_ops": self._model.xnnpack_ops,
             "threads": self._threads,
             "board": board.model or board.cpu or board.architecture,
             "emulated": board.emulated,

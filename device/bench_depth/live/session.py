@@ -88,7 +88,9 @@ def run(
             server = ViewServer(options.host, options.port, View())
             stack.callback(server.stop)
         on_task(str(options.model), HANG)
-        model = DepthModel(options.model, options.runtime, options.threads, options.description)
+        model = DepthModel(
+            options.model, options.runtime, options.threads, options.description, log
+        )
         if options.record is not None:
             check_target(options.record, model.scale)
         on_task(f"the source {options.source}", HANG)

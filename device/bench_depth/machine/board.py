@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -19,6 +20,8 @@ _ARM_CORES = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76
 UNDERVOLTAGE = 0x1
 SLOWED = 0xE
 _SINCE_BOOT_SHIFT = 16
+# The kernel reports the same number in hexadecimal.
+_KERNEL_FLAGS = "sys/devices/platform/soc/soc:firmware/get_throttled"
 MAX_DEFAULT_THREADS = 4
 
 
@@ -54,7 +57,8 @@ class Health:
     Attributes:
         clock_mhz: Clock frequency of core 0, MHz.
         temperature_c: Temperature of the processor, degrees Celsius.
-        throttled: Flags of the firmware (`vcgencmd get_throttled`), 0 for no limitation.
+        throttled: Flags of the firmware (`vcgencmd get_throttled`), 0 for no limitation; None for
+            unknown, which is not the same.
         load: Number of processes that ran or waited to run, mean of the last minute.
         swapped_in: Number of pages read back from swap since boot, by any process.
     """
@@ -109,7 +113,7 @@ def read_health(root: Path = ROOT, firmware: Callable[[], Optional[str]] = ask_f
     return Health(
         clock_mhz=_scaled(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", 1e-3),
         temperature_c=read_temperature(root),
-        throttled=_flags(firmware()),
+        throttled=_throttled(root, firmware()),
         load=_first_number(root / "proc/loadavg"),
         swapped_in=_counter(root / "proc/vmstat", "pswpin"),
     )
@@ -118,6 +122,12 @@ def read_health(root: Path = ROOT, firmware: Callable[[], Optional[str]] = ask_f
 def read_temperature(root: Path = ROOT) -> Optional[float]:
     """Returns the temperature of the processor in degrees Celsius; None without a sensor."""
     return _scaled(root / "sys/class/thermal/thermal_zone0/temp", 1e-3)
+
+
+def throttling_unknown(board: Board, before: Health, after: Health) -> bool:
+    """Returns whether a board that can report its throttling did not do so at either reading."""
+    reports = (board.model or "").startswith("Raspberry Pi")
+    return reports and None in (before.throttled, after.throttled)
 
 
 def flagged(before: Health, after: Health, bits: int) -> bool:
@@ -194,11 +204,11 @@ def _is_emulated(architecture: str, cpuinfo: str, model: Optional[str]) -> bool:
     return foreign or "QEMU" in cpuinfo or model == "linux,dummy-virt"
 
 
-def _flags(answer: Optional[str]) -> Optional[int]:
-    try:
-        return int((answer or "").partition("=")[2].strip(), 16)
-    except ValueError:
-        return None
+def _throttled(root: Path, answer: Optional[str]) -> Optional[int]:
+    """The flags out of `throttled=0x50000`, or as the kernel reports them."""
+    flags = re.fullmatch(r"throttled=(?:0x)?([0-9a-f]{1,8})", (answer or "").strip())
+    flags = flags or re.fullmatch(r"(?:0x)?([0-9a-f]{1,8})", _read(root / _KERNEL_FLAGS) or "")
+    return int(flags[1], 16) if flags is not None else None
 
 
 def default_threads() -> int:

@@ -1,7 +1,7 @@
-"""Reads metadata out of .onnx files without any library.
+"""Reads metadata and the names of files with weights out of .onnx files without any library.
 
-An .onnx file is one protobuf message `ModelProto` (field numbers: ONNX's onnx/onnx.proto). Only
-its outermost fields are visited, so this costs next to nothing beside making a session.
+An .onnx file is one protobuf message `ModelProto` (field numbers: ONNX's onnx/onnx.proto). The
+contents of weights are skipped, so this costs next to nothing beside making a session.
 """
 
 from __future__ import annotations
@@ -11,6 +11,21 @@ from typing import Optional, Union
 
 _METADATA_PROPS = 14
 _KEY, _VALUE = 1, 2
+# Where tensors lie in each message that may hold some: number of the field, its message.
+_HOLDERS = {
+    "model": {7: "graph", 25: "function"},
+    "function": {7: "node"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "node": {5: "attribute"},
+    "attribute": {
+        **{5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+        **{22: "sparse tensor", 23: "sparse tensor"},
+    },
+    "sparse tensor": {1: "tensor", 2: "tensor"},
+}
+_EXTERNAL_DATA, _LOCATION = 13, b"location"
+# Graphs lie in the nodes of loops and branches; no real one is as deep.
+_MAX_DEPTH = 100
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -28,6 +43,34 @@ def read_metadata(data: bytes, name: str) -> Optional[bytes]:
             if entry.get(_KEY) == name.encode():
                 return entry.get(_VALUE, b"")
     return None
+
+
+def external_names(data: bytes) -> set[str]:
+    """Returns the paths, relative to the .onnx file, of the files that hold weights of it.
+
+    Raises:
+        ValueError: The file is not a protobuf message, is truncated, or is nested too deeply.
+    """
+    names = set()
+    for tensor in _tensors(memoryview(data), "model", 0):
+        for field, value in _fields(tensor):
+            if field == _EXTERNAL_DATA and isinstance(value, memoryview):
+                entry = {key: bytes(v) for key, v in _fields(value) if isinstance(v, memoryview)}
+                if entry.get(_KEY) == _LOCATION:
+                    names.add(entry.get(_VALUE, b"").decode(errors="surrogateescape"))
+    return names
+
+
+def _tensors(message: memoryview, kind: str, depth: int) -> Iterator[memoryview]:
+    if kind == "tensor":
+        yield message
+        return
+    if depth > _MAX_DEPTH:
+        raise ValueError("its graphs are nested too deeply")
+    for field, value in _fields(message):
+        inner = _HOLDERS[kind].get(field)
+        if inner is not None and isinstance(value, memoryview):
+            yield from _tensors(value, inner, depth + 1)
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Union[int, memoryview]]]:

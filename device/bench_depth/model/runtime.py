@@ -41,6 +41,7 @@ class LoadedModel(Protocol):
         version: Version of the runtime.
         xnnpack: Whether XNNPACK runs at least a part of the graph; None where that does not apply
             or is unknown.
+        xnnpack_ops: Number of ops that XNNPACK runs, and of all ops; None likewise.
         inputs: Specifications of all inputs.
         outputs: Specifications of all outputs.
     """
@@ -48,6 +49,7 @@ class LoadedModel(Protocol):
     name: str
     version: str
     xnnpack: Optional[bool]
+    xnnpack_ops: Optional[tuple[int, int]]
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
 
@@ -91,6 +93,14 @@ class Runtime(Protocol):
     def suffix(self) -> str: ...  # noqa: D102
     @property
     def package(self) -> str: ...  # noqa: D102
+
+    def fault(self) -> Optional[str]:
+        """Imports the runtime and uses it once.
+
+        Returns:
+            One clause that says why it does not work here; None where it works.
+        """
+        ...
 
     def load(self, path: Path, threads: int) -> LoadedModel:
         """Loads a model file.

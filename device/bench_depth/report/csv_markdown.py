@@ -50,7 +50,9 @@ def _line(cells: Sequence[str]) -> str:
 
 def _measured_on(results: Results) -> str:
     board = results.context.board
-    return printable(f"{board_name(board)}, {cpu_text(board)}; {runtimes_text(results)}.") + "\n"
+    inputs = ", ".join(sorted({record.input for record in results.models}))
+    machine = f"{board_name(board)}, {cpu_text(board)}"
+    return printable(f"{machine}; {runtimes_text(results)}; input {inputs}.") + "\n"
 
 
 def _row(record: ModelRecord, results: Results) -> dict[str, object]:
@@ -62,6 +64,8 @@ def _row(record: ModelRecord, results: Results) -> dict[str, object]:
         "runtime": record.runtime.name,
         "runtime_version": record.runtime.version,
         "xnnpack": record.runtime.xnnpack,
+        "input": record.input,
+        "output": record.output,
         "threads": record.threads or results.context.threads,
         "load_ms": record.load_ms,
         "first_ms": record.first_ms,

@@ -76,8 +76,20 @@ def threads_text(record: ModelRecord, context: Context) -> str:
 
 def runtime_text(record: ModelRecord) -> str:
     """Like `tflite_runtime 2.5.0.post1, XNNPACK off`."""
-    xnnpack = {True: ", XNNPACK on", False: ", XNNPACK off", None: ""}[record.runtime.xnnpack]
-    return f"{record.runtime.name} {record.runtime.version}{xnnpack}"
+    runtime = record.runtime
+    return f"{runtime.name} {runtime.version}{xnnpack_text(runtime.xnnpack, runtime.xnnpack_ops)}"
+
+
+def xnnpack_text(xnnpack: Optional[bool], ops: Optional[tuple[int, int]]) -> str:
+    """Like `, XNNPACK runs 156 of 156 ops`; empty where nothing is known.
+
+    Args:
+        xnnpack: Whether XNNPACK runs at least a part of the graph; None where that is unknown.
+        ops: Number of ops that it runs, and of all ops; None where that is unknown.
+    """
+    if xnnpack and ops is not None:
+        return f", XNNPACK runs {ops[0]} of {ops[1]} ops"
+    return {True: ", XNNPACK delegate on", False: ", XNNPACK off", None: ""}[xnnpack]
 
 
 def board_name(board: Board) -> str:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, Board, Health, flagged
+from bench_depth.machine.board import (
+    SLOWED,
+    UNDERVOLTAGE,
+    Board,
+    Health,
+    flagged,
+    throttling_unknown,
+)
 from bench_depth.model.signature import Signature
 from bench_depth.timing.measure import Timing, percentile
 
@@ -15,10 +22,14 @@ ADVICE = {
     "timed; name it with --output",
     "relative-depth": "the model's depth has no unit; it is aligned to the ground truth of each "
     "image, so its metrics are not comparable with unaligned ones",
+    "runtime-passed-over": "an installed runtime does not work here, so the next one was used; "
+    "repair or remove it (its fault was logged), or choose with --runtime",
     "emulated": "this is an emulator; its times do not transfer to a real board",
     "interrupted": "Ctrl-C ended the measurement early; there are fewer runs than requested",
     "throttled": "the board lowered its clock (heat or power); cool it, or wait with --cooldown-to",
     "undervoltage": "the supply voltage is too low; use a stronger supply and a short cable",
+    "throttling-unknown": "whether the board lowered its clock could not be read; run as a user of "
+    "the group video, with vcgencmd installed",
     "governor": "the governor changes the clock; "
     "run: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
     "load": "other programs were busy before the measurement; close them",
@@ -49,6 +60,7 @@ def warnings_for(
     after: Health,
     first_ms: float,
     invoke: Timing,
+    passed_over: bool = False,
 ) -> list[str]:
     """Returns the codes (keys of `ADVICE`) of the warnings about one model's measurement.
 
@@ -61,15 +73,18 @@ def warnings_for(
         after: State of the machine after that.
         first_ms: Time of the first run, milliseconds.
         invoke: Times of the counted runs.
+        passed_over: Whether an installed runtime was passed over because it does not work.
     """
     statistics = invoke.statistics
     holds = {
         "no-contract": not described,
         "unknown-output": signature.output is None,
         "relative-depth": signature.relative,
+        "runtime-passed-over": passed_over,
         "emulated": board.emulated,
         "throttled": flagged(before, after, SLOWED),
         "undervoltage": flagged(before, after, UNDERVOLTAGE),
+        "throttling-unknown": throttling_unknown(board, before, after),
         "governor": board.governor not in (None, "performance"),
         "load": idle.load is not None and idle.load > _LOAD,
         "swap": (after.swapped_in or 0) > (before.swapped_in or 0),

@@ -65,11 +65,14 @@ class RuntimeRecord:
         version: Version of the runtime.
         xnnpack: Whether XNNPACK ran at least a part of the graph; None where that does not apply or
             is unknown.
+        xnnpack_ops: Number of ops that XNNPACK runs, and of all ops of the graph; None where that
+            is unknown.
     """
 
     name: str
     version: str
     xnnpack: Optional[bool]
+    xnnpack_ops: Optional[tuple[int, int]] = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ class ModelRecord:
 
     Attributes:
         file: Name of the file.
-        bytes: Size of the file in bytes.
-        sha256: SHA-256 of the file.
+        bytes: Size of the file in bytes, with the files beside it that hold its weights.
+        sha256: SHA-256 of the same, see `bench_depth.model.identity.Identity`.
         contract: The model contract in the file; None where it has none.
         runtime: The runtime that ran the model.
-        input: Shape and dtype of the input, like `1x480x640x3 uint8`.
-        output: Shape and dtype of the output, like `1x480x640x1 float32`.
+        input: Shape and dtype of the input that ran, like `1x480x640x3 uint8`.
+        output: Shape and dtype of the output of that run, like `1x480x640x1 float32`.
         load_ms: Time to load the model, milliseconds.
         first_ms: Time of the first run, milliseconds; it is not among the counted runs.
         preprocess: Times from a photo to the runtime's input; None where measuring was interrupted.

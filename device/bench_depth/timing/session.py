@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Optional
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
 from bench_depth.machine import memory
-from bench_depth.model.contract import ModelContract, read_contract, read_model_bytes
+from bench_depth.model.contract import ModelContract, read_contract
 from bench_depth.model.description import Description
+from bench_depth.model.identity import Identity, identify
 from bench_depth.model.postprocess import to_depth
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.runtimes import LoadedModel, Runtime
@@ -38,6 +39,7 @@ class Job:
         need_depth: Whether the model must output a depth map; otherwise it may be timed only.
         threads: Number of threads of the runtime.
         label: Name on the screen: the file's name, with the threads where they differ.
+        passed_over: Whether an installed runtime before this one does not work here.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Job:
     need_depth: bool
     threads: int
     label: str
+    passed_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,12 @@ class Session:
 
     Attributes:
         job: The job that the session was opened for.
-        data: Content of the model file.
+        identity: Size and checksum of the model.
         contract: The model contract in the file; None where it has none.
         model: The loaded model, with a photo as its input.
         signature: Input and output of the model.
+        input: Shape and dtype of the input that ran, like `1x480x640x3 uint8`.
+        output: Shape and dtype of the output of that run.
         load_ms: Time to load the model, milliseconds.
         first_ms: Time of the first run, milliseconds.
         peak_rss_bytes: Largest resident size of the process until then, less that of other loaded
@@ -65,10 +70,12 @@ class Session:
     """
 
     job: Job
-    data: bytes
+    identity: Identity
     contract: Optional[ModelContract]
     model: LoadedModel
     signature: Signature
+    input: str
+    output: str
     load_ms: float
     first_ms: float
     peak_rss_bytes: int
@@ -85,7 +92,7 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
         UserError: The file is damaged, the runtime cannot run it, or its input is not a photo or
             its output not a depth map.
     """
-    data, contract = read_model_bytes(job.path), read_contract(job.path)
+    identity, contract = identify(job.path), read_contract(job.path)
     memory.reset_peak()
     loaded: list[LoadedModel] = []
     load_ms = time_once(lambda: loaded.append(job.runtime.load(job.path, job.threads)))
@@ -93,10 +100,24 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
     signature = check_signature(
         job.path, model, contract, job.description, need_depth=job.need_depth
     )
-    model.set_input(to_input(sample_photo(), signature))
+    picture = to_input(sample_photo(), signature)
+    model.set_input(picture)
     first_ms = time_once(model.invoke)
     peak = memory.peak_rss_bytes() - others_bytes
-    return Session(job, data, contract, model, signature, load_ms, first_ms, peak)
+    # The file may leave sizes open; what ran is known only now.
+    output = replace(model.outputs[signature.output or 0], shape=model.output().shape)
+    return Session(
+        job=job,
+        identity=identity,
+        contract=contract,
+        model=model,
+        signature=signature,
+        input=str(replace(model.inputs[0], shape=picture.shape)),
+        output=str(output),
+        load_ms=load_ms,
+        first_ms=first_ms,
+        peak_rss_bytes=peak,
+    )
 
 
 def sample_photo() -> NDArray[np.uint8]:

@@ -23,6 +23,8 @@ using Text = std::optional<std::string>;
 constexpr char kFrequency[] = "/sys/devices/system/cpu/cpu0/cpufreq/";
 // vcgencmd get_throttled: the low half says what is so now, the high half what has been so.
 constexpr int kSinceBootShift = 16;
+// The kernel reports the same number in hexadecimal.
+constexpr char kKernelFlags[] = "/sys/devices/platform/soc/soc:firmware/get_throttled";
 constexpr int kFirmwareTimeoutMs = 5000;
 
 std::string strip(const std::string& text) {
@@ -121,16 +123,25 @@ Text ask(const char* program, const char* argument) {
   return answer;
 }
 
-// The flags out of `throttled=0x50000`.
+// A hexadecimal number of 32 bits.
+std::optional<int> to_flags(const std::string& text) {
+  constexpr std::size_t kDigits = 8;
+  const std::string digits = text.compare(0, 2, "0x") == 0 ? text.substr(2) : text;
+  if (digits.empty() || digits.size() > kDigits ||
+      digits.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    return std::nullopt;
+  }
+  return static_cast<int>(std::stoul(digits, nullptr, 16));
+}
+
+// The flags out of `throttled=0x50000`, or as the kernel reports them.
 std::optional<int> read_throttled() {
-  const std::string answer = ask("vcgencmd", "get_throttled").value_or("");
-  const std::size_t equals = answer.find('=');
-  if (equals == std::string::npos) return std::nullopt;
-  const std::string flags = strip(answer.substr(equals + 1));
-  char* end = nullptr;
-  const long value = std::strtol(flags.c_str(), &end, 16);
-  if (flags.empty() || *end != '\0') return std::nullopt;
-  return static_cast<int>(value);
+  const std::string answer = strip(ask("vcgencmd", "get_throttled").value_or(""));
+  const std::string key = "throttled=";
+  if (answer.compare(0, key.size(), key) == 0) {
+    if (const std::optional<int> flags = to_flags(answer.substr(key.size()))) return flags;
+  }
+  return to_flags(read(kKernelFlags).value_or(""));
 }
 
 // The first number of /proc/loadavg.
@@ -176,6 +187,11 @@ Health read_health() {
   return {read_thousandth(std::string(kFrequency) + "scaling_cur_freq"),
           read_thousandth("/sys/class/thermal/thermal_zone0/temp"), read_throttled(), read_load(),
           read_swapped_in()};
+}
+
+bool throttling_unknown(const Board& board, const Health& before, const Health& after) {
+  const bool reports = board.model.value_or("").compare(0, 12, "Raspberry Pi") == 0;
+  return reports && !(before.throttled && after.throttled);
 }
 
 bool flagged(const Health& before, const Health& after, int bits) {

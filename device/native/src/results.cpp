@@ -28,6 +28,9 @@ const std::pair<const char*, const char*> kAdvice[] = {
     {"undervoltage",
      "the supply's voltage is too low;\n"
      "  use a stronger supply and a short cable"},
+    {"throttling-unknown",
+     "whether the board lowered its clock could not be read;\n"
+     "  run as a user of the group video, with vcgencmd installed"},
     {"governor",
      "the governor changes the clock; run: echo performance |\n"
      "  sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"},
@@ -137,6 +140,7 @@ std::vector<std::string> warnings(const Results& results) {
       results.board.emulated,
       flagged(before, after, kSlowed),
       flagged(before, after, kUndervoltage),
+      throttling_unknown(results.board, before, after),
       governor && *governor != "performance",
       results.idle.load && *results.idle.load > kLoad,
       after.swapped_in.value_or(0) > before.swapped_in.value_or(0),
@@ -187,7 +191,7 @@ std::string render(const Results& results) {
                      results.board.architecture + ", " + results.board.system + "\n\n" +
                      results.file + "\n";
   text += "  " + runtime_name() + " " + runtime_version();
-  if (results.xnnpack) text += *results.xnnpack ? ", XNNPACK on" : ", XNNPACK off";
+  if (results.xnnpack) text += *results.xnnpack ? ", XNNPACK delegate on" : ", XNNPACK off";
   text += format(", %d thread%s\n", results.threads, results.threads > 1 ? "s" : "");
   text += format("  %.2f MB, ", megabytes) + results.input + " -> " + results.output + "\n";
   text += format("  %lld runs, %.2f +- %.2f ms, %.2f to %.2f ms, p95 %.2f ms\n",

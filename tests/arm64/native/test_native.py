@@ -18,8 +18,9 @@ from bench_depth.results import records as results
 from bench_depth.results.advice import ADVICE
 from bench_depth.timing.measure import TimingPlan, summarize
 from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.pi4.emulator import Machine
-from ghostdepth_export.ship.native import SOURCE, build_native
+from ghostdepth_export.ship.native import build_native
 
 from .program import FILES, INT8, PROGRAM, QUICK, THREADS, Native
 
@@ -141,6 +142,7 @@ def test_the_firmware_is_asked(answer: str, flags: int | None, pi: Machine, work
     assert record.before.throttled == record.after.throttled == flags
     readings = record.before, record.after
     assert ("throttled" in record.warnings) == flagged(*readings, SLOWED)
+    assert ("throttling-unknown" in record.warnings) == (flags is None)
     assert ("undervoltage" in record.warnings) == flagged(*readings, UNDERVOLTAGE)
 
 
@@ -150,7 +152,7 @@ def test_help_and_version(native: Native) -> None:
 
 
 def source(name: str) -> str:
-    return (SOURCE / "src" / name).read_text()
+    return (SOURCE / "device/native/src" / name).read_text()
 
 
 def test_every_field_of_the_contract_is_checked() -> None:
@@ -162,7 +164,14 @@ def test_it_measures_as_long_and_warns_of_the_same_as_bench_depth() -> None:
     defaults = re.findall(r"  (?:int|double) (\w+) = ([\d.]+);", source("measure.h"))
     assert {name: float(value) for name, value in defaults} == dataclasses.asdict(TimingPlan())
     # It takes no flags that describe a model, what Ctrl-C ends is not kept, and no op is timed.
-    others = ("unknown-output", "relative-depth", "interrupted", "no-profile")
+    # It has one runtime, which is part of it.
+    others = (
+        "unknown-output",
+        "relative-depth",
+        "interrupted",
+        "no-profile",
+        "runtime-passed-over",
+    )
     pythons = [c for c in ADVICE if c not in others]
     assert re.findall(r'^    \{"([a-z-]+)",', source("results.cpp"), re.M) == pythons
 

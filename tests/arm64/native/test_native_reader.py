@@ -16,7 +16,7 @@ import pytest
 from bench_depth.model import tflite_file
 from bench_depth.model.contract import METADATA_NAME, ModelContract
 from ghostdepth_export.convert.flatbuffer import pack, unpack
-from ghostdepth_export.ship.native import SOURCE
+from ghostdepth_export.host.checkout import SOURCE
 
 from tests.arm64.conftest import missing, need
 
@@ -32,7 +32,7 @@ def check_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         missing("nlohmann's JSON library is not installed: apt install nlohmann-json3-dev")
     folder = tmp_path_factory.mktemp("check-files")
     for command in (
-        ["cmake", "-S", SOURCE, "-B", folder, f"-DCMAKE_CXX_FLAGS={SANITIZERS}"],
+        ["cmake", "-S", SOURCE / "device/native", "-B", folder, f"-DCMAKE_CXX_FLAGS={SANITIZERS}"],
         ["cmake", "--build", folder, "--target", "check-files"],
     ):
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -67,14 +67,14 @@ def test_the_help_of_the_other_verbs_loads_nothing_heavy(verb: str) -> None:
 
 
 @pytest.mark.same_everywhere
-def test_nothing_heavy_is_loaded_before_the_model_is(tiny_tflite: Path) -> None:
+def test_nothing_heavy_is_loaded_before_the_runtime_is_chosen(tiny_tflite: Path) -> None:
     code = (
         "import sys\n"
         "from bench_depth.commands import bench, cli\n"
-        "def open_session(*_):\n"
+        "def choose(*_):\n"
         f"    print('HEAVY', [m for m in {HEAVY} if m in sys.modules], flush=True)\n"
         "    raise SystemExit\n"
-        "bench.open_session = open_session\n"
+        "bench.choose = choose\n"
         "cli.main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, "--model", str(tiny_tflite), *QUICK]

@@ -50,6 +50,18 @@ def test_other_conditions_are_named(measured: Results) -> None:
     )
 
 
+def test_other_work_is_a_warning_of_each_pair(measured: Results) -> None:
+    runtime = dataclasses.replace(measured.models[0].runtime, xnnpack=True, xnnpack_ops=(9, 10))
+    changes = {"input": "1x96x128x3 uint8", "threads": 1, "runtime": runtime, "sha256": "1" * 64}
+    text = render(timed(measured, 40), timed(measured, 30, **changes), "old", "new")
+    assert text.count("warning: ") == len(changes)
+    assert "warning: input differs: 1x480x640x3 uint8 -> 1x96x128x3 uint8" in text
+    assert "warning: threads differs: 4 threads -> 1 thread" in text
+    assert "XNNPACK runs 9 of 10 ops" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "warning" not in render(timed(measured, 40), timed(measured, 30), "old", "new")
+
+
 def test_accuracy_on_other_data_is_not_compared(measured: Results) -> None:
     accuracy = measured.models[0].accuracy
     assert accuracy is not None

@@ -53,7 +53,18 @@ def test_nothing_is_known_where_nothing_is_there(tmp_path: Path) -> None:
     assert read_health(tmp_path, lambda: None) == Health(None, None, None)
 
 
-@pytest.mark.parametrize("answer", ["", "throttled=", "VCHI failed"])
+@pytest.mark.parametrize("answer", [None, "", "VCHI initialization failed\n", "error=1"])
+def test_where_the_firmware_does_not_answer_the_kernel_is_asked(
+    pi4: Path, answer: str | None
+) -> None:
+    file = pi4 / "sys/devices/platform/soc/soc:firmware/get_throttled"
+    file.parent.mkdir(parents=True)
+    file.write_text("50005\n")
+    assert read_health(pi4, lambda: answer).throttled == 0x50005
+    assert read_health(pi4, lambda: "throttled=0x0\n").throttled == 0
+
+
+@pytest.mark.parametrize("answer", ["", "throttled=", "VCHI failed", "error=1", "throttled=-1"])
 def test_an_answer_of_the_firmware_that_is_no_number_is_unknown(
     tmp_path: Path, answer: str
 ) -> None:

@@ -55,6 +55,9 @@ def test_every_runtime_tells_its_name_version_and_shapes(
     assert str(model.inputs[0]) == f"1x{HEIGHT}x{WIDTH}x3 float32"
     assert str(model.outputs[0]) == f"1x{HEIGHT}x{WIDTH}x1 float32"
     assert model.xnnpack is XNNPACK.get(name, True)
+    if model.xnnpack:
+        assert model.xnnpack_ops is not None
+        assert 0 < model.xnnpack_ops[0] <= model.xnnpack_ops[1]
 
 
 def test_a_uint8_model_takes_raw_pixels(make_tflite, tmp_path: Path) -> None:
@@ -67,18 +70,6 @@ def test_a_uint8_model_takes_raw_pixels(make_tflite, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         to_depth(model.output(), signature), tiny_depth(PHOTO[np.newaxis]), rtol=1e-5
     )
-
-
-def test_the_first_installed_runtime_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def only(*names: str) -> None:
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in names or None)
-
-    only("tensorflow", "ai_edge_litert")
-    assert choose(Path("m.tflite")).name == "ai_edge_litert"
-    only("tensorflow", "tflite_runtime")
-    assert choose(Path("m.tflite")).name == "tflite_runtime"
-    only("tensorflow")
-    assert choose(Path("m.tflite")).name == "tensorflow"
 
 
 @pytest.mark.parametrize(

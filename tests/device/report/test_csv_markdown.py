@@ -30,7 +30,8 @@ def test_markdown_is_a_table_with_as_many_cells_in_every_row(measured: Results) 
     table = lines[: lines.index("")]
     assert len(table) == 4
     assert len({line.count(" | ") for line in table}) == 1
-    assert "Raspberry Pi 4 Model B Rev 1.4, 4x Cortex-A72; tflite_runtime 2.5.0.post1." in lines
+    machine = "Raspberry Pi 4 Model B Rev 1.4, 4x Cortex-A72"
+    assert f"{machine}; tflite_runtime 2.5.0.post1; input 1x480x640x3 uint8." in lines
     assert any(line.startswith("- **throttled**: ") for line in lines)
 
 

@@ -9,6 +9,7 @@ from bench_depth.results.advice import ADVICE, drift, warnings_for
 from bench_depth.timing.measure import Timing, summarize
 
 BOARD = Board("Pi", "Cortex-A72", 4, "aarch64", "Linux", 1500, "performance", emulated=False)
+PI = dataclasses.replace(BOARD, model="Raspberry Pi 4 Model B Rev 1.4")
 COOL = Health(1500, 50, 0, load=0.1, swapped_in=7)
 STEADY = [10_000_000] * 90
 
@@ -43,6 +44,9 @@ def test_a_good_measurement_has_no_warning() -> None:
         ("throttled", {"after": dataclasses.replace(COOL, throttled=0x4)}),
         ("undervoltage", {"after": dataclasses.replace(COOL, throttled=0x10000)}),
         ("governor", {"board": dataclasses.replace(BOARD, governor="ondemand")}),
+        ("runtime-passed-over", {"passed_over": True}),
+        ("throttling-unknown", {"board": PI, "after": dataclasses.replace(COOL, throttled=None)}),
+        ("throttling-unknown", {"board": PI, "before": dataclasses.replace(COOL, throttled=None)}),
         ("emulated", {"board": dataclasses.replace(BOARD, emulated=True)}),
         ("load", {"idle": dataclasses.replace(COOL, load=1.0)}),
         ("swap", {"after": dataclasses.replace(COOL, swapped_in=8)}),
@@ -57,7 +61,7 @@ def test_each_state_has_its_code(code: str, changes: dict[str, object]) -> None:
     assert code in found and set(found) <= {code, "drift"}
 
 
-def test_what_the_board_does_not_tell_is_no_warning() -> None:
+def test_what_another_board_does_not_tell_is_no_warning() -> None:
     unknown = Health(None, None, None)
     board = dataclasses.replace(BOARD, governor=None)
     assert codes(idle=unknown, before=unknown, after=unknown, board=board) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
@@ -22,32 +23,61 @@ RUNTIMES: tuple[Runtime, ...] = (
 )
 
 
-def choose(path: Path, name: Optional[str] = None) -> Runtime:
-    """Selects the runtime for a model file: the named one, or the first installed one.
+def choose(
+    path: Path, name: Optional[str] = None, log: Callable[[str], None] = lambda line: None
+) -> Runtime:
+    """Selects the runtime for a model file: the named one, or the first installed one that works.
+
+    Args:
+        path: Path of the model file.
+        name: Name of the runtime; None for the first.
+        log: Called with one line for each installed runtime that was passed over, as it does not
+            work here.
 
     Raises:
         UserError: There is no runtime of that name, it cannot run such a file, the kind of the file
-            is unknown (exit code 2), or no runtime for it is installed (exit code 3).
+            is unknown (exit code 2), or no runtime for it is installed or works (exit code 3).
     """
+    able = _able(path, name)
+    faults = []
+    for runtime in able:
+        if importlib.util.find_spec(runtime.name) is None:
+            continue
+        fault = runtime.fault()
+        if fault is None:
+            for line in faults:
+                log(f"{line}; {runtime.name} is used in its place")
+            return runtime
+        faults.append(fault)
+    if faults:
+        others = [r.package for r in able if importlib.util.find_spec(r.name) is None]
+        other = f"; or run: pip install {_preferred(others)}" if others else ""
+        other = "; or choose another --runtime" if name is not None else other
+        raise UserError(f"{path} cannot be run: {'; '.join(faults)}{other}", MODEL_FAILED)
+    raise UserError(
+        f"{path} needs {' or '.join(r.name for r in able)}, which is not installed; "
+        f"run: pip install {_preferred([r.package for r in able])}",
+        MODEL_FAILED,
+    )
+
+
+def _able(path: Path, name: Optional[str]) -> list[Runtime]:
     suffix = Path(path).suffix
     able = [runtime for runtime in RUNTIMES if runtime.suffix == suffix]
     if not able:
         known = " or ".join(sorted({runtime.suffix for runtime in RUNTIMES}))
         raise UserError(f"{path} is no model file; its name must end in {known}", BAD_INPUT)
-    if name is not None:
-        if name not in [runtime.name for runtime in RUNTIMES]:
-            known = ", ".join(runtime.name for runtime in RUNTIMES)
-            raise UserError(f"unknown runtime {name!r}; choose from {known}", BAD_INPUT)
-        able = [runtime for runtime in able if runtime.name == name]
-        if not able:
-            raise UserError(f"{name} cannot run {path}; leave --runtime out", BAD_INPUT)
-    for runtime in able:
-        if importlib.util.find_spec(runtime.name) is not None:
-            return runtime
-    # The first is for old Pythons only; the last is heavy.
-    package = able[0].package if name or len(able) == 1 else "ai-edge-litert"
-    raise UserError(
-        f"{path} needs {' or '.join(r.name for r in able)}, which is not installed; "
-        f"run: pip install {package}",
-        MODEL_FAILED,
-    )
+    if name is None:
+        return able
+    if name not in [runtime.name for runtime in RUNTIMES]:
+        known = ", ".join(runtime.name for runtime in RUNTIMES)
+        raise UserError(f"unknown runtime {name!r}; choose from {known}", BAD_INPUT)
+    able = [runtime for runtime in able if runtime.name == name]
+    if not able:
+        raise UserError(f"{name} cannot run {path}; leave --runtime out", BAD_INPUT)
+    return able
+
+
+def _preferred(packages: list[str]) -> str:
+    # tflite-runtime is for old Pythons only; tensorflow is heavy.
+    return "ai-edge-litert" if "ai-edge-litert" in packages else packages[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -10,12 +11,26 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.compiled import fault_of
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_model_bytes
 from bench_depth.model.runtime import TensorSpec
 
 # ONNX Runtime's names of the dtypes that differ from NumPy's.
 _DTYPES = {"float": "float32", "double": "float64"}
+
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:)?")
+_PLACE = re.compile(r"\S+\.(?:cc|h|cpp|hpp):\d+ ")
+_QUALIFIERS = re.compile(r"(?: const| noexcept)*(?: \[with [^\]]*\])?")
+_TOO_NEW = {
+    re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"): (
+        "ONNX format {0}, and this onnxruntime reads up to format {1}"
+    ),
+    re.compile(r"Opset (\d+) is under development .* for domain (\S+) is till opset (\d+)"): (
+        "ONNX with opset {0} of {1}, and this onnxruntime reads up to opset {2}"
+    ),
+}
+_MOST = 400
 
 
 @dataclass(frozen=True)
@@ -26,13 +41,15 @@ class OnnxRuntime:
     suffix: str = ".onnx"
     package: str = "onnxruntime"
 
+    def fault(self) -> Optional[str]:
+        """See `Runtime.fault`."""
+        fault = fault_of(lambda: importlib.import_module(self.name).SessionOptions())
+        return f"{self.name} {fault}" if fault is not None else None
+
     def load(self, path: Path, threads: int, trace: Optional[Path] = None) -> _OnnxModel:
         """See `Runtime.load`; with `trace`, the session's profile is written to that path."""
         read_model_bytes(path)  # A missing file is the user's mistake, not the model's.
-        try:
-            runtime = importlib.import_module(self.name)
-        except ImportError as error:
-            raise UserError(f"onnxruntime cannot be imported: {error}", MODEL_FAILED) from error
+        runtime = importlib.import_module(self.name)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -48,8 +65,7 @@ class OnnxRuntime:
             )
         except Exception as error:  # Its own classes share no base and live in a private module.
             raise UserError(
-                f"{self.name} {runtime.__version__} cannot load {path}: {_one_line(error)}; "
-                "copy or export the file again, or update onnxruntime",
+                f"{self.name} {runtime.__version__} cannot load {path}: {_why(error)}",
                 MODEL_FAILED,
             ) from error
         return _OnnxModel(self.name, runtime.__version__, session, path)
@@ -59,6 +75,7 @@ class _OnnxModel:
     """See `bench_depth.model.runtime.LoadedModel`; `session` is ONNX Runtime's own object."""
 
     xnnpack: Optional[bool] = None
+    xnnpack_ops: Optional[tuple[int, int]] = None
 
     def __init__(self, name: str, version: str, session: Any, path: Path) -> None:
         self.name = name
@@ -104,4 +121,38 @@ def _spec(value: Any) -> TensorSpec:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    """ONNX Runtime's reason, without the place in its source and the signature of the function."""
+    text = _PREFIX.sub("", " ".join(str(error).split()))
+    place = _PLACE.search(text)
+    while place is not None:
+        text = text[: place.start()] + text[_signature_end(text, place.end()) :].lstrip()
+        place = _PLACE.search(text)
+    if len(text) > _MOST:
+        # What it works on comes first and may be long; the reason comes last.
+        text = f"{text[: _MOST // 3]} ... {text[-_MOST * 2 // 3 :]}"
+    return text.rstrip(". ")
+
+
+def _signature_end(text: str, start: int) -> int:
+    """Index behind the C++ signature that starts at `start`; `start` where it is not whole."""
+    depth = 0
+    for index in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        # `(anonymous namespace)::`, `operator()(`, `<lambda(...)>` go on.
+        if text[index] == ")" and depth == 0 and text[index + 1 : index + 2] not in ("(", ":", ">"):
+            rest = _QUALIFIERS.match(text, index + 1)
+            return rest.end() if rest is not None else index + 1
+    return start
+
+
+def _why(error: BaseException) -> str:
+    """Why a file cannot be loaded, and what to do."""
+    text = _one_line(error)
+    for pattern, what in _TOO_NEW.items():
+        found = pattern.search(text)
+        if found is not None:
+            return (
+                f"it is {what.format(*found.groups())}; export it with an older opset, or update "
+                "onnxruntime"
+            )
+    return f"{text}; copy or export the file again, or update onnxruntime"

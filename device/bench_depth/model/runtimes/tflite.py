@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -12,12 +13,20 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.compiled import fault_of, reason
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_model_bytes
 from bench_depth.model.runtime import TensorSpec
 from bench_depth.model.tensors import check_axes, check_tensors
 from bench_depth.model.tflite_file import check
 
+# A model of one empty graph, the least that makes an interpreter: some faults of a build show there
+# and not when it is imported.
+_EMPTY_MODEL = bytes.fromhex(
+    "1800000054464c3300000e00140010000c000800000004000e000000100000001c0000005000000003000000"
+    "0100000008000000040004000400000001000000100000000c00140010000c00080004000c00000010000000"
+    "1000000010000000100000000000000000000000000000000000000000000000"
+)
 # Name of a delegate's nodes in `_get_ops_details`.
 DELEGATE = "DELEGATE"
 
@@ -37,6 +46,11 @@ class TfliteRuntime:
     package: str
     suffix: str = ".tflite"
 
+    def fault(self) -> Optional[str]:
+        """See `Runtime.fault`."""
+        fault = fault_of(lambda: self._import().Interpreter(model_content=_EMPTY_MODEL))
+        return f"{self.name} {self._version()} {fault}" if fault is not None else None
+
     def load(self, path: Path, threads: int, delegates: bool = True) -> _TfliteModel:
         """See `Runtime.load`; `delegates` is whether default delegates may be applied."""
         try:
@@ -45,10 +59,8 @@ class TfliteRuntime:
             raise UserError(
                 f"{path} is damaged or truncated ({error}); copy or export it again", MODEL_FAILED
             ) from error
-        if self.name == "tensorflow":
-            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            module, options = importlib.import_module(self.module), {}
+            module, options = self._import(), {}
             # Versions without this option apply no delegate.
             if not delegates and hasattr(module, "OpResolverType"):
                 plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -59,17 +71,22 @@ class TfliteRuntime:
             check_tensors(path, _specs(interpreter.get_input_details()))
             check_tensors(path, _specs(interpreter.get_output_details()))
             interpreter.allocate_tensors()
-        except (ImportError, ValueError, RuntimeError) as error:
+        except (ImportError, ValueError, RuntimeError, SystemError) as error:
             raise UserError(
-                f"{self.name} {self._version()} cannot load {path}: {_first_line(error)}; "
+                f"{self.name} {self._version()} cannot load {path}: {reason(error)}; "
                 "try another --runtime, or export the file for this one",
                 MODEL_FAILED,
             ) from error
         return _TfliteModel(self.name, self._version(), interpreter, path)
 
+    def _import(self) -> Any:
+        if self.name == "tensorflow":
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        return importlib.import_module(self.module)
+
     def _version(self) -> str:
         # The package may be there under several distribution names, or as a bare folder.
-        version = getattr(importlib.import_module(self.name), "__version__", None)
+        version = getattr(sys.modules.get(self.name), "__version__", None)
         if version is None:
             try:
                 version = importlib.metadata.version(self.package)
@@ -86,8 +103,9 @@ class _TfliteModel:
         self.version = version
         self.inputs = _specs(interpreter.get_input_details())
         self.outputs = _specs(interpreter.get_output_details())
-        self.xnnpack = _uses_delegate(interpreter)
         self.interpreter = interpreter
+        self.xnnpack_ops = _delegated(interpreter)
+        self.xnnpack = None if self.xnnpack_ops is None else self.xnnpack_ops[0] > 0
         self._path = path
         self._first_input = _index(interpreter.get_input_details(), 0)
         self._output = _index(interpreter.get_output_details(), 0)
@@ -99,10 +117,12 @@ class _TfliteModel:
         try:
             self.interpreter.resize_tensor_input(self._first_input, shape)
             self.interpreter.allocate_tensors()
+            # Another size may have other ops run by XNNPACK.
+            self.xnnpack_ops = _delegated(self.interpreter)
         except (ValueError, RuntimeError) as error:
             raise UserError(
                 f"{self._path} does not work at {'x'.join(map(str, shape))}: "
-                f"{_first_line(error)}; try another --input-size",
+                f"{reason(error)}; try another --input-size",
                 MODEL_FAILED,
             ) from error
 
@@ -117,7 +137,7 @@ class _TfliteModel:
             self.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise UserError(
-                f"{self.name} {self.version} cannot run {self._path}: {_first_line(error)}",
+                f"{self.name} {self.version} cannot run {self._path}: {reason(error)}",
                 MODEL_FAILED,
             ) from error
 
@@ -149,14 +169,30 @@ def _index(every: list[dict[str, Any]], number: int) -> int:
     return int(every[number]["index"]) if every else -1
 
 
-def _uses_delegate(interpreter: Any) -> Optional[bool]:
-    # XNNPACK is the only default delegate; the ops that it runs are a node of its own. The list of
-    # nodes is private in all versions, but present since 2.4.
+def _delegated(interpreter: Any) -> Optional[tuple[int, int]]:
+    """Number of ops that XNNPACK, the only default delegate, runs, and of all ops.
+
+    The ops that it runs stay in the list, which has a node for each run of them at its end: they
+    are those on the way back from that node's outputs to its inputs. The list is private in all
+    versions, but present since 2.4.
+    """
     try:
-        return any(op["op_name"] == DELEGATE for op in interpreter._get_ops_details())
-    except (AttributeError, KeyError, ValueError):
+        every = interpreter._get_ops_details()
+        ops = [op for op in every if op["op_name"] != DELEGATE]
+        nodes = [op for op in every if op["op_name"] == DELEGATE]
+        makers = {int(tensor): op for op in ops for tensor in op["outputs"]}
+        found: set[int] = set()
+        for node in nodes:
+            known = set(map(int, node["inputs"]))
+            wanted = list(map(int, node["outputs"]))
+            while wanted:
+                tensor = wanted.pop()
+                op = makers.get(tensor)
+                if tensor in known or op is None:
+                    continue
+                known.add(tensor)
+                found.add(int(op["index"]))
+                wanted.extend(map(int, op["inputs"]))
+        return len(found), len(ops)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

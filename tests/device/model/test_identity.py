@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_depth.core.errors import UserError
+from bench_depth.model.identity import identify
+from bench_depth.model.onnx_file import external_names
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of bytes in a protobuf message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low]) if not rest else bytes([low | 0x80]) + varint(rest)
+
+
+def tensor(location: str) -> bytes:
+    entry = field(1, b"location") + field(2, location.encode())
+    return field(8, b"weights") + field(13, field(1, b"offset") + field(2, b"0")) + field(13, entry)
+
+
+def model(*locations: str) -> bytes:
+    """A model whose weights are in other files: of the graph, and of an op in a branch of it."""
+    first, *others = locations
+    graph = field(5, tensor(first))
+    for location in others:
+        constant = field(5, field(5, tensor(location)))  # attribute, its tensor
+        branch = field(5, field(6, field(1, constant)))  # attribute, its graph, a node
+        graph += field(1, branch)
+    return field(2, b"a test") + field(7, graph)
+
+
+def test_size_and_checksum_include_the_weights_beside_the_file(tmp_path: Path) -> None:
+    data = model("b.data", "a/c.data")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "m.onnx").write_bytes(data)
+    (tmp_path / "b.data").write_bytes(b"one")
+    (tmp_path / "a/c.data").write_bytes(b"three")
+    found = identify(tmp_path / "m.onnx")
+    assert found.bytes == len(data) + 8
+    assert found.sha256 == hashlib.sha256(data + b"three" + b"one").hexdigest()
+    (tmp_path / "b.data").write_bytes(b"two")
+    assert identify(tmp_path / "m.onnx").sha256 != found.sha256
+
+
+def test_a_file_without_others_has_its_own_checksum(tiny_tflite: Path, make_onnx, tmp_path) -> None:
+    for path in (tiny_tflite, make_onnx(tmp_path / "m.onnx")):
+        data = path.read_bytes()
+        found = identify(path)
+        assert (found.bytes, found.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize("location", ["../x", "/etc/passwd", "a/../../x", "", "x\0y", "gone", "."])
+def test_weights_elsewhere_or_missing_are_one_line(tmp_path: Path, location: str) -> None:
+    (tmp_path / "m.onnx").write_bytes(model(location))
+    with pytest.raises(UserError, match="has weights in") as caught:
+        identify(tmp_path / "m.onnx")
+    assert "\0" not in str(caught.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "m.onnx").write_bytes(model("pipe"))
+    with pytest.raises(UserError, match="no regular file"):
+        identify(tmp_path / "m.onnx")
+
+
+def test_graphs_without_end_are_refused() -> None:
+    graph = b""
+    for _ in range(5000):
+        graph = field(1, field(5, field(6, graph)))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        external_names(field(7, graph))
+
+
+def test_damaged_bytes_give_names_or_an_error() -> None:
+    rng = np.random.default_rng(0)
+    whole = model("b.data", "a/c.data")
+    for _ in range(300):
+        data = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+        for place in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[place] = rng.integers(0, 256)
+        try:
+            external_names(bytes(data))
+        except ValueError:
+            continue

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from bench_depth.model.runtimes.onnx import _one_line, _why
+
+PLACE = "/onnxruntime_src/onnxruntime/core/graph/model.cc:256 "
+SIGNATURES = (
+    "onnxruntime::Model::Model(onnx::ModelProto&&, const onnxruntime::PathString&) ",
+    "onnxruntime::common::Status onnxruntime::(anonymous namespace)::Load(int (*)(char)) const ",
+    "void onnxruntime::Run()::<lambda(const std::map<int, int>&)>::operator()(int) const ",
+    "T onnxruntime::Get(int) [with T = std::vector<int>] ",
+)
+PREFIX = "[ONNXRuntimeError] : 1 : FAIL : Load model from /a b/m.onnx failed:"
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+@pytest.mark.parametrize("reason", ["Unknown op (X) in node", "x (1) is not y"])
+def test_the_reason_is_told_without_the_signature(signature: str, reason: str) -> None:
+    assert _one_line(RuntimeError(PREFIX + PLACE + signature + reason + "\n")) == reason
+
+
+def test_two_places_are_both_left_out() -> None:
+    text = f"Exception: {PLACE}{SIGNATURES[0]}first {PLACE}{SIGNATURES[1]}second."
+    assert _one_line(RuntimeError(text)) == "Exception: first second"
+
+
+def test_a_signature_that_is_cut_is_kept() -> None:
+    assert _one_line(RuntimeError(PLACE + "f(int, ")) == "f(int,"
+
+
+def test_a_long_message_is_cut_in_its_middle() -> None:
+    found = _one_line(RuntimeError("In Node " + "x" * 5000 + " Error No Op registered for Y"))
+    assert found.startswith("In Node x")
+    assert found.endswith("Error No Op registered for Y")
+    assert len(found) < 500
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (
+            "Unsupported model IR version: 99, max supported IR version: 14",
+            "it is ONNX format 99, and this onnxruntime reads up to format 14; export it",
+        ),
+        (
+            "ONNX Runtime only *guarantees* support. Opset 40 is under development and support for "
+            "this is limited. Current official support for domain ai.onnx is till opset 28.",
+            "it is ONNX with opset 40 of ai.onnx, and this onnxruntime reads up to opset 28; ",
+        ),
+    ],
+)
+def test_what_is_too_new_is_told_with_both_versions(reason: str, told: str) -> None:
+    found = _why(RuntimeError(PREFIX + PLACE + SIGNATURES[0] + reason))
+    assert found.startswith(told)
+    assert found.endswith("or update onnxruntime")
