@@ -39,7 +39,7 @@ def fault_of(use: Callable[[], object]) -> Optional[str]:
     # A package that was built for another system may raise anything, SystemError included.
     except Exception as error:
         if is_numpy_mismatch(error, said.getvalue()):
-            return f"was built for another numpy than {_numpy()}; run: {numpy_remedy()}"
+            return f"was built for another numpy than {numpy_version()}; run: {numpy_remedy()}"
         return f"does not work here: {reason(error)}"
     return None
 
@@ -60,7 +60,7 @@ def is_numpy_mismatch(error: BaseException, said: str = "") -> bool:
 
 def numpy_remedy() -> str:
     """Returns the command that installs the other major version of numpy."""
-    return "pip install 'numpy>=2'" if _numpy().startswith("1.") else _DOWNGRADE
+    return "pip install 'numpy>=2'" if numpy_version().startswith("1.") else _DOWNGRADE
 
 
 def reason(error: BaseException) -> str:
@@ -68,7 +68,8 @@ def reason(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _numpy() -> str:
+def numpy_version() -> str:
+    """Returns the version of numpy that is installed."""
     try:
         return importlib.metadata.version("numpy")
     except importlib.metadata.PackageNotFoundError:

@@ -261,6 +261,20 @@ def test_without_picamera2_its_package_is_named(monkeypatch: pytest.MonkeyPatch)
         open_source("picamera2")
 
 
+@pytest.mark.parametrize("text", ["picamera2", "auto"])
+def test_a_picamera2_for_another_numpy_is_not_to_be_installed_again(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cameras, "DEVICES", tmp_path)
+    changed = "numpy.dtype size changed, may indicate binary incompatibility"
+    (tmp_path / "picamera2.py").write_text(f"raise ValueError({changed!r})\n")
+    with pytest.raises(UserError, match=r"built for another numpy .*pip install 'numpy") as no:
+        open_source(text)
+    assert "apt install" not in str(no.value)
+
+
 # ---- Other cameras
 
 

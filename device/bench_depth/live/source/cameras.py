@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.compiled import is_numpy_mismatch, numpy_remedy, numpy_version
 from bench_depth.core.errors import UserError
 
 DEVICES = Path("/dev")
@@ -188,8 +189,13 @@ def _driver(name: str) -> str:
 def _picamera2() -> Any:
     try:
         return importlib.import_module("picamera2")
-    # numpy raises ValueError for a picamera2 that was built against another version.
-    except (ImportError, ValueError) as error:
+    # What picamera2 imports may have been built for another numpy, and then raises anything.
+    except Exception as error:
+        if is_numpy_mismatch(error):
+            raise UserError(
+                f"picamera2 was built for another numpy than {numpy_version()}, which this "
+                f"virtual environment has (run there: {numpy_remedy()}); see docs/pi.md"
+            ) from error
         raise UserError(f"picamera2 cannot be imported ({error}); {_INSTALL}") from error
 
 
