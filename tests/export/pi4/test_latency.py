@@ -26,6 +26,7 @@ from ghostdepth_export.pi4.latency import (
     threads_used,
     write_coefficients,
 )
+from ghostdepth_export.pi4.latency.tables import warnings
 from ghostdepth_export.pi4.latency.threads import busiest_cycles
 
 from tests.export.commands.test_cli import run
@@ -120,6 +121,19 @@ def test_ops_outside_the_calibration_widen_the_band_upwards_only() -> None:
     prediction = predict_latency(counted, [plain(name) for name in names], known)
     assert prediction.uncalibrated == {"RESIZE_BILINEAR": 10.0, "CONCATENATION": 10.0}
     assert (prediction.low, prediction.high) == pytest.approx((27.0, 33.0 + 0.3 * 20))
+
+
+def test_an_op_whose_split_was_not_checked_is_outside_and_named() -> None:
+    known = board(errors=(ErrorOf(None, 0.1),), uncalibrated_error=0.3)
+    counted = model_counts([("CONV_2D", counts(8_000_000)), ("ADD", counts(2_000_000))])
+    work = [dataclasses.replace(convolution(64), dtype="INT16", weights="INT8"), plain("ADD")]
+    prediction = predict_latency(counted, work, known, threads=4)
+    assert prediction.ms == pytest.approx(10.0)
+    assert prediction.high == pytest.approx(11.0 + 0.3 * 8)
+    assert prediction.unsplit == {"CONV_2D INT16 x INT8": 8.0}
+    first, second = warnings(prediction)
+    assert "80% of the latency is in ops that are outside the rules" in first
+    assert "CONV_2D" in second
 
 
 # ------------------------------------------------------------------ work
@@ -278,9 +292,8 @@ def test_models_are_printed_one_by_one_and_side_by_side(
     ms = len(PROBE_PATTERN) * (known.cycle.value + known.line.value / 100)
     assert text.count(f"1 thread, 1500 MHz: {ms:.1f} ms (") == 2
     assert "side by side" in text
-    assert "100% of the latency is in ops that are rare in the calibration networks (RELU)" in (
-        " ".join(text.split())
-    )
+    rare = "are rare in the calibration networks or have another data type there (RELU)"
+    assert f"100% of the latency is in ops that {rare}" in " ".join(text.split())
     first, second = json.loads(report.read_text())["predictions"]
     assert (first["file"], second["file"]) == ("m.tflite", "other.tflite")
     assert first["ms"] == pytest.approx(ms)

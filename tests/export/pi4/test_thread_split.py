@@ -7,7 +7,7 @@ import math
 import pytest
 from ghostdepth_export.pi4.latency import OpWork, ruy
 from ghostdepth_export.pi4.latency.ruy import split_product
-from ghostdepth_export.pi4.latency.threads import busiest_cycles, split
+from ghostdepth_export.pi4.latency.threads import busiest_cycles, is_checked, split
 
 
 def conv(
@@ -115,6 +115,32 @@ def test_matrix_times_vector_wants_65536_products_and_4_rows_a_thread(
 def test_other_ops_run_on_the_calling_thread(name: str) -> None:
     shape = (1, 480, 640, 16)
     assert split(OpWork(name, "INT8", shape, (shape, shape)), 4) == ruy.ALONE
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "weights"),
+    [
+        ("CONV_2D", "INT16", "INT8"),
+        ("CONV_2D", "INT16", "INT16"),
+        ("CONV_2D", "FLOAT32", "INT8"),
+        ("DEPTHWISE_CONV_2D", "INT16", "INT8"),
+        ("FULLY_CONNECTED", "FLOAT32", "INT8"),
+        ("FULLY_CONNECTED", "FLOAT16", "FLOAT16"),
+        ("TRANSPOSE_CONV", "FLOAT32", "FLOAT32"),
+        ("BATCH_MATMUL", "FLOAT32", None),
+        ("ADD", "INT16", None),
+        ("SOFTMAX", "FLOAT32", None),
+    ],
+)
+def test_what_was_not_checked_takes_the_time_of_one_thread(
+    name: str, dtype: str, weights: str | None
+) -> None:
+    shape = (1, 96, 128, 64)
+    op = OpWork(name, dtype, shape, (shape, (64, 3, 3, 64)), weights)
+    assert not is_checked(op)
+    assert split(op, 4) == ruy.ALONE
+    assert busiest_cycles(op, 1e9, 4) == 1e9
+    assert is_checked(OpWork("CONV_2D", "INT8", shape, (shape, (64, 3, 3, 64)), "INT8"))
 
 
 def test_a_mean_of_8_bits_is_cut_by_channels_and_one_of_floats_is_not() -> None:

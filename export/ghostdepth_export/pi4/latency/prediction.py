@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
 from ghostdepth_export.pi4.latency.coefficients import Coefficients, shipped
 from ghostdepth_export.pi4.latency.costs import op_costs, outside_costs
-from ghostdepth_export.pi4.latency.threads import threads_used
+from ghostdepth_export.pi4.latency.threads import is_checked, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
 RUNTIMES = ("2.5",)
@@ -36,7 +36,12 @@ class OpLatency:
         compute_ms: Milliseconds for the cycles of the busiest thread.
         memory_ms: Milliseconds for lines read from and written to DRAM.
         wake_ms: Milliseconds for waking the threads.
-        calibrated: Whether ops of this type are frequent enough in the fitted networks.
+        calibrated: Whether ops of this type are frequent enough in the fitted networks, with data
+            types that occur there.
+        split_checked: Whether it was checked how ops of this type and data type are split among
+            threads; otherwise the time is that of one thread.
+        dtype: Data type of the first output, like `INT8`; with that of the weights where it
+            differs, like `FLOAT32 x INT8`.
     """
 
     index: int
@@ -48,6 +53,8 @@ class OpLatency:
     memory_ms: float
     wake_ms: float
     calibrated: bool
+    split_checked: bool = True
+    dtype: str = ""
 
     @property
     def ms(self) -> float:
@@ -91,11 +98,20 @@ class LatencyPrediction:
     @property
     def uncalibrated(self) -> dict[str, float]:
         """Milliseconds by type of op for types outside the calibration, longest first."""
-        table: dict[str, float] = {}
-        for op in self.ops:
-            if not op.calibrated:
-                table[op.name] = table.get(op.name, 0.0) + op.ms
-        return dict(sorted(table.items(), key=lambda item: -item[1]))
+        return _longest((op.name, op.ms) for op in self.ops if not op.calibrated)
+
+    @property
+    def unsplit(self) -> dict[str, float]:
+        """Milliseconds by type of op and data type where the split is unknown, longest first."""
+        ops = (op for op in self.ops if not op.split_checked)
+        return _longest((f"{op.name} {op.dtype}".strip(), op.ms) for op in ops)
+
+
+def _longest(entries: Iterable[tuple[str, float]]) -> dict[str, float]:
+    table: dict[str, float] = {}
+    for name, ms in entries:
+        table[name] = table.get(name, 0.0) + ms
+    return dict(sorted(table.items(), key=lambda item: -item[1]))
 
 
 def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
@@ -156,7 +172,9 @@ def predict_latency(
                 per_cycle * cost.cycles,
                 per_line * cost.lines,
                 coefficients.wake.value * cost.wakes,
-                op.name in coefficients.calibrated,
+                op.name in coefficients.calibrated and is_checked(of),
+                is_checked(of),
+                of.dtype if of.weights in (None, of.dtype) else f"{of.dtype} x {of.weights}",
             )
         )
     around = outside_costs(counts)

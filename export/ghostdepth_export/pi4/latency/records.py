@@ -41,4 +41,4 @@ def _plain(prediction: LatencyPrediction) -> dict[str, Any]:
     value = asdict(prediction)
     for plain, op in zip(value["ops"], prediction.ops, strict=True):
         plain.update(ms=op.ms, bound=op.bound)
-    return {**value, "uncalibrated_ms": prediction.uncalibrated}
+    return {**value, "uncalibrated_ms": prediction.uncalibrated, "unsplit_ms": prediction.unsplit}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from bench_depth.core.screen import printable
@@ -31,7 +31,7 @@ def show(prediction: LatencyPrediction, top: int, console: Screen) -> None:
     console.print(_types(prediction))
     if top > 0:
         console.print(_ops(prediction, top))
-    if warning := uncalibrated_warning(prediction):
+    for warning in warnings(prediction):
         console.print(cell(f"warning: {warning}", style="yellow"))
 
 
@@ -121,17 +121,26 @@ def compared(predictions: Sequence[LatencyPrediction]) -> Table:
     return table
 
 
-def uncalibrated_warning(prediction: LatencyPrediction) -> str:
-    """One line on the ops that the calibration hardly covers; empty if there are none."""
-    types = prediction.uncalibrated
-    if not types:
-        return ""
-    fraction = sum(types.values()) / prediction.ms
-    named = ", ".join(types)
-    return (
-        f"{fraction:.0%} of the latency is in ops that are rare in the calibration networks "
-        f"({named}); they may take longer, so the band is wider"
-    )
+def warnings(prediction: LatencyPrediction) -> list[str]:
+    """A line for each way in which ops are outside of what the prediction was checked for."""
+    lines = []
+    if types := prediction.unsplit:
+        lines.append(
+            f"{_fraction(types, prediction)} of the latency is in ops that are outside the rules "
+            f"of TensorFlow Lite {prediction.runtime}'s threads ({', '.join(types)}); the time of "
+            "one thread is taken for them"
+        )
+    if types := prediction.uncalibrated:
+        lines.append(
+            f"{_fraction(types, prediction)} of the latency is in ops that are rare in the "
+            f"calibration networks or have another data type there ({', '.join(types)}); they may "
+            "take longer, so the band is wider"
+        )
+    return lines
+
+
+def _fraction(types: Mapping[str, float], prediction: LatencyPrediction) -> str:
+    return f"{sum(types.values()) / prediction.ms:.0%}"
 
 
 def _sum(prediction: LatencyPrediction) -> Text:

@@ -7,6 +7,10 @@ internal/optimized/depthwiseconv_multithread.h (float32, uint8) and
 internal/optimized/integer_ops/depthwise_conv.h (int8); reduce.cc those of `Mean` for 8 bits. No
 other kernel of an image network uses the pool: resizing, ADD, MUL, CONCATENATION, pooling, padding,
 QUANTIZE and activations run on the calling thread.
+
+Other ops and data types (int16 activations, float activations with int8 weights, TRANSPOSE_CONV,
+SOFTMAX of several rows, ...) have other kernels, which were not checked: `is_checked` is false, and
+the time of one thread stands for any number.
 """
 
 from __future__ import annotations
@@ -24,10 +28,31 @@ _VECTOR_ROWS = 4
 # `Mean` of internal/optimized/integer_ops/mean.h and optimized_ops.h, kMinDepthPerThread.
 _MEAN_CHANNELS = 8
 _IMAGE_DIMENSIONS = 4
+_TYPES = ("FLOAT32", "INT8", "UINT8")
+_SPLIT = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+# Ops whose kernels run on the calling thread, MEAN of 8 bits apart.
+_ALONE = """
+    ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE NEG ABS EXP LOG SQRT RSQRT SQUARE
+    RELU RELU6 RELU_N1_TO_1 LEAKY_RELU PRELU ELU HARD_SWISH LOGISTIC TANH
+    AVERAGE_POOL_2D MAX_POOL_2D MEAN SUM PAD PADV2 MIRROR_PAD RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR CONCATENATION SPLIT SLICE STRIDED_SLICE RESHAPE SQUEEZE EXPAND_DIMS
+    TRANSPOSE DEPTH_TO_SPACE SPACE_TO_DEPTH QUANTIZE DEQUANTIZE CAST SHAPE PACK UNPACK
+"""
 # `ExtractPatchIntoBufferColumn` of internal/optimized/im2col_utils.h copies runs of bytes. The
 # cycles are the difference between the counts of a larger convolution and of the 1x1 convolution
 # with the same product; twelve such pairs, with runs of 9 to 3072 bytes, are within 15 %.
 _CYCLES_PER_RUN, _CYCLES_PER_BYTE = 22.0, 0.12
+
+
+def is_checked(op: OpWork) -> bool:
+    """Whether it was checked how TensorFlow Lite 2.5 splits an op of these data types."""
+    alone = op.name in _ALONE.split()
+    if op.dtype not in _TYPES or op.weights not in (None, op.dtype):
+        # Integers are indices and shapes: no work to share.
+        return alone and op.dtype in ("INT32", "INT64")
+    if op.name == "SOFTMAX":
+        return math.prod(op.output[:-1]) == 1  # Rows are shared out, and this is one.
+    return alone or op.name in _SPLIT
 
 
 def threads_used(op: OpWork, threads: int) -> int:
@@ -50,6 +75,8 @@ def split(op: OpWork, threads: int) -> ThreadSplit:
         op: Op from `read_work`.
         threads: Number of threads of the interpreter, 1..4.
     """
+    if not is_checked(op):
+        return ALONE
     if op.name in ("CONV_2D", "FULLY_CONNECTED"):
         columns = math.prod(op.output[:-1])
         depth = math.prod(op.inputs[1][1:])

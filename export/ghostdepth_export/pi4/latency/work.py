@@ -21,12 +21,14 @@ class OpWork:
         dtype: Data type of the first output: `FLOAT32`, `INT8`, `UINT8`, ...
         output: Shape of the first output, NHWC for images; () for a scalar.
         inputs: Shapes of the inputs, in order; () for an omitted optional input.
+        weights: Data type of the weights; None for that of the output, or an op without weights.
     """
 
     name: str
     dtype: str
     output: tuple[int, ...]
     inputs: tuple[tuple[int, ...], ...]
+    weights: str | None = None
 
     @property
     def macs(self) -> int:
@@ -57,6 +59,10 @@ def read_work(path: Path) -> list[OpWork]:
         sizes: Any = graph.tensors[index].shape if index >= 0 else None
         return () if sizes is None else tuple(int(size) for size in sizes)
 
+    def weights(op: Any) -> str | None:
+        has = op_name(model, op) in _WITH_WEIGHTS
+        return types[graph.tensors[op.inputs[1]].type] if has else None
+
     return [
         OpWork(
             op_name(model, op),
@@ -64,6 +70,7 @@ def read_work(path: Path) -> list[OpWork]:
             shape(op.outputs[0]),
             # The generated classes have None for an empty vector.
             tuple(shape(index) for index in (op.inputs if op.inputs is not None else ())),
+            weights(op),
         )
         for op in graph.operators
     ]
