@@ -201,6 +201,33 @@ def check_runtime(path: Path, runtime: str, data: bytes | None = None) -> None:
             )
 
 
+def refused_at_prepare(data: bytes) -> str | None:
+    """What TensorFlow Lite 2.5 refuses when it prepares a file whose ops it has.
+
+    Known and looked at: RESIZE_BILINEAR with both `align_corners` and `half_pixel_centers`, which
+    some converters write and newer runtimes run.
+
+    Args:
+        data: Bytes of a .tflite file.
+
+    Returns:
+        The name of the op and what is wrong; None where nothing known is.
+    """
+    from ghostdepth_export.convert.flatbuffer import op_name, unpack
+
+    model = unpack(data)
+    for graph in model.subgraphs:
+        for op in graph.operators:
+            options = op.builtinOptions
+            if (
+                op_name(model, op) == "RESIZE_BILINEAR"
+                and getattr(options, "alignCorners", False)
+                and getattr(options, "halfPixelCenters", False)
+            ):
+                return "RESIZE_BILINEAR has both align_corners and half_pixel_centers"
+    return None
+
+
 def _appeared(op: tuple[str, int]) -> str:
     if op not in OP_RUNTIMES:
         raise UserError(

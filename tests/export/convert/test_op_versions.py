@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from ghostdepth_export.convert.op_versions import (
     minimum_runtime,
     ops_of,
     parse_version,
+    refused_at_prepare,
 )
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tensorflow_quietly import schema
 from ghostdepth_export.convert.tflite import convert
+from ghostdepth_export.ship.bundle import find_target
+from ghostdepth_export.ship.bundle.models import check_tflite
 from torch import nn
 
 
@@ -127,3 +131,20 @@ def test_the_table_knows_the_traps_of_runtime_2_5() -> None:
 
 def test_every_op_of_the_table_is_in_the_schema() -> None:
     assert {name for name, _ in OP_RUNTIMES} <= set(vars(schema.BuiltinOperator))
+
+
+def test_what_tflite_2_5_does_not_prepare_is_refused_for_it_only(tmp_path: Path) -> None:
+    model = unpack(convert(lower(nn.Upsample((10, 14), mode="bilinear"), (1, 4, 5, 7))))
+    (options,) = (
+        op.builtinOptions
+        for op in model.subgraphs[0].operators
+        if op_name(model, op) == "RESIZE_BILINEAR"
+    )
+    path = tmp_path / "resize.tflite"
+    for align, half in itertools.product((False, True), repeat=2):
+        options.alignCorners, options.halfPixelCenters = align, half
+        path.write_bytes(pack(model))
+        assert (refused_at_prepare(path.read_bytes()) is not None) == (align and half)
+    check_tflite(path, find_target("rpi4-trixie"))
+    with pytest.raises(UserError, match=r"RESIZE_BILINEAR has both .* TFLite 2\.5 refuses"):
+        check_tflite(path, find_target("rpi4-bullseye"))

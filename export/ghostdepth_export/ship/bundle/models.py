@@ -10,7 +10,12 @@ from bench_depth.core.files import read_regular
 from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
-from ghostdepth_export.convert.op_versions import OP_RUNTIMES, ops_of, parse_version
+from ghostdepth_export.convert.op_versions import (
+    OP_RUNTIMES,
+    ops_of,
+    parse_version,
+    refused_at_prepare,
+)
 from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_export.ship.bundle.targets import Target
 
@@ -43,17 +48,23 @@ def _check(path: Path, target_name: str, target: Target) -> None:
     with native_quiet():
         model = choose(path).load(path, threads=1)
     check_signature(path, model, contract)
-    check = _check_tflite if path.suffix == ".tflite" else _check_onnx
+    check = check_tflite if path.suffix == ".tflite" else _check_onnx
     try:
         check(path, target)
     except UserError as error:
         raise UserError(f"{path} cannot run on {target_name}: {error}", error.exit_code) from error
 
 
-def _check_tflite(path: Path, target: Target) -> None:
+def check_tflite(path: Path, target: Target) -> None:
+    """Refuses what is known that the target's TensorFlow Lite lacks or does not prepare.
+
+    Raises:
+        UserError: An op is too new for the target, or has options that it refuses (exit code 1).
+    """
     if target.tflite is None:
         return
-    for name, version in sorted(ops_of(read_regular(path))):
+    data = read_regular(path)
+    for name, version in sorted(ops_of(data)):
         since = OP_RUNTIMES.get((name, version))
         if since is None or parse_version(since) > parse_version(target.tflite):
             raise UserError(
@@ -61,6 +72,12 @@ def _check_tflite(path: Path, target: Target) -> None:
                 f"{target.tflite}; export the network with --runtime {target.tflite}",
                 THRESHOLD_FAILED,
             )
+    wrong = refused_at_prepare(data)
+    if wrong is not None:
+        raise UserError(
+            f"{wrong}, which TFLite {target.tflite} refuses; resize with one of them",
+            THRESHOLD_FAILED,
+        )
 
 
 def _check_onnx(path: Path, target: Target) -> None:
