@@ -196,6 +196,34 @@ def test_a_missing_file_is_named(pi: Pi) -> None:
     assert "wrong checksum: models/one.tflite" in refusal(pi.install(bundle), 13)
 
 
+@pytest.mark.parametrize("line", [0, 1, -2])
+def test_a_list_of_checksums_that_lost_a_line_is_refused(pi: Pi, line: int) -> None:
+    bundle = pi.bundle("one", {'a "b".tflite': "good", "ä'.tflite": "good"})
+    sums = bundle / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True)
+    del lines[line]
+    sums.write_text("".join(lines))
+    assert "does not list the files" in refusal(pi.install(bundle), 13)
+    assert not pi.prefix.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ['a "b" c', "$(touch x)", "`touch x`", "a\\b", "a:b", "a\nb", "b\n"]
+)
+def test_a_prefix_in_which_no_environment_works_is_refused_at_once(pi: Pi, name: str) -> None:
+    prefix = pi.home / name
+    line = refusal(pi.install(pi.bundle("one"), "--prefix", str(prefix)), 18)
+    assert "choose another --prefix" in line
+    assert not prefix.exists()
+
+
+def test_a_prefix_with_other_odd_characters_is_installed_in(pi: Pi) -> None:
+    prefix = pi.home / "it's *[ä] & 50%; #-x"
+    done = pi.install(pi.bundle("one", {'a "b".tflite': "good"}), "--prefix", str(prefix))
+    assert done.returncode == 0, done.stderr
+    assert (prefix / 'current/models/a "b".tflite').is_file()
+
+
 @pytest.mark.parametrize("lost", ["end", "middle"])
 def test_a_damaged_list_of_checksums_is_refused(pi: Pi, lost: str) -> None:
     bundle = pi.bundle("one")

@@ -247,7 +247,7 @@ def test_a_model_that_is_missing_is_told_before_any_host_is_asked(
 
 
 def test_a_prefix_with_a_newline_is_refused(options: DeployOptions) -> None:
-    with pytest.raises(UserError, match="no folder of a Pi has such characters"):
+    with pytest.raises(UserError, match="choose another folder"):
         deploy(["pi@one"], replace(options, prefix="a\nb"))
 
 

@@ -24,7 +24,8 @@ unset PYTHONPATH PYTHONHOME
 fail() { # CODE MESSAGE...
     code=$1
     shift
-    printf 'install: %s\n' "$*" >&2
+    # One line, whatever a name holds.
+    printf 'install: %s\n' "$(printf '%s' "$*" | tr '[:cntrl:]' '?')" >&2
     exit "$code"
 }
 
@@ -92,6 +93,15 @@ check_manifest() {
     # It is the last line: a list that lost its end has lost it.
     grep '  manifest\.json$' SHA256SUMS | sha256sum -c --status --strict 2>/dev/null ||
         fail 13 "wrong checksum: manifest.json (or SHA256SUMS); copy the bundle again"
+}
+
+# The list is the manifest's: one that lost lines would leave files unchecked and uncopied.
+check_list() {
+    listed=$(sed -n -e '/^    ".*": {$/{s/^    "\(.*\)": {$/\1/;s/\\"/"/g;h;}' \
+        -e '/^      "sha256": "/{s/^      "sha256": "\([0-9a-f]*\)".*/\1/;G;s/\n/  /;p;}' \
+        manifest.json | sort)
+    [ "$listed" = "$(grep -v '  manifest\.json$' SHA256SUMS | sort)" ] ||
+        fail 13 "SHA256SUMS does not list the files of manifest.json; copy the bundle again"
 }
 
 check_machine() {
@@ -235,6 +245,7 @@ prune() {
 
 install() {
     check_manifest
+    check_list
     id=$(field id)
     wheels=$(sed -n 's/^[0-9a-f]\{64\}  \(wheels\/.*\.whl\)$/\1/p' SHA256SUMS)
     key=$(grep '  wheels/' SHA256SUMS | sha256sum | cut -c 1-16)
@@ -292,7 +303,14 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-prefix=$(realpath -m -- "$prefix")
+prefix=$(realpath -m -- "$prefix"; echo /)
+prefix=${prefix%?/}
+# A Python environment works in no such folder: its scripts name it in their first lines.
+case $prefix in
+    *[\"\`\$\\:]* | *\'\'\'* | *[[:cntrl:]]*)
+        fail 18 "$prefix holds a quote, \`, \$, \\, : or control character; choose another --prefix"
+        ;;
+esac
 bundle=$(dirname -- "$(realpath -- "$0")")
 cd -- "$bundle" || fail 2 "cannot enter $bundle"
 "$action"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh.hosts import check_hosts
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
 from ghostdepth_export.ship.deploy.temporary import temporary_folder
+
+# Where the first line of a program in a Python environment cannot name that environment.
+_NO_PREFIX = re.compile(r"""["`$\\:]|'''""")
 
 
 def deploy(hosts: Sequence[str], options: DeployOptions) -> int:
@@ -168,8 +172,12 @@ def _check(hosts: Sequence[str], options: DeployOptions) -> None:
     options.settings.check()
     if options.target is not None:
         find_target(options.target)
-    if not options.prefix.isprintable():
-        raise UserError(f"--prefix {options.prefix!r}: no folder of a Pi has such characters")
+    # As in install.sh, and before anything is built or sent.
+    if not options.prefix.isprintable() or _NO_PREFIX.search(options.prefix):
+        raise UserError(
+            f"--prefix {options.prefix!r} holds a quote, `, $, \\, : or control character; choose "
+            "another folder"
+        )
     for model in options.models:
         if not model.is_file():
             raise UserError(f"{model} is not a file; --models takes .tflite and .onnx files")
