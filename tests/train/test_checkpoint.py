@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -147,6 +148,31 @@ def test_imagenet_weights_reach_the_encoder(tmp_path: Path, suffix: str) -> None
     load_imagenet(network, str(path))
     for key, value in network.encoder.state_dict().items():
         torch.testing.assert_close(value, donor.state_dict()[key])
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.model."])
+@pytest.mark.parametrize("wrappers", [(), ("state_dict",), ("model",), ("model", "state_dict")])
+def test_imagenet_weights_as_trainings_write_them(
+    tmp_path: Path, prefix: str, wrappers: tuple[str, ...]
+) -> None:
+    donor = GhostNet(EncoderConfig.model_validate({"width_multiplier": 0.25}))
+    value: dict[str, object] = {prefix + key: each for key, each in donor.state_dict().items()}
+    for name in wrappers:
+        value = {"epoch": 90, "args": argparse.Namespace(lr=0.1), "optimizer": {}, name: value}
+    path = tmp_path / "checkpoint.pth.tar"
+    torch.save(value, path)
+    network = DepthNet(load_train_config("tiny").network)
+    load_imagenet(network, str(path))
+    for key, each in network.encoder.state_dict().items():
+        torch.testing.assert_close(each, donor.state_dict()[key])
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"state_dict": {}}, {"a": {"b": torch.ones(1)}}, 3.0])
+def test_a_file_without_the_encoders_weights_is_one_line(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "x.pth"
+    torch.save(value, path)
+    with pytest.raises(UserError, match=r"x\.pth"):
+        load_imagenet(DepthNet(load_train_config("tiny").network), str(path))
 
 
 def test_imagenet_weights_of_another_width_are_refused(tmp_path: Path) -> None:

