@@ -57,18 +57,23 @@ def test_a_file_without_others_has_its_own_checksum(tiny_tflite: Path, make_onnx
         assert (found.bytes, found.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
 
-@pytest.mark.parametrize("location", ["../x", "/etc/passwd", "a/../../x", "", "x\0y", "gone", "."])
-def test_weights_elsewhere_or_missing_are_one_line(tmp_path: Path, location: str) -> None:
+@pytest.mark.parametrize("location", ["../x", "/etc/passwd", "a/../../x", "", "x\0y", "."])
+def test_weights_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "m.onnx").write_bytes(model(location))
-    with pytest.raises(UserError, match="has weights in") as caught:
+    with pytest.raises(UserError, match=r"m\.onnx: a file of its weights is .* no plain file name"):
         identify(tmp_path / "m.onnx")
-    assert "\0" not in str(caught.value)
+
+
+def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(model("gone"))
+    with pytest.raises(UserError, match=r"cannot read .*gone: No such file"):
+        identify(tmp_path / "m.onnx")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "m.onnx").write_bytes(model("pipe"))
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match="pipe"):
         identify(tmp_path / "m.onnx")
 
 

@@ -17,7 +17,7 @@ from ghostdepth_export.pi4.latency.prediction import MOST_THREADS, RUNTIMES
 
 CPU = "Cortex-A72"
 # A measurement with one of these warnings is used, but marked as doubtful.
-_DOUBTFUL = ("load", "swap", "noisy", "drift", "interrupted")
+_DOUBTFUL = ("throttling-unknown", "load", "swap", "noisy", "drift", "interrupted")
 
 
 @dataclass(frozen=True)
