@@ -69,12 +69,11 @@ def compare(baseline: list[ModelCounts], counted: list[ModelCounts]) -> tuple[li
     """What is to be told about every model, and whether none has grown too much.
 
     Raises:
-        UserError: The two do not hold the same files.
+        UserError: A counted file is not in the baseline.
     """
     before, after = ({model.file: model for model in models} for models in (baseline, counted))
-    if before.keys() != after.keys():
-        strange = ", ".join(sorted(before.keys() ^ after.keys()))
-        raise UserError(f"only one of baseline and models has {strange}; make the baseline anew")
+    if strange := ", ".join(sorted(after.keys() - before.keys())):
+        raise UserError(f"the baseline has no {strange}; make the baseline anew")
     lines, passed = [], True
     for name, new in after.items():
         old = before[name]

@@ -100,15 +100,14 @@ def trixie_root() -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the released checkpoints' model files; of all but one .tflite alone."""
+    """A folder with all six files of ghostdepth-s, and the int8 file of ghostdepth-xxs."""
     from ghostdepth_export.convert.export import export
     from ghostdepth_export.convert.formats import FORMATS
 
     def make(folder: Path) -> None:
-        tflite = [name for name in FORMATS if name.endswith(".tflite")]
-        for weights in MODELS.glob("*/model.safetensors"):
-            formats = tuple(FORMATS) if weights.parent.name == "ghostdepth-s" else tflite
-            export(weights.parent, folder, calibration=REPOSITORY / "samples", formats=formats)
+        for name, formats in (("s", tuple(FORMATS)), ("xxs", ("int8.tflite",))):
+            checkpoint = MODELS / f"ghostdepth-{name}"
+            export(checkpoint, folder, calibration=REPOSITORY / "samples", formats=formats)
 
     return shared_folder(tmp_path_factory, "exported", make)
 

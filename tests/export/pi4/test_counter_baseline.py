@@ -90,8 +90,8 @@ def test_another_qemu_is_told(baseline: ModuleType) -> None:
     assert lines[1] == "  the baseline's qemu is 7.2.22, this one's 8.2.0"
 
 
-def test_a_file_that_only_one_side_has_is_refused(baseline: ModuleType) -> None:
-    with pytest.raises(UserError, match=r"has n\.tflite"):
+def test_a_file_that_the_baseline_lacks_is_refused(baseline: ModuleType) -> None:
+    with pytest.raises(UserError, match=r"has no n\.tflite"):
         baseline.compare([OLD], [OLD, dataclasses.replace(OLD, file="n.tflite")])
 
 
