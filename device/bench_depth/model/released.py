@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_json
+from bench_depth.core.files import plain_name, read_json
 from bench_depth.core.jsonable import build
 
 SCHEMA = "ghostdepth-catalogue/1"
@@ -111,9 +111,13 @@ def read_catalogue() -> Catalogue:
         UserError: The catalogue is missing or damaged.
     """
     try:
-        return build(Catalogue, read_json(CATALOGUE))
+        catalogue = build(Catalogue, read_json(CATALOGUE))
     except ValueError as error:
         raise UserError(f"{CATALOGUE}: {error}; install bench-depth again") from error
+    for model in catalogue.models:
+        for file in model.files:
+            plain_name(file.file, f"{CATALOGUE}: a file")
+    return catalogue
 
 
 def default_model() -> str:
