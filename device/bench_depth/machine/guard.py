@@ -58,6 +58,8 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
     # A shell starts background jobs with SIGINT ignored; that is kept.
     heard = [number for number in _FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, stopping.forward) for number in heard}
+    if signal.getsignal(signal.SIGTSTP) != signal.SIG_IGN:
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, stopping.suspend)
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, stopping.kill)
     try:
         task, hung = _follow(reader, child)
@@ -106,6 +108,12 @@ class _Stopping:
         elif not self._armed:
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, self._grace)
+
+    def suspend(self, number: int, frame: object) -> None:
+        """Ctrl-Z stops both; `fg` continues both."""
+        os.kill(self._child, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os.kill(self._child, signal.SIGCONT)
 
     def kill(self, number: int, frame: object) -> None:
         self.killed = True

@@ -145,7 +145,7 @@ def test_a_page_without_frames_says_stalled(browser: Browser, words: tuple[objec
     with started(*words, 0) as process:
         page = browser.open(address_of(process))
         page.wait("document.body.className", lambda name: name == "live")
-        process.send_signal(signal.SIGSTOP)  # The connection stays.
+        process.send_signal(signal.SIGTSTP)  # The connection stays.
         page.wait("document.getElementById('state').textContent", lambda t: "stalled for" in t)
         process.send_signal(signal.SIGCONT)
         page.wait("document.body.className", lambda name: name == "live")

@@ -112,6 +112,7 @@ def test_the_meter_forgets_after_three_seconds() -> None:
         now += 0.25
     figures = meter.now()
     assert figures["fps"] == pytest.approx(4.0)
+    assert figures["possible"] == pytest.approx(100.0)
     assert figures["stages"] == {"capture": 1, "preprocess": 2, "invoke": 3, "postprocess": 4}
     assert (figures["latency"], figures["frames"], figures["dropped"]) == (11, 52, 40)
     assert "52 frames, 4.0 per second, 40 dropped" in meter.summary()
@@ -119,7 +120,7 @@ def test_the_meter_forgets_after_three_seconds() -> None:
 
 def test_a_meter_without_frames() -> None:
     assert Meter().summary() == "no frames"
-    assert Meter().now()["fps"] is None
+    assert (Meter().now()["fps"], Meter().now()["possible"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,12 @@ PATHS = ("/depth.json", "/depth.png", "/events")
 def sensed(nearest: float = 0.5, scale: Scale | None = None) -> ViewFrame:
     depth = np.full((4, 6), 2.0, np.float32)
     depth[0, 0], depth[1, 1], depth[2, 2], depth[3, 3] = nearest, 7.25, np.nan, -1
-    figures = {"name": "000007", "time": "2026-01-01T00:00:00.000+00:00", "fps": 12.5}
+    figures = {
+        "name": "000007",
+        "time": "2026-01-01T00:00:00.000+00:00",
+        "fps": 12.5,
+        "possible": 31.257,
+    }
     return ViewFrame(np.zeros((4, 6, 3), np.uint8), depth, scale or Scale(), figures)
 
 
@@ -40,6 +45,7 @@ def test_json_has_the_distances_of_the_newest_frame() -> None:
         "farthest": 7.25,
         "unit": "m",
         "rate": 12.5,
+        "possible_rate": 31.26,
     }
 
 

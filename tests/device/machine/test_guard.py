@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from bench_depth.core.errors import INTERRUPTED, MODEL_FAILED, UserError
@@ -128,3 +129,27 @@ def test_a_child_that_does_not_end_is_killed(grace: str, signals: int) -> None:
     assert done.stderr == (
         "x: interrupted; it did not end while it worked on m.tflite and was killed\n"
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ctrl_z_stops_the_child_as_well() -> None:
+    code = (
+        "import os, time\n"
+        "from bench_depth.machine.guard import guarded\n"
+        "guarded(lambda doing: print(os.getpid(), flush=True) or time.sleep(60) or 0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    for number, states in ((signal.SIGTSTP, "T"), (signal.SIGCONT, "SR")):
+        process.send_signal(number)
+        for _ in range(300):
+            found = [Path(f"/proc/{one}/stat").read_text() for one in (process.pid, child)]
+            if all(text.rpartition(") ")[2][0] in states for text in found):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"not both in {states}: {found}")
+    process.terminate()
+    assert process.wait(timeout=30) == -signal.SIGTERM
+    process.stdout.close()

@@ -45,12 +45,19 @@ class Meter:
         self._recent.append((self._last, [*times_ms, latency_ms]))
 
     def now(self) -> dict[str, Any]:
-        """Frames per second and median milliseconds over the last 3 s; None without frames."""
+        """Frames per second and median milliseconds over the last 3 s; None without frames.
+
+        `fps` is the rate of the frames that came, `possible` the rate that the stages' times allow:
+        a source that gives fewer leaves the board idle.
+        """
         recent = [entry for entry in self._recent if entry[0] > self._last - WINDOW_SECONDS]
         span = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
+        medians = _medians([times for _, times in recent])
+        busy_ms = sum(filter(None, medians["stages"].values()))
         return {
             "fps": (len(recent) - 1) / span if span > 0 else None,
-            **_medians([times for _, times in recent]),
+            "possible": 1000 / busy_ms if busy_ms else None,
+            **medians,
             "frames": self.frames,
             "dropped": self.dropped,
         }

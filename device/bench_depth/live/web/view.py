@@ -60,8 +60,9 @@ class ViewFrame:
         """The frame in numbers, as JSON; thread-safe.
 
         `time` of capture (ISO 8601, UTC), `name` of the image, `nearest`, `median` and `farthest`
-        depth (null if no pixel has depth), their `unit` (`m`, or `relative` for none), and `rate`,
-        the frames per second (null for the first frame).
+        depth (null if no pixel has depth), their `unit` (`m`, or `relative` for none), `rate`, the
+        frames per second (null for the first frame), and `possible_rate`, those that the board
+        could do if the source gave as many.
         """
         return self._once("distances", self._distances)
 
@@ -75,7 +76,8 @@ class ViewFrame:
 
     def _distances(self) -> bytes:
         _, depth, scale, figures = self._parts
-        (nearest, median, farthest), fps = scale.distances([depth]), figures.get("fps")
+        nearest, median, farthest = scale.distances([depth])
+        fps, possible = figures.get("fps"), figures.get("possible")
         value = {
             "time": figures.get("time"),
             "name": figures.get("name"),
@@ -84,6 +86,7 @@ class ViewFrame:
             "farthest": farthest,
             "unit": "relative" if scale.relative else "m",
             "rate": None if fps is None else round(fps, 2),
+            "possible_rate": None if possible is None else round(possible, 2),
         }
         return json.dumps(value, allow_nan=False).encode()
 
