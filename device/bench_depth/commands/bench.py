@@ -18,6 +18,7 @@ from bench_depth.commands.stages import (
     time_alone,
     time_interleaved,
 )
+from bench_depth.core.data_checks import DataSurvey, SurveyedFrame, require_usable
 from bench_depth.core.errors import UserError
 from bench_depth.machine import conditions, memory
 from bench_depth.machine.board import Health, default_threads, read_health
@@ -73,7 +74,9 @@ class _Bench:
         dataset: Optional[Dataset],
         hooks: Hooks,
     ) -> None:
-        self._jobs, self._options, self._dataset, self._hooks = jobs, options, dataset, hooks
+        self._jobs, self._options, self._hooks = jobs, options, hooks
+        self._survey = DataSurvey()
+        self._dataset = self._surveyed(dataset)
         self._interleaved = len(jobs) > 1 and options.interleave is not False
         self._idle = read_health()
         self._failed: Optional[UserError] = None
@@ -166,6 +169,23 @@ class _Bench:
                 predictions=predictions,
             )
             self._replace(index, accuracy=accuracy)
+            self._warn_of_data(index)
+
+    def _surveyed(self, dataset: Optional[Dataset]) -> Optional[Dataset]:
+        """The dataset whose frames are surveyed as they are read; a bad header ends it now."""
+        if dataset is None:
+            return None
+        require_usable(dataset.frames, self._survey)
+        frames = [SurveyedFrame(frame, self._survey) for frame in dataset.frames]
+        return dataclasses.replace(dataset, frames=frames)
+
+    def _warn_of_data(self, index: int) -> None:
+        findings = self._survey.findings()
+        if index == 0:
+            for finding in findings:
+                self._hooks.log(f"warning: {finding.text} [{finding.code}]")
+        codes = [*self._results.models[index].warnings, *(each.code for each in findings)]
+        self._replace(index, warnings=codes)
 
     def _profile(self, index: int, job: Job, signature: Signature) -> None:
         """Adds the time of each op of a model; where that fails, a warning."""

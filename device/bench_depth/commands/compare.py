@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
         )
     lines = []
     for before, after in pairs:
+        _require_times(before, old_name)
+        _require_times(after, new_name)
         name = after.file if after.file == before.file else f"{before.file} -> {after.file}"
         threads = f" ({after.threads} threads)" if after.threads else ""
         change = apart(after.invoke, before.invoke, before.file)
@@ -86,12 +89,26 @@ def partners(old: Results, new: Results) -> list[tuple[ModelRecord, ModelRecord]
     ]
 
 
+def _require_times(record: ModelRecord, name: str) -> None:
+    """Refuses times that no measurement gives: nothing can be said about their ratio."""
+    statistics = record.invoke.statistics
+    if not all(0 < value < math.inf for value in (statistics.median, statistics.p95)):
+        raise UserError(
+            f"{name}: the median of {record.file} is {statistics.median:g} ms and its p95 "
+            f"{statistics.p95:g} ms, which no measurement gives; measure it again"
+        )
+    if not record.invoke.times_ns or min(record.invoke.times_ns) <= 0:
+        raise UserError(f"{name}: {record.file} has no times above 0 ns; measure it again")
+
+
 def _accuracy(before: ModelRecord, after: ModelRecord) -> list[str]:
     if before.accuracy is None or after.accuracy is None:
         return []
     if (before.accuracy.data, before.accuracy.align) != (after.accuracy.data, after.accuracy.align):
         return ["  accuracy was measured on other data or with another alignment: not compared"]
     old, new = before.accuracy.mean, after.accuracy.mean
+    if not all(map(math.isfinite, (old.si_rmse, old.delta_1, new.si_rmse, new.delta_1))):
+        return ["  accuracy is no number in one of the two: not compared; measure it again"]
     return [
         f"  si-RMSE {old.si_rmse:.4f} -> {new.si_rmse:.4f}, delta_1 {old.delta_1:.4f} -> "
         f"{new.delta_1:.4f}"

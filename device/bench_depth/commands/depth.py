@@ -83,7 +83,7 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
             "--hfov or --focal sets your camera's", error=True)  # fmt: skip
     show = _Lines(len(inputs), options.json, program)
-    failed = run(model, inputs, options.out, output, options.overwrite, show)
+    failed = run(model, inputs, options.out, output, options.overwrite, show, show.log)
     show.end()
     return _SOME_FAILED if failed else 0
 
@@ -116,6 +116,11 @@ class _Lines:
                 f"{(self._total - self._count) / rate:.0f} s left",
                 error=True,
             )  # fmt: skip
+
+    def log(self, line: str) -> None:
+        """Prints a line beside those of the inputs."""
+        self.end()
+        say(f"{self._program}: {line}", error=True)
 
     def end(self) -> None:
         """Clears the bar."""

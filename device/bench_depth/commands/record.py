@@ -87,7 +87,7 @@ def make_record(
         before=before,
         after=after,
         accuracy=None,
-        warnings=codes,
+        warnings=[*codes, *session.output_codes],
         threads=job.threads,
         description=job.description,
         comparison=compared,

@@ -5,6 +5,8 @@ The Mobile AI challenge's layout. Depth is uint16 millimetres, 0 = unknown.
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path, read_regular, require_regular
+from bench_depth.core.files import atomic_path, is_folder, read_regular, require_regular
+from bench_depth.core.picture import parse_header, read_header
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -59,20 +62,18 @@ def list_pairs(folder: Path) -> list[Pair]:
     """
     folder = Path(folder)
     for name in ("rgb", "depth"):
-        if not (folder / name).is_dir():
+        if not is_folder(folder / name):
             raise UserError(
                 f"{folder / name} is not a folder; a dataset is rgb/NAME.jpg + depth/NAME.png"
             )
     photos: dict[str, Path] = {}
-    for path in sorted((folder / "rgb").iterdir()):
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+    for path in list_files(folder / "rgb"):
+        if path.suffix.lower() in PHOTO_SUFFIXES:
             if path.stem in photos:
                 raise UserError(f"two photos are called {path.stem} in {folder / 'rgb'}")
             photos[path.stem] = path
     depths = {
-        path.stem: path
-        for path in (folder / "depth").iterdir()
-        if path.suffix.lower() == ".png" and not path.name.startswith(".")
+        path.stem: path for path in list_files(folder / "depth") if path.suffix.lower() == ".png"
     }
     if not photos and not depths:
         raise UserError(f"{folder} is empty: no photo in rgb/, no depth map in depth/")
@@ -84,14 +85,47 @@ def list_pairs(folder: Path) -> list[Pair]:
     return [Pair(name, photos[name], depths[name]) for name in sorted(photos)]
 
 
+def list_files(folder: Path) -> list[Path]:
+    """Lists what a folder holds, sorted, without hidden files.
+
+    Raises:
+        UserError: The folder cannot be read, or a name is not UTF-8, which no results file, page or
+            CSV file could hold.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(
+            f"cannot read the folder {folder}: {error.strerror or error}; check its permissions"
+        ) from error
+    for path in paths:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"the name {os.fsencode(path.name)!r} in {folder} is not UTF-8; rename the file"
+            ) from None
+    return paths
+
+
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Reads a photo as HxWx3 uint8 RGB.
+    """Reads a photo as HxWx3 uint8 RGB, turned upright where its EXIF orientation says so.
 
     Raises:
         UserError: The file is missing or not a picture.
     """
-    # OpenCV reads BGR.
-    return np.ascontiguousarray(_decode(path, cv2.IMREAD_COLOR)[:, :, ::-1], np.uint8)
+    return _rgb(path, cv2.IMREAD_COLOR)
+
+
+def read_stored_rgb(path: Path) -> NDArray[np.uint8]:
+    """Reads a photo as HxWx3 uint8 RGB with its pixels as stored, as a dataset has them.
+
+    A depth map lies over the pixels of the sensor; turning the photo alone would separate the two.
+
+    Raises:
+        UserError: The file is missing or not a picture.
+    """
+    return _rgb(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def read_depth(path: Path) -> NDArray[np.uint16]:
@@ -128,13 +162,25 @@ def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     Raises:
         UserError: As `read_rgb` and `read_depth`, or photo and depth differ in size.
     """
-    rgb, depth = read_rgb(pair.rgb), read_depth(pair.depth)
+    rgb, depth = read_stored_rgb(pair.rgb), read_depth(pair.depth)
     if rgb.shape[:2] != depth.shape:
-        raise UserError(
-            f"{pair.rgb} is {rgb.shape[1]}x{rgb.shape[0]} but {pair.depth} is "
-            f"{depth.shape[1]}x{depth.shape[0]}; photo and depth must have the same size"
-        )
+        raise UserError(differing_sizes(pair, rgb.shape[1::-1], depth.shape[1::-1]))
     return rgb, depth
+
+
+def differing_sizes(pair: Pair, rgb: tuple[int, ...], depth: tuple[int, ...]) -> str:
+    """The message about a photo and a depth map whose sizes, width and height, differ."""
+    header = read_header(pair.rgb)
+    turned = ""
+    if header is not None and header.orientation != 1:
+        turned = (
+            f"; the photo has EXIF orientation {header.orientation}, which a dataset ignores: "
+            "turn its pixels and remove the tag"
+        )
+    return (
+        f"{pair.rgb} is {rgb[0]}x{rgb[1]} but {pair.depth} is {depth[0]}x{depth[1]}; "
+        f"photo and depth must have the same size{turned}"
+    )
 
 
 def write_depth(path: Path, depth_mm: NDArray[np.generic]) -> None:
@@ -147,9 +193,18 @@ def write_depth(path: Path, depth_mm: NDArray[np.generic]) -> None:
         temporary.write_bytes(data.tobytes())
 
 
+def _rgb(path: Path, flags: int) -> NDArray[np.uint8]:
+    # OpenCV reads BGR.
+    return np.ascontiguousarray(_decode(path, flags)[:, :, ::-1], np.uint8)
+
+
 def _decode(path: Path, flags: int) -> NDArray[np.generic]:
-    data = np.frombuffer(read_regular(path), np.uint8)
-    image = cv2.imdecode(data, flags) if data.size else None
+    data = read_regular(path)
+    parse_header(io.BytesIO(data), path)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except (cv2.error, MemoryError):  # OpenCV refuses sizes that it cannot hold.
+        image = None
     if image is None:
         raise UserError(f"{path} is not a readable picture; it may be truncated")
     return image

@@ -16,6 +16,9 @@ from bench_depth.core.json_text import LARGEST, decode, dumps, loads
 # With `-int8.tflite` and the letters of a temporary file it stays below the 255 of file systems.
 LONGEST_NAME = 200
 _SHOWN = 80
+# Begins the names of the temporary files of `atomic_path`, so that those of a killed program are
+# known to be left-overs.
+PARTIAL = ".partial-"
 
 # No .tflite or .onnx file is larger: flatbuffers and protobuf end there.
 LARGEST_READ = 2**31
@@ -126,7 +129,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
+            dir=target.parent, prefix=f"{PARTIAL}{target.stem[:40]}-", suffix=target.suffix
         )
         os.close(handle)
         temporary = Path(name)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
+from bench_depth.core.output_checks import OutputWatch
 from bench_depth.depth.inputs import Input
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions, targets, write_image
@@ -54,6 +55,7 @@ def run(
     options: OutputOptions,
     overwrite: bool,
     on_done: Callable[[Done], None],
+    log: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Writes the results of every input.
 
@@ -66,6 +68,7 @@ def run(
         options: What is written, and how.
         overwrite: Whether results that exist are made again.
         on_done: Called after each input.
+        log: Called with one line about each kind of implausible depth, once.
 
     Returns:
         The number of inputs that failed.
@@ -74,6 +77,7 @@ def run(
         UserError: The output folder cannot be written, or the model cannot run.
     """
     failed = 0
+    watch = OutputWatch(model.metric, log)
     for one in inputs:
         found = targets(_folder_of(one, folder), one, options)
         there = one.kind != "camera" and all(path.is_file() for path in found.values())
@@ -82,6 +86,8 @@ def run(
             continue
         try:
             depths = (_video if one.kind == "video" else _image)(model, one, found, options)
+            for depth in depths:
+                watch(one.source, depth)
             done = _summary(model, one, found, depths)
         except _UnreadableError as error:
             failed += 1

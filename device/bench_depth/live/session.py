@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.output_checks import OutputWatch
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.record import check_target, make_recorder
 from bench_depth.depth.scale import Scale
@@ -113,12 +114,18 @@ def run(
             server.start()
             on_open(server.url)
         try:
-            _loop(shots, model, meter, sinks, options.frames)
+            _loop(shots, model, meter, [_watched(model, log), *sinks], options.frames)
         except UserError as error:
             if server is not None:
                 server.view.frames.close(error)
             raise
     log(meter.summary())
+
+
+def _watched(model: DepthModel, log: Callable[[str], None]) -> Sink:
+    """Warns once about depth that is none."""
+    watch = OutputWatch(model.metric, log)
+    return lambda shot, depth: watch(shot.name, depth)
 
 
 def _loop(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench_depth.core.advice import DATA_ADVICE, OUTPUT_ADVICE
 from bench_depth.machine.board import (
     SLOWED,
     UNDERVOLTAGE,
@@ -40,6 +41,8 @@ ADVICE = {
     "or measure the steady state with --sustain",
     "no-profile": "the ops could not be timed; the reason was logged during the measurement",
     "first-slow": "the first run took over 3 times the median; warm up before the first frame",
+    **OUTPUT_ADVICE,
+    **DATA_ADVICE,
 }
 _NOISY = 1.5
 _FIRST_SLOW = 3.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
+from bench_depth.core.output_checks import output_codes
 from bench_depth.machine import memory
 from bench_depth.model.contract import ModelContract, read_contract
 from bench_depth.model.description import Description
@@ -67,6 +68,7 @@ class Session:
         first_ms: Time of the first run, milliseconds.
         peak_rss_bytes: Largest resident size of the process until then, less that of other loaded
             models.
+        output_codes: Codes of `bench_depth.core.output_checks` about the first output.
     """
 
     job: Job
@@ -79,6 +81,7 @@ class Session:
     load_ms: float
     first_ms: float
     peak_rss_bytes: int
+    output_codes: Sequence[str] = ()
 
 
 def open_session(job: Job, others_bytes: int = 0) -> Session:
@@ -106,6 +109,9 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
     peak = memory.peak_rss_bytes() - others_bytes
     # The file may leave sizes open; what ran is known only now.
     output = replace(model.outputs[signature.output or 0], shape=model.output().shape)
+    codes = []
+    if signature.output is not None:
+        codes = output_codes(to_depth(model.output(), signature), metric=not signature.relative)
     return Session(
         job=job,
         identity=identity,
@@ -117,6 +123,7 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
         load_ms=load_ms,
         first_ms=first_ms,
         peak_rss_bytes=peak,
+        output_codes=codes,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import cv2
 import numpy as np
 import torch
-from bench_depth.core.dataset import Pair, read_rgb
+from bench_depth.core.dataset import Pair, read_stored_rgb
 from ghostdepth_train.models.network import CameraNet, DepthNet
 from numpy.typing import NDArray
 
@@ -99,7 +99,7 @@ class ExportSource:
     def calibration_images(self) -> list[NDArray[np.float32]]:
         """At most `CALIBRATION_IMAGES` network inputs: 1xHxWx3 float32, 0..255."""
         chosen = evenly(self.pairs, CALIBRATION_IMAGES)
-        return [self.network_input(read_rgb(pair.rgb)) for pair in chosen]
+        return [self.network_input(read_stored_rgb(pair.rgb)) for pair in chosen]
 
     def network_input(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Resizes an image (any height x any width x 3, uint8) to 1xHxWx3 float32, 0..255."""

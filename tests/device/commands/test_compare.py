@@ -67,3 +67,14 @@ def test_accuracy_on_other_data_is_not_compared(measured: Results) -> None:
     assert accuracy is not None
     other = timed(measured, 30, accuracy=dataclasses.replace(accuracy, align="median"))
     assert "not compared" in render(timed(measured, 40), other, "old", "new")
+
+
+@pytest.mark.parametrize("median", [float("nan"), 0.0, float("inf"), -1.0])
+def test_times_that_no_measurement_gives_are_refused(measured: Results, median: float) -> None:
+    record = measured.models[0]
+    statistics = dataclasses.replace(record.invoke.statistics, median=median)
+    invoke = dataclasses.replace(record.invoke, statistics=statistics)
+    broken = dataclasses.replace(measured, models=[dataclasses.replace(record, invoke=invoke)])
+    for old, new in ((broken, measured), (measured, broken)):
+        with pytest.raises(UserError, match="which no measurement gives"):
+            render(old, new, "old", "new")

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pydantic
 import torch
-from bench_depth.core.dataset import Pair, read_rgb
+from bench_depth.core.dataset import Pair, read_stored_rgb
 from bench_depth.core.errors import UserError
 from pydantic import AliasChoices
 from torch import Tensor
@@ -112,6 +112,6 @@ def calibration_images(
     size = (config.input_height, config.input_width)
     images = []
     for index in sorted(chosen):
-        rgb = torch.from_numpy(read_rgb(pairs[index].rgb)).permute(2, 0, 1)[None].float()
+        rgb = torch.from_numpy(read_stored_rgb(pairs[index].rgb)).permute(2, 0, 1)[None].float()
         images.append(resize(rgb, *size).round())
     return images

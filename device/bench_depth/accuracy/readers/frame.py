@@ -11,7 +11,7 @@ from typing import Union
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.dataset import read_rgb, read_uint16
+from bench_depth.core.dataset import read_stored_rgb, read_uint16
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import require_regular
 
@@ -38,7 +38,7 @@ class DatasetFrame:
         Raises:
             UserError: A file cannot be read, or photo and depth differ in size.
         """
-        rgb = read_rgb(self.photo) if isinstance(self.photo, Path) else self.photo()
+        rgb = read_stored_rgb(self.photo) if isinstance(self.photo, Path) else self.photo()
         depth = self.depth()
         if rgb.shape[:2] != depth.shape:
             raise UserError(

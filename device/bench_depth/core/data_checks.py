@@ -1,0 +1,269 @@
+"""Plausibility of a dataset: the one set of checks that check, train, evaluate and bench share.
+
+A `DataSurvey` is shown headers and decoded pairs and then gives findings: warnings, each with a
+code, the figures and a remedy. What cannot be used at all is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.advice import DATA_ADVICE
+from bench_depth.core.dataset import Frame, Pair, differing_sizes
+from bench_depth.core.errors import UserError
+from bench_depth.core.metrics import MIN_MM
+from bench_depth.core.picture import PictureHeader, read_header
+
+# Shares of the known pixels, or of all pixels for sparse maps.
+_CEILING, _CEILING_16_BIT, _SPARSE = 0.05, 0.001, 0.001
+# Nothing farther than this is metres in 16-bit integers (KITTI ends at 80), or centimetres.
+_METRES_MM, _CENTIMETRES_MM = 100, 1000
+_FAR_MM = 25_000
+_COARSE_VALUES, _COARSE_PIXELS = 256, 1 << 16
+_TINY = 16
+# Pairs that are decoded where decoding all would take longer than anybody waits.
+SAMPLE = 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One warning.
+
+    Attributes:
+        code: Key of `DATA_ADVICE`.
+        text: One line with the figures and the remedy.
+    """
+
+    code: str
+    text: str
+
+
+class DataSurvey:
+    """Collects what pairs look like.
+
+    Attributes:
+        pairs: Number of decoded pairs.
+        sizes: Number of pairs of each size, (width, height).
+        histogram: Number of pixels of each depth value, 65536 int64; entry 0 counts unknown ones.
+    """
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.sizes: Counter[tuple[int, int]] = Counter()
+        self.histogram = np.zeros(1 << 16, np.int64)
+        self._named: dict[str, list[str]] = {}
+        self._seen: set[str] = set()
+
+    def add_header(self, name: str, photo: PictureHeader) -> None:
+        """Adds the header of a photo."""
+        if photo.orientation != 1:
+            self._name("photo-exif", name)
+
+    def add(self, name: str, photo: NDArray[np.uint8], depth_mm: NDArray[np.uint16]) -> None:
+        """Adds a pair: HxWx3 uint8 and HxW uint16 millimetres; one that was added counts once."""
+        if name in self._seen:
+            return
+        self._seen.add(name)
+        self.pairs += 1
+        height, width = depth_mm.shape
+        self.sizes[width, height] += 1
+        counts = np.bincount(depth_mm.ravel(), minlength=1 << 16)
+        self.histogram += counts
+        known, values = int(counts[1:].sum()), int(np.count_nonzero(counts[1:]))
+        if known == 0:
+            self._name("depth-empty", name)
+        elif known == 1 or known < _SPARSE * depth_mm.size:
+            self._name("depth-sparse", name)
+        elif values == 1:
+            self._name("depth-constant", name)
+        if min(height, width) < _TINY:
+            self._name("photo-tiny", name)
+        elif _blank(photo):
+            self._name("photo-blank", name)
+
+    @property
+    def unknown(self) -> float:
+        """Fraction of the decoded depth pixels that are unknown; 1 where there are none."""
+        total = int(self.histogram.sum())
+        return int(self.histogram[0]) / total if total else 1.0
+
+    @property
+    def any_depth(self) -> bool:
+        """Whether any decoded pixel has a depth that metrics count."""
+        return bool(self.histogram[int(MIN_MM) + 1 :].any())
+
+    def quantile(self, fraction: float) -> int:
+        """Quantile of the known depth, millimetres; 0 where nothing is known."""
+        counts = np.cumsum(self.histogram[1:])
+        if not counts[-1]:
+            return 0
+        return int(np.searchsorted(counts, fraction * counts[-1])) + 1
+
+    def require_depth(self, where: str) -> None:
+        """Refuses data without depth.
+
+        Args:
+            where: Name of the dataset, for the message.
+
+        Raises:
+            UserError: No decoded depth map has a known pixel.
+        """
+        if not self.any_depth:
+            raise UserError(
+                f"no depth map of {where} has a valid pixel, all are 0 (unknown); convert the "
+                "data again"
+            )
+
+    def findings(self) -> list[Finding]:
+        """The warnings, in the order of `DATA_ADVICE`."""
+        figures = {**self._of_all_depth(), **self._of_single_pairs()}
+        return [Finding(c, f"{figures[c]}: {DATA_ADVICE[c]}") for c in DATA_ADVICE if c in figures]
+
+    def _of_all_depth(self) -> dict[str, str]:
+        """Figures of the warnings about the depth of all pairs together, by code."""
+        known = int(self.histogram[1:].sum())
+        if not known:
+            return {}
+        values = np.flatnonzero(self.histogram[1:]) + 1
+        top = int(values[-1])
+        found: dict[str, str] = {}
+        at_top = int(self.histogram[top])
+        limit = _CEILING_16_BIT if top == 65535 else _CEILING
+        if len(values) > 1 and at_top > limit * known:
+            share = 100 * at_top / int(self.histogram.sum())
+            found["depth-ceiling"] = f"{share:.2g} % of the depth pixels are {top}"
+        # The few largest values may be faults of the sensor.
+        far = self.quantile(0.99)
+        if far < _METRES_MM:
+            found["depth-metres"] = f"99 % of the known depth is below {far + 1} mm"
+        elif far < _CENTIMETRES_MM:
+            found["depth-centimetres"] = f"99 % of the known depth is below {far + 1} mm"
+        middle = self.quantile(0.5)
+        if middle > _FAR_MM and "depth-ceiling" not in found:
+            found["depth-far"] = f"the median depth is {middle / 1000:.1f} m"
+        if top > 10 * _COARSE_VALUES and len(values) <= _COARSE_VALUES and known > _COARSE_PIXELS:
+            found["depth-coarse"] = f"{known} known pixels have {len(values)} different values"
+        return found
+
+    def _of_single_pairs(self) -> dict[str, str]:
+        found = {}
+        for code, names in self._named.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            found[code] = f"{names[0]}{more}"
+        return found
+
+    def _name(self, code: str, name: str) -> None:
+        names = self._named.setdefault(code, [])
+        if name not in names:
+            names.append(name)
+
+
+def _blank(photo: NDArray[np.uint8]) -> bool:
+    # Most photos show something on a grid of a few pixels already.
+    return all((part == photo[0, 0]).all() for part in (photo[::16, ::16], photo))
+
+
+@dataclass(frozen=True)
+class SurveyedFrame:
+    """A frame that is added to a survey when it is read; a `Frame` itself."""
+
+    frame: Frame
+    survey: DataSurvey
+
+    @property
+    def name(self) -> str:
+        """Name of the frame."""
+        return self.frame.name
+
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """Reads the frame, see `Frame`."""
+        photo, depth = self.frame.read()
+        self.survey.add(self.name, photo, depth)
+        return photo, depth
+
+
+def survey_pairs(
+    pairs: Sequence[Pair],
+    where: str,
+    sample: Optional[int] = SAMPLE,
+    on_pair: Callable[[int], None] = lambda done: None,
+) -> DataSurvey:
+    """Checks the headers of all pairs and decodes some of them.
+
+    Args:
+        pairs: The pairs of one dataset.
+        where: Name of the dataset, for messages.
+        sample: Number of pairs to decode, evenly spaced; None for all.
+        on_pair: Called after each decoded pair with their number.
+
+    Raises:
+        UserError: A file cannot be used; the line names the first one and counts the others. Or no
+            pair has a known depth.
+    """
+    survey = DataSurvey()
+    require_usable(pairs, survey)
+    chosen = pairs
+    if sample is not None and sample < len(pairs):
+        chosen = [pairs[(2 * i + 1) * len(pairs) // (2 * sample)] for i in range(sample)]
+    _refuse(list(_decode(chosen, survey, on_pair)))
+    if len(chosen) < len(pairs) and not survey.any_depth:
+        _refuse(list(_decode(pairs, survey, on_pair)))
+    survey.require_depth(where)
+    return survey
+
+
+def require_usable(frames: Sequence[Frame], survey: DataSurvey) -> None:
+    """Reads the headers of all files of a dataset folder; frames of other datasets have none.
+
+    Raises:
+        UserError: A file cannot be used; the line names the first one and counts the others.
+    """
+    _refuse(list(check_headers([frame for frame in frames if isinstance(frame, Pair)], survey)))
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        more = f" ({len(faults) - 1} more files cannot be used)" if len(faults) > 1 else ""
+        raise UserError(f"{faults[0]}{more}")
+
+
+def check_headers(pairs: Sequence[Pair], survey: DataSurvey) -> Iterator[str]:
+    """Reads the headers of all files and adds them to the survey.
+
+    Yields:
+        A message for each pair that cannot be used.
+    """
+    for pair in pairs:
+        try:
+            photo, depth = read_header(pair.rgb), read_header(pair.depth)
+        except UserError as error:
+            yield str(error)
+            continue
+        if photo is not None:
+            survey.add_header(pair.name, photo)
+        if depth is not None and (depth.bits, depth.channels) != (16, 1):
+            yield (
+                f"{pair.depth} is {depth.bits}-bit, {depth.channels} channels; a depth map must be "
+                "a 16-bit single-channel PNG in millimetres"
+            )
+        elif photo is not None and depth is not None:
+            sizes = (photo.width, photo.height), (depth.width, depth.height)
+            if sizes[0] != sizes[1]:
+                yield differing_sizes(pair, *sizes)
+
+
+def _decode(
+    pairs: Sequence[Pair], survey: DataSurvey, on_pair: Callable[[int], None]
+) -> Iterator[str]:
+    for done, pair in enumerate(pairs, 1):
+        try:
+            survey.add(pair.name, *pair.read())
+        except UserError as error:
+            yield str(error)
+        on_pair(done)

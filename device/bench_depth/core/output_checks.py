@@ -1,0 +1,55 @@
+"""Plausibility of predicted depth: the one set of checks for what a model gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_depth.core.advice import OUTPUT_ADVICE
+
+_NEAR_M, _FAR_M = 0.005, 1000.0
+
+
+def output_codes(depth: NDArray[Any], *, metric: bool) -> list[str]:
+    """Checks one depth map.
+
+    Args:
+        depth: Depth of any shape; metres if `metric`.
+        metric: Whether the depth is in metres; relative depth may have any sign and size.
+
+    Returns:
+        Keys of `OUTPUT_ADVICE`.
+    """
+    # One reduction finds NaN as well as the extremes: it is done for every frame of a camera.
+    low, high = float(depth.min()), float(depth.max())
+    if not np.isfinite([low, high]).all():
+        return ["output-nan"]
+    holds = {
+        "output-constant": low == high and depth.size > 1,
+        "output-negative": metric and low < 0,
+        "output-unit": metric and low != high and (0 <= high < _NEAR_M or low > _FAR_M),
+    }
+    return [code for code, held in holds.items() if held]
+
+
+class OutputWatch:
+    """Warns once about each fault of a sequence of depth maps.
+
+    Args:
+        metric: See `output_codes`.
+        log: Called with one line for each code that appears.
+    """
+
+    def __init__(self, metric: bool, log: Callable[[str], None]) -> None:
+        self._metric, self._log = metric, log
+        self.codes: list[str] = []
+
+    def __call__(self, name: str, depth: NDArray[Any]) -> None:
+        """Checks the depth of the image `name`."""
+        for code in output_codes(depth, metric=self._metric):
+            if code not in self.codes:
+                self.codes.append(code)
+                self._log(f"warning: {name}: {OUTPUT_ADVICE[code]} [{code}]")

@@ -1,0 +1,138 @@
+"""Headers of pictures: what they say is what decoding gives, and nothing but a line is raised."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from bench_depth.core.dataset import Pair, read_pair, read_rgb, read_stored_rgb, write_depth
+from bench_depth.core.errors import UserError
+from bench_depth.core.picture import MAX_PIXELS, read_header
+
+
+def encoded(suffix: str, image: np.ndarray) -> bytes:
+    done, data = cv2.imencode(suffix, image)
+    assert done
+    return bytes(data.tobytes())
+
+
+def with_orientation(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
+    """A JPEG file with an EXIF block that holds the orientation alone."""
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    tag = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    tiff = start + struct.pack(f"{order}IH", 8, 1) + tag + bytes(4)
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG file of any size, without its pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_header_says_what_decoding_gives(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(1, 70, 2))
+    for suffix, dtype, channels in ((".jpg", np.uint8, 3), (".png", np.uint16, 1)):
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(encoded(suffix, rng.integers(0, 255, shape).astype(dtype)))
+        found = read_header(path)
+        assert found is not None
+        assert (found.width, found.height, found.orientation) == (width, height, 1)
+        assert (found.bits, found.channels) == (8 * dtype().itemsize, channels)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_damage_is_a_line_or_nothing(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    whole = encoded(suffix, rng.integers(0, 255, (24, 32, 3)).astype(np.uint8))
+    path = tmp_path / f"a{suffix}"
+    for _ in range(150):
+        data = bytearray(whole[: rng.integers(len(whole) + 1)] if rng.random() < 0.5 else whole)
+        for _ in range(int(rng.integers(0, 4))):
+            if data:
+                data[rng.integers(len(data))] = rng.integers(256)
+        path.write_bytes(data)
+        for read in (read_header, read_rgb):
+            try:
+                read(path)
+            except UserError as error:
+                assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_half_a_file_is_truncated(tmp_path: Path, suffix: str) -> None:
+    whole = encoded(suffix, np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8))
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(whole[: len(whole) // 2])
+    for read in (read_header, read_rgb):
+        with pytest.raises(UserError, match="may be truncated"):
+            read(path)
+
+
+@pytest.mark.parametrize("size", [(1 << 15, 1 << 15), (MAX_PIXELS, 2), (0, 5), ((1 << 31) - 1, 1)])
+def test_a_size_that_no_picture_has_is_refused_before_decoding(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(claiming(*size))
+    for read in (read_header, read_rgb):
+        with pytest.raises(UserError, match=f"claims {size[0]}x{size[1]} pixels"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"GIF89a", "GIF"),
+        (b"#?RADIANCE\n", "HDR"),
+        (b"PF\n8 6\n-1.0\n", "PFM"),
+        (b"Pf\n8 6\n-1.0\n", "PFM"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+    ],
+)
+def test_another_kind_under_a_photos_name_is_called_by_its_name(
+    tmp_path: Path, start: bytes, kind: str
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(start + bytes(500))
+    for read in (read_header, read_rgb):
+        with pytest.raises(UserError, match=f"is a {kind} file"):
+            read(path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_stands_upright_alone_and_lies_as_stored_beside_its_depth(
+    tmp_path: Path, orientation: int, order: str
+) -> None:
+    plain = encoded(".jpg", np.random.default_rng(1).integers(0, 255, (32, 48, 3)).astype(np.uint8))
+    (tmp_path / "plain.jpg").write_bytes(plain)
+    turned = tmp_path / "a.jpg"
+    turned.write_bytes(with_orientation(plain, orientation, order))
+    found = read_header(turned)
+    assert found is not None and found.orientation == orientation
+    stored = read_stored_rgb(turned)
+    np.testing.assert_array_equal(stored, read_rgb(tmp_path / "plain.jpg"))
+    # Orientations 5 to 8 are turned by a quarter.
+    assert read_rgb(turned).shape[:2] == ((48, 32) if orientation > 4 else (32, 48))
+    write_depth(tmp_path / "a.png", np.full((32, 48), 1000))
+    np.testing.assert_array_equal(read_pair(Pair("a", turned, tmp_path / "a.png"))[0], stored)
+    write_depth(tmp_path / "a.png", np.full((48, 32), 1000))
+    hint = f"EXIF orientation {orientation}" if orientation > 1 else "same size"
+    with pytest.raises(UserError, match=hint):
+        read_pair(Pair("a", turned, tmp_path / "a.png"))
