@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostdepth.networks import OnEpoch
+from ghostdepth.networks import OnEpoch, warn_of_data
 
 if TYPE_CHECKING:
     from ghostdepth_train.checkpoint import Checkpoint
@@ -22,6 +23,12 @@ def compress(
     recipe: Path | str,
     val: Path | str | None = None,
     unlabelled: Path | str | None = None,
+    teacher: Sequence[str] | None = None,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    patience: int | None = None,
+    fraction: float = 1.0,
+    settings: Sequence[str] = (),
     seed: int | None = None,
     note: str | None = None,
     workers: int = 1,
@@ -29,6 +36,7 @@ def compress(
     target_ms: float | None = None,
     threads: int = 4,
     target_file: str = "int8",
+    strict: bool = False,
     on_step: Progress = lambda done, total, loss, images_per_second: None,
     on_epoch: OnEpoch = lambda row: None,
     log: Callable[[str], None] = lambda line: None,
@@ -42,6 +50,13 @@ def compress(
         recipe: Name of a recipe, or path of a YAML file with a list of steps.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         unlabelled: Folder with unlabelled images in `rgb/`, for distillation; None for none.
+        teacher: Teachers instead of the recipe's, as for `label`; None for the recipe's.
+        epochs: Number of epochs of every training; None for the recipe's.
+        minutes: As for `train`; a pause raises a `UserError` with exit code 0.
+        patience: As for `train`, for every training.
+        fraction: As for `train`.
+        settings: Settings of the steps as `METHOD.KEY=VALUE`, for example
+            `distil.training.learning_rate=0.001`.
         seed: Seed of every step; None for the recipe's.
         note: What the result was trained on, and its terms; None for the checkpoint's line, then
             the pairs and unlabelled images.
@@ -50,6 +65,7 @@ def compress(
         target_ms: Predicted latency in milliseconds that is pruned to; None for the recipe's own.
         threads: Number of threads of the runtime, for `target_ms`.
         target_file: `int8` or `fp32`, the .tflite file that `target_ms` is about.
+        strict: As for `train`.
         on_step: As for `train`.
         on_epoch: As for `train`.
         log: Called with one line of progress text.
@@ -66,20 +82,29 @@ def compress(
     from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
     from ghostdepth_train.compress.distil import DistilConfig
     from ghostdepth_train.config import parse_config
-    from ghostdepth_train.data import read_split
+    from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.settings import parse_settings
 
     start, data, recipe = find_checkpoint(checkpoint), Path(data), str(recipe)
     images = None if unlabelled is None else Path(unlabelled)
-    steps = load_recipe(recipe, seed)
+    changes = parse_settings(settings)
+    if teacher:
+        changes["distil.teachers"] = list(teacher)
+    steps = load_recipe(recipe, seed, changes, epochs)
     if target_ms is not None:
         wanted = {"ms": target_ms, "threads": threads, "file": target_file}
         steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
-    split = read_split(data, None if val is None else Path(val))
+    split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
     now = f"{len(split.train)} pairs of {data.resolve().name}"
     if images is not None and distils:
         now += f" and unlabelled images of {images.resolve().name}"
+    warn_of_data(split, str(data), strict, log)
+    log(
+        f"{checkpoint}: {', '.join(step.method for step in steps)}, on {len(split.train)} pairs of "
+        f"{data} ({len(split.val)} for validation), into {out}"
+    )
     work = Work(
         out=Path(out),
         split=split,
@@ -87,6 +112,8 @@ def compress(
         unlabelled=images,
         workers=workers,
         resume=resume,
+        deadline=None if minutes is None else time.monotonic() + 60 * minutes,
+        patience=patience,
         on_step=on_step,
         on_epoch=on_epoch,
         log=log,

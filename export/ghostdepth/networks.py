@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_depth.core.errors import WARNED, UserError
+
 if TYPE_CHECKING:
     from bench_depth.core.metrics import DepthMetrics
-    from ghostdepth_train.trainer import Progress
+    from ghostdepth_train.data import Split
+    from ghostdepth_train.trainer import Progress, Trainer
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -20,6 +23,10 @@ def train(
     config: Path | str = "s",
     val: Path | str | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
+    patience: int | None = None,
+    fraction: float = 1.0,
+    settings: Sequence[str] = (),
     seed: int | None = None,
     name: str | None = None,
     note: str = "",
@@ -27,8 +34,10 @@ def train(
     init: Path | str | None = None,
     workers: int = 1,
     resume: bool = False,
+    strict: bool = False,
     on_step: Progress = lambda done, total, loss, images_per_second: None,
     on_epoch: OnEpoch = lambda row: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Trains a network; a run that was killed is continued with `resume` to the same result.
 
@@ -38,6 +47,11 @@ def train(
         config: Name of a config, or path of a YAML file.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         epochs: Number of epochs; None for the config's.
+        minutes: The run pauses after the last epoch that fits into them, to be continued with
+            `resume`; None for no limit.
+        patience: Evaluations without a better one after which the run ends; None for no limit.
+        fraction: Fraction of the training pairs that is used, evenly spaced.
+        settings: Settings of the config as `KEY=VALUE`, for example `augment.flip=0`.
         seed: Seed of weights, order and augmentation; None for the config's.
         name: Name of the checkpoint and its files; None for `ghostdepth-CONFIG`.
         note: What the data is, and its terms; empty for the number of pairs and the folder.
@@ -46,26 +60,31 @@ def train(
         init: Checkpoint folder or released model whose weights are the initial ones; None for none.
         workers: Number of processes that load data.
         resume: Whether to continue the run in `out`.
+        strict: Whether implausible data is an error, not only a warning.
         on_step: Called after every step with the number of steps done, that of all, the loss, and
             images per second.
         on_epoch: Called after every epoch with its row of the log.
+        log: Called with one line of text: warnings about the data, and what will be done.
 
     Returns:
         The folder of the best checkpoint, `out/best`.
 
     Raises:
-        UserError: An argument is wrong, or the data or an earlier run cannot be read.
+        UserError: An argument is wrong, the data or an earlier run cannot be read, or another
+            process works in `out`.
     """
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_train import distributed
     from ghostdepth_train.config import load_train_config
-    from ghostdepth_train.data import read_split
+    from ghostdepth_train.data import fraction_of, read_split
+    from ghostdepth_train.run_folder import run_folder
+    from ghostdepth_train.settings import parse_settings
     from ghostdepth_train.trainer import RunOptions, Trainer
 
     data, out = Path(data), Path(out)
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    settings = load_train_config(str(config), changes)
-    split = read_split(data, _path(val))
+    chosen = load_train_config(str(config), changes, parse_settings(settings))
+    split = fraction_of(read_split(data, _path(val)), fraction)
     options = RunOptions(
         out=out,
         name=name or f"ghostdepth-{Path(config).stem}",
@@ -74,19 +93,39 @@ def train(
         resume=resume,
         imagenet=imagenet,
         init=None if init is None else find_checkpoint(init),
+        minutes=minutes,
+        patience=patience,
     )
-    Trainer(settings, split, options).run(on_step, on_epoch)
+    warn_of_data(split, str(data), strict, log)
+    with run_folder(out, "ghostdepth train"):
+        trainer = Trainer(chosen, split, options)
+        log(_plan(trainer, data))
+        trainer.run(on_step, on_epoch)
+    if trainer.ended_by:
+        log(
+            f"ended by --{trainer.ended_by} after {trainer.epoch} of {chosen.epochs} epochs; "
+            "--resume without it goes on"
+        )
     distributed.stop()
     return out / "best"
 
 
-def evaluate(checkpoint: Path | str, data: Path | str, align: str = "none") -> DepthMetrics:
+def evaluate(
+    checkpoint: Path | str,
+    data: Path | str,
+    align: str = "none",
+    *,
+    strict: bool = False,
+    log: Callable[[str], None] = lambda line: None,
+) -> DepthMetrics:
     """The accuracy of a checkpoint by the measuring protocol, through the graph that is exported.
 
     Args:
         checkpoint: Checkpoint folder, or name of a released model.
         data: Dataset folder.
         align: Alignment of predictions to the ground truth: `none`, `median` or `log-affine`.
+        strict: Whether implausible data is an error, not only a warning.
+        log: Called with one line for each warning about the data.
 
     Returns:
         The mean over the images of each metric.
@@ -94,8 +133,8 @@ def evaluate(checkpoint: Path | str, data: Path | str, align: str = "none") -> D
     Raises:
         UserError: The alignment is unknown, or the checkpoint or the data cannot be read.
     """
+    from bench_depth.core.data_checks import survey_pairs
     from bench_depth.core.dataset import list_pairs
-    from bench_depth.core.errors import UserError
     from bench_depth.core.metrics import ALIGNMENTS
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_train.checkpoint import load_checkpoint
@@ -104,6 +143,10 @@ def evaluate(checkpoint: Path | str, data: Path | str, align: str = "none") -> D
     if align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
     pairs = list_pairs(Path(data))
+    found = survey_pairs(pairs, str(data)).findings()
+    for finding in found:
+        log(f"warning: {finding.text} [{finding.code}]")
+    refuse_warnings([finding.code for finding in found], strict)
     return measure(load_checkpoint(find_checkpoint(checkpoint)).network, pairs, align)
 
 
@@ -133,6 +176,56 @@ def convert(
     from ghostdepth_train.convert import convert as run
 
     return run(source, Path(path), Path(out), split=split, progress=on_image)
+
+
+def _plan(trainer: Trainer, data: Path) -> str:
+    """What a training will do, on what, in one line."""
+    import torch
+
+    config, steps = trainer.config, len(trainer.sampler)
+    millions = sum(p.numel() for p in trainer.network.parameters()) / 1e6
+    threads = torch.get_num_threads()
+    where = f"{threads} CPU thread{'s' * (threads != 1)}"
+    if trainer.device.type == "cuda":
+        where = torch.cuda.get_device_name(trainer.device)
+    begin = f"from epoch {trainer.epoch + 1} " if trainer.epoch else ""
+    return (
+        f"{trainer.options.name}: {millions:.2f} M parameters at {config.network.input_width}x"
+        f"{config.network.input_height}, {len(trainer.split.train)} pairs of {data} "
+        f"({len(trainer.split.val)} for validation), {begin}to epoch {config.epochs}, {steps} "
+        f"step{'s' * (steps != 1)} of {config.batch_size * trainer.world} images each, on {where}"
+    )
+
+
+def warn_of_data(split: Split, where: str, strict: bool, log: Callable[[str], None]) -> None:
+    """Checks the data before work starts and logs the warnings.
+
+    Args:
+        split: Training and validation pairs.
+        where: Name of the data, for messages.
+        strict: Whether warnings end the work.
+        log: Called with one line for each warning.
+
+    Raises:
+        UserError: A file cannot be used, all depth of a set is unknown, or there are warnings and
+            `strict` is set (exit code 4).
+    """
+    from ghostdepth_train.data import survey_split
+
+    findings = survey_split(split, where)
+    for finding in findings:
+        log(f"warning: {finding.text} [{finding.code}]")
+    refuse_warnings([finding.code for finding in findings], strict)
+
+
+def refuse_warnings(codes: Sequence[str], strict: bool) -> None:
+    """Ends the work where there are warnings and `strict` is set.
+
+    Raises:
+        UserError: With exit code 4.
+    """
+    if strict and codes:
+        raise UserError(f"--strict: there are warnings: {', '.join(sorted(set(codes)))}", WARNED)
 
 
 def _path(path: Path | str | None) -> Path | None:

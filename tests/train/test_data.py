@@ -7,9 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bench_depth.core.dataset import write_depth
 from bench_depth.core.errors import UserError
 from ghostdepth_train.config import AugmentConfig
-from ghostdepth_train.data import DepthDataset, EpochSampler, read_split, training_loader
+from ghostdepth_train.data import (
+    DepthDataset,
+    EpochSampler,
+    fraction_of,
+    read_split,
+    survey_split,
+    training_loader,
+)
 
 
 def test_an_item_depends_on_epoch_and_index_alone(data: Path) -> None:
@@ -98,3 +106,26 @@ def test_constant_baseline_is_the_mean_log_depth(data: Path) -> None:
     truths = [read_depth(p.depth)[2:].astype(float) for p in split.val]
     expected = np.mean([np.mean(np.abs(guess - t) / t) for t in truths])
     assert metrics.rel == pytest.approx(expected, rel=0.02)
+
+
+def test_a_fraction_is_evenly_spaced_and_keeps_the_validation_set(data: Path) -> None:
+    split = read_split(data)
+    half = fraction_of(split, 0.5)
+    assert [pair.name for pair in half.train] == ["001", "003", "005", "007", "009"]
+    assert half.val == split.val and fraction_of(split, 1) == split
+    assert len(fraction_of(split, 1e-9).train) == 1
+    for wrong in (0, 1.5, -1, float("nan")):
+        with pytest.raises(UserError, match="not above 0 and at most 1"):
+            fraction_of(split, wrong)
+
+
+def test_a_survey_names_the_set_and_refuses_one_without_depth(data: Path) -> None:
+    assert survey_split(read_split(data), "data") == []
+    for pair in read_split(data).train:
+        write_depth(pair.depth, np.full((48, 64), 65535))
+    (finding, *_) = survey_split(read_split(data), "data")
+    assert finding.text.startswith("training set: ")
+    for pair in read_split(data).train:
+        write_depth(pair.depth, np.zeros((48, 64)))
+    with pytest.raises(UserError, match="no depth map of the training set of data has"):
+        survey_split(read_split(data), "data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import signal
 import subprocess
@@ -104,7 +105,7 @@ def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path) -> None:
     subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
     same_tensors(whole / "last" / "training.safetensors", state)
     left = [p for p in broken.rglob(".*") if p.is_file()]
-    assert len(left) <= 1, f"a kill may leave one temporary file at most, found {left}"
+    assert not left, f"a resumed run removes what the killed one left, found {left}"
 
 
 def test_init_starts_from_a_checkpoints_weights(data: Path, config: TrainConfig) -> None:
@@ -129,6 +130,48 @@ def test_resume_with_another_config_names_the_field(data: Path, config: TrainCon
     other = config.model_copy(update={"epochs": 1, "learning_rate": 0.5})
     with pytest.raises(UserError, match="another learning_rate"):
         trainer(other, data, out, resume=True)
+
+
+def test_resume_on_other_data_of_the_same_count_is_refused(data: Path, config: TrainConfig) -> None:
+    out, short = data.parent / "run", config.model_copy(update={"epochs": 1})
+    trainer(short, data, out).run()
+    photo = next((data / "val" / "rgb").iterdir())
+    whole = photo.read_bytes()
+    photo.write_bytes(whole + b"\0")
+    with pytest.raises(UserError, match="another dataset"):
+        trainer(short, data, out, resume=True)
+    photo.write_bytes(whole)
+    photo.touch()
+    # The same files elsewhere are the same data.
+    trainer(short, data.rename(data.parent / "moved"), out, resume=True)
+
+
+def test_a_run_that_pauses_goes_on_to_the_undisturbed_result(
+    data: Path, config: TrainConfig
+) -> None:
+    whole, paused = data.parent / "whole", data.parent / "paused"
+    rare = config.model_copy(update={"eval_every": 3})
+    trainer(rare, data, whole).run()
+    options = RunOptions(paused, "t", "test", workers=0, minutes=1e-6)
+    first = Trainer(rare, read_split(data), options)
+    assert len(first.run()) == 1 and first.ended_by == "minutes"
+    assert load_checkpoint(paused / "best").metrics["validation"]["epoch"] == 1
+    trainer(rare, data, paused, resume=True).run()
+    whole_state, state = (
+        read_tensors(out / "last" / "training.safetensors")[0] for out in (whole, paused)
+    )
+    for key, value in whole_state.items():
+        torch.testing.assert_close(value, state[key], rtol=0, atol=0, msg=key)
+
+
+def test_patience_ends_a_run_without_a_better_evaluation(data: Path, config: TrainConfig) -> None:
+    options = RunOptions(data.parent / "run", "t", "test", workers=0, patience=2)
+    run = Trainer(config.model_copy(update={"epochs": 9}), read_split(data), options)
+    errors = iter([0.5, 0.4, 0.45, 0.4, 0.1])
+    real = run.validate()
+    run.validate = lambda: dataclasses.replace(real, si_rmse=next(errors))  # type: ignore[method-assign]
+    assert [row["si_rmse"] for row in run.run()] == [0.5, 0.4, 0.45, 0.4]
+    assert run.ended_by == "patience"
 
 
 def test_truncated_state_is_a_clear_line(data: Path, config: TrainConfig) -> None:

@@ -8,12 +8,14 @@ another config.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 from bench_depth.core.errors import UserError
 
+from ghostdepth_train.settings import with_settings
 from ghostdepth_train.yaml_files import read_yaml, yaml_names
 
 C = TypeVar("C", bound=pydantic.BaseModel)
@@ -363,12 +365,17 @@ def config_names() -> list[str]:
     return yaml_names(CONFIGS)
 
 
-def load_train_config(name: str, changes: dict[str, Any] | None = None) -> TrainConfig:
+def load_train_config(
+    name: str,
+    changes: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> TrainConfig:
     """Reads a config by its name or its path.
 
     Args:
         name: One of `config_names()`, or the path of a YAML file.
         changes: Top-level fields that override the file's.
+        settings: Values by dotted key that override both, see `settings.parse_settings`.
 
     Raises:
         UserError: No such config, not YAML, or a field is unknown or out of range.
@@ -376,7 +383,8 @@ def load_train_config(name: str, changes: dict[str, Any] | None = None) -> Train
     value = read_yaml("config", name, CONFIGS)
     if not isinstance(value, dict):
         raise UserError(f"config {name} is not a mapping of fields")
-    return parse_config(TrainConfig, {**value, **(changes or {})}, f"config {name}")
+    value = with_settings({**value, **(changes or {})}, settings or {}, TrainConfig)
+    return parse_config(TrainConfig, value, f"config {name}")
 
 
 def parse_config(kind: type[C], value: Any, where: str) -> C:

@@ -37,6 +37,15 @@ def stop() -> None:
         dist.destroy_process_group()
 
 
+def agreed(decision: bool) -> bool:
+    """The first process's decision, in all processes."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return decision
+    decisions = [decision]
+    dist.broadcast_object_list(decisions, src=0)
+    return bool(decisions[0])
+
+
 def average_gradients(module: nn.Module) -> None:
     """Means over all processes, for what is trained outside DistributedDataParallel."""
     if not dist.is_initialized() or dist.get_world_size() == 1:

@@ -35,7 +35,14 @@ from ghostdepth_train.checkpoint import (
     write_tensors,
 )
 from ghostdepth_train.config import TrainConfig
-from ghostdepth_train.data import DepthDataset, EpochSampler, Split, batches, training_loader
+from ghostdepth_train.data import (
+    DepthDataset,
+    EpochSampler,
+    Split,
+    batches,
+    listing_sha256,
+    training_loader,
+)
 from ghostdepth_train.ema import Ema
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import depth_loss
@@ -43,6 +50,12 @@ from ghostdepth_train.models.adder_conv import AdderAdamW, adders, others
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
 
 STATE = "training.safetensors"
+# Words for what must agree between a run and its resumption, where the key is none.
+_WHAT = {
+    "world": "number of processes",
+    "train_pairs": "number of pairs",
+    "data": "dataset (other names or sizes of files)",
+}
 
 
 class Progress(Protocol):
@@ -68,6 +81,9 @@ class RunOptions:
         resume: Go on from `out/last`.
         imagenet: ImageNet weights for the encoder, see `checkpoint.load_imagenet`, or None.
         init: A checkpoint folder whose weights the run starts from, or None.
+        minutes: The run pauses after the last epoch that fits into them, to be resumed; None for
+            no limit.
+        patience: Evaluations without a better one after which the run ends; None for no limit.
     """
 
     out: Path
@@ -77,6 +93,8 @@ class RunOptions:
     resume: bool = False
     imagenet: str | None = None
     init: Path | None = None
+    minutes: float | None = None
+    patience: int | None = None
 
 
 def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
@@ -120,6 +138,7 @@ class Trainer:
         network: What is trained, averaged, evaluated and saved.
         beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
         first_step: Steps before it are left out, as if they had been taken already.
+        ended_by: Why the run ended before its last epoch, `minutes` or `patience`; else empty.
 
     Raises:
         UserError: The run's folder holds another run, or its state cannot be read.
@@ -128,6 +147,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, split: Split, options: RunOptions) -> None:
         plain_name(options.name, "the name of the checkpoint")
         self.config, self.split, self.options = config, split, options
+        self._data = listing_sha256(split)
         self.rank, self.world, self.device = distributed.start()
         torch.manual_seed(config.seed)
         self.network = DepthNet(config.network)
@@ -153,6 +173,8 @@ class Trainer:
         self.epoch = 0
         self.first_step = 0
         self.history: list[dict[str, float]] = []
+        self.ended_by = ""
+        self._started, self._begun_with, self._out_of_time = time.monotonic(), 0, False
         self._open()
 
     def prepare(self) -> None:
@@ -177,7 +199,7 @@ class Trainer:
         progress: Progress = silent,
         report: Callable[[dict[str, float]], None] = lambda _: None,
     ) -> list[dict[str, float]]:
-        """Trains to the last epoch.
+        """Trains to the last epoch, or to where `minutes` or `patience` end it.
 
         Args:
             progress: Told about every step.
@@ -193,13 +215,32 @@ class Trainer:
         if self.world > 1:
             model = DistributedDataParallel(self.network, broadcast_buffers=False)
         with self._tensorboard() as board:
-            while self.epoch < self.config.epochs:
+            self._started, self._begun_with = time.monotonic(), self.epoch
+            while self.epoch < self.config.epochs and not self._ends():
                 row = self._epoch(model, progress)
                 if self.rank == 0:
                     self._finish(row, board)
                     report(row)
                 self.epoch += 1
         return self.history
+
+    def _ends(self) -> bool:
+        """Whether the run ends before its last epoch; the first process decides for all."""
+        errors = [row["si_rmse"] for row in self.history if "si_rmse" in row]
+        without_better = len(errors) - 1 - errors.index(min(errors)) if errors else 0
+        patience = self.options.patience
+        if self._out_of_time:
+            self.ended_by = "minutes"
+        elif patience is not None and without_better >= patience:
+            self.ended_by = "patience"
+        return distributed.agreed(bool(self.ended_by))
+
+    def _time_is_up(self) -> bool:
+        """Whether one more epoch of the mean duration would take longer than the minutes left."""
+        if self.options.minutes is None:
+            return False
+        elapsed = time.monotonic() - self._started
+        return elapsed * (1 + 1 / (self.epoch + 1 - self._begun_with)) > 60 * self.options.minutes
 
     def _epoch(self, model: nn.Module, progress: Progress) -> dict[str, float]:
         model.train()
@@ -262,6 +303,10 @@ class Trainer:
     def _finish(self, row: dict[str, float], board: Any) -> None:
         """Evaluates when due and writes everything; the resumable state comes last."""
         last = self.epoch + 1 == self.config.epochs
+        self._out_of_time = self._time_is_up()
+        # A run that pauses leaves a checkpoint, even before the first evaluation is due.
+        if self._out_of_time and not (self.options.out / "best").exists():
+            last = True
         if last or (self.epoch + 1) % self.config.eval_every == 0:
             best = min((r["si_rmse"] for r in self.history if "si_rmse" in r), default=math.inf)
             with self.ema.applied(self.network):
@@ -308,16 +353,22 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What must agree for a run to be the same run."""
-        pairs = len(self.split.train)
-        return self.config.model_dump(mode="json") | {"world": self.world, "train_pairs": pairs}
+        return self.config.model_dump(mode="json") | {
+            "world": self.world,
+            "train_pairs": len(self.split.train),
+            "data": self._data,
+        }
 
     def _restore(self, path: Path) -> None:
         tensors, note = read_tensors(path)
         saved = build_from(_Saved, note, path)
+        # Runs of earlier versions do not say which data they are of.
+        before = {"data": self._data} | saved.config
         for key, value in self._identity().items():
-            if saved.config.get(key) != value:
+            if before.get(key) != value:
+                what = _WHAT.get(key, key)
                 raise UserError(
-                    f"{path} was written with another {key}; "
+                    f"{path} was written with another {what}; "
                     "resume with the same config, data and number of processes"
                 )
         groups: dict[str, dict[str, Tensor]] = {

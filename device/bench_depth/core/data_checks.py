@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,8 @@ _METRES_MM, _CENTIMETRES_MM = 100, 1000
 _FAR_MM = 25_000
 _COARSE_VALUES, _COARSE_PIXELS = 256, 1 << 16
 _TINY = 16
+# Bounds of the bands of the printed histogram, metres.
+_BANDS_M = (0, 1, 2, 3, 4, 5, 7, 10, 15, 25, 66)
 # Pairs that are decoded where decoding all would take longer than anybody waits.
 SAMPLE = 64
 
@@ -120,6 +121,30 @@ class DataSurvey:
                 "data again"
             )
 
+    def lines(self) -> list[str]:
+        """Figures as text: pairs, sizes, unknown depth, and a histogram of the distances."""
+        sizes = ", ".join(f"{n} of {w}x{h}" for (w, h), n in self.sizes.most_common(5))
+        more = f", and {len(self.sizes) - 5} other sizes" if len(self.sizes) > 5 else ""
+        ends = [self.quantile(fraction) / 1000 for fraction in (0.01, 0.5, 0.99)]
+        return [
+            f"{self.pairs} pairs: {sizes}{more}",
+            f"unknown depth: {100 * self.unknown:.1f} % of the pixels",
+            "depth: 1 % is nearer than {:.2f} m, the median is {:.2f} m, 1 % is farther than "
+            "{:.2f} m".format(*ends),
+            *self._bars(),
+        ]
+
+    def _bars(self) -> list[str]:
+        """The histogram of known distances, a line per band."""
+        known = max(int(self.histogram[1:].sum()), 1)
+        rows = []
+        for low, high in zip(_BANDS_M, _BANDS_M[1:]):
+            count = int(self.histogram[max(1, low * 1000) : high * 1000].sum())
+            if count:
+                share = count / known
+                rows.append(f"{low:3}-{high:2} m {100 * share:5.1f} % {'#' * round(50 * share)}")
+        return rows
+
     def findings(self) -> list[Finding]:
         """The warnings, in the order of `DATA_ADVICE`."""
         figures = {**self._of_all_depth(), **self._of_single_pairs()}
@@ -188,19 +213,13 @@ class SurveyedFrame:
         return photo, depth
 
 
-def survey_pairs(
-    pairs: Sequence[Pair],
-    where: str,
-    sample: Optional[int] = SAMPLE,
-    on_pair: Callable[[int], None] = lambda done: None,
-) -> DataSurvey:
+def survey_pairs(pairs: Sequence[Pair], where: str, sample: int = SAMPLE) -> DataSurvey:
     """Checks the headers of all pairs and decodes some of them.
 
     Args:
         pairs: The pairs of one dataset.
         where: Name of the dataset, for messages.
-        sample: Number of pairs to decode, evenly spaced; None for all.
-        on_pair: Called after each decoded pair with their number.
+        sample: Number of pairs to decode, evenly spaced.
 
     Raises:
         UserError: A file cannot be used; the line names the first one and counts the others. Or no
@@ -209,11 +228,31 @@ def survey_pairs(
     survey = DataSurvey()
     require_usable(pairs, survey)
     chosen = pairs
-    if sample is not None and sample < len(pairs):
+    if sample < len(pairs):
         chosen = [pairs[(2 * i + 1) * len(pairs) // (2 * sample)] for i in range(sample)]
-    _refuse(list(_decode(chosen, survey, on_pair)))
+    _refuse(list(_decode(chosen, survey)))
     if len(chosen) < len(pairs) and not survey.any_depth:
-        _refuse(list(_decode(pairs, survey, on_pair)))
+        _refuse(list(_decode(pairs, survey)))
+    survey.require_depth(where)
+    return survey
+
+
+def survey_frames(
+    frames: Sequence[Frame], where: str, on_frame: Callable[[int], None] = lambda done: None
+) -> DataSurvey:
+    """Decodes all frames of a dataset.
+
+    Args:
+        frames: Of a dataset folder or of a published dataset.
+        where: Name of the dataset, for messages.
+        on_frame: Called after each frame with their number.
+
+    Raises:
+        UserError: As `survey_pairs`.
+    """
+    survey = DataSurvey()
+    require_usable(frames, survey)
+    _refuse(list(_decode(frames, survey, on_frame)))
     survey.require_depth(where)
     return survey
 
@@ -242,6 +281,8 @@ def check_headers(pairs: Sequence[Pair], survey: DataSurvey) -> Iterator[str]:
     for pair in pairs:
         try:
             photo, depth = read_header(pair.rgb), read_header(pair.depth)
+            if photo is None or depth is None:  # Of a rare kind, or no picture at all.
+                pair.read()
         except UserError as error:
             yield str(error)
             continue
@@ -259,11 +300,13 @@ def check_headers(pairs: Sequence[Pair], survey: DataSurvey) -> Iterator[str]:
 
 
 def _decode(
-    pairs: Sequence[Pair], survey: DataSurvey, on_pair: Callable[[int], None]
+    frames: Sequence[Frame],
+    survey: DataSurvey,
+    on_frame: Callable[[int], None] = lambda done: None,
 ) -> Iterator[str]:
-    for done, pair in enumerate(pairs, 1):
+    for done, frame in enumerate(frames, 1):
         try:
-            survey.add(pair.name, *pair.read())
+            survey.add(frame.name, *frame.read())
         except UserError as error:
             yield str(error)
-        on_pair(done)
+        on_frame(done)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,7 @@ from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 
 # The extra of pyproject.toml that installs a package, by the package's import name.
@@ -65,12 +67,37 @@ def main() -> None:
 
     A `UserError` and a missing extra end in one line on stderr and a non-zero exit code.
     """
+    _set_threads()
 
     def work() -> int:
         app()
         return 0
 
     sys.exit(exit_code("ghostdepth", work))
+
+
+def _set_threads() -> None:
+    """Sets the threads of numerical libraries before one of them is imported; what is set stays.
+
+    Threads that wait actively take the cores from the processes that load data, and on a loaded
+    machine from the threads that are waited for.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    quota = _cgroup_cores()
+    if quota is not None:
+        allowed = min(allowed or quota, quota)
+    if allowed is not None and allowed < (os.cpu_count() or 1):
+        os.environ.setdefault("OMP_NUM_THREADS", str(allowed))
+
+
+def _cgroup_cores() -> int | None:
+    """Cores that a container may use at a time; None where there is no limit."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, round(int(limit) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
 
 
 def _version(show: bool) -> None:
@@ -107,3 +134,72 @@ def progress(extra: str = "") -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+class TrainingLines:
+    """What a training prints: a bar for its steps, how long it takes, and a line per epoch.
+
+    The lines go to standard error also where that is a file. One object may see several trainings.
+
+    Args:
+        bar: Of `progress`; its extra column shows the fields `loss` and `speed`.
+        task: Name of the bar before the first step.
+    """
+
+    COLUMN = "loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s, ETA"
+    # Steps and seconds after which the speed is known; the first step is slower than the others.
+    _STEPS, _SECONDS = 5, 3.0
+
+    def __init__(self, bar: Progress, task: str) -> None:
+        self._bar = bar
+        self._task: TaskID = bar.add_task(task, total=None, loss=float("nan"), speed=0.0)
+        self._total = self._done = self._first = 0
+        self._begin = 0.0
+        self._estimated = False
+
+    def step(self, done: int, total: int, loss: float, images_per_second: float) -> None:
+        """Told about every step, as `trainer.Progress`."""
+        if total != self._total or done <= self._done:
+            self._total, self._first, self._begin = total, done, time.monotonic()
+            self._estimated = False
+        self._done = done
+        speed = {"loss": loss, "speed": images_per_second}
+        self._bar.update(self._task, completed=done, total=total, **speed)
+        enough = done - self._first >= self._STEPS
+        if not self._estimated and enough and time.monotonic() - self._begin >= self._SECONDS:
+            self._estimated = True
+            self.say(f"about {self._left()} on this machine, not counting validation")
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Prints an epoch's row of the log."""
+        # Told after the epoch's last step, so that steps and epochs are in proportion.
+        number = round(row["epoch"])
+        epochs = max(number, round(self._total * number / max(self._done, 1)))
+        text = f"epoch {number}/{epochs}: loss {row['loss']:.4f}"
+        if "si_rmse" in row:
+            text += (
+                f", validation si-RMSE {row['si_rmse']:.4f}, RMSE {row['rmse']:.3f} m, "
+                f"delta_1 {row['delta_1']:.3f}"
+            )
+        if self._done < self._total and self._done > self._first:
+            text += f", {self._left()} left"
+        self._bar.update(self._task, description=f"epoch {min(number + 1, epochs)}/{epochs}")
+        self._estimated = True
+        self.say(text)
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bar, not wrapped."""
+        if int(os.environ.get("RANK", "0")) == 0:  # Of several processes the first one speaks.
+            self._bar.console.print(line, soft_wrap=True, highlight=False)
+
+    def _left(self) -> str:
+        elapsed = time.monotonic() - self._begin
+        return duration(elapsed / (self._done - self._first) * (self._total - self._done))
+
+
+def duration(seconds: float) -> str:
+    """A duration in words: `40 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

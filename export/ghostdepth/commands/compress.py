@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,8 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import compression
-from ghostdepth.commands.app import CheckpointFolder, app, progress
-from ghostdepth.commands.network import Data, Val
+from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
+from ghostdepth.commands.network import Data, Fraction, Minutes, Patience, Strict, Val
 
 # The former spelling of --unlabelled.
 FormerUnlabelled = Annotated[Path | None, typer.Option("--photos", hidden=True)]
@@ -28,6 +27,19 @@ def compress(
         Path | None, typer.Option(help="Unlabelled images for distillation: DIR/rgb.")
     ] = None,
     photos: FormerUnlabelled = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Teachers instead of the recipe's; see label.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every training.")] = None,
+    minutes: Minutes = None,
+    patience: Patience = None,
+    fraction: Fraction = 1.0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of a step: distil.training.epochs=5."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every step.")] = None,
     note: Annotated[
         str | None,
@@ -45,21 +57,11 @@ def compress(
     target_file: Annotated[
         str, typer.Option(help="For --target-ms: int8 or fp32, a .tflite file.")
     ] = "int8",
+    strict: Strict = False,
 ) -> None:
     """Prune, distil and quantize a checkpoint by a recipe. If interrupted, add --resume."""
-    with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
-        task = bar.add_task("compressing", total=None, loss=float("nan"), speed=0.0)
-
-        def step(done: int, total: int, loss: float, images_per_second: float) -> None:
-            bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
-
-        # No wrapping in logs.
-        log = partial(bar.console.print, soft_wrap=True, highlight=False)
-
-        def epoch(row: dict[str, float]) -> None:
-            if "si_rmse" in row:
-                log(f"  epoch {row['epoch']:.0f}: si-RMSE {row['si_rmse']:.4f}")
-
+    with progress(TrainingLines.COLUMN) as bar:
+        lines = TrainingLines(bar, "compressing")
         result = compression.compress(
             checkpoint,
             data,
@@ -67,6 +69,12 @@ def compress(
             recipe=recipe,
             val=val,
             unlabelled=unlabelled or photos,
+            teacher=teacher,
+            epochs=epochs,
+            minutes=minutes,
+            patience=patience,
+            fraction=fraction,
+            settings=settings or (),
             seed=seed,
             note=note,
             workers=workers,
@@ -74,9 +82,10 @@ def compress(
             target_ms=target_ms,
             threads=threads,
             target_file=target_file,
-            on_step=step,
-            on_epoch=epoch,
-            log=log,
+            strict=strict,
+            on_step=lines.step,
+            on_epoch=lines.epoch,
+            log=lines.say,
         )
     say(result)
 

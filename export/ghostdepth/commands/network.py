@@ -1,19 +1,36 @@
-"""The verbs that make and look at a network: train, evaluate, summary, convert."""
+"""The verbs about a network and its data: train, check, evaluate, summary, convert."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import networks
-from ghostdepth.commands.app import CheckpointFolder, app, progress
+from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
 Val = Annotated[Path | None, typer.Option(help="Dataset folder for validation.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the config: augment.flip=0."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(min=0, help="Pause after the last epoch that fits; --resume goes on."),
+]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="End after so many evaluations without a better one.")
+]
+Fraction = Annotated[float, typer.Option(help="Fraction of the training pairs, evenly spaced.")]
+Strict = Annotated[bool, typer.Option(help="Exit with code 4 where there are warnings.")]
 
 
 @app.command()
@@ -23,6 +40,10 @@ def train(
     config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
     val: Val = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
+    minutes: Minutes = None,
+    patience: Patience = None,
+    fraction: Fraction = 1.0,
+    settings: Settings = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
     name: Annotated[
         str | None, typer.Option(help=r"Of the checkpoint \[ghostdepth-CONFIG].")
@@ -35,28 +56,21 @@ def train(
     init: Annotated[Path | None, typer.Option(help="Checkpoint folder to start from.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    strict: Strict = False,
 ) -> None:
     """Train a network. Killed at any moment, it goes on with --resume to the same result."""
-    with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
-        task = bar.add_task("training", total=None, loss=float("nan"), speed=0.0)
-
-        def step(done: int, total: int, loss: float, images_per_second: float) -> None:
-            bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
-
-        def epoch(row: dict[str, float]) -> None:
-            if "si_rmse" in row:
-                bar.console.print(
-                    f"epoch {row['epoch']:.0f}: loss {row['loss']:.4f}, validation "
-                    f"si-RMSE {row['si_rmse']:.4f}, RMSE {row['rmse']:.3f} m, "
-                    f"delta_1 {row['delta_1']:.3f}"
-                )
-
+    with progress(TrainingLines.COLUMN) as bar:
+        lines = TrainingLines(bar, "training")
         best = networks.train(
             data,
             out,
             config=config,
             val=val,
             epochs=epochs,
+            minutes=minutes,
+            patience=patience,
+            fraction=fraction,
+            settings=settings or (),
             seed=seed,
             name=name,
             note=note,
@@ -64,8 +78,10 @@ def train(
             init=init,
             workers=workers,
             resume=resume,
-            on_step=step,
-            on_epoch=epoch,
+            strict=strict,
+            on_step=lines.step,
+            on_epoch=lines.epoch,
+            log=lines.say,
         )
     # Of the processes that torchrun starts one prints.
     if os.environ.get("RANK", "0") == "0":
@@ -73,15 +89,51 @@ def train(
 
 
 @app.command()
+def check(
+    data: Annotated[
+        Path, typer.Argument(help="Dataset folder, a folder with train/ and val/, or NYU, TUM, ...")
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write a page with sixteen pairs.")] = None,
+    strict: Strict = False,
+) -> None:
+    """Check a dataset: pairs, sizes, distances, and what looks implausible."""
+    from bench_depth.accuracy.readers import open_dataset
+    from bench_depth.core.data_checks import survey_frames
+
+    sets = [data / part for part in ("train", "val") if (data / part / "rgb").is_dir()]
+    codes: list[str] = []
+    for folder in sets or [data]:
+        dataset = open_dataset(folder)
+        with progress("{task.completed} of {task.total}") as bar:
+            task = bar.add_task("reading", total=len(dataset.frames))
+            survey = survey_frames(dataset.frames, dataset.label, partial(_show_done, bar, task))
+        for line in (dataset.label, *survey.lines()):
+            say(line)
+        for finding in survey.findings():
+            say(f"warning: {finding.text} [{finding.code}]")
+            codes.append(finding.code)
+        if not codes:
+            say("nothing looks implausible")
+    networks.refuse_warnings(codes, strict)
+
+
+def _show_done(bar: Progress, task: TaskID, done: int) -> None:
+    bar.update(task, completed=done)
+
+
+@app.command()
 def evaluate(
     checkpoint: CheckpointFolder,
     data: Data,
     align: Annotated[str, typer.Option(help="none, median or log-affine.")] = "none",
+    strict: Strict = False,
 ) -> None:
     """Print a checkpoint's accuracy on a dataset folder, by the measuring protocol."""
     from bench_depth.core.dataset import list_pairs
 
-    metrics = networks.evaluate(checkpoint, data, align)
+    metrics = networks.evaluate(
+        checkpoint, data, align, strict=strict, log=partial(say, error=True)
+    )
     say(f"{len(list_pairs(data))} images, alignment: {align}")
     for key, value in metrics.to_dict().items():
         say(f"{key:8} {value:.4f}{' m' if key == 'rmse' else ''}")

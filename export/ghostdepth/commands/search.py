@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from bench_depth.core.screen import say
 
-from ghostdepth.commands.app import app, progress
-from ghostdepth.commands.network import Data, Val
+from ghostdepth.commands.app import TrainingLines, app, progress
+from ghostdepth.commands.network import Data, Strict, Val
+from ghostdepth.networks import warn_of_data
 
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
@@ -37,6 +38,7 @@ def search(
     threads: Annotated[int, typer.Option(help="Of the runtime.")] = 4,
     target_file: Annotated[str, typer.Option(help="int8 or fp32, a .tflite file.")] = "int8",
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+    strict: Strict = False,
 ) -> None:
     """Search for networks that are accurate within a time. Start it again to go on."""
     from ghostdepth_export.pi4.budget import FileLatency
@@ -56,23 +58,21 @@ def search(
     plan = StudyPlan(load_space(space), budget, short_training(base, epochs), words)
     out.mkdir(parents=True, exist_ok=True)
     opened = open_study(storage or study_url(study or out / "study.db"), plan)
-    with progress("loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s") as bar:
-        task = bar.add_task("searching", total=None, loss=float("nan"), speed=0.0)
-
-        def step(done: int, total: int, loss: float, images_per_second: float) -> None:
-            bar.update(task, completed=done, total=total, loss=loss, speed=images_per_second)
-
-        def log(line: str) -> None:
-            bar.console.print(line, soft_wrap=True)
-
-        clock = FileLatency(log=log)
+    with progress(TrainingLines.COLUMN) as bar:
+        lines = TrainingLines(bar, "searching")
+        warn_of_data(split, str(data), strict, lines.say)
+        lines.say(
+            f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms, on "
+            f"{words} ({len(split.val)} for validation), into {out}"
+        )
+        clock = FileLatency(log=lines.say)
         Worker(
             opened,
             plan,
             cost=lambda network: total(clock(network, budget)),
-            train=trial_trainer(split, words, workers, step),
+            train=trial_trainer(split, words, workers, lines.step),
             out=out,
-            say=log,
+            say=lines.say,
         ).run(trials)
     rows = trained_networks(opened)
     configs = write_front(out, rows, base)

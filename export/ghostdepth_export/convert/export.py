@@ -31,6 +31,7 @@ from ghostdepth_export.convert.verify import (
 )
 from ghostdepth_export.host.checkout import SAMPLES
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
+from ghostdepth_train.run_folder import run_folder
 
 SCHEMA = "ghostdepth-verify/1"
 
@@ -68,7 +69,8 @@ def export(
 
     Raises:
         UserError: An argument is wrong, the checkpoint cannot be read, an op cannot be exported or
-            is too new for `runtime`, a file fails its limit, or a file cannot be written.
+            is too new for `runtime`, a file fails its limit, another process exports to
+            the folder, or a file cannot be written.
     """
     kinds = [find_format(name) for name in formats]
     parse_version(runtime)
@@ -87,19 +89,31 @@ def export(
     network = checkpoint.network.eval()
     depth_size = network_size(network) if output_size == "network" else output_size or camera
     source = ExportSource(network, *camera, pairs, checkpoint.ranges, depth_size)
-    progress(f"running torch on {min(len(pairs), VERIFY_IMAGES)} images of {calibration}")
-    reference = make_reference(source, evenly(pairs, VERIFY_IMAGES))
+    with run_folder(out, "ghostdepth export"):
+        progress(f"running torch on {min(len(pairs), VERIFY_IMAGES)} images of {calibration}")
+        return _export(source, checkpoint, kinds, Path(out), runtime, progress)
+
+
+def _export(
+    source: ExportSource,
+    checkpoint: Checkpoint,
+    kinds: Sequence[Format],
+    out: Path,
+    runtime: str,
+    progress: Callable[[str], None],
+) -> list[Path]:
+    reference = make_reference(source, evenly(source.pairs, VERIFY_IMAGES))
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "checkpoint_sha256": checkpoint.sha256,
         "pictures": len(reference.images),
-        "camera": {"height": camera[0], "width": camera[1]},
-        "output": {"height": depth_size[0], "width": depth_size[1]},
+        "camera": {"height": source.height, "width": source.width},
+        "output": {"height": source.output_size[0], "width": source.output_size[1]},
         "files": [],
     }
     written = []
     for kind in kinds:
-        target = Path(out) / kind.file_name(checkpoint.name)
+        target = out / kind.file_name(checkpoint.name)
         progress(f"building {target.name}")
         data = kind.build(source)
         if kind.suffix == ".tflite":
@@ -108,7 +122,7 @@ def export(
         with atomic_path(target) as temporary:
             temporary.write_bytes(data)
             parity = _verified(temporary, target.name, kind, reference, report)
-            write_json(Path(out) / "verify.json", report)
+            write_json(out / "verify.json", report)
             check_limits(target.name, kind, parity)
         progress(_line(target.name, len(data), parity))
         written.append(target)

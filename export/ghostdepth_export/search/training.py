@@ -8,6 +8,7 @@ from pathlib import Path
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import Split
+from ghostdepth_train.run_folder import run_folder
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer
 
 
@@ -41,7 +42,8 @@ def trial_trainer(
             workers=workers,
             resume=True,
         )
-        Trainer(config, split, options).run(progress)
+        with run_folder(folder, "ghostdepth search"):
+            Trainer(config, split, options).run(progress)
         return float(load_checkpoint(folder / "best").metrics["validation"]["si_rmse"])
 
     return train

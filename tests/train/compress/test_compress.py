@@ -216,3 +216,39 @@ def test_methods_of_convolutions_refuse_adders(
     save_checkpoint(folder, network.eval(), name="a", training_data="", metrics={})
     with pytest.raises(UserError, match="works on convolutions; this network has 1 adder"):
         run_recipe(folder, load_recipe(name), work(data, tmp_path / "out"))
+
+
+def test_settings_reach_the_steps_of_their_method_alone(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, f"{TWO_STEPS}\n- method: prune\n  macs: 0.5\n")
+    settings = {"finetune.training.learning_rate": 0.5, "finetune.seed": 9, "prune.macs": 0.7}
+    first, second, prune = load_recipe(path, settings=settings, epochs=4)
+    for step in (first, second):
+        assert step.training.learning_rate == 0.5 and step.training.batch_size == 4  # type: ignore[attr-defined]
+        assert step.training.epochs == 4 and step.seed == 9  # type: ignore[attr-defined]
+    assert prune.macs == 0.7 and prune.training is None and prune.seed == 0  # type: ignore[attr-defined]
+    for key, says in (
+        ("finetun.seed", "did you mean finetune"),
+        ("qat.seed", "it has: finetune, prune"),
+        ("finetune.sed", "did you mean finetune.seed"),
+        ("finetune", "write METHOD.KEY"),
+    ):
+        with pytest.raises(UserError, match=says):
+            load_recipe(path, settings={key: 1})
+
+
+def test_a_run_that_pauses_goes_on_and_other_data_of_the_same_count_is_refused(
+    data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    recipe = load_recipe(recipe_file(tmp_path, ONE_STEP), epochs=2)
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="pauses after epoch 1; --resume") as pause:
+        run_recipe(checkpoint, recipe, dataclasses.replace(work(data, out), deadline=0.0))
+    assert pause.value.exit_code == 0
+    resumed = work(data, out, resume=True)
+    (data / "train" / "rgb" / "000.png").rename(data / "train" / "rgb" / "000x.png")
+    (data / "train" / "depth" / "000.png").rename(data / "train" / "depth" / "000x.png")
+    with pytest.raises(UserError, match="of another recipe, checkpoint or dataset"):
+        run_recipe(checkpoint, recipe, work(data, out, resume=True))
+    (data / "train" / "rgb" / "000x.png").rename(data / "train" / "rgb" / "000.png")
+    (data / "train" / "depth" / "000x.png").rename(data / "train" / "depth" / "000.png")
+    assert load_checkpoint(run_recipe(checkpoint, recipe, resumed)).metrics["steps"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
+from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.config import MAX_SEED, Config, TrainConfig, TrainingConfig, parse_config
@@ -45,6 +47,10 @@ class Work:
         unlabelled: Folder with unlabelled images (`rgb/`, optionally `pseudo_depth/`), or None.
         workers: Number of processes that load data.
         resume: Whether to continue from what `out` holds.
+        deadline: Time of `time.monotonic` at which the run pauses after an epoch, to be resumed;
+            None for no limit.
+        patience: Evaluations without a better one after which each training ends; None for no
+            limit.
         on_step: Called after every training step.
         on_epoch: Called after every epoch with its row of the log.
         log: Called with one line of progress text.
@@ -58,6 +64,8 @@ class Work:
     unlabelled: Path | None = None
     workers: int = 1
     resume: bool = False
+    deadline: float | None = None
+    patience: int | None = None
     on_step: Progress = silent
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None
     log: Callable[[str], None] = lambda _: None
@@ -83,6 +91,9 @@ class Work:
 
         Returns:
             The network with the lowest validation si-RMSE, in eval mode.
+
+        Raises:
+            UserError: As `Trainer`; or `deadline` is reached (exit code 0).
         """
         run = self.out / folder
         values = {"network": start.config, **training.model_dump(), "seed": seed}
@@ -97,8 +108,13 @@ class Work:
             workers=self.workers,
             resume=self.resume,
             init=run / "start",
+            minutes=None if self.deadline is None else (self.deadline - time.monotonic()) / 60,
+            patience=self.patience,
         )
-        trainer(config, self.split, options).run(self.on_step, self.on_epoch)
+        running = trainer(config, self.split, options)
+        running.run(self.on_step, self.on_epoch)
+        if running.ended_by == "minutes":
+            raise UserError(f"{run} pauses after epoch {running.epoch}; --resume goes on", 0)
         return load_checkpoint(run / "best").network
 
 

@@ -7,8 +7,9 @@ the first step, and so on; `OUT/result` is the final one.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, sa
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.methods import compress, method_config
 from ghostdepth_train.compress.prune import PruneConfig
+from ghostdepth_train.data import listing_sha256
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
+from ghostdepth_train.run_folder import run_folder
+from ghostdepth_train.settings import with_settings
 from ghostdepth_train.yaml_files import read_yaml, yaml_names
 
 ELAPSED = "elapsed.json"
@@ -36,25 +40,54 @@ def recipe_names() -> list[str]:
     return yaml_names(RECIPES)
 
 
-def load_recipe(name: str, seed: int | None = None) -> Recipe:
+def load_recipe(
+    name: str,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+) -> Recipe:
     """Reads a recipe by name or path.
 
     Args:
         name: One of `recipe_names()`, or the path of a YAML file: a list of steps.
         seed: Seed of every step; None keeps each step's own.
+        settings: Values by dotted key that override the recipe's; the key begins with the method
+            whose steps are meant: `distil.training.learning_rate`.
+        epochs: Epochs of every training; None keeps each step's own.
 
     Raises:
         UserError: The recipe does not exist, is not YAML, names an unknown method, or has an
-            invalid field.
+            invalid field; or a setting is of no step.
     """
     steps = read_yaml("recipe", name, RECIPES)
     if not isinstance(steps, list) or not steps:
         raise UserError(f"recipe {name} is not a list of steps, each with its method")
     if seed is not None:
         steps = [{**step, "seed": seed} if isinstance(step, dict) else step for step in steps]
-    return tuple(
-        method_config(step, f"recipe {name}, step {index}") for index, step in enumerate(steps, 1)
-    )
+    settings = settings or {}
+    places = [f"recipe {name}, step {index}" for index in range(1, len(steps) + 1)]
+    configs = [method_config(step, where) for step, where in zip(steps, places, strict=True)]
+    _require_steps(settings, configs)
+    recipe = []
+    for step, where, config in zip(steps, places, configs, strict=True):
+        method = f"{config.method}."
+        own = {k.removeprefix(method): v for k, v in settings.items() if k.startswith(method)}
+        if epochs is not None and getattr(config, "training", None) is not None:
+            own = {"training.epochs": epochs} | own
+        changed = with_settings(step, own, type(config), method)
+        recipe.append(method_config(changed, where))
+    return tuple(recipe)
+
+
+def _require_steps(settings: Mapping[str, Any], recipe: Sequence[Method]) -> None:
+    """Refuses settings that are of no step of the recipe."""
+    methods = sorted({config.method for config in recipe})
+    for key in settings:
+        method, _, rest = key.partition(".")
+        if method not in methods or not rest:
+            near = difflib.get_close_matches(method, methods, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(methods)}"
+            raise UserError(f"--set {key}: write METHOD.KEY with a method of the recipe; {hint}")
 
 
 def with_budget(recipe: Recipe, budget: LatencyBudget, name: str) -> Recipe:
@@ -91,12 +124,17 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         Folder of the final checkpoint.
 
     Raises:
-        UserError: A step fails, or the folder holds another run.
+        UserError: A step fails, the folder holds another run, or another process works in it.
     """
     start = load_checkpoint(checkpoint_folder)
     name = f"{start.name}-{'-'.join(config.method for config in recipe)}"
     plain_name(name, "the name of the result, that of the checkpoint with the steps,")
     work = dataclasses.replace(work, training_data=work.training_data or start.training_data)
+    with run_folder(work.out, "ghostdepth compress"):
+        return _run(start, recipe, work, name)
+
+
+def _run(start: Checkpoint, recipe: Sequence[Method], work: Work, name: str) -> Path:
     _open(start, recipe, work)
     current, steps = start, list[dict[str, Any]]()
     for index, config in enumerate(recipe, 1):
@@ -158,6 +196,7 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
     resolved = {
         "checkpoint_sha256": start.sha256,
         "train_pairs": len(work.split.train),
+        "data": listing_sha256(work.split),
         "steps": [config.model_dump(mode="json") for config in recipe],
     }
     if path.is_file():
@@ -167,7 +206,7 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
                 "or choose another --out"
             )
         # Parsed, so that former spellings and fields that were added since are equal.
-        before = read_object(path)
+        before = {"data": resolved["data"]} | read_object(path)
         found = before.get("steps")
         found = found if isinstance(found, list) else []
         steps = [method_config(step, str(path)) for step in found]

@@ -15,6 +15,7 @@ from bench_depth.core.files import read_json, write_json
 from numpy.typing import NDArray
 
 from ghostdepth_train.distillation import Teacher
+from ghostdepth_train.run_folder import run_folder
 
 # Students are small; a label of a camera's size would be a hundred times their input.
 LARGEST_SIDE = 320
@@ -42,22 +43,23 @@ def label_images(
         The number of labels written.
 
     Raises:
-        UserError: The teacher is relative, `out` holds other labels, or a file cannot be read or
-            written.
+        UserError: The teacher is relative, `out` holds other labels or is in use by another
+            process, or a file cannot be read or written.
     """
     if teacher.quantity != "metric":
         raise UserError(
             f"{teacher.name} gives relative depth, which is no millimetres; add a metric teacher "
             "to whose depth it is aligned, as a second --teacher"
         )
-    _open(teacher, out)
     written = 0
-    for index, photo in enumerate(photos):
-        path = out / f"{photo.name}.png"
-        if not path.is_file():
-            write_depth(path, millimetres(_label(teacher, read_rgb(photo.rgb))))
-            written += 1
-        progress(index + 1, len(photos))
+    with run_folder(out, "ghostdepth label"):
+        _open(teacher, out)
+        for index, photo in enumerate(photos):
+            path = out / f"{photo.name}.png"
+            if not path.is_file():
+                write_depth(path, millimetres(_label(teacher, read_rgb(photo.rgb))))
+                written += 1
+            progress(index + 1, len(photos))
     return written
 
 

@@ -1,0 +1,104 @@
+"""`ghostdepth check`, and what a training prints before and while it runs."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_depth.core.dataset import list_pairs, read_depth, write_depth
+from bench_depth.core.errors import BAD_INPUT, WARNED
+from ghostdepth import commands as cli
+from ghostdepth.commands.app import TrainingLines, duration
+from ghostdepth_export.host.screen import Screen
+from rich.progress import Progress
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def copy_of(dataset: Path, target: Path, factor: float) -> Path:
+    """The dataset with its depth in another unit."""
+    (target / "rgb").mkdir(parents=True)
+    for pair in list_pairs(dataset):
+        (target / "rgb" / pair.rgb.name).write_bytes(pair.rgb.read_bytes())
+        write_depth(target / "depth" / pair.depth.name, read_depth(pair.depth) * factor)
+    return target
+
+
+def test_plausible_data_is_described(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "check", dataset, "--strict") == 0
+    told = capsys.readouterr().out
+    assert "6 pairs: 6 of 128x96" in told and "nothing looks implausible" in told
+    rows = [line.split() for line in told.splitlines() if "#" in line]
+    assert sum(float(row[row.index("%") - 1]) for row in rows) == pytest.approx(100, abs=1)
+
+
+def test_each_warning_has_its_code_and_strict_fails_on_it(
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = copy_of(dataset, tmp_path / "data", 0.001)
+    assert run(monkeypatch, "check", data) == 0
+    assert "multiply it by 1000" in capsys.readouterr().out
+    assert run(monkeypatch, "check", data, "--strict") == WARNED
+    assert "depth-metres" in capsys.readouterr().err
+    out = tmp_path / "run"
+    words = ["train", "--config", "tiny", "--data", data, "--out", out, "--workers", 0, "--strict"]
+    assert run(monkeypatch, *words) == WARNED
+    assert "warning: training set: " in capsys.readouterr().err and not out.exists()
+
+
+def test_a_training_ends_before_it_starts_where_a_file_is_bad(
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, out = copy_of(dataset, tmp_path / "data", 1), tmp_path / "run"
+    bad = data / "depth" / "4.png"
+    bad.write_bytes(bad.read_bytes()[:-10])
+    words = ["train", "--config", "tiny", "--data", data, "--out", out, "--workers", 0]
+    assert run(monkeypatch, *words) == BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{bad} is not a readable picture" in line and not out.exists()
+    bad.unlink()
+    for verb in ("check", "evaluate"):
+        words = ["--checkpoint", tmp_path, "--data"] if verb == "evaluate" else []
+        assert run(monkeypatch, verb, *words, data) == BAD_INPUT
+        assert "photo 4 has no depth map" in capsys.readouterr().err
+
+
+def test_a_training_is_told_line_by_line_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = np.arange(0, 1e6, 1.0).tolist()[::-1]
+    monkeypatch.setattr("time.monotonic", clock.pop)
+    text = io.StringIO()
+    console = Screen(file=text, width=60)
+    lines = TrainingLines(Progress(console=console, disable=True), "training")
+    for epoch in (1, 2):
+        for step in range(1, 11):
+            lines.step(10 * (epoch - 1) + step, 20, 0.5, 8.0)
+        row = {"epoch": float(epoch), "loss": 0.5}
+        metrics = {"si_rmse": 0.25, "rmse": 1.0, "delta_1": 0.5} if epoch == 2 else {}
+        lines.epoch(row | metrics)
+    first, second, third = text.getvalue().splitlines()
+    assert first.startswith("about ") and "not counting validation" in first
+    assert second.startswith("epoch 1/2: loss 0.5000, ") and second.endswith(" left")
+    assert third.startswith("epoch 2/2: loss 0.5000, validation si-RMSE 0.2500, RMSE 1.000 m")
+
+
+def test_durations_are_words() -> None:
+    texts = [duration(seconds) for seconds in (3.4, 89, 300, 3600 * 3 + 1200)]
+    assert texts == ["3 s", "89 s", "5 min", "3 h 20 min"]

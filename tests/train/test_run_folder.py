@@ -1,0 +1,89 @@
+"""One process at a time in a run's folder; what a killed one left is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import atomic_path
+from ghostdepth_train.run_folder import HOLDER, run_folder
+
+# Holds the folder with a file half-written until it is killed.
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench_depth.core.files import atomic_path
+from ghostdepth_train.run_folder import run_folder
+out = Path(sys.argv[1])
+with run_folder(out, "ghostdepth train"), atomic_path(out / "last" / "a.json") as temporary:
+    temporary.write_text("half")
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_process_is_told_who_the_first_is_until_it_dies(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None and holder.stdout.readline() == b"holding\n"
+    try:
+        with (
+            pytest.raises(UserError, match=rf"ghostdepth train \(process {holder.pid} on .*since"),
+            run_folder(out, "ghostdepth compress"),
+        ):
+            pytest.fail("two processes are in the block")
+        assert list((out / "last").iterdir()), "the holder's file must not go"
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+    assert len(list((out / "last").iterdir())) == 1
+    with run_folder(out, "ghostdepth train"):
+        assert list((out / "last").iterdir()) == []
+    assert [path.name for path in out.iterdir()] == ["last"]
+
+
+def test_only_left_overs_of_atomic_writing_are_removed(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in ("a.json", ".a-12345678.json", ".hidden")]
+    for path in kept:
+        path.touch()
+    with run_folder(tmp_path, "test"), atomic_path(tmp_path / "b") as temporary:
+        assert temporary.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "b"])
+
+
+@pytest.mark.parametrize("note", [b"", b"[1]", b'{"work": 1}', b"\xff", b"[" * 5000])
+def test_a_damaged_note_is_another_process(tmp_path: Path, note: bytes) -> None:
+    with run_folder(tmp_path, "test"):
+        (tmp_path / HOLDER).write_bytes(note)
+        with pytest.raises(UserError, match="in use by another process"):
+            run_folder(tmp_path, "test").__enter__()
+
+
+def test_the_lock_goes_with_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), run_folder(tmp_path, "test"):
+        assert json.loads((tmp_path / HOLDER).read_text())["pid"] == os.getpid()
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(UserError, match="cannot lock"):
+        run_folder(tmp_path / "run", "test").__enter__()
+
+
+def test_of_several_processes_of_one_training_the_first_holds_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_folder(tmp_path, "test"):
+        monkeypatch.setenv("RANK", "1")
+        with run_folder(tmp_path, "test"):
+            pass
+        assert (tmp_path / HOLDER).exists()

@@ -1,0 +1,86 @@
+"""The folder of a run, which one process at a time works in.
+
+The lock belongs to the process: the system frees it when the process ends, however it ends. Beside
+it lies a note about the holder, for the message that a second process gives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import PARTIAL, read_object, write_json
+from filelock import FileLock, Timeout
+
+LOCK, HOLDER = ".lock", ".lock-holder.json"
+
+
+@contextlib.contextmanager
+def run_folder(folder: Path, work: str) -> Iterator[None]:
+    """Lets one process at a time into the block, and removes what a killed one left half-written.
+
+    Of several processes of one training (`torchrun`) only the first takes the lock.
+
+    Args:
+        folder: Folder of the run; made where missing.
+        work: What is done in it, e.g. `ghostdepth train`, for the message to others.
+
+    Raises:
+        UserError: Another process works in the folder, or it cannot be written.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:
+        yield
+        return
+    folder = Path(folder)
+    # The library's fallback for file systems without flock would outlive a killed process.
+    lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{folder} is in use by {_holder(folder)}; wait for it, or choose another --out"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot lock {folder}: {reason}; check that it is a folder that can be written"
+        ) from error
+    try:
+        write_json(folder / HOLDER, _note(work))
+        _remove_partial(folder)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for name in (HOLDER, LOCK):  # The lock last, while it is held: nobody else's goes.
+                (folder / name).unlink(missing_ok=True)
+        lock.release()
+
+
+def _note(work: str) -> dict[str, str | int]:
+    now = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return {"work": work, "pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def _holder(folder: Path) -> str:
+    """The holder in words; its note may be missing or cut off, as nothing guards it."""
+    try:
+        note = read_object(folder / HOLDER)
+        return f"{note['work']} (process {note['pid']} on {note['host']}, since {note['since']})"
+    except (UserError, KeyError):
+        return "another process"
+
+
+def _remove_partial(folder: Path) -> None:
+    """Removes temporary files of `bench_depth.core.files.atomic_path` that nobody will rename."""
+    for top, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.startswith(PARTIAL):
+                with contextlib.suppress(OSError):
+                    Path(top, name).unlink()
