@@ -13,6 +13,7 @@ from ghostdepth_train.config import AugmentConfig
 from ghostdepth_train.data import (
     DepthDataset,
     EpochSampler,
+    batches,
     fraction_of,
     read_split,
     survey_split,
@@ -129,3 +130,14 @@ def test_a_survey_names_the_set_and_refuses_one_without_depth(data: Path) -> Non
         write_depth(pair.depth, np.zeros((48, 64)))
     with pytest.raises(UserError, match="no depth map of the training set of data has"):
         survey_split(read_split(data), "data")
+
+
+def test_a_file_that_went_bad_is_one_line_also_from_another_process(data: Path) -> None:
+    pairs = read_split(data).train
+    for pair in pairs:
+        pair.rgb.write_bytes(pair.rgb.read_bytes()[:50])
+    dataset = DepthDataset(pairs, (32, 48), AugmentConfig(), seed=1)
+    loader = training_loader(dataset, EpochSampler(len(pairs), 2, seed=0), workers=1)
+    with pytest.raises(UserError, match="is not a readable picture") as error:
+        next(batches(loader))
+    assert "Traceback" not in str(error.value)

@@ -268,7 +268,8 @@ def require_usable(frames: Sequence[Frame], survey: DataSurvey) -> None:
 
 def _refuse(faults: Sequence[str]) -> None:
     if faults:
-        more = f" ({len(faults) - 1} more files cannot be used)" if len(faults) > 1 else ""
+        count = len(faults) - 1
+        more = f" ({count} more file{'s' * (count > 1)} cannot be used)" if count else ""
         raise UserError(f"{faults[0]}{more}")
 
 

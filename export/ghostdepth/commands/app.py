@@ -163,8 +163,9 @@ class TrainingLines:
             self._total, self._first, self._begin = total, done, time.monotonic()
             self._estimated = False
         self._done = done
-        speed = {"loss": loss, "speed": images_per_second}
-        self._bar.update(self._task, completed=done, total=total, **speed)
+        self._bar.update(
+            self._task, completed=done, total=total, loss=loss, speed=images_per_second
+        )
         enough = done - self._first >= self._STEPS
         if not self._estimated and enough and time.monotonic() - self._begin >= self._SECONDS:
             self._estimated = True
