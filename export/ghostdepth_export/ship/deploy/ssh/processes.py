@@ -113,8 +113,10 @@ class Processes:
 def blocks(stream: IO[bytes] | None) -> Iterator[bytes]:
     """What a pipe holds, as it comes; without a limit, for pipes that are read beside another."""
     assert stream is not None
-    while block := stream.read(4096):
-        yield block
+    # A process that was ended has its pipes closed under whoever still reads them.
+    with contextlib.suppress(ValueError, OSError):
+        while block := stream.read(4096):
+            yield block
 
 
 def write(stream: IO[bytes] | None, data: bytes, end: bool = False) -> None:
