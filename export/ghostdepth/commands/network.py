@@ -93,7 +93,6 @@ def check(
     data: Annotated[
         Path, typer.Argument(help="Dataset folder, a folder with train/ and val/, or NYU, TUM, ...")
     ],
-    html: Annotated[Path | None, typer.Option(help="Write a page with sixteen pairs.")] = None,
     strict: Strict = False,
 ) -> None:
     """Check a dataset: pairs, sizes, distances, and what looks implausible."""
