@@ -113,9 +113,10 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
         open_source(str(path))
 
 
-def test_a_playlist_under_a_videos_name_opens_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("playlist", ["ffconcat version 1.0", "#EXTM3U"])
+def test_a_playlist_under_a_videos_name_opens_nothing(playlist: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "part.ts")  # Would be waited for.
-    (tmp_path / "v.mp4").write_text("ffconcat version 1.0\nfile part.ts\n")
+    (tmp_path / "v.mp4").write_text(f"{playlist}\nfile part.ts\npart.ts\n\0")
     with pytest.raises(UserError, match=r"v\.mp4 is not a readable video"):
         open_source(str(tmp_path / "v.mp4"))
 

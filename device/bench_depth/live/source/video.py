@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import require_regular
+from bench_depth.core.files import open_regular
 
 # Frame rate of files that specify none.
 _FALLBACK_FPS = 25.0
@@ -20,11 +20,21 @@ _MAX_FPS = 1000.0
 # The number of frames in a file's header is an estimate in some formats.
 _TOLERANCE = 0.1
 # FFmpeg opens a file by its content: a playlist, whatever its name, would have it open other files,
-# pipes and addresses. These formats hold their pictures themselves.
+# pipes and addresses. These formats hold their pictures themselves. OpenCV 4.11 does not hand the
+# list on, so the beginning of a file is looked at as well.
 _FORMATS = (
     *("mov", "mp4", "matroska", "webm", "avi", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg"),
     *("mjpeg", "m4v", "h264", "hevc", "gif", "ivf", "mxf", "nut", "dv", "rm", "wtv"),
 )
+_BEGINNINGS = (
+    *((4, name) for name in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")),
+    *((0, b"\x1a\x45\xdf\xa3"), (0, b"RIFF"), (0, b"FLV"), (0, b"OggS"), (0, b"GIF8")),
+    *((0, b"\x30\x26\xb2\x75"), (0, b"\xff\xd8"), (0, b"DKIF"), (0, b"\x06\x0e\x2b\x34")),
+    *((0, b"nut/multimedia"), (0, b"\x1f\x07\x00"), (0, b".RMF"), (0, b"\xb7\xd8\x00\x20")),
+    *((0, b"\x00\x00\x01"), (0, b"\x00\x00\x00\x01")),
+)
+# Packets of a transport stream, and of one with times.
+_TRANSPORT = ((0, 188), (4, 192))
 _FFMPEG = f"protocol_whitelist;file|format_whitelist;{','.join(_FORMATS)}"
 
 
@@ -78,10 +88,14 @@ class Video:
 
     def _open(self) -> None:
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _FFMPEG)
-        self._capture = cv2.VideoCapture(str(require_regular(self._path)), cv2.CAP_FFMPEG)
+        with open_regular(self._path) as stream:
+            head = stream.read(512)
         self._frames = 0
-        if not self._capture.isOpened():
-            raise UserError(f"{self._path} is not a readable video; it may be truncated")
+        if _holds_pictures(head):
+            self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+            if self._capture.isOpened():
+                return
+        raise UserError(f"{self._path} is not a readable video; it may be truncated")
 
     def _refuse_early_end(self) -> None:
         """Compares with the frame count in the header: OpenCV reports no error on truncation."""
@@ -91,3 +105,10 @@ class Video:
                 f"{self._path} stops after frame {self._frames} of {promised:.0f}; it is truncated "
                 "or damaged"
             )
+
+
+def _holds_pictures(head: bytes) -> bool:
+    """Whether a file begins as a format of `_FORMATS` does."""
+    if any(head.startswith(magic, offset) for offset, magic in _BEGINNINGS):
+        return True
+    return any(head[start : start + step + 1 : step] == b"GG" for start, step in _TRANSPORT)
