@@ -39,6 +39,7 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
     folder = Path(folder)
     # The library's fallback for file systems without flock would outlive a killed process.
     lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -60,6 +61,9 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
             for name in (HOLDER, LOCK):  # The lock last, while it is held: nobody else's goes.
                 (folder / name).unlink(missing_ok=True)
         lock.release()
+        if made:
+            with contextlib.suppress(OSError):  # It holds something.
+                folder.rmdir()
 
 
 def _note(work: str) -> dict[str, str | int]:

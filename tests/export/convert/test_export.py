@@ -121,6 +121,8 @@ def test_a_full_disk_leaves_nothing(
     write = Path.write_bytes
 
     def write_half(path: Path, data: bytes) -> int:
+        if len(data) < 10_000:  # The note about who works in the folder.
+            return write(path, data)
         write(path, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -134,7 +136,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(
     checkpoint: Path, options: Options, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(UserError, match=r"cannot lock .*Not a directory"):
         export(checkpoint, tmp_path / "file" / "out", **options)
 
 

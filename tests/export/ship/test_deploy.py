@@ -31,7 +31,7 @@ from ghostdepth_export.ship.deploy.ssh.answers import Limits, lines
 
 from tests.export.ship.deploy_here import HERE, SFTP_SERVER, Homes
 
-PREFIX = """it's "my" $HOME; ünïcode * folder"""
+PREFIX = "it's my; ünïcode * folder"
 
 
 @pytest.fixture

@@ -317,7 +317,7 @@ def test_floors_that_forbid_the_target_are_told(
 
 def test_a_wrong_table_of_costs_is_told(small: DepthNet, data: Path, tmp_path: Path) -> None:
     path = tmp_path / "costs.csv"
-    with pytest.raises(UserError, match="cannot read the table"):
+    with pytest.raises(UserError, match=r"cannot read .*costs\.csv"):
         read_times(path)
     path.write_text("name,ms\na,1\n")
     with pytest.raises(UserError, match="needs the columns layer and time_us"):
