@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bench_depth import __version__
+from bench_depth.core.advice import DATA_ADVICE, OUTPUT_ADVICE
 from bench_depth.core.errors import UserError
 from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, Health, flagged
 from bench_depth.model.contract import ModelContract, read_contract
@@ -164,13 +165,15 @@ def test_it_measures_as_long_and_warns_of_the_same_as_bench_depth() -> None:
     defaults = re.findall(r"  (?:int|double) (\w+) = ([\d.]+);", source("measure.h"))
     assert {name: float(value) for name, value in defaults} == dataclasses.asdict(TimingPlan())
     # It takes no flags that describe a model, what Ctrl-C ends is not kept, and no op is timed.
-    # It has one runtime, which is part of it.
+    # It has one runtime, which is part of it, takes no dataset, and does not look at the depth.
     others = (
         "unknown-output",
         "relative-depth",
         "interrupted",
         "no-profile",
         "runtime-passed-over",
+        *OUTPUT_ADVICE,
+        *DATA_ADVICE,
     )
     pythons = [c for c in ADVICE if c not in others]
     assert re.findall(r'^    \{"([a-z-]+)",', source("results.cpp"), re.M) == pythons
