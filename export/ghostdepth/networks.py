@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench_depth.core.errors import WARNED, UserError
 
 if TYPE_CHECKING:
+    from bench_depth.core.data_checks import Finding
     from bench_depth.core.metrics import DepthMetrics
     from ghostdepth_train.data import Split
     from ghostdepth_train.trainer import Progress, Trainer
@@ -143,10 +144,7 @@ def evaluate(
     if align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
     pairs = list_pairs(Path(data))
-    found = survey_pairs(pairs, str(data)).findings()
-    for finding in found:
-        log(f"warning: {finding.text} [{finding.code}]")
-    refuse_warnings([finding.code for finding in found], strict)
+    _report(survey_pairs(pairs, str(data)).findings(), strict, log)
     return measure(load_checkpoint(find_checkpoint(checkpoint)).network, pairs, align)
 
 
@@ -212,9 +210,13 @@ def warn_of_data(split: Split, where: str, strict: bool, log: Callable[[str], No
     """
     from ghostdepth_train.data import survey_split
 
-    findings = survey_split(split, where)
+    _report(survey_split(split, where), strict, log)
+
+
+def _report(findings: Sequence[Finding], strict: bool, log: Callable[[str], None]) -> None:
+    """Logs the warnings; with `strict` they end the work."""
     for finding in findings:
-        log(f"warning: {finding.text} [{finding.code}]")
+        log(finding.line)
     refuse_warnings([finding.code for finding in findings], strict)
 
 

@@ -33,7 +33,7 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
     Raises:
         UserError: Another process works in the folder, or it cannot be written.
     """
-    if int(os.environ.get("RANK", "0")) > 0:
+    if not first_process():
         yield
         return
     folder = Path(folder)
@@ -64,6 +64,11 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
         if made:
             with contextlib.suppress(OSError):  # It holds something.
                 folder.rmdir()
+
+
+def first_process() -> bool:
+    """Whether this is the process that prints and keeps files, of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _note(work: str) -> dict[str, str | int]:

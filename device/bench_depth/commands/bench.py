@@ -183,7 +183,7 @@ class _Bench:
         findings = self._survey.findings()
         if index == 0:
             for finding in findings:
-                self._hooks.log(f"warning: {finding.text} [{finding.code}]")
+                self._hooks.log(finding.line)
         codes = [*self._results.models[index].warnings, *(each.code for each in findings)]
         self._replace(index, warnings=codes)
 

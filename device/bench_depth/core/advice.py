@@ -32,3 +32,8 @@ DATA_ADVICE = {
     "stored; where the depth map is of the turned photo, turn its pixels and remove the tag",
     "photo-tiny": "photos are too small to show anything; use larger ones",
 }
+
+
+def warning_line(code: str, text: str) -> str:
+    """The line that shows a warning; its code is what results files hold."""
+    return f"warning: {text} [{code}]"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.advice import DATA_ADVICE
+from bench_depth.core.advice import DATA_ADVICE, warning_line
 from bench_depth.core.dataset import Frame, Pair, differing_sizes
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import MIN_MM
@@ -43,6 +43,11 @@ class Finding:
 
     code: str
     text: str
+
+    @property
+    def line(self) -> str:
+        """The warning as it is shown."""
+        return warning_line(self.code, self.text)
 
 
 class DataSurvey:

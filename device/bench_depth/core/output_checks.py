@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.advice import OUTPUT_ADVICE
+from bench_depth.core.advice import OUTPUT_ADVICE, warning_line
 
 _NEAR_M, _FAR_M = 0.005, 1000.0
 
@@ -52,4 +52,4 @@ class OutputWatch:
         for code in output_codes(depth, metric=self._metric):
             if code not in self.codes:
                 self.codes.append(code)
-                self._log(f"warning: {name}: {OUTPUT_ADVICE[code]} [{code}]")
+                self._log(warning_line(code, f"{name}: {OUTPUT_ADVICE[code]}"))

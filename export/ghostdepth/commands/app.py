@@ -190,7 +190,9 @@ class TrainingLines:
 
     def say(self, line: str) -> None:
         """Prints a line above the bar, not wrapped."""
-        if int(os.environ.get("RANK", "0")) == 0:  # Of several processes the first one speaks.
+        from ghostdepth_train.run_folder import first_process
+
+        if first_process():
             self._bar.console.print(line, soft_wrap=True, highlight=False)
 
     def _left(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +58,8 @@ def train(
     strict: Strict = False,
 ) -> None:
     """Train a network. Killed at any moment, it goes on with --resume to the same result."""
+    from ghostdepth_train.run_folder import first_process
+
     with progress(TrainingLines.COLUMN) as bar:
         lines = TrainingLines(bar, "training")
         best = networks.train(
@@ -83,8 +84,7 @@ def train(
             on_epoch=lines.epoch,
             log=lines.say,
         )
-    # Of the processes that torchrun starts one prints.
-    if os.environ.get("RANK", "0") == "0":
+    if first_process():
         say(best)
 
 
@@ -109,7 +109,7 @@ def check(
         for line in (dataset.label, *survey.lines()):
             say(line)
         for finding in survey.findings():
-            say(f"warning: {finding.text} [{finding.code}]")
+            say(finding.line)
             codes.append(finding.code)
         if not codes:
             say("nothing looks implausible")

@@ -65,6 +65,13 @@ def test_what_is_done_in_time_may_go_on_without_a_limit() -> None:
     assert guarded(work) == 0
 
 
+def started(code: str) -> tuple[subprocess.Popen[str], int]:
+    """A process that runs `code`, and the number of its child, which `code` prints."""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ending_the_command_ends_the_child(number: signal.Signals) -> None:
     code = (
@@ -76,9 +83,7 @@ def test_ending_the_command_ends_the_child(number: signal.Signals) -> None:
         "    return 0\n"
         "guarded(work)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
+    process, child = started(code)
     process.send_signal(number)
     assert process.wait(timeout=30) == -number
     process.stdout.close()
@@ -138,9 +143,7 @@ def test_ctrl_z_stops_the_child_as_well() -> None:
         "from bench_depth.machine.guard import guarded\n"
         "guarded(lambda doing: print(os.getpid(), flush=True) or time.sleep(60) or 0)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
+    process, child = started(code)
     for number, states in ((signal.SIGTSTP, "T"), (signal.SIGCONT, "SR")):
         process.send_signal(number)
         for _ in range(300):
