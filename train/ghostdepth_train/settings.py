@@ -11,7 +11,8 @@ from typing import Any
 import pydantic
 import yaml
 from bench_depth.core.errors import UserError
-from bench_depth.core.json_text import check_nesting
+
+from ghostdepth_train.yaml_files import parse_yaml
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -29,8 +30,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise UserError(f"--set {text!r}: write KEY=VALUE, for example learning_rate=0.001")
         try:
-            found[key.strip()] = parsed = yaml.safe_load(value)
-            check_nesting(parsed)
+            found[key.strip()] = parse_yaml(value)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from error
     return found

@@ -40,11 +40,22 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
     else:
         raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
     try:
-        value = yaml.safe_load(text)
-        check_nesting(value)
+        return parse_yaml(text)
     except RecursionError as error:
         raise UserError(f"{what} {name} is nested too deeply") from error
     # A day that the calendar lacks and a number of thousands of digits are ValueErrors.
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{what} {name} is not valid YAML: {error}") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Parses YAML of plain values.
+
+    Raises:
+        RecursionError: It is nested too deeply to be parsed.
+        yaml.YAMLError: It is not YAML.
+        ValueError: A value is none that Python can hold, or it is beyond `check_nesting`.
+    """
+    value = yaml.safe_load(text)
+    check_nesting(value)
     return value
