@@ -120,9 +120,10 @@ def interrupted(grace: str, signals: int) -> subprocess.CompletedProcess[str]:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    for _ in range(signals):
-        process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    for _ in range(signals - 1):  # after the last one it may be killed before it answers
         assert process.stdout.readline() == "heard\n"
+        process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
