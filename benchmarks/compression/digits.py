@@ -207,7 +207,7 @@ class Difference:
     """One method against another on the same seeds, which share pictures and initial weights.
 
     Attributes:
-        kept: Share of the weights.
+        kept: Fraction of the weights that stay.
         ours: Mean accuracy, percent.
         other: The other method's.
         mean: Of the differences.

@@ -66,7 +66,7 @@ def _label(op: OpCounts) -> str:
 
 
 def compare(baseline: list[ModelCounts], counted: list[ModelCounts]) -> tuple[list[str], bool]:
-    """What is to be told about every model, and whether none has grown too much.
+    """The report about every model, and whether none has grown too much.
 
     Raises:
         UserError: A counted file is not in the baseline.

@@ -71,7 +71,7 @@ def validated(rows: Sequence[Row], form: str) -> dict[str, Any]:
             str(name): asdict(errors(predicted[family == name], ms[family == name]))
             for name in dict.fromkeys(family)
         },
-        "fp32_to_quantised": asdict(errors(transferred(x, ms, fp32, least), ms[~fp32])),
+        "fp32_to_quantized": asdict(errors(transferred(x, ms, fp32, least), ms[~fp32])),
         "small_to_large": asdict(errors(transferred(x, ms, little, least), ms[~little])),
         "fitted": asdict(errors(x @ fit(x, ms, least), ms)),
     }
@@ -87,7 +87,7 @@ def coefficients(rows: Sequence[Row], calibrated: frozenset[str]) -> Coefficient
     x, ms = features(rows), published_ms(rows)
     low, high = intervals(x, ms, [r.network for r in rows], least=LEAST)
     provenance = (
-        f"{len(rows)} published latencies of classification networks, fp32 and quantised jointly; "
+        f"{len(rows)} published latencies of classification networks, fp32 and quantized jointly; "
         "interval: 5 % to 95 % of 1000 draws of networks"
     )
     fitted = {

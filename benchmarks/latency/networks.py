@@ -42,7 +42,7 @@ class Network:
     Attributes:
         name: Of the published row.
         family: Networks that share an architecture.
-        dtype: `fp32` or `quantised`.
+        dtype: `fp32` or `quantized`.
         side: Of the square picture.
         build: Adds the network to layers, given the picture; gives the class probabilities.
     """
@@ -55,8 +55,8 @@ class Network:
 
     @property
     def legacy_uint8(self) -> bool:
-        """Whether the published file is of the older quantisation: uint8, one scale a tensor."""
-        return self.dtype == "quantised" and self.family.startswith("mobilenet")
+        """Whether the published file is of the older quantization: uint8, one scale a tensor."""
+        return self.dtype == "quantized" and self.family.startswith("mobilenet")
 
 
 def network(name: str) -> Network:
@@ -70,7 +70,7 @@ def network(name: str) -> Network:
         raise UserError(
             f"no network {name!r} is known; see benchmarks/latency/README.md", BAD_INPUT
         )
-    dtype = "quantised" if match["dtype"] == "-quantized" else "fp32"
+    dtype = "quantized" if match["dtype"] == "-quantized" else "fp32"
     if match["resnet"]:
         return Network(name, "resnet50", dtype, 224, resnet50)
     if match["lite"]:
@@ -95,8 +95,8 @@ def convert(wanted: Network) -> bytes:
     holder.network = tf.function(partial(wanted.build, Layers()), autograph=False)
     function = holder.network.get_concrete_function(_picture(wanted))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
-    if wanted.dtype == "quantised":
-        _quantise(converter, wanted)
+    if wanted.dtype == "quantized":
+        _quantize(converter, wanted)
     with native_quiet():
         data = bytes(converter.convert())
     if wanted.legacy_uint8:
@@ -109,7 +109,7 @@ def _picture(wanted: Network) -> Any:
     return tf.TensorSpec((1, wanted.side, wanted.side, 3), tf.float32)
 
 
-def _quantise(converter: Any, wanted: Network) -> None:
+def _quantize(converter: Any, wanted: Network) -> None:
     random = np.random.default_rng(0)
     shape = (1, wanted.side, wanted.side, 3)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -126,7 +126,7 @@ def _quantise(converter: Any, wanted: Network) -> None:
 
 
 def as_uint8(data: bytes) -> bytes:
-    """An int8 file with one scale a tensor -> the same numbers in the older uint8 quantisation.
+    """An int8 file with one scale a tensor -> the same numbers in the older uint8 quantization.
 
     Values and zero points move by 128. Ops of uint8 are version 1, whose kernels are others than
     those of int8.

@@ -9,7 +9,7 @@ import numpy as np
 from rows import Row
 
 _MARKS = {"mobilenet-v1": "o", "mobilenet-v2": "s", "efficientnet-lite": "^", "resnet50": "D"}
-_COLOURS = {"fp32": "tab:blue", "quantised": "tab:orange"}
+_COLOURS = {"fp32": "tab:blue", "quantized": "tab:orange"}
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

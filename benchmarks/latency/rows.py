@@ -42,7 +42,7 @@ class Row:
     Attributes:
         model: The network's name, as published.
         family: Networks that share an architecture.
-        dtype: `fp32` or `quantised`.
+        dtype: `fp32` or `quantized`.
         macs: Multiply-accumulates.
         bytes: Of all tensors that ops read and write.
         cycles: Issue-limited, one thread.

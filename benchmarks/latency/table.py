@@ -15,7 +15,7 @@ _COLUMNS = (
     ("left_out", "all"),
     ("left_out_longer", "6 ms and more"),
     ("left_out_short", "below 6 ms"),
-    ("fp32_to_quantised", "fp32 to quantised"),
+    ("fp32_to_quantized", "fp32 to quantized"),
     ("small_to_large", "small to large"),
 )
 

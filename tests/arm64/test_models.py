@@ -97,13 +97,13 @@ def test_depth_is_the_workstations(
         return
     # Rounding differs between architectures and versions in one value of some thousand, and grows
     # over the layers. Runs whose errors had nothing in common would differ by sqrt(2) of what
-    # quantising does to each.
+    # quantizing does to each.
     step = step_of_log_depth(exported / file(variant.replace("dynamic", "int8")))
     steps = np.abs(np.log(there / here)) / step
     assert np.mean(steps > STEPS * 1.001) <= 0.1
     exact = np.load(on_host / f"{file('fp32.tflite')}.npy")
-    quantising = np.log(here[: len(exact)] / exact) / step
-    assert rms(steps[: len(exact)]) < math.sqrt(2) * rms(quantising)
+    quantizing = np.log(here[: len(exact)] / exact) / step
+    assert rms(steps[: len(exact)]) < math.sqrt(2) * rms(quantizing)
     assert si_rmse(there) == pytest.approx(si_rmse(here), rel=0.005)
 
 

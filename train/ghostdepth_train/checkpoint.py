@@ -61,7 +61,7 @@ class Checkpoint:
         training_data: One line: what it was trained on, and under which terms.
         metrics: Validation metrics and whatever else was recorded; JSON values.
         sha256: Of `model.safetensors`.
-        ranges: What quantisation learned, from `ranges.json`, when it did.
+        ranges: What quantization learned, from `ranges.json`, when it did.
     """
 
     name: str
@@ -106,7 +106,7 @@ def save_checkpoint(
         metrics: JSON values.
         half: Store the convolutions' weights in 16 bits, for releases: half the file. Biases and
             batch norm, whose variances can leave that range, stay in 32.
-        ranges: What quantisation learned, JSON values; None removes what an earlier one left.
+        ranges: What quantization learned, JSON values; None removes what an earlier one left.
 
     Raises:
         UserError: The folder cannot be written, or the name is no plain file name.

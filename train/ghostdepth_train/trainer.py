@@ -327,7 +327,7 @@ class Trainer:
         return evaluate(self.network, self.split.val)
 
     def ranges(self) -> Mapping[str, Any] | None:
-        """Learned ranges of quantisation, for the checkpoint; None where none are learned."""
+        """Learned ranges of quantization, for the checkpoint; None where none are learned."""
         return None
 
     def _save(self, folder: Path, row: dict[str, float]) -> None:

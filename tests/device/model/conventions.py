@@ -143,18 +143,18 @@ def _value(name: str, dtype: str, shape: tuple[int | None, ...]) -> Any:
 
 
 def _tflite(c: Convention) -> bytes:
-    """Integers in `dtype` and `output_dtype` make it a wholly quantised file."""
+    """Integers in `dtype` and `output_dtype` make it a wholly quantized file."""
     import tensorflow as tf
 
     factor, addend = c.undo()
-    quantised = c.dtype in ("int8", "uint8")
-    inner = tf.TensorSpec(c.input_shape, "float32" if quantised else c.dtype)
+    quantized = c.dtype in ("int8", "uint8")
+    inner = tf.TensorSpec(c.input_shape, "float32" if quantized else c.dtype)
 
     class Tiny(tf.Module):
         @tf.function(input_signature=[inner])
         def run(self, x: Any) -> Any:
             x = tf.transpose(x, [0, 2, 3, 1]) if c.layout == "NCHW" else x
-            # One convolution, as a network would have it: that is what is quantised well.
+            # One convolution, as a network would have it: that is what is quantized well.
             weights = c.weights() * factor
             bias = float((c.weights() * addend).sum()) + 0.5
             kernel = tf.constant(weights.reshape(1, 1, 3, 1), tf.float32)
@@ -173,7 +173,7 @@ def _tflite(c: Convention) -> bytes:
     module = Tiny()
     concrete = module.run.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
-    if quantised:
+    if quantized:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: _samples(c)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

@@ -113,7 +113,7 @@ QUANTISED = {
 
 
 @pytest.mark.parametrize("name", QUANTISED)
-def test_a_quantised_model_is_fed_and_read_by_its_own_scales(name: str, tmp_path: Path) -> None:
+def test_a_quantized_model_is_fed_and_read_by_its_own_scales(name: str, tmp_path: Path) -> None:
     convention = QUANTISED[name]
     path = write_tflite(tmp_path / "m.tflite", convention)
     model, signature = load(path, described(convention))
@@ -122,7 +122,7 @@ def test_a_quantised_model_is_fed_and_read_by_its_own_scales(name: str, tmp_path
     np.testing.assert_allclose(depth(model, signature), metres(PHOTO), atol=0.03)
 
 
-def test_a_quantised_input_of_which_nothing_is_said_takes_pixels(tmp_path: Path) -> None:
+def test_a_quantized_input_of_which_nothing_is_said_takes_pixels(tmp_path: Path) -> None:
     path = write_tflite(tmp_path / "m.tflite", QUANTISED["int8 -1..1"])
     np.testing.assert_allclose(depth(*load(path, None)), metres(PHOTO), atol=0.03)
 

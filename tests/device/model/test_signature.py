@@ -134,7 +134,7 @@ def test_what_contradicts_the_tensors_is_refused(
 @pytest.mark.parametrize(
     ("low", "high"), [(0, 255), (-1, 1), (-2, 2.6)], ids=["pixels", "negative", "normalised"]
 )
-def test_a_range_that_a_quantised_input_does_not_hold_is_refused(
+def test_a_range_that_a_quantized_input_does_not_hold_is_refused(
     tmp_path: Path, low: float, high: float
 ) -> None:
     convention = Convention(low=0, high=1, dtype="uint8", output_dtype="uint8")
@@ -178,7 +178,7 @@ def test_an_output_that_is_not_understood_can_still_be_timed(
 
 
 def _patched(path: Path, key: str, edit: Callable[[Any, Any, Any], None]) -> Path:
-    """A quantised model file of which `edit` has changed the input or the output tensor."""
+    """A quantized model file of which `edit` has changed the input or the output tensor."""
 
     def make() -> bytes:
         import flatbuffers

@@ -11,7 +11,7 @@ CHANNELS = 64
 
 
 def write_convolution(path: Path) -> None:
-    """A 1x1 convolution, quantised, with the largest weights."""
+    """A 1x1 convolution, quantized, with the largest weights."""
     constants = {
         "one": np.float32(1),
         "input_zero": np.uint8(0),

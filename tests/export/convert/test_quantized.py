@@ -54,13 +54,13 @@ def ranges(trunk: Trunk, pictures: Tensor) -> dict[str, Range]:
 
 
 @pytest.fixture(scope="module")
-def quantised(source: ExportSource, trunk: Trunk, ranges: dict[str, Range]) -> ExportSource:
+def quantized(source: ExportSource, trunk: Trunk, ranges: dict[str, Range]) -> ExportSource:
     return dataclasses.replace(source, network=trunk.network, ranges=write_ranges(ranges))
 
 
 @pytest.fixture(scope="module")
-def tflite(quantised: ExportSource) -> bytes:
-    return FORMATS["int8.tflite"].build(quantised)
+def tflite(quantized: ExportSource) -> bytes:
+    return FORMATS["int8.tflite"].build(quantized)
 
 
 def activations(data: bytes) -> list[tuple[float, int]]:
@@ -97,9 +97,9 @@ def test_every_learned_range_is_in_the_tflite_file_unchanged(
 
 
 def test_every_learned_range_is_in_the_onnx_file_unchanged(
-    quantised: ExportSource, trunk: Trunk, ranges: dict[str, Range]
+    quantized: ExportSource, trunk: Trunk, ranges: dict[str, Range]
 ) -> None:
-    model = onnx.ModelProto.FromString(FORMATS["int8.onnx"].build(quantised))
+    model = onnx.ModelProto.FromString(FORMATS["int8.onnx"].build(quantized))
     values = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
     found = {
         (float(values[node.input[1]]), int(values[node.input[2]]) - 128)
@@ -111,12 +111,12 @@ def test_every_learned_range_is_in_the_onnx_file_unchanged(
     assert len(found) <= len({(r.scale, r.zero_point) for r in ranges.values()}) + 2
 
 
-def test_learned_ranges_add_no_op(tflite: bytes, quantised: ExportSource) -> None:
+def test_learned_ranges_add_no_op(tflite: bytes, quantized: ExportSource) -> None:
     def names(data: bytes) -> list[str]:
         model = unpack(data)
         return sorted(op_name(model, op) for op in model.subgraphs[0].operators)
 
-    without = dataclasses.replace(quantised, ranges=None)
+    without = dataclasses.replace(quantized, ranges=None)
     assert names(tflite) == names(FORMATS["int8.tflite"].build(without))
 
 
@@ -212,7 +212,7 @@ def test_other_kernels_differ_by_no_more_than_int8_does(
     assert (file - simulated).square().mean() < 2.5 * (simulated - real).square().mean()
 
 
-def test_a_bias_of_equal_numbers_is_quantised_per_channel(
+def test_a_bias_of_equal_numbers_is_quantized_per_channel(
     trunk: Trunk, ranges: dict[str, Range], tflite: bytes
 ) -> None:
     # The SE gates of an untrained network have the bias 0 + 3, for every channel.

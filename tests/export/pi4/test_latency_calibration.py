@@ -185,7 +185,7 @@ def test_a_network_is_built_with_the_published_macs(of: Modules) -> None:
 
 
 @pytest.mark.slow
-def test_the_older_quantisation_holds_the_same_numbers(of: Modules) -> None:
+def test_the_older_quantization_holds_the_same_numbers(of: Modules) -> None:
     kept: list[bytes] = []
     name = "mobilenet-v1-0.25-128-quantized"
     with pytest.MonkeyPatch.context() as patch:
@@ -237,7 +237,7 @@ def test_predictions_of_what_was_left_out_have_not_become_worse(of: Modules) -> 
     assert counted["left_out_longer"]["within_10"] >= 0.9
     assert counted["left_out_short"]["mean"] <= 0.15
     assert max(abs(e["bias"]) for e in counted["families"].values()) <= 0.08
-    assert counted["fp32_to_quantised"]["mean"] <= 0.08
+    assert counted["fp32_to_quantized"]["mean"] <= 0.08
     assert plain["left_out"]["mean"] >= 2 * counted["left_out"]["mean"]
     assert 0.667 <= shipped().cycle.value <= 0.8
     assert 14 <= shipped().line.value <= 18

@@ -1,4 +1,4 @@
-"""Int8 as TensorFlow Lite has it: which tensors are quantised, with which ranges, and a simulation.
+"""Int8 as TensorFlow Lite has it: which tensors are quantized, with which ranges, and a simulation.
 
 Weights: symmetric, per channel, -127..127, scale = largest absolute value / 127. Activations:
 per tensor, asymmetric, -128..127. Biases: 32 bits.

@@ -1,4 +1,4 @@
-"""Two ways to make a network easier to quantise, without training.
+"""Two ways to make a network easier to quantize, without training.
 
 Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight Equalization and
 Bias Correction", ICCV 2019: cross-layer equalisation (section 4.1, equations 9 to 11) and bias

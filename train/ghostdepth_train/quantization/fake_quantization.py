@@ -1,6 +1,6 @@
 """A depth network as its int8 file will run it, in float32, with gradients.
 
-Quantisation and training with it: Jacob et al., "Quantization and Training of Neural Networks for
+Quantization and training with it: Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3. Learned scales: Esser et al.,
 "Learned Step Size Quantization", ICLR 2020, equations 1 to 3, here of log2(scale), so that a step
 of the optimiser changes small and large scales alike (Jain et al., MLSys 2020, section 4.2).
@@ -75,7 +75,7 @@ class SimulatedNet(nn.Module):
     Args:
         trunk: The network and its graph.
         scales: Ranges of the activations; None leaves activations and weights as they are.
-        watch: Called with the name and value of each quantised tensor, before it is rounded.
+        watch: Called with the name and value of each quantized tensor, before it is rounded.
 
     Attributes:
         traced: The graph.

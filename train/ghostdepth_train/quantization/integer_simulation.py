@@ -34,7 +34,7 @@ class IntegerNet:
 
     Attributes:
         traced: The graph.
-        ranges: Of each node that is quantised.
+        ranges: Of each node that is quantized.
         output_range: Of the result.
     """
 
@@ -46,11 +46,11 @@ class IntegerNet:
 
     @torch.no_grad()
     def run(self, picture: Tensor, keep: dict[str, Tensor] | None = None) -> Tensor:
-        """A picture to encoded depth, both quantised.
+        """A picture to encoded depth, both quantized.
 
         Args:
             picture: 1x3xHxW, whole numbers 0..255, H and W the network's.
-            keep: Filled with every quantised tensor by its node's name.
+            keep: Filled with every quantized tensor by its node's name.
 
         Returns:
             1x1xhxw float64 that holds whole numbers -128..127.
@@ -105,7 +105,7 @@ class IntegerNet:
 
 
 def out_limits(activation: Any, out: Range) -> tuple[int, int]:
-    """The smallest and the largest quantised value after an activation."""
+    """The smallest and the largest quantized value after an activation."""
     low, high = LOWEST, HIGHEST
     if activation in (aten.relu.default, aten.relu6.default):
         low = out.zero_point

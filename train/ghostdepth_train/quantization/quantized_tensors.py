@@ -1,4 +1,4 @@
-"""Which tensors of a simplified graph are quantised, and which of them share a range."""
+"""Which tensors of a simplified graph are quantized, and which of them share a range."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ OTHERS = (aten.mul.Tensor, aten.mean.dim)
 
 @dataclass(frozen=True)
 class QuantizedTensors:
-    """The quantised tensors of a graph.
+    """The quantized tensors of a graph.
 
     Attributes:
-        names: Of each node that is quantised; nodes with the same name share a range. The
+        names: Of each node that is quantized; nodes with the same name share a range. The
             camera's picture and what is only moved from it are not in it: `pixels`.
         pixels: Nodes that hold bytes of the picture.
     """
@@ -73,7 +73,7 @@ class Trunk:
 
 
 def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
-    """Finds the quantised tensors of a graph.
+    """Finds the quantized tensors of a graph.
 
     Args:
         traced: Of a trunk: pictures in, encoded depth out.
@@ -100,9 +100,9 @@ def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
             for part in activations(node, traced):
                 parent[root(part)] = root(node)
     picture = root(traced.input)
-    quantised = [node for node in calls if node in parent]
-    pixels = {node for node in quantised if root(node) is picture}
-    names = {node: str(root(node).meta["tensor"]) for node in quantised if node not in pixels}
+    quantized = [node for node in calls if node in parent]
+    pixels = {node for node in quantized if root(node) is picture}
+    names = {node: str(root(node).meta["tensor"]) for node in quantized if node not in pixels}
     return QuantizedTensors(names, frozenset({traced.input, *pixels}))
 
 

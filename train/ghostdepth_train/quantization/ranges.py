@@ -74,19 +74,19 @@ def read_ranges(value: Any, names: Collection[str], where: str) -> dict[str, Ran
 
     Args:
         value: As `write_ranges` gives it.
-        names: Of the tensors that the network quantises.
+        names: Of the tensors that the network quantizes.
         where: For messages.
 
     Raises:
         UserError: It is something else, or of another network.
     """
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise UserError(f"{where} is not a {SCHEMA} file; quantise the checkpoint again")
+        raise UserError(f"{where} is not a {SCHEMA} file; quantize the checkpoint again")
     rows = value.get("activations")
     if not isinstance(rows, dict) or rows.keys() != set(names):
         raise UserError(
             f"{where} holds ranges of another network than the checkpoint's; "
-            "quantise the checkpoint again"
+            "quantize the checkpoint again"
         )
     return {name: _range(row, f"{where}: {name}") for name, row in rows.items()}
 

@@ -2,7 +2,7 @@
 
 The passes change the graph's meaning in one way only: a convolution's `padding` may become four
 numbers (top, bottom, left, right) where torch knows two. Export lowers this graph, and
-quantisation-aware training runs it, so that both quantise the same tensors.
+quantization-aware training runs it, so that both quantize the same tensors.
 """
 
 from __future__ import annotations
