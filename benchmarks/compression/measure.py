@@ -6,9 +6,9 @@ Each RUN is a folder of `ghostdepth compress`; its name, without a `-SEED` at th
 recipe's seed, is that of the row. For every run and for the dense network (`--reference`) an fp32
 and an int8 .tflite are exported. A network's two take turns with the dense fp32 file in one run of
 bench-depth on one thread, so that the ratios mean something on any machine, and are compared with
-the ground truth of DATA/val. With `--no-latency`, for many runs of one architecture, nothing is exported
-or timed: the runs' accuracy alone is measured, in torch, through the graph of the fp32 file. A row
-stands for (name, seed, file) and replaces an older one.
+the ground truth of DATA/val. With `--no-latency`, for many runs of one architecture, nothing is
+exported or timed: the accuracy alone is measured, in torch, through the graph of the fp32 file. A
+row stands for (name, seed, file) and replaces an older one.
 Without --run, and always at the end, the tables are printed: means over the seeds, and their
 standard deviation.
 """
