@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import io
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import Optional
 
 # What numpy, or a module that was built for another major version of it, says of the two.
@@ -23,7 +24,8 @@ _DOWNGRADE = "pip install 'numpy<2' 'opencv-python-headless<4.12'"
 def fault_of(use: Callable[[], object]) -> Optional[str]:
     """Finds out whether a package of compiled code works.
 
-    What it writes to Python's standard error meanwhile (numpy's warnings fill a screen) is dropped.
+    What it writes to standard error meanwhile is dropped: numpy's warnings, which fill a screen,
+    and what a library announces once in a process.
 
     Args:
         use: Imports the package and uses it once.
@@ -32,16 +34,35 @@ def fault_of(use: Callable[[], object]) -> Optional[str]:
         The predicate of a sentence about the package: what is wrong and, where that is known, what
         to do; None where `use` succeeds.
     """
-    said = io.StringIO()
+    said: list[str] = []
     try:
-        with contextlib.redirect_stderr(said):
+        with _held_back(said):
             use()
     # A package that was built for another system may raise anything, SystemError included.
     except Exception as error:
-        if is_numpy_mismatch(error, said.getvalue()):
+        if is_numpy_mismatch(error, "".join(said)):
             return f"was built for another numpy than {numpy_version()}; run: {numpy_remedy()}"
         return f"does not work here: {reason(error)}"
     return None
+
+
+@contextlib.contextmanager
+def _held_back(said: list[str]) -> Iterator[None]:
+    """Appends to `said` what Python and compiled code write to standard error in the block."""
+    with tempfile.TemporaryFile("w+", errors="replace") as sink, contextlib.ExitStack() as stack:
+        # Without a standard error, `2>&-`, there is nothing to hold back.
+        with contextlib.suppress(OSError):
+            kept = os.dup(2)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, 2)
+            os.dup2(sink.fileno(), 2)
+        stack.enter_context(contextlib.redirect_stderr(sink))
+        try:
+            yield
+        finally:
+            sink.flush()
+            sink.seek(0)
+            said.append(sink.read())
 
 
 def is_numpy_mismatch(error: BaseException, said: str = "") -> bool:

@@ -20,12 +20,16 @@ from bench_depth.model.runtime import TensorSpec
 from bench_depth.model.tensors import check_axes, check_tensors
 from bench_depth.model.tflite_file import check
 
-# A model of one empty graph, the least that makes an interpreter: some faults of a build show there
-# and not when it is imported.
-_EMPTY_MODEL = bytes.fromhex(
-    "1800000054464c3300000e00140010000c000800000004000e000000100000001c0000005000000003000000"
+# A model of one RELU: some faults of a build show when an interpreter is made and not when it is
+# imported, and the first one of a process that applies XNNPACK announces it.
+_TINY_MODEL = bytes.fromhex(
+    "1800000054464c3300000e00140010000c000800000004000e000000100000001c000000d000000003000000"
     "0100000008000000040004000400000001000000100000000c00140010000c00080004000c00000010000000"
-    "1000000010000000100000000000000000000000000000000000000000000000"
+    "3c0000004000000044000000010000001000000000000a000c000000080004000a000000080000000c000000"
+    "0100000001000000010000000000000001000000010000000100000000000000020000003000000004000000"
+    "e4ffffff080000000c000000000000000000000001000000010000000c000c0008000000000004000c000000"
+    "080000000c0000000000000000000000010000000100000001000000100000000c000c000b00000000000400"
+    "0c0000001300000000000013"
 )
 # Name of a delegate's nodes in `_get_ops_details`.
 DELEGATE = "DELEGATE"
@@ -48,7 +52,9 @@ class TfliteRuntime:
 
     def fault(self) -> Optional[str]:
         """See `Runtime.fault`."""
-        fault = fault_of(lambda: self._import().Interpreter(model_content=_EMPTY_MODEL))
+        fault = fault_of(
+            lambda: self._import().Interpreter(model_content=_TINY_MODEL).allocate_tensors()
+        )
         return f"{self.name} {self._version()} {fault}" if fault is not None else None
 
     def load(self, path: Path, threads: int, delegates: bool = True) -> _TfliteModel:
