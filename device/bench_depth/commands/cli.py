@@ -15,10 +15,10 @@ from bench_depth.core.screen import say, show
 
 if TYPE_CHECKING:
     from bench_depth.accuracy.evaluation import EvaluatedImage
-    from bench_depth.commands.thresholds import Threshold
     from bench_depth.machine.guard import OnTask
     from bench_depth.report.html.pictures import WorstScenes
     from bench_depth.results.records import Results
+    from bench_depth.results.thresholds import Threshold
 
 
 def _compare(words: Sequence[str]) -> int:
@@ -129,8 +129,8 @@ def _bench(options: argparse.Namespace, output: _Output, on_task: OnTask) -> Non
 
 def _thresholds(options: argparse.Namespace) -> tuple[list[Threshold], Optional[Results]]:
     """Reads the conditions and the baseline before anything is measured."""
-    from bench_depth.commands.thresholds import parse
     from bench_depth.results.records import load
+    from bench_depth.results.thresholds import parse
 
     baseline = load(options.baseline) if options.baseline is not None else None
     return [parse(text) for text in options.fail_if], baseline
@@ -142,7 +142,7 @@ def _verdict(
     thresholds: Sequence[Threshold],
     baseline: Optional[Results],
 ) -> int:
-    from bench_depth.commands.thresholds import failures
+    from bench_depth.results.thresholds import failures
 
     if results is None:
         return 0

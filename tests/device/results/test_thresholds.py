@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from bench_depth.commands.thresholds import Threshold, failures, parse
 from bench_depth.core.errors import UserError
 from bench_depth.results.records import Results
+from bench_depth.results.thresholds import Threshold, failures, parse
 
 
 @pytest.mark.parametrize(
