@@ -21,6 +21,7 @@ other verbs (each has --help):
   bench-depth depth IMAGE... --model NAME write depth maps: coloured, 16-bit PNG, .npy, point cloud
   bench-depth live --model NAME           run a model on a camera, show the depth on a web page
   bench-depth models                      list the released models, whose names stand for files
+  bench-depth service install             run `live` as a systemd service
 
 exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input, 3 a model cannot
 be loaded or run, 4 warnings with --strict, 130 interrupted

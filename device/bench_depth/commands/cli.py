@@ -46,8 +46,20 @@ def _models(words: Sequence[str]) -> int:
     return main(words)
 
 
+def _service(words: Sequence[str]) -> int:
+    from bench_depth.commands.service import main
+
+    return main(words)
+
+
 # Other verbs; each is imported when it is used.
-_VERBS = {"compare": _compare, "depth": _depth, "live": _live, "models": _models}
+_VERBS = {
+    "compare": _compare,
+    "depth": _depth,
+    "live": _live,
+    "models": _models,
+    "service": _service,
+}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

@@ -20,8 +20,8 @@ from bench_depth.core.screen import say
 if TYPE_CHECKING:
     from bench_depth.machine.guard import OnTask
 
-_LOOPBACK = "127.0.0.1"
-_PORT = 8080
+LOOPBACK = "127.0.0.1"
+PORT = 8080
 _EPILOG = """\
 The page shows photo and depth side by side, the distance under the pointer, and the frame rate.
 Only this machine can open it; with --host 0.0.0.0 anyone with the printed URL can. Ctrl-C ends it.
@@ -54,6 +54,20 @@ def main(arguments: Sequence[str]) -> int:
     return exit_code("bench-depth", lambda: _run(options))
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses and checks arguments as the command does; argparse itself exits with 0 or 2.
+
+    Args:
+        arguments: Command-line arguments after `live`.
+
+    Raises:
+        UserError: The value of an option is invalid, or two contradict each other.
+    """
+    options = _parser().parse_args(arguments)
+    _check(options)
+    return options
+
+
 def _run(options: argparse.Namespace) -> int:
     from bench_depth.machine.guard import GRACE, guarded
 
@@ -79,8 +93,8 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 loop=options.loop,
                 record=options.record,
                 frames=options.frames,
-                host=None if options.no_server else options.host or _LOOPBACK,
-                port=_PORT if options.port is None else options.port,
+                host=None if options.no_server else options.host or LOOPBACK,
+                port=PORT if options.port is None else options.port,
             ),
             stop,
             lambda line: say(line, error=True),
@@ -154,12 +168,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="number of threads (default: one per core, at most 4)",
     )
-    add("--host", metavar="ADDRESS", help=f"address to serve the page on (default: {_LOOPBACK})")
+    add("--host", metavar="ADDRESS", help=f"address to serve the page on (default: {LOOPBACK})")
     add(
         "--port",
         type=int,
         metavar="N",
-        help=f"TCP port of the page (default: {_PORT}; 0 for any free one)",
+        help=f"TCP port of the page (default: {PORT}; 0 for any free one)",
     )
     add(
         "--no-server",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
 import secrets
 from dataclasses import dataclass
 from email.message import Message
 from typing import Optional
 from urllib.parse import urlsplit
+
+from bench_depth.core.errors import UserError
+
+# Holds a token that stays the same over starts: not in the list of processes, not in a log.
+TOKEN_VARIABLE = "BENCH_DEPTH_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -17,13 +24,30 @@ class Access:
     Attributes:
         token: Token that every request must carry in its URL; None for a server that listens on
             loopback only.
+        printed: Whether the token is new and must be printed for the user to know it.
     """
 
     token: Optional[str]
+    printed: bool = True
 
     @classmethod
     def for_address(cls, address: str) -> Access:
-        """The rules for a listening address: a random token unless it is loopback."""
+        """The rules for a listening address.
+
+        The token is that of the environment, `TOKEN_VARIABLE`, which is taken out of it; else a
+        random one, or none on loopback.
+
+        Raises:
+            UserError: The token of the environment is too short or no part of a URL.
+        """
+        given = os.environ.pop(TOKEN_VARIABLE, None)
+        if given is not None:
+            if not re.fullmatch(r"[\w.~-]{16,200}", given, re.ASCII):
+                raise UserError(
+                    f"{TOKEN_VARIABLE} must hold 16 to 200 letters, digits, - . _ or ~; "
+                    "leave it out for a random token"
+                )
+            return cls(given, printed=False)
         loopback = ipaddress.ip_address(address).is_loopback
         return cls(None if loopback else secrets.token_urlsafe(16))
 

@@ -13,7 +13,7 @@ from http.server import ThreadingHTTPServer
 from typing import Any, Optional
 
 from bench_depth.core.errors import UserError
-from bench_depth.live.web.access import Access
+from bench_depth.live.web.access import TOKEN_VARIABLE, Access
 from bench_depth.live.web.connections import Connections
 from bench_depth.live.web.handler import Handler
 from bench_depth.live.web.page import Page
@@ -69,12 +69,13 @@ class ViewServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """URL of the page, with the token if one is required."""
+        """URL of the page, with the token if one is required and is not known already."""
         address = self.server_name
         if ipaddress.ip_address(address).is_unspecified:
             address = _own_address(self.address_family) or socket.gethostname()
         host = f"[{address}]" if ":" in address else address
-        query = f"?token={self.access.token}" if self.access.token is not None else ""
+        token = self.access.token if self.access.printed else f"${TOKEN_VARIABLE}"
+        query = f"?token={token}" if self.access.token is not None else ""
         return f"http://{host}:{self.server_port}/{query}"
 
     def start(self) -> None:

@@ -1,0 +1,1 @@
+"""`bench-depth live` as a systemd service."""
