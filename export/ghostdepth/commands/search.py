@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from bench_depth.core.screen import say
 
-from ghostdepth.commands.app import TrainingLines, app, progress
-from ghostdepth.commands.network import Data, Strict, Val
+from ghostdepth.commands.app import TrainingLines, app, duration, progress
+from ghostdepth.commands.network import Data, Settings, Strict, Val
 from ghostdepth.networks import warn_of_data
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ def search(
     config: Annotated[
         str, typer.Option(help="How to train, and what the space does not choose.")
     ] = "s",
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Pause after the last trial that fits.")
+    ] = None,
+    settings: Settings = None,
     space: Annotated[str | None, typer.Option(help="YAML file: what to choose from.")] = None,
     study: Annotated[
         Path | None, typer.Option(help="SQLite file of the study.", show_default="OUT/study.db")
@@ -45,15 +49,16 @@ def search(
     from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
     from ghostdepth_export.search.front import trained_networks, write_front, write_page
     from ghostdepth_export.search.study import study_url
-    from ghostdepth_export.search.training import short_training, trial_trainer
-    from ghostdepth_train.config import load_train_config, parse_config
+    from ghostdepth_export.search.training import base_training, short_training, trial_trainer
+    from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import read_split
     from ghostdepth_train.pruning.budget import total
     from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.settings import parse_settings
 
     wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
     budget = parse_config(LatencyBudget, wanted, "the time budget")
-    base, split = load_train_config(config), read_split(data, val)
+    base, split = base_training(config, parse_settings(settings or ())), read_split(data, val)
     words = f"{len(split.train)} pairs of {data.name}"
     plan = StudyPlan(load_space(space), budget, short_training(base, epochs), words)
     out.mkdir(parents=True, exist_ok=True)
@@ -61,27 +66,43 @@ def search(
     with progress(TrainingLines.COLUMN) as bar:
         lines = TrainingLines(bar, "searching")
         warn_of_data(split, str(data), strict, lines.say)
-        lines.say(
-            f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms, on "
-            f"{words} ({len(split.val)} for validation), into {out}"
-        )
         clock = FileLatency(log=lines.say)
-        Worker(
+        worker = Worker(
             opened,
             plan,
             cost=lambda network: total(clock(network, budget)),
-            train=trial_trainer(split, words, workers, lines.step),
+            train=trial_trainer(split, words, workers, lines.step, lines.epoch),
             out=out,
             say=lines.say,
-        ).run(trials)
+            on_trial=lambda done, seconds: lines.say(_progress(done, trials, seconds)),
+        )
+        already = worker.count()[0]
+        lines.say(
+            f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms"
+            f"{f', {already} of them done' * bool(already)}, on {words} ({len(split.val)} for "
+            f"validation), into {out}"
+        )
+        done = worker.run(trials, minutes)
+        if done < trials:
+            lines.say(
+                f"paused by --minutes after {done} of {trials} trials; start it again to go on"
+            )
     rows = trained_networks(opened)
     configs = write_front(out, rows, base)
     if not rows:
+        if done < trials:
+            return
         say(f"no network of {trials} takes at most {budget_ms:g} ms; give another --space")
         raise typer.Exit(1)
     write_page(out / "search.html", rows, budget.what, budget_ms)
     _print(rows)
     say(f"configs: {configs[0].parent}; page: {out / 'search.html'}")
+
+
+def _progress(done: int, trials: int, seconds: float) -> str:
+    """The trials that are done, and how long this worker alone would take for the others."""
+    left = f", about {duration(seconds * (trials - done))} left" if done < trials else ""
+    return f"{done} of {trials} trials done{left}"
 
 
 def _print(rows: Sequence[TrainedNetwork]) -> None:

@@ -122,6 +122,8 @@ class Worker:
         train: Trains.
         out: Folder for the runs, `out/trial-0007`.
         say: Told in one line what is being done.
+        on_trial: Called after each of this worker's trials with the number of trials of the study
+            that are done, and the mean seconds of one of this worker's.
         poll: Seconds between looks while only other workers' trials are left.
     """
 
@@ -133,32 +135,44 @@ class Worker:
         train: Train,
         out: Path,
         say: Callable[[str], None] = lambda _: None,
+        on_trial: Callable[[int, float], None] = lambda done, seconds: None,
         poll: float = 5.0,
     ) -> None:
         self.study, self.plan, self.cost, self.train, self.out = study, plan, cost, train, out
-        self.say, self.poll = say, poll
+        self.say, self.on_trial, self.poll = say, on_trial, poll
         self._failures: list[str] = []
 
-    def run(self, trials: int) -> None:
+    def run(self, trials: int, minutes: float | None = None) -> int:
         """Goes on until `trials` trials of the study, whoever ran them, are trained or pruned.
+
+        Args:
+            trials: Number of trials.
+            minutes: It ends before a trial that, being as long as this worker's mean one, does not
+                fit into them; at least one is run. None for no limit.
+
+        Returns:
+            The number of trials that are done.
 
         Raises:
             UserError: Several trials in a row failed; the line is the last one's.
         """
         optuna = _optuna()
-        state, waited = optuna.trial.TrialState, False
+        begin, own, waited = time.monotonic(), 0, False
         with _quiet():
             while True:
                 optuna.storages.fail_stale_trials(self.study)
-                states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
-                done = states.count(state.COMPLETE) + states.count(state.PRUNED)
-                if done >= trials:
-                    return
-                if done + states.count(state.RUNNING) < trials:
+                done, running = self.count()
+                elapsed = time.monotonic() - begin
+                late = minutes is not None and elapsed * (1 + 1 / max(own, 1)) > 60 * minutes
+                begins = done + running < trials
+                if done >= trials or (late and (own or not begins)):
+                    return done
+                if begins:
                     self.study.optimize(self._trial, n_trials=1, catch=(UserError,))
                     if len(self._failures) >= FAILURES:
                         raise UserError(f"{FAILURES} trials in a row failed: {self._failures[-1]}")
-                    waited = False
+                    own, waited = own + 1, False
+                    self.on_trial(self.count()[0], (time.monotonic() - begin) / own)
                     continue
                 if not waited:
                     self.say(
@@ -167,6 +181,13 @@ class Worker:
                     )
                     waited = True
                 time.sleep(self.poll)
+
+    def count(self) -> tuple[int, int]:
+        """The number of trials that are trained or pruned, and of those that run."""
+        state = _optuna().trial.TrialState
+        states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
+        done = states.count(state.COMPLETE) + states.count(state.PRUNED)
+        return done, states.count(state.RUNNING)
 
     def _trial(self, trial: Trial) -> tuple[float, float]:
         try:

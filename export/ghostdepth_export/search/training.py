@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import Split
 from ghostdepth_train.run_folder import run_folder
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer
+
+# Settings that a search chooses itself, and what chooses them.
+_CHOSEN = {
+    "epochs": "--epochs",
+    "eval_every": "the end of each short training",
+    "network.input_height": "--space, sizes",
+    "network.input_width": "--space, sizes",
+    "network.encoder.stem": "--space",
+    "network.encoder.stages": "--space",
+    "network.encoder.width_multiplier": "--space, shallow and deep",
+    "network.decoder": "--space",
+    "network.adder": "the search, which has none",
+}
+
+
+def base_training(config: str, settings: Mapping[str, Any]) -> TrainConfig:
+    """The config that trials share, with single settings put into it.
+
+    Args:
+        config: Name of a config, or path of a YAML file.
+        settings: Of `ghostdepth_train.settings.parse_settings`.
+
+    Raises:
+        UserError: As `load_train_config`, or the search chooses a setting itself.
+    """
+    for key in settings:
+        for chosen, by in _CHOSEN.items():
+            if f"{key}.".startswith(f"{chosen}.") or f"{chosen}.".startswith(f"{key}."):
+                raise UserError(f"--set {key}: {chosen} is chosen by {by}")
+    return load_train_config(config, settings=settings)
 
 
 def short_training(base: TrainConfig, epochs: int) -> TrainConfig:
@@ -20,7 +52,11 @@ def short_training(base: TrainConfig, epochs: int) -> TrainConfig:
 
 
 def trial_trainer(
-    split: Split, training_data: str, workers: int, progress: Progress
+    split: Split,
+    training_data: str,
+    workers: int,
+    progress: Progress,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> Callable[[TrainConfig, Path], float]:
     """A function that trains a config in a folder, or goes on with what the folder holds.
 
@@ -29,6 +65,7 @@ def trial_trainer(
         training_data: What they are, in words.
         workers: Processes that load data.
         progress: Told about every step.
+        report: Told each epoch's row of the log.
 
     Returns:
         A function that gives the validation's si-RMSE.
@@ -43,7 +80,7 @@ def trial_trainer(
             resume=True,
         )
         with run_folder(folder, "ghostdepth search"):
-            Trainer(config, split, options).run(progress)
+            Trainer(config, split, options).run(progress, report)
         return float(load_checkpoint(folder / "best").metrics["validation"]["si_rmse"])
 
     return train

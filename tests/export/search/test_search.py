@@ -16,7 +16,7 @@ from ghostdepth.commands import app
 from ghostdepth_export.search import Worker, load_space, open_study
 from ghostdepth_export.search.front import dominates, trained_networks, write_front, write_page
 from ghostdepth_export.search.study import study_url
-from ghostdepth_export.search.training import short_training, trial_trainer
+from ghostdepth_export.search.training import base_training, short_training, trial_trainer
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
@@ -153,6 +153,35 @@ def test_a_failed_trial_is_passed_over_and_three_in_a_row_end_the_search(tmp_pat
         worker(opened, tmp_path, 9, cost=fails).run(9)
 
 
+def test_minutes_end_it_after_a_trial_and_it_goes_on(tmp_path: Path) -> None:
+    opened, told = study(tmp_path, 9), list[int]()
+    limited = worker(opened, tmp_path, 9, on_trial=lambda done, seconds: told.append(done))
+    assert limited.run(3, minutes=0) == 1
+    assert limited.run(3, minutes=60) == 3
+    assert told == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("key", "by"),
+    [
+        ("epochs", "--epochs"),
+        ("network", "--space"),
+        ("network.decoder.widths", "--space"),
+        ("network.encoder.width_multiplier", "shallow and deep"),
+    ],
+)
+def test_a_setting_that_the_search_chooses_is_refused(key: str, by: str) -> None:
+    with pytest.raises(UserError, match=f"--set {key}: .* is chosen by .*{by}"):
+        base_training("s", {key: 1})
+
+
+def test_other_settings_are_of_the_config() -> None:
+    base = base_training("s", {"learning_rate": 0.5, "network.depth_max": 20})
+    assert (base.learning_rate, base.network.depth_max) == (0.5, 20)
+    with pytest.raises(UserError, match="did you mean learning_rate"):
+        base_training("s", {"learning_rat": 1})
+
+
 def test_an_interrupted_trial_is_queued_again(tmp_path: Path) -> None:
     def interrupted(config: TrainConfig, folder: Path) -> float:
         raise KeyboardInterrupt
@@ -223,11 +252,13 @@ def test_the_command_searches_and_says_where_the_front_is(
     space.write_text("".join(f"{key}: {str(v).lower()}\n" for key, v in fields.items()))
     arguments = ["search", "--budget-ms", "9", "--data", str(dataset), "--out", str(tmp_path / "o")]
     arguments += ["--config", "tiny", "--space", str(space), "--trials", "1", "--epochs", "1"]
+    arguments += ["--set", "augment.flip=0.25", "--minutes", "9"]
     result = CliRunner().invoke(app, [*arguments, "--workers", "0"], catch_exceptions=False)
     assert result.exit_code == 0 and "1 of 1 trained networks are on the front" in result.output
     (config,) = (tmp_path / "o" / "front").iterdir()
     network = load_train_config(str(config)).network
     # The same training by hand gives the same accuracy.
-    plain = short_training(load_train_config("tiny"), 1).model_copy(update={"network": network})
+    base = base_training("tiny", {"augment.flip": 0.25})
+    plain = short_training(base, 1).model_copy(update={"network": network})
     train = trial_trainer(read_split(dataset), "t", 0, silent)
     assert f"{train(plain, tmp_path / 'again'):.5f}" in (tmp_path / "o" / "front.csv").read_text()
