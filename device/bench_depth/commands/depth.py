@@ -55,6 +55,7 @@ def main(
 
 
 def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
+    from bench_depth.depth.gallery import Gallery
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
@@ -64,6 +65,8 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
 
     if options.threads is not None and options.threads < 1:
         raise UserError(f"--threads {options.threads} is invalid; give at least 1")
+    if options.html and options.out is None:
+        raise UserError("--html writes its page into the output folder: give --out as well")
     output = OutputOptions(
         formats=options.format or ("colour",),
         range=tuple(options.range) if options.range else None,
@@ -79,12 +82,18 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
     model = DepthModel(path, options.runtime, options.threads, description)
     on_task(str(path), None)
     check_output(output, model.metric)
+    gallery = Gallery(options.out, model.name, output) if options.html else None
     if "ply" in output.formats and options.focal is None:
         say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
             "--hfov or --focal sets your camera's", error=True)  # fmt: skip
     show = _Lines(len(inputs), options.json, program)
-    failed = run(model, inputs, options.out, output, options.overwrite, show, show.log)
-    show.end()
+    try:
+        failed = run(model, inputs, options.out, output, options.overwrite, show, show.log, gallery)
+    finally:
+        # What was done before an error or Ctrl-C is on the page as well.
+        show.end()
+        if gallery is not None:
+            say(f"page: {gallery.write()}", error=options.json)
     return _SOME_FAILED if failed else 0
 
 
@@ -167,6 +176,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--hfov", type=float, default=NYU_HFOV, metavar="DEG", help="horizontal field of view of "
         f"the camera, for point clouds (default: {NYU_HFOV:g})")  # fmt: skip
     add("--focal", type=float, metavar="PX", help="focal length in pixels, instead of --hfov")
+    add("--html", action="store_true", help="write a page of all results, index.html in --out; "
+        "what it lacks is made again")  # fmt: skip
     add("--overwrite", action="store_true", help="make results again that exist")
     add("--json", action="store_true", help="print one JSON object per input")
     add("--runtime", choices=RUNTIMES, help="default: the first installed one")

@@ -87,6 +87,11 @@ class DepthModel:
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
 
     @property
+    def name(self) -> str:
+        """Name of the network; of a file without contract the name of the file."""
+        return self._contract.name if self._contract is not None else self._file
+
+    @property
     def metric(self) -> bool:
         """Whether depth is in metres; False for relative depth, which has no unit."""
         return not self.scale.relative
@@ -163,7 +168,7 @@ class DepthModel:
         """The model, its runtime and the board, as JSON values for the page."""
         board = read_board()
         return {
-            "model": self._contract.name if self._contract is not None else self._file,
+            "model": self.name,
             "file": self._file,
             "variant": self._contract.variant if self._contract is not None else None,
             "runtime": f"{self._model.name} {self._model.version}",

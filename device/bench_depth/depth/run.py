@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.core.output_checks import OutputWatch
+from bench_depth.depth.gallery import Gallery, Show, show_nothing
 from bench_depth.depth.inputs import Input
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions, targets, write_image
@@ -56,6 +58,7 @@ def run(
     overwrite: bool,
     on_done: Callable[[Done], None],
     log: Callable[[str], None] = lambda line: None,
+    gallery: Optional[Gallery] = None,
 ) -> int:
     """Writes the results of every input.
 
@@ -69,6 +72,7 @@ def run(
         overwrite: Whether results that exist are made again.
         on_done: Called after each input.
         log: Called with one line about each kind of implausible depth, once.
+        gallery: The page of the results; an input that it lacks is processed again.
 
     Returns:
         The number of inputs that failed.
@@ -81,16 +85,23 @@ def run(
     for one in inputs:
         found = targets(_folder_of(one, folder), one, options)
         there = one.kind != "camera" and all(path.is_file() for path in found.values())
-        if there and not overwrite:
+        if there and not overwrite and (gallery is None or one in gallery):
             on_done(Done(one.source, _names(found), unit=_unit(model), skipped=True))
             continue
+        show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
         try:
-            depths = (_video if one.kind == "video" else _image)(model, one, found, options)
+            process = _video if one.kind == "video" else _image
+            depths = process(model, one, found, options, show)
             for depth in depths:
                 watch(one.source, depth)
-            done = _summary(model, one, found, depths)
+            distances = model.scale.distances(depths)
+            if gallery is not None:
+                gallery.add(one, found, distances)
+            done = Done(one.source, _names(found), *distances, unit=_unit(model))
         except _UnreadableError as error:
             failed += 1
+            if gallery is not None:
+                gallery.fail(str(error))
             done = Done(one.source, [], unit=_unit(model), error=str(error))
         on_done(done)
     return failed
@@ -107,11 +118,12 @@ def _folder_of(one: Input, folder: Optional[Path]) -> Path:
 
 
 def _image(
-    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions
+    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions, show: Show
 ) -> list[NDArray[np.float32]]:
     photo = _read(one)
     depth = model(photo)
     write_image(found, photo, depth, model.scale, options)
+    show(photo, depth)
     return [depth]
 
 
@@ -126,7 +138,7 @@ def _read(one: Input) -> NDArray[np.uint8]:
 
 
 def _video(
-    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions
+    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions, show: Show
 ) -> list[NDArray[np.float32]]:
     """Colours every frame; the video gets its name when it is complete."""
     samples: list[NDArray[np.float32]] = []
@@ -136,6 +148,8 @@ def _video(
             for shot in shots:
                 depth = model(shot.photo)
                 recorder.write(shot.name, shot.photo, depth)
+                if not samples:
+                    show(shot.photo, depth)
                 samples.append(depth[::16, ::16])
             recorder.close()
         except BaseException:
@@ -165,12 +179,6 @@ def _readable(shots: Iterator[Shot]) -> Iterator[Shot]:
         if shot is None:
             return
         yield shot
-
-
-def _summary(
-    model: DepthModel, one: Input, found: dict[str, Path], depths: Sequence[NDArray[np.float32]]
-) -> Done:
-    return Done(one.source, _names(found), *model.scale.distances(depths), unit=_unit(model))
 
 
 def _names(found: dict[str, Path]) -> list[str]:
