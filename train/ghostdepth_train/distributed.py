@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -58,7 +59,7 @@ def average_gradients(module: nn.Module) -> None:
 
 def _sum(x: Tensor) -> Tensor:
     """Sum over all processes, differentiable."""
-    return torch.as_tensor(all_reduce(x))  # type: ignore[no-untyped-call]
+    return cast(Tensor, all_reduce(x))  # type: ignore[no-untyped-call]
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
@@ -85,7 +86,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
                 assert self.num_batches_tracked is not None
                 self.num_batches_tracked += 1
         scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.as_tensor(centred * scale[:, None, None] + self.bias[:, None, None])
+        return centred * scale[:, None, None] + self.bias[:, None, None]
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:

@@ -188,4 +188,4 @@ def _depth_pro(canonical: Tensor, field_of_view: Tensor | None) -> Tensor:
     if field_of_view is not None:
         # The focal length over the width is 0.5 / tan(0.5 fov).
         canonical = canonical * 2 * (torch.deg2rad(field_of_view.view(-1, 1, 1, 1)) / 2).tan()
-    return torch.as_tensor(1 / canonical.clamp(1e-4, 1e4))
+    return canonical.clamp(1e-4, 1e4).reciprocal()

@@ -8,6 +8,7 @@ those with a cheap depthwise 3x3.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +114,7 @@ class GhostBottleneck(nn.Module):
             y = self.bn_dw(self.conv_dw(y))
         if self.se is not None:
             y = self.se(y)
-        return torch.as_tensor(self.ghost2(y) + self.shortcut(x))
+        return cast(Tensor, self.ghost2(y) + self.shortcut(x))
 
 
 class GhostEncoder(nn.Module):
@@ -178,4 +179,4 @@ class GhostNet(GhostEncoder):
     def logits(self, x: Tensor) -> Tensor:
         """Nx3xHxW, normalised RGB -> Nxclasses."""
         pooled = self.forward_features(x).mean((2, 3), keepdim=True)
-        return torch.as_tensor(self.classifier(F.relu(self.conv_head(pooled)).flatten(1)))
+        return cast(Tensor, self.classifier(F.relu(self.conv_head(pooled)).flatten(1)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class FuseUp(nn.Module):
         """NxCxhxw and NxC'xHxW -> NxwidthxHxW."""
         x = resize(self.narrow(x), skip.shape[-2], skip.shape[-1])
         x = F.relu(x + self.lateral(skip))
-        return torch.as_tensor(self.pointwise(self.depthwise(x)))
+        return cast(Tensor, self.pointwise(self.depthwise(x)))
 
 
 class Predictor(nn.Module):
@@ -104,7 +105,7 @@ class DepthNet(Predictor):
             x = level(x, skips.pop())
         x = self.head(x)
         enlarge = self.config.decoder.enlarge
-        return torch.as_tensor(x if enlarge == 1 else F.pixel_shuffle(x, enlarge))
+        return cast(Tensor, x if enlarge == 1 else F.pixel_shuffle(x, enlarge))
 
 
 def log_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
@@ -142,7 +143,7 @@ class CameraTrunk(nn.Module):
         """NxHxWx3 float RGB 0..255 -> Nx1xhxw encoded depth."""
         x = rgb.permute(0, 3, 1, 2)
         x = resize(x, self.net.config.input_height, self.net.config.input_width)
-        return torch.as_tensor(self.net(x * self.scale + self.shift))
+        return cast(Tensor, self.net(x * self.scale + self.shift))
 
 
 class CameraTail(nn.Module):
@@ -171,7 +172,7 @@ class CameraNet(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres."""
-        return torch.as_tensor(self.tail(self.trunk(rgb)))
+        return cast(Tensor, self.tail(self.trunk(rgb)))
 
 
 def normaliser(config: NetworkConfig) -> Callable[[Tensor], Tensor]:

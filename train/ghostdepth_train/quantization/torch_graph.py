@@ -97,7 +97,6 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
     result = TorchGraph(graph, constants, picture, (n, rest[1], rest[2], rest[0]), known)
     for conv in result.calls(aten.conv2d.default):
         _note_parameters(result, conv, *conv.args[1:3])
-    _drop_no_ops(result)
     _name_by_module(result)
     if _strip_layout(result):
         result.input_shape = (n, rest[0], rest[1], rest[2])
@@ -126,16 +125,6 @@ def _strip_layout(traced: TorchGraph) -> bool:
 
 def _is_permute(node: Node, order: list[int]) -> bool:
     return node.target == aten.permute.default and list(node.args[1]) == order  # type: ignore[arg-type]
-
-
-def _drop_no_ops(traced: TorchGraph) -> None:
-    for node in traced.calls(aten._assert_tensor_metadata.default):
-        traced.graph.erase_node(node)
-    # `torch.as_tensor(x)`, which the network uses to keep its types exact, leaves these behind.
-    for node in traced.calls(aten.to.device):
-        if node.args[2] == torch.float32:
-            node.replace_all_uses_with(_node(node.args[0]))
-            traced.graph.erase_node(node)
 
 
 def _note_parameters(traced: TorchGraph, conv: Node, gain: Any, shift: Any = None) -> None:
