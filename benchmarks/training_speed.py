@@ -19,8 +19,9 @@ import torch
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import Split, read_split
 from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
-from ghostdepth_train.trainer import RunOptions, Trainer, make_optimizer, silent
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
+from ghostdepth_train.optimization import make_optimizer
+from ghostdepth_train.trainer import RunOptions, Trainer, silent
 from harness import ROOT, interleave, median, run, write_result
 
 ROUNDS = 3
@@ -93,7 +94,7 @@ def _bare(
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
                 encoded = network(x)
-            prediction = resize(log_depth(encoded.float(), config.network), *depth.shape[-2:])
+            prediction = log_depth(encoded.float(), config.network)
             depth_loss(prediction, depth, config.loss).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         if mixed:

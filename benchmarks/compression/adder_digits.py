@@ -19,7 +19,7 @@ import torch
 from bench_depth.core.files import write_json
 from ghostdepth_train.config import TrainConfig, TrainingConfig, load_train_config
 from ghostdepth_train.models.adder_conv import AdderConv2d
-from ghostdepth_train.trainer import learning_rate, make_optimizer
+from ghostdepth_train.optimization import make_optimizer, make_schedule
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -96,21 +96,23 @@ def train(kind: str, seed: int, config: TrainConfig) -> tuple[float, float]:
     torch.manual_seed(seed)
     network = build(convolution if kind == "conv" else adder)
     optimizer = (
-        torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
+        torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
         if kind == "adder, AdamW"
         else make_optimizer(network, config)
     )
     pictures, classes = digits()
     steps = TRAINING_PICTURES // BATCH
-    for epoch in range(config.epochs):
+    schedule = make_schedule(optimizer, steps, config)
+    for _ in range(config.epochs):
         losses = []
-        for step, batch in enumerate(torch.randperm(TRAINING_PICTURES).split(BATCH)[:steps]):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(epoch * steps + step, steps, config)
+        for batch in torch.randperm(TRAINING_PICTURES).split(BATCH)[:steps]:
             loss = F.cross_entropy(network(pictures[batch]), classes[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
             losses.append(float(loss.detach()))
     with torch.no_grad():
         predicted = network.eval()(pictures[TRAINING_PICTURES:]).argmax(1)

@@ -17,10 +17,9 @@ from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
-from ghostdepth_train.ema import Ema
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.trainer import RunOptions, Trainer, learning_rate
+from ghostdepth_train.trainer import RunOptions, Trainer
 
 
 def trainer(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> Trainer:
@@ -113,8 +112,9 @@ def test_init_starts_from_a_checkpoints_weights(data: Path, config: TrainConfig)
     first.run()
     options = RunOptions(data.parent / "next", "t", "", workers=0, init=data.parent / "first/best")
     second = Trainer(config, read_split(data), options)
+    averaged = first.averaged.module.state_dict()
     for key, value in second.network.state_dict().items():
-        torch.testing.assert_close(value, first.ema.shadow[key], rtol=0, atol=0)
+        torch.testing.assert_close(value, averaged[key], rtol=0, atol=0)
 
 
 def test_an_existing_run_is_not_overwritten(data: Path, config: TrainConfig) -> None:
@@ -190,39 +190,6 @@ def test_divergence_stops_the_run(data: Path, config: TrainConfig) -> None:
     with pytest.raises(UserError, match="the loss became nan in epoch 1, step 1"):
         run.run()
     assert not (data.parent / "run" / "last").exists()
-
-
-def test_learning_rate_rises_linearly_then_falls_as_half_a_cosine() -> None:
-    from ghostdepth_train.config import load_train_config
-
-    config = load_train_config("tiny", {"epochs": 11, "warmup_epochs": 1, "learning_rate": 1.0})
-    rates = [learning_rate(step, 10, config) for step in range(110)]
-    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
-    for rate in rates[10:]:
-        assert rate == pytest.approx(scheduler.get_last_lr()[0], abs=1e-9)
-        optimizer.step()
-        scheduler.step()
-
-
-def test_ema_equals_torchs_averaged_model() -> None:
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    ema = Ema(model, 0.9)
-    theirs = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
-    theirs.update_parameters(model)
-    for _ in range(5):
-        with torch.no_grad():
-            model[0].weight.normal_()
-            model[1].running_mean.normal_()  # type: ignore[operator, union-attr]
-        ema.update(step=10**6)
-        theirs.update_parameters(model)
-    for key, value in theirs.module.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(ema.shadow[key], value)
 
 
 @pytest.mark.parametrize(

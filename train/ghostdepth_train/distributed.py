@@ -65,8 +65,8 @@ def _sum(x: Tensor) -> Tensor:
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over the batches of all processes.
 
-    torch's own SyncBatchNorm refuses CPU tensors; this one runs on both. In eval mode, and in one
-    process, it is plain batch norm.
+    torch's own refuses CPU tensors (docs/adr/0011-what-torch-gives-the-training-loop.md); this one
+    runs on both. In eval mode, and in one process, it is plain batch norm.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -90,7 +90,9 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:
-    """Makes every batch norm of `module` a synchronised one, in place; keys stay as they are."""
-    for child in module.modules():
+    """Puts a synchronised batch norm in the place of each in `module`; keys and weights stay."""
+    for name, child in list(module.named_modules()):
         if type(child) is nn.BatchNorm2d:
-            child.__class__ = SyncBatchNorm2d
+            synchronised = SyncBatchNorm2d(child.num_features, child.eps, child.momentum)
+            synchronised.load_state_dict(child.state_dict())
+            module.set_submodule(name, synchronised.to(child.weight.device), strict=True)

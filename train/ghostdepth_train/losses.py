@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from ghostdepth_train.config import LossConfig
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
 
 
 def silog_loss(difference: Tensor, mask: Tensor, lam: float) -> Tensor:
     """sqrt(mean d^2 - lam (mean d)^2) over the valid pixels, then the mean over images.
 
     Args:
-        difference: Nx1xHxW, predicted minus true ln(metres).
-        mask: Nx1xHxW bool, where the truth is known.
+        difference: Nx1xHxW, ln(metres), prediction minus ground truth.
+        mask: Nx1xHxW bool, where the ground truth is known.
         lam: 0 = plain RMSE of log depth, 1 = blind to a common factor.
 
     Returns:
@@ -36,7 +37,7 @@ def gradient_loss(difference: Tensor, mask: Tensor, scales: int) -> Tensor:
     """Mean |horizontal| + |vertical| step of the error, summed over `scales` halvings.
 
     Args:
-        difference: Nx1xHxW, predicted minus true ln(metres).
+        difference: Nx1xHxW, ln(metres), prediction minus ground truth.
         mask: Nx1xHxW bool; a step counts where both of its pixels are valid.
         scales: Number of scales, at strides 1, 2, 4, ...
 
@@ -60,16 +61,33 @@ def depth_loss(log_prediction: Tensor, depth: Tensor, config: LossConfig) -> Ten
     """The configured mix.
 
     Args:
-        log_prediction: Nx1xHxW ln(metres).
+        log_prediction: Nx1xhxw ln(metres); it is resized to the ground truth.
         depth: Nx1xHxW metres, 0 = unknown.
-        config: Weights.
+        config: Weights of the losses.
 
     Returns:
         A scalar.
     """
     mask = depth > 0
-    difference = log_prediction - torch.where(mask, depth, 1.0).log()
+    prediction = resize(log_prediction, *depth.shape[-2:])
+    difference = prediction - torch.where(mask, depth, 1.0).log()
     loss = config.silog * silog_loss(difference, mask, config.silog_lambda)
     if config.gradient:
         loss = loss + config.gradient * gradient_loss(difference, mask, config.gradient_scales)
     return loss
+
+
+def network_loss(network: DepthNet, rgb: Tensor, depth: Tensor, config: LossConfig) -> Tensor:
+    """The configured mix for one batch through a network.
+
+    Args:
+        network: Network on the device of the batch.
+        rgb: Nx3xHxW uint8.
+        depth: Nx1xHxW metres, 0 = unknown.
+        config: Weights of the losses.
+
+    Returns:
+        A scalar.
+    """
+    encoded = network(normaliser(network.config)(rgb))
+    return depth_loss(log_depth(encoded, network.config), depth, config)

@@ -13,6 +13,7 @@ import io
 import math
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from ghostdepth_train.checkpoint import (
     start_from,
     write_tensors,
 )
-from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.config import TrainConfig, parse_config
 from ghostdepth_train.data import (
     DepthDataset,
     EpochSampler,
@@ -43,11 +44,11 @@ from ghostdepth_train.data import (
     listing_sha256,
     training_loader,
 )
-from ghostdepth_train.ema import Ema
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.models.adder_conv import AdderAdamW, adders, others
-from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.models.adder_conv import others
+from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
+from ghostdepth_train.optimization import averaged_model, make_optimizer, make_schedule
 
 STATE = "training.safetensors"
 # Words for what must agree between a run and its resumption, where the key is none.
@@ -63,6 +64,10 @@ class Progress(Protocol):
 
     def __call__(self, done: int, total: int, loss: float, images_per_second: float) -> None:
         """After step `done` of `total`: the step's loss and the speed of this epoch."""
+
+
+# Called with the network and what is trained beside it, before the optimizer is made.
+Prepare = Callable[[DepthNet, nn.ModuleDict], None]
 
 
 def silent(done: int, total: int, loss: float, images_per_second: float) -> None:
@@ -97,29 +102,6 @@ class RunOptions:
     patience: int | None = None
 
 
-def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
-    """Linear warm-up, then half a cosine to zero."""
-    warmup = config.warmup_epochs * steps_per_epoch
-    total = config.epochs * steps_per_epoch
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
-
-
-def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; biases and norms are not decayed, and adders take steps of their own."""
-    special = adders(network)
-    decay = [p for p in others(network) if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": decay, "weight_decay": config.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    groups += [{"params": [adder.weight], "eta": adder.eta} for adder in special]
-    kind = AdderAdamW if special else torch.optim.AdamW
-    return kind(groups, lr=config.learning_rate)
-
-
 @dataclass(frozen=True)
 class _Saved:
     """The note beside the tensors that resuming needs."""
@@ -132,10 +114,18 @@ class _Saved:
 class Trainer:
     """One run: built, then `run()` once.
 
-    A method that trains in another way overrides `prepare`, `step`, `loss` or `validate`.
+    A method that trains in another way overrides `step`, `loss`, `predict` or `validate`.
+
+    Args:
+        config: Network and training settings.
+        split: Training and validation pairs.
+        options: Where and how the run takes place.
+        prepare: Called with `network` and `beside` when the network has its first weights and
+            nothing else is there yet.
 
     Attributes:
-        network: What is trained, averaged, evaluated and saved.
+        network: What is trained.
+        averaged: Moving average of its weights, which is what is evaluated and saved.
         beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
         first_step: Steps before it are left out, as if they had been taken already.
         ended_by: Why the run ended before its last epoch, `minutes` or `patience`; else empty.
@@ -144,7 +134,14 @@ class Trainer:
         UserError: The run's folder holds another run, or its state cannot be read.
     """
 
-    def __init__(self, config: TrainConfig, split: Split, options: RunOptions) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        split: Split,
+        options: RunOptions,
+        *,
+        prepare: Prepare = lambda network, beside: None,
+    ) -> None:
         plain_name(options.name, "the name of the checkpoint")
         self.config, self.split, self.options = config, split, options
         self._data = listing_sha256(split)
@@ -156,13 +153,13 @@ class Trainer:
         if options.init is not None:
             start_from(self.network, options.init)
         self.beside = nn.ModuleDict()
-        self.prepare()
+        prepare(self.network, self.beside)
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.beside.to(self.device)
         if self.world > 1:
             distributed.synchronise_batch_norm(self.network)
         self.optimizer = make_optimizer(self._trained(), config)
-        self.ema = Ema(self.network, config.ema_decay)
+        self.averaged = averaged_model(self.network, config.ema_decay)
         size = (config.network.input_height, config.network.input_width)
         self.sampler = EpochSampler(
             len(split.train), config.batch_size, config.seed, self.rank, self.world
@@ -176,9 +173,6 @@ class Trainer:
         self.ended_by = ""
         self._started, self._begun_with, self._out_of_time = time.monotonic(), 0, False
         self._open()
-
-    def prepare(self) -> None:
-        """Called once, when the network has its first weights and nothing else is there yet."""
 
     def _trained(self) -> nn.ModuleDict:
         return nn.ModuleDict({"network": self.network, "beside": self.beside})
@@ -214,6 +208,9 @@ class Trainer:
         model: nn.Module = self.network
         if self.world > 1:
             model = DistributedDataParallel(self.network, broadcast_buffers=False)
+        first = max(self.epoch * len(self.sampler), self.first_step)
+        self.schedule = make_schedule(self.optimizer, len(self.sampler), self.config, first)
+        self.averaged.n_averaged.fill_(first + 1)
         with self._tensorboard() as board:
             self._started, self._begun_with = time.monotonic(), self.epoch
             while self.epoch < self.config.epochs and not self._ends():
@@ -251,14 +248,15 @@ class Trainer:
             step = self.epoch * steps + index
             if step < self.first_step:
                 continue
-            rate = learning_rate(step, steps, self.config)
-            loss = float(self.step(model, rgb, depth, rate))
+            rate = self.schedule.get_last_lr()[0]
+            loss = float(self.step(model, rgb, depth))
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss became {loss} in epoch {self.epoch + 1}, step {index + 1}; "
                     "lower learning_rate and --resume"
                 )
-            self.ema.update(step)
+            self.averaged.update_parameters(self.network)
+            self.schedule.step()
             losses.append(loss)
             seconds = time.perf_counter() - started
             speed = (index + 1) * self.config.batch_size * self.world / seconds
@@ -270,16 +268,14 @@ class Trainer:
             "images_per_second": speed,
         }
 
-    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor, rate: float) -> Tensor:
-        """One optimiser step; returns the detached loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+        """One optimizer step; returns the detached loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(model, rgb, depth)
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.beside)
         if self.config.clip_norm:
-            # Adders' gradients are of another size; the optimiser scales them.
+            # Adders' gradients are of another size; the optimizer scales them.
             nn.utils.clip_grad_norm_(others(self._trained()), self.config.clip_norm)
         self.optimizer.step()
         return loss.detach()
@@ -287,8 +283,7 @@ class Trainer:
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres."""
         depth = depth.to(self.device, non_blocking=True)
-        prediction = resize(self.predict(model, rgb), *depth.shape[-2:])
-        return depth_loss(prediction, depth, self.config.loss)
+        return depth_loss(self.predict(model, rgb), depth, self.config.loss)
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
         """Nx3xHxW uint8 -> Nx1xhxw float32 ln(metres), at the network's output stride."""
@@ -309,22 +304,20 @@ class Trainer:
             last = True
         if last or (self.epoch + 1) % self.config.eval_every == 0:
             best = min((r["si_rmse"] for r in self.history if "si_rmse" in r), default=math.inf)
-            with self.ema.applied(self.network):
-                row.update(self.validate().to_dict())
-                if row["si_rmse"] < best:
-                    self._save(self.options.out / "best", row)
+            row.update(self.validate().to_dict())
+            if row["si_rmse"] < best:
+                self._save(self.options.out / "best", row)
         self.history.append(row)
         write_bytes(self.options.out / "log.csv", csv_bytes(self.history))
         for key, value in row.items():
             board.add_scalar(key, value, self.epoch + 1)
-        with self.ema.applied(self.network):
-            self._save(self.options.out / "last", row)
+        self._save(self.options.out / "last", row)
         write_json(self.options.out / "train.json", self.config.model_dump(mode="json"))
         self._write_state()
 
     def validate(self) -> DepthMetrics:
-        """What the best epoch is chosen by; the averaged weights are in place."""
-        return evaluate(self.network, self.split.val)
+        """Validation metrics of the averaged network, by which the best epoch is chosen."""
+        return evaluate(self.averaged.module, self.split.val)
 
     def ranges(self) -> Mapping[str, Any] | None:
         """Learned ranges of quantization, for the checkpoint; None where none are learned."""
@@ -333,18 +326,23 @@ class Trainer:
     def _save(self, folder: Path, row: dict[str, float]) -> None:
         save_checkpoint(
             folder,
-            self.network,
+            self.averaged.module,
             name=self.options.name,
             training_data=self.options.training_data,
             metrics={"validation": row, "validation_images": len(self.split.val)},
             ranges=self.ranges(),
         )
 
+    def _modules(self) -> dict[str, nn.Module]:
+        """The modules that resuming needs, by their names in the file."""
+        return {"model": self.network, "ema": self.averaged.module, "beside": self.beside}
+
     def _write_state(self) -> None:
-        tensors = {f"model.{k}": v.cpu().contiguous() for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema.{k}": v.cpu().contiguous() for k, v in self.ema.shadow.items()}
-        beside = self.beside.state_dict()
-        tensors |= {f"beside.{k}": v.cpu().contiguous() for k, v in beside.items()}
+        tensors = {
+            f"{kind}.{key}": value.cpu().contiguous()
+            for kind, module in self._modules().items()
+            for key, value in module.state_dict().items()
+        }
         for name, parameter in self._trained().named_parameters():
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value.cpu().contiguous()
@@ -362,8 +360,11 @@ class Trainer:
     def _restore(self, path: Path) -> None:
         tensors, note = read_tensors(path)
         saved = build_from(_Saved, note, path)
+        # Parsed, so that former spellings and fields that were added since are equal.
+        fields = {key: value for key, value in saved.config.items() if key not in _WHAT}
+        config = parse_config(TrainConfig, fields, str(path))
         # Runs of earlier versions do not say which data they are of.
-        before = {"data": self._data} | saved.config
+        before = {"data": self._data} | saved.config | config.model_dump(mode="json")
         for key, value in self._identity().items():
             if before.get(key) != value:
                 what = _WHAT.get(key, key)
@@ -371,18 +372,12 @@ class Trainer:
                     f"{path} was written with another {what}; "
                     "resume with the same config, data and number of processes"
                 )
-        groups: dict[str, dict[str, Tensor]] = {
-            "model": {},
-            "ema": {},
-            "beside": {},
-            "optimizer": {},
-        }
+        groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             kind, _, rest = key.partition(".")
-            groups.setdefault(kind, {})[rest] = value
-        self.network.load_state_dict(groups["model"])
-        self.ema.load(groups["ema"])
-        self.beside.load_state_dict(groups["beside"])
+            groups[kind][rest] = value
+        for kind, module in self._modules().items():
+            module.load_state_dict(groups[kind])
         for name, parameter in self._trained().named_parameters():
             state = self.optimizer.state[parameter]
             for key in ("step", "exp_avg", "exp_avg_sq"):

@@ -29,8 +29,8 @@ from ghostdepth_train.compress.snip import (
 from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.losses import network_loss
+from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.masks import (
     Masking,
     count,
@@ -130,8 +130,7 @@ def test_depth_sensitivity_is_that_of_the_training_loss(data: Path, checkpoint: 
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     assert not network.training
     network.train()
-    prediction = log_depth(network(normaliser(network.config)(batch[0])), network.config)
-    depth_loss(resize(prediction, *batch[1].shape[-2:]), batch[1], LossConfig()).backward()
+    network_loss(network, *batch, LossConfig()).backward()
     products = {n: (w.detach() * w.grad).abs() for n, w in weights(network).items()}
     total = sum(float(p.sum()) for p in products.values())
     for name, product in products.items():

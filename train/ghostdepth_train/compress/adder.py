@@ -7,7 +7,7 @@ an op for it: `ghostdepth export` refuses it. docs/compression/adder.md estimate
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 import torch
@@ -52,19 +52,6 @@ class AdderConfig(Method):
     training: TrainingConfig = TrainingConfig(epochs=60, learning_rate=1e-3, warmup_epochs=1)
 
 
-class AdderTrainer(Trainer):
-    """Training with the configured eta."""
-
-    def __init__(self, eta: float, *arguments: Any) -> None:
-        self._eta = eta
-        super().__init__(*arguments)
-
-    def prepare(self) -> None:
-        """Sets eta of the adders, from which the optimizer reads it."""
-        for adder in adders(self.network):
-            adder.eta = self._eta
-
-
 def apply(checkpoint: Checkpoint, config: AdderConfig, work: Work) -> Compressed:
     """Replaces convolutions by adders and trains.
 
@@ -76,7 +63,13 @@ def apply(checkpoint: Checkpoint, config: AdderConfig, work: Work) -> Compressed
     network = with_adders(checkpoint.network, names, config.seed)
     draw_filters(network, set(names) - set(checkpoint.config.adder), config, work)
     work.log(f"{len(names)} convolutions replaced by adders")
-    make = partial(AdderTrainer, config.eta)
+
+    def set_eta(network: nn.Module, beside: nn.Module) -> None:
+        # The optimizer reads it from the adders.
+        for adder in adders(network):
+            adder.eta = config.eta
+
+    make = partial(Trainer, prepare=set_eta)
     trained = work.train(network, config.training, config.seed, trainer=make)
     costs = layer_costs(trained)
     adder_macs = sum(row.macs for row in costs if row.name in trained.config.adder)

@@ -16,6 +16,7 @@ Unlabelled images are added with labels that the teacher computes during trainin
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,7 @@ from ghostdepth_train.distillation.unlabelled import (
     UnlabelledDataset,
     list_unlabelled,
 )
+from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 
@@ -132,6 +134,15 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     )
 
 
+def adapters(network: DepthNet, teacher: Teacher, strides: Sequence[int]) -> nn.ModuleDict:
+    """1x1 convolutions from the student's maps to the channels of the teacher's, by stride."""
+    made = {}
+    for stride in strides:
+        index = stride.bit_length() - 2
+        made[str(stride)] = nn.Conv2d(network.encoder.channels[index], teacher.channels[index], 1)
+    return nn.ModuleDict(made)
+
+
 class Distiller(Trainer):
     """Training of a student, supervised by a teacher as well as by the ground truth."""
 
@@ -145,23 +156,16 @@ class Distiller(Trainer):
         teacher: Teacher | None,
         unlabelled: Path | None,
     ) -> None:
+        def make_adapters(network: DepthNet, beside: nn.ModuleDict) -> None:
+            if distil.feature and teacher is not None:
+                beside["adapters"] = adapters(network, teacher, distil.strides)
+
+        super().__init__(config, split, options, prepare=make_adapters)
         self.distil, self.teacher = distil, teacher
-        super().__init__(config, split, options)
         self._maps: list[Tensor] = []
         self.network.encoder.register_forward_hook(self._keep_maps)
         if distil.unlabelled is not None and unlabelled is not None:
             self._open_unlabelled(unlabelled, distil.unlabelled)
-
-    def prepare(self) -> None:
-        """Makes the adapters of the feature loss."""
-        if self.distil.feature:
-            assert self.teacher is not None
-            adapters = {}
-            for stride in self.distil.strides:
-                index = stride.bit_length() - 2
-                mine, its = self.network.encoder.channels[index], self.teacher.channels[index]
-                adapters[str(stride)] = nn.Conv2d(mine, its, 1)
-            self.beside["adapters"] = nn.ModuleDict(adapters)
 
     def _open_unlabelled(self, folder: Path, settings: UnlabelledConfig) -> None:
         network, seed = self.config.network, self.config.seed + 1
@@ -216,9 +220,8 @@ class Distiller(Trainer):
             index = stride.bit_length() - 2
             mine, its = self._maps[index], labels.features[index]
             if settings.feature:
-                adapters = self.beside["adapters"]
-                assert isinstance(adapters, nn.ModuleDict)
-                loss = feature_loss(adapters[str(stride)](mine), its)
+                adapted = self.beside.get_submodule(f"adapters.{stride}")(mine)
+                loss = feature_loss(adapted, its)
                 total = total + settings.feature * loss
             if settings.affinity:
                 total = total + settings.affinity * affinity_loss(mine, its)

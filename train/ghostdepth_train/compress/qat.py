@@ -26,8 +26,7 @@ from ghostdepth_train.config import (
 )
 from ghostdepth_train.data import Split
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.models.network import log_depth, resize
+from ghostdepth_train.models.network import log_depth
 from ghostdepth_train.quantization import Range, Trunk, read_ranges, write_ranges
 from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet
 from ghostdepth_train.quantization.integer_simulation import Int8Net
@@ -99,29 +98,27 @@ class QatTrainer(Trainer):
     def __init__(
         self, config: TrainConfig, split: Split, options: RunOptions, start: Mapping[str, Range]
     ) -> None:
-        self.start = start
-        super().__init__(config, split, options)
+        scales = Scales(start)
+        super().__init__(
+            config,
+            split,
+            options,
+            prepare=lambda network, beside: beside.update({"scales": scales}),
+        )
         if self.world > 1:
             raise UserError("qat trains in one process; start it without torchrun")
+        self.scales = scales
+        self.simulated = SimulatedNet(Trunk.of(self.network), scales).to(self.device)
+        self.averaged_trunk = Trunk.of(self.averaged.module)
 
-    def prepare(self) -> None:
-        """Adds the scales to the trained parameters."""
-        self.trunk = Trunk.of(self.network)
-        self.scales = Scales(self.start)
-        self.beside["scales"] = self.scales
-        self.simulated = SimulatedNet(self.trunk, self.scales)
-
-    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        """The loss of one batch through the simulated int8 network."""
-        self.simulated.to(self.device)
+    def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
+        """Nx3xHxW uint8 -> Nx1xhxw ln(metres) of the simulated int8 network."""
         encoded = self.simulated.run(rgb.to(self.device).float())
-        prediction = log_depth(encoded, self.config.network)
-        depth = depth.to(self.device)
-        return depth_loss(resize(prediction, *depth.shape[-2:]), depth, self.config.loss)
+        return log_depth(encoded, self.config.network)
 
     def validate(self) -> DepthMetrics:
-        """Validation metrics of the int8 network, in integer arithmetic."""
-        return evaluate(Int8Net(self.trunk, self.scales.ranges()), self.split.val)
+        """Validation metrics of the averaged int8 network, in integer arithmetic."""
+        return evaluate(Int8Net(self.averaged_trunk, self.scales.ranges()), self.split.val)
 
     def ranges(self) -> Mapping[str, Any]:
         """The learned ranges, in the form of the checkpoint."""

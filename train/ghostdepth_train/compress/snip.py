@@ -25,8 +25,8 @@ from ghostdepth_train.compress import prune
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
 from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
-from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.losses import network_loss
+from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.packed_weights import stored_bytes
 from ghostdepth_train.pruning.masks import (
     MaskedTrainer,
@@ -135,13 +135,11 @@ def sensitivity(
             yields them.
         loss: Weights of the loss terms.
     """
-    normalise, terms = normaliser(network.config), loss or LossConfig()
     device = next(network.parameters()).device
 
     def batch_loss(copied: DepthNet, batch: tuple[Tensor, Tensor]) -> Tensor:
         rgb, depth = (part.to(device) for part in batch)
-        prediction = log_depth(copied(normalise(rgb)), network.config)
-        return depth_loss(resize(prediction, *depth.shape[-2:]), depth, terms)
+        return network_loss(copied, rgb, depth, loss or LossConfig())
 
     return connection_sensitivity(network, batch_loss, batches)
 

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from ghostdepth_train.config import AugmentConfig, LossConfig
 from ghostdepth_train.data import DepthDataset, EpochSampler, Split
-from ghostdepth_train.losses import depth_loss
-from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
+from ghostdepth_train.losses import network_loss
+from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.channels import Axis, Slice
 
 Importance = Literal["magnitude", "bn", "taylor", "snip"]
@@ -94,14 +94,12 @@ def batch_losses(
     config = network.config
     plain = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
     dataset = DepthDataset(split.train, (config.input_height, config.input_width), plain, seed)
-    normalise = normaliser(config)
     device = next(network.parameters()).device
     for keys in list(EpochSampler(len(split.train), batch_size, seed))[:batches]:
         pairs = [dataset[key] for key in keys]
         rgb = torch.stack([pair[0] for pair in pairs]).to(device)
         depth = torch.stack([pair[1] for pair in pairs]).to(device)
-        prediction = log_depth(network(normalise(rgb)), config)
-        yield depth_loss(resize(prediction, *depth.shape[-2:]), depth, loss)
+        yield network_loss(network, rgb, depth, loss)
 
 
 def _taylor(network: DepthNet, axes: Sequence[Axis], losses: Iterator[Tensor]) -> Scores:

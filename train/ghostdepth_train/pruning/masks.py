@@ -8,7 +8,6 @@ why `torch.nn.utils.prune` is not used.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from bench_depth.core.errors import UserError
@@ -144,16 +143,14 @@ class MaskedTrainer(Trainer):
     def __init__(
         self, config: TrainConfig, split: Split, options: RunOptions, *, masks: Masks
     ) -> None:
-        self.masks = masks
-        super().__init__(config, split, options)
+        # Before the moving average starts from the weights.
+        super().__init__(
+            config, split, options, prepare=lambda network, beside: apply_masks(network, masks)
+        )
         self.masking = Masking(self.network, masks)
 
-    def prepare(self) -> None:
-        """Applies the masks before the moving average is initialized from the weights."""
-        apply_masks(self.network, self.masks)
-
-    def step(self, *arguments: Any) -> Tensor:
+    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """One optimizer step, after which pruned weights are zero again."""
-        loss = super().step(*arguments)
+        loss = super().step(model, rgb, depth)
         self.masking.apply()
         return loss

@@ -67,7 +67,8 @@ class Trunk:
         Raises:
             UserError: An op has no int8 form here.
         """
-        config, module = network.config, CameraTrunk(network)
+        config, device = network.config, next(network.parameters()).device
+        module = CameraTrunk(network).to(device)
         traced = trace(module, (1, config.input_height, config.input_width, 3))
         return Trunk(network, module, traced, find_quantized_tensors(traced))
 

@@ -76,7 +76,8 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
 
     """
     with torch.no_grad():
-        program = torch.export.export(module.eval(), (torch.zeros(input_shape),))
+        device = next((p.device for p in module.parameters()), torch.device("cpu"))
+        program = torch.export.export(module.eval(), (torch.zeros(input_shape, device=device),))
     graph = program.graph
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
