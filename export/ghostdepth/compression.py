@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ghostdepth.networks import OnEpoch, warn_of_data
 
 if TYPE_CHECKING:
-    from ghostdepth_train.checkpoint import Checkpoint
     from ghostdepth_train.trainer import Progress
 
 
@@ -108,7 +107,7 @@ def compress(
     work = Work(
         out=Path(out),
         split=split,
-        training_data=note or _trained_on(load_checkpoint(start), now),
+        training_data=note or load_checkpoint(start).trained_then_on(now),
         unlabelled=images,
         workers=workers,
         resume=resume,
@@ -120,12 +119,6 @@ def compress(
         predict_latency=FileLatency(log=log),
     )
     return run_recipe(start, steps, work)
-
-
-def _trained_on(start: Checkpoint, now: str) -> str:
-    """The training data of a result: that of the initial checkpoint, then that of this run."""
-    said = start.training_data
-    return said if said.endswith(now) else f"{said}; then {now}"
 
 
 @dataclass(frozen=True)

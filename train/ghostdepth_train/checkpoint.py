@@ -1,6 +1,6 @@
 """The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json` (+ `ranges.json`).
 
-Weights that are mostly zero are packed (see `sparse.py`).
+Weights that are mostly zero are packed (see `models/packed_weights.py`).
 What is needed to go on training lies beside them in `training.safetensors` (see `trainer.py`).
 """
 
@@ -38,6 +38,8 @@ from ghostdepth_train.models.packed_weights import pack, unpack
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 RANGES = "ranges.json"
 SCHEMA = "ghostdepth-checkpoint/1"
+# Joins the sources in the line of training data.
+_THEN = "; then "
 
 # The names under which trainings keep the weights in their files.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
@@ -61,7 +63,8 @@ class Checkpoint:
         training_data: One line: what it was trained on, and under which terms.
         metrics: Validation metrics and whatever else was recorded; JSON values.
         sha256: Of `model.safetensors`.
-        ranges: What quantization learned, from `ranges.json`, when it did.
+        ranges: Learned ranges of the quantized tensors, from `ranges.json`; None without such a
+            file.
     """
 
     name: str
@@ -75,6 +78,15 @@ class Checkpoint:
     def config(self) -> NetworkConfig:
         """The network as plain numbers."""
         return self.network.config
+
+    def trained_then_on(self, source: str) -> str:
+        """The line of training data of a network that is trained further on a source.
+
+        The line is the sources in their order, joined by `; then `; training twice in a row on the
+        same source is named once.
+        """
+        sources = self.training_data.split(_THEN)
+        return _THEN.join(sources if sources[-1] == source else [*sources, source])
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,8 @@ def save_checkpoint(
         metrics: JSON values.
         half: Store the convolutions' weights in 16 bits, for releases: half the file. Biases and
             batch norm, whose variances can leave that range, stay in 32.
-        ranges: What quantization learned, JSON values; None removes what an earlier one left.
+        ranges: Learned ranges of the quantized tensors, JSON values; None removes those of an
+            earlier checkpoint.
 
     Raises:
         UserError: The folder cannot be written, or the name is no plain file name.
