@@ -47,12 +47,12 @@ class BlockConfig(Config):
 
     Attributes:
         kernel: Size of the depthwise kernel of a stride-2 block and of its shortcut.
-        mid: Channels after the first (expanding) ghost module.
-        out: Channels after the second (projecting) ghost module.
+        mid: Number of channels after the first (expanding) ghost module.
+        out: Number of channels after the second (projecting) ghost module.
         stride: 1 or 2.
-        se: Channels inside the squeeze-and-excite gate; 0 = no gate.
-        conv_shortcut: The shortcut is a convolution though nothing changes size: a pruned block
-            may come to that. Elsewhere the sizes decide.
+        se: Number of channels inside the squeeze-and-excitation; 0 for none.
+        conv_shortcut: Whether the shortcut is a convolution though no size changes, as in some
+            pruned blocks. Where a size changes it always is.
     """
 
     kernel: Literal[3, 5]
@@ -60,11 +60,10 @@ class BlockConfig(Config):
     out: _Channels
     stride: Literal[1, 2] = 1
     se: int = pydantic.Field(default=0, ge=0, le=_MAX_CHANNELS)
-    # Left out of files where it is false: a config that was never pruned reads as it always did.
-    conv_shortcut: bool = pydantic.Field(default=False, exclude_if=lambda value: not value)
+    conv_shortcut: bool = False
 
 
-# GhostNet (Han et al. 2020), table 1: kernel, expansion, out, SE?, stride; one row a stage.
+# GhostNet (Han et al. 2020), table 1: kernel, expansion, out, SE?, stride; one row per block.
 _PAPER_STAGES = (
     ((3, 16, 16, 0, 1),),
     ((3, 48, 24, 0, 2),),
@@ -99,7 +98,7 @@ class EncoderConfig(Config):
     """A GhostNet encoder, layer by layer.
 
     Attributes:
-        stem: Channels of the first convolution.
+        stem: Number of channels of the first convolution.
         stages: Blocks, grouped as in the paper (and as the state dict's keys `blocks.i.j`).
         padding: Where a stride-2 convolution puts its zeros: `same` as TensorFlow does (no PAD op
             in the exported file), `symmetric` as torch and timm do.
@@ -160,7 +159,7 @@ class LiteEncoderConfig(Config):
     """An EfficientNet-Lite encoder (Tan and Le 2019, without SE and swish): a teacher's.
 
     Attributes:
-        kind: Tells it from the others.
+        kind: Always `efficientnet-lite`.
         variant: Size of the network, 0 to 4; ImageNet weights of 0 to 2 are Python packages.
     """
 
@@ -172,8 +171,8 @@ class TimmEncoderConfig(Config):
     """Any encoder of the timm library that gives features at strides 2, 4, 8, 16 and 32.
 
     Attributes:
-        kind: Tells it from the others.
-        name: As `timm.create_model` knows it.
+        kind: Always `timm`.
+        name: Name of a model for `timm.create_model`.
     """
 
     kind: Literal["timm"]
@@ -199,29 +198,31 @@ AnyEncoderConfig = Annotated[
 
 
 class DecoderConfig(Config):
-    """A top-down decoder that adds one skip a level.
+    """A top-down decoder that adds one skip connection per level.
 
     Attributes:
-        widths: Channels at stride 16, 8, 4, 2 of the input, coarsest first; its length decides
-            the last level's stride (4 widths: 2; 3 widths: 4; ...).
-        enlarge: The head gives as many pixels a side for each of its positions (sub-pixel
-            convolution, Shi et al., CVPR 2016): finer depth without a finer level.
+        widths: Number of channels at stride 16, 8, 4, 2 of the input, coarsest first; its length
+            decides the last level's stride (4 widths: 2; 3 widths: 4; ...).
+        upsample: Factor of the head's sub-pixel convolution along each axis (Shi et al., CVPR
+            2016): finer depth without a finer level. Files may call it by its former name,
+            `enlarge`.
     """
 
     widths: tuple[_Channels, ...] = pydantic.Field(min_length=1, max_length=4)
-    # Left out of files where it is 1, as in all networks from before there was a choice.
-    enlarge: Literal[1, 2, 4] = pydantic.Field(default=1, exclude_if=lambda value: value == 1)
+    upsample: Literal[1, 2, 4] = pydantic.Field(
+        default=1, validation_alias=pydantic.AliasChoices("upsample", "enlarge")
+    )
 
     @property
     def output_stride(self) -> int:
         """Input pixels per pixel of the network's output, along each axis."""
-        return (32 >> len(self.widths)) // self.enlarge
+        return (32 >> len(self.widths)) // self.upsample
 
     @pydantic.model_validator(mode="after")
     def _no_finer_than_the_input(self) -> DecoderConfig:
         if not self.output_stride:
             raise ValueError(
-                f"enlarge {self.enlarge} after {len(self.widths)} levels is finer than the input"
+                f"upsample {self.upsample} after {len(self.widths)} levels is finer than the input"
             )
         return self
 
@@ -230,24 +231,24 @@ class NetworkConfig(Config):
     """The whole network as plain numbers.
 
     Attributes:
-        input_height: Rows the network works on (the camera's picture is resized to it).
-        input_width: Columns.
-        encoder: The encoder: GhostNet's widths, or a library's network for a teacher.
+        input_height: Rows of the network's input, to which the camera's image is resized.
+        input_width: Columns of the network's input.
+        encoder: Widths of a GhostNet, or a library's network for a teacher.
         decoder: The decoder.
         adder: Names of the convolutions that are adders (see `adder_conv.py`).
-        depth_encoding: What the head's single channel holds: `log` depth or `inverse` depth.
-        depth_min: Nearest depth the network can give, metres.
-        depth_max: Farthest, metres.
-        mean: Subtracted from RGB / 255.
-        std: Divides the difference.
+        depth_encoding: Whether the head's single channel holds `log` depth, ln(metres), or
+            `inverse` depth, 1/metres.
+        depth_min: Smallest depth the network can give, metres.
+        depth_max: Largest depth the network can give, metres.
+        mean: Subtracted from RGB / 255, per channel.
+        std: Divides RGB / 255 - mean, per channel.
     """
 
     input_height: int = pydantic.Field(default=128, ge=32, le=MAX_SIDE)
     input_width: int = pydantic.Field(default=160, ge=32, le=MAX_SIDE)
     encoder: AnyEncoderConfig
     decoder: DecoderConfig
-    # Left out where there are none, so that files of networks without adders stay as they are.
-    adder: tuple[str, ...] = pydantic.Field(default=(), exclude_if=lambda names: not names)
+    adder: tuple[str, ...] = ()
     depth_encoding: Literal["log", "inverse"] = "log"
     depth_min: float = pydantic.Field(default=0.3, ge=1e-4)
     depth_max: float = pydantic.Field(default=12.0, gt=0, le=1e4)
@@ -262,7 +263,7 @@ class NetworkConfig(Config):
 
 
 def require_ghostnet(config: NetworkConfig, method: str) -> None:
-    """Refuses teachers, whose widths are not ours to change.
+    """Refuses encoders of libraries, whose widths cannot be changed.
 
     Raises:
         UserError: The encoder is a library's.
@@ -293,9 +294,10 @@ class LossConfig(Config):
 
     Attributes:
         silog: Weight of the scale-invariant log loss.
-        silog_lambda: Share of the mean error that is forgiven; 1 = fully scale-invariant.
+        silog_lambda: Fraction of the squared mean error that is subtracted, 0 to 1; with 1 the
+            loss is fully scale-invariant.
         gradient: Weight of the multi-scale gradient loss.
-        gradient_scales: Number of scales, each half the one before.
+        gradient_scales: Number of scales, each at half the resolution of the one before.
     """
 
     silog: _Weight = 1.0
@@ -310,15 +312,16 @@ class TrainingConfig(Config):
     Attributes:
         augment: Changes of the training pairs.
         loss: The mix of losses.
-        epochs: Passes over the training set.
-        batch_size: Images a step, per process.
-        learning_rate: Peak rate of AdamW.
-        warmup_epochs: Linear rise to the peak; a cosine to zero follows.
-        weight_decay: Decoupled decay of the convolutions' weights.
-        ema_decay: Decay of the averaged weights, which are what is evaluated and saved.
-        clip_norm: Largest norm of the whole gradient; 0 = no clipping.
-        eval_every: Epochs between evaluations (the last epoch is always evaluated).
-        seed: Of initialisation, order and augmentation.
+        epochs: Number of passes over the training set.
+        batch_size: Number of images per step and process.
+        learning_rate: Peak learning rate of AdamW.
+        warmup_epochs: Number of epochs in which the learning rate rises linearly to the peak; a
+            cosine to zero follows.
+        weight_decay: Decoupled weight decay of the convolutions.
+        ema_decay: Decay per step of the averaged weights, which are evaluated and saved, 0 to 1.
+        clip_norm: Largest L2 norm of the whole gradient; 0 for no clipping.
+        eval_every: Number of epochs between evaluations; the last epoch is always evaluated.
+        seed: Seed of initialization, order and augmentation.
     """
 
     augment: AugmentConfig = AugmentConfig()
@@ -372,6 +375,8 @@ def load_train_config(
 ) -> TrainConfig:
     """Reads a config by its name or its path.
 
+    Its field `base` may name another config, whose fields hold where the file has none.
+
     Args:
         name: One of `config_names()`, or the path of a YAML file.
         changes: Top-level fields that override the file's.
@@ -380,11 +385,18 @@ def load_train_config(
     Raises:
         UserError: No such config, not YAML, or a field is unknown or out of range.
     """
+    value = _fields(name)
+    if "base" in value:
+        value = _fields(str(value.pop("base"))) | value
+    value = with_settings({**value, **(changes or {})}, settings or {}, TrainConfig)
+    return parse_config(TrainConfig, value, f"config {name}")
+
+
+def _fields(name: str) -> dict[str, Any]:
     value = read_yaml("config", name, CONFIGS)
     if not isinstance(value, dict):
         raise UserError(f"config {name} is not a mapping of fields")
-    value = with_settings({**value, **(changes or {})}, settings or {}, TrainConfig)
-    return parse_config(TrainConfig, value, f"config {name}")
+    return value
 
 
 def parse_config(kind: type[C], value: Any, where: str) -> C:

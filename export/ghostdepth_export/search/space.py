@@ -30,12 +30,13 @@ class SearchSpace(Config):
     """What a search chooses from; each field is a list of at least one.
 
     Attributes:
-        sizes: Height and width that the network works on.
+        sizes: Heights and widths of the network's input.
         shallow: Factors of GhostNet's widths up to stride 8.
-        deep: Factors of its widths at strides 16 and 32.
-        se: Whether there are squeeze-and-excite gates.
-        levels: Of the decoder, 1 to 4: the last one's stride is 16, 8, 4 or 2.
-        enlarge: Pixels a side that the head gives for each of its positions, 1, 2 or 4.
+        deep: Factors of GhostNet's widths at strides 16 and 32.
+        se: Whether the encoder has squeeze-and-excitation.
+        levels: Numbers of decoder levels, 1 to 4: the stride of the last one is 16, 8, 4 or 2.
+        upsample: Factors of the head's sub-pixel convolution along each axis, 1, 2 or 4. Files may
+            call it by its former name, `enlarge`.
         decoder: Factors of the decoder's widths, which are 96, 48, 32 and 16.
     """
 
@@ -46,7 +47,9 @@ class SearchSpace(Config):
     deep: _Factors = pydantic.Field(default=(0.25, 0.35, 0.5, 0.75, 1.0), min_length=1)
     se: tuple[bool, ...] = pydantic.Field(default=(True, False), min_length=1)
     levels: tuple[Literal[1, 2, 3, 4], ...] = pydantic.Field(default=(2, 3, 4), min_length=1)
-    enlarge: tuple[Literal[1, 2, 4], ...] = pydantic.Field(default=(1, 2), min_length=1)
+    upsample: tuple[Literal[1, 2, 4], ...] = pydantic.Field(
+        default=(1, 2), min_length=1, validation_alias=pydantic.AliasChoices("upsample", "enlarge")
+    )
     decoder: _Factors = pydantic.Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1)
 
     def suggest(self, trial: Trial, base: NetworkConfig) -> NetworkConfig:
@@ -66,7 +69,7 @@ class SearchSpace(Config):
         deep = trial.suggest_categorical("deep", self.deep)
         se = trial.suggest_categorical("se", self.se)
         levels = trial.suggest_categorical("levels", self.levels)
-        enlarge = trial.suggest_categorical("enlarge", self.enlarge)
+        upsample = trial.suggest_categorical("upsample", self.upsample)
         decoder = trial.suggest_categorical("decoder", self.decoder)
         front, back = (ghostnet_widths(float(factor), se=bool(se)) for factor in (shallow, deep))
         widths = [make_divisible(float(decoder) * n, 8) for n in _DECODER[: int(levels)]]
@@ -77,7 +80,7 @@ class SearchSpace(Config):
             "input_height": height,
             "input_width": width,
             "encoder": {"stem": front["stem"], "stages": stages, "padding": padding},
-            "decoder": {"widths": widths, "enlarge": enlarge},
+            "decoder": {"widths": widths, "upsample": upsample},
         }
         return parse_config(NetworkConfig, value, "the search space")
 

@@ -36,7 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module", params=[1, 2])
 def trunk(make_network: Callable[..., DepthNet], request: pytest.FixtureRequest) -> Trunk:
-    decoder = {"widths": [16, 8, 8][: 4 - request.param], "enlarge": request.param}
+    decoder = {"widths": [16, 8, 8][: 4 - request.param], "upsample": request.param}
     return Trunk.of(make_network(decoder=decoder))
 
 

@@ -51,7 +51,7 @@ def test_every_op_goes_with_the_convolution_whose_channels_it_has(
 def test_a_head_of_several_pixels_is_found_in_its_blocks(
     make_network: Callable[..., DepthNet],
 ) -> None:
-    network = make_network(decoder={"widths": [16, 8], "enlarge": 2})
+    network = make_network(decoder={"widths": [16, 8], "upsample": 2})
     data = convert(ExportSource(network, 60, 80, ()).lowered)
     model = unpack(data)
     found = zip(model.subgraphs[0].operators, op_layers(data, network), strict=True)

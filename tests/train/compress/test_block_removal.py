@@ -58,7 +58,7 @@ def test_without_gates_is_as_if_they_let_everything_pass(
 
 
 @torch.no_grad()
-def test_an_enlarging_head_starts_with_the_old_depth(network: DepthNet, picture: Tensor) -> None:
+def test_an_upsampling_head_starts_with_the_old_depth(network: DepthNet, picture: Tensor) -> None:
     larger = drop_blocks(network, DropBlocksConfig(upsample=4))(picture)
     same = network(picture).repeat_interleave(4, 2).repeat_interleave(4, 3)
     torch.testing.assert_close(larger, same)
@@ -72,7 +72,7 @@ def test_the_levels_that_stay_have_their_weights(network: DepthNet, picture: Ten
         net.decoder[1].register_forward_hook(lambda *args, net=net: seen.update({net: args[2]}))
         net(picture)
     torch.testing.assert_close(seen[smaller], seen[network])
-    assert smaller.config.decoder == DecoderConfig(widths=(16, 8), enlarge=2)
+    assert smaller.config.decoder == DecoderConfig(widths=(16, 8), upsample=2)
 
 
 def test_a_new_head_follows_the_seed(network: DepthNet) -> None:
@@ -96,7 +96,7 @@ def test_a_cut_network_can_be_saved_and_pruned(
     keep = {axis.name: [list(range((axis.units + 1) // 2)) for _ in axis.parts] for axis in axes}
     pruned = prune_channels(smaller, axes, keep)
     torch.testing.assert_close(pruned(picture), remove_channels(smaller, axes, keep)(picture))
-    assert pruned.config.decoder.enlarge == 2
+    assert pruned.config.decoder.upsample == 2
 
 
 def test_adders_that_stay_keep_their_places(config: TrainConfig) -> None:

@@ -1,11 +1,19 @@
-"""Recipes with the former names of methods and fields are read as the same configs."""
+"""Recipes, networks and runs with the former names of fields are read as the same configs."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, write_tensors
 from ghostdepth_train.compress.methods import method_config
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.data import read_split
+from ghostdepth_train.trainer import RunOptions, Trainer
+
+MODELS = Path(__file__).parents[3] / "models"
 
 PAIRS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (
@@ -40,3 +48,25 @@ def test_former_spellings_give_the_same_config(former: Any, now: Any) -> None:
     config = method_config(former, "recipe")
     assert config == method_config(now, "recipe")
     assert config == method_config(config.model_dump(mode="json"), "recipe")
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in MODELS.glob("*/config.json")))
+def test_released_networks_are_those_of_their_files(name: str) -> None:
+    network = json.loads((MODELS / name / "config.json").read_text())["network"]
+    decoder = load_checkpoint(MODELS / name).config.decoder
+    factor = network["decoder"].pop("enlarge", 1)
+    assert decoder.model_dump(mode="json") == network["decoder"] | {"upsample": factor}
+
+
+def test_a_run_of_an_earlier_version_goes_on(data: Path, config: TrainConfig) -> None:
+    short = config.model_copy(update={"epochs": 1})
+    options = RunOptions(data.parent / "run", "t", "test", workers=0)
+    Trainer(short, read_split(data), options).run()
+    state = options.out / "last" / "training.safetensors"
+    tensors, note = read_tensors(state)
+    network = note["config"]["network"]
+    network["decoder"]["enlarge"] = network["decoder"].pop("upsample")
+    del network["adder"], note["config"]["data"]
+    write_tensors(state, tensors, note)
+    again = RunOptions(options.out, "t", "test", workers=0, resume=True)
+    assert Trainer(short, read_split(data), again).epoch == 1

@@ -18,7 +18,7 @@ from ghostdepth_train.models.adder_conv import (
 from ghostdepth_train.models.ghostnet import conv
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.trainer import make_optimizer
+from ghostdepth_train.optimization import make_optimizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -231,12 +231,6 @@ def test_the_config_says_which_layers_are_adders(config: TrainConfig) -> None:
     assert network.state_dict().keys() == DepthNet(config.network).state_dict().keys()
     kinds = {row.name: row.kind for row in layer_costs(network)}
     assert kinds[DECODER] == "adder 1x1"
-
-
-def test_a_config_without_adders_is_written_as_before(config: TrainConfig) -> None:
-    assert "adder" not in config.network.model_dump(mode="json")
-    names = config.network.model_copy(update={"adder": (DECODER,)})
-    assert names.model_dump(mode="json")["adder"] == [DECODER]
 
 
 def test_first_and_last_layer_and_gates_are_no_candidates(config: TrainConfig) -> None:

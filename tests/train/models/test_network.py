@@ -46,7 +46,7 @@ def test_decoder_length_decides_the_output_stride(widths: tuple[int, ...]) -> No
 
 
 def test_the_head_gives_the_pixels_of_each_position_row_by_row() -> None:
-    decoder = DecoderConfig(widths=(16, 8), enlarge=2)
+    decoder = DecoderConfig(widths=(16, 8), upsample=2)
     network = DepthNet(network_config(decoder=decoder)).eval()
     network.head.weight.data.zero_()
     network.head.bias.data[:] = torch.arange(4.0)
@@ -82,7 +82,7 @@ def test_inverse_depth_below_zero_still_has_a_finite_gradient() -> None:
 
 
 @torch.no_grad()
-def test_camera_net_is_resize_normalise_network_decode_enlarge() -> None:
+def test_camera_net_is_resize_normalise_network_decode_upsample() -> None:
     cv2 = pytest.importorskip("cv2")
     config = network_config()
     network = DepthNet(config).eval()
@@ -125,12 +125,18 @@ def test_config_round_trip_keeps_every_width() -> None:
     assert "width_multiplier" not in str(config.model_dump())
 
 
+def test_a_config_with_a_base_has_its_other_fields() -> None:
+    whole, finish = load_train_config("s"), load_train_config("s-finish")
+    assert finish.network == whole.network and finish.batch_size == whole.batch_size
+    assert (finish.epochs, finish.augment.zoom) == (48, 1.15)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"encoder": {"width_multiplier": -1}}, "encoder"),
         ({"decoder": {"widths": []}}, "decoder.widths"),
-        ({"decoder": {"widths": [8, 8, 8, 8], "enlarge": 4}}, "finer than the input"),
+        ({"decoder": {"widths": [8, 8, 8, 8], "upsample": 4}}, "finer than the input"),
         ({"depth_min": 20.0}, "depth_min"),
         ({"colour": "red"}, "colour"),
     ],

@@ -150,8 +150,6 @@ def test_a_convolution_on_a_shortcut_stays_one_where_widths_meet(small: DepthNet
     keep = {a.name: [list(range(32))] for a in (before, after)}
     pruned = prune_channels(small, list(axes.values()), keep)
     assert pruned.config.encoder.stages[6][3].conv_shortcut  # type: ignore[union-attr]
-    dumped = pruned.config.model_dump(mode="json")["encoder"]["stages"]
-    assert "conv_shortcut" in dumped[6][3] and "conv_shortcut" not in dumped[6][4]
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         cut = remove_channels(small, list(axes.values()), keep)(x)

@@ -99,8 +99,8 @@ def _smaller(network: NetworkConfig, config: DropBlocksConfig, rename: _Rename) 
     levels = config.levels or len(widths)
     if levels > len(widths):
         raise UserError(f"drop_blocks: the network has {len(widths)} decoder levels, not {levels}")
-    enlarge = config.upsample or network.decoder.enlarge
-    value["decoder"] = {"widths": widths[:levels], "enlarge": enlarge}
+    upsample = config.upsample or network.decoder.upsample
+    value["decoder"] = {"widths": widths[:levels], "upsample": upsample}
     stages = [
         [block for j, block in enumerate(stage) if f"{i}.{j}" not in config.blocks]
         for i, stage in enumerate(value["encoder"]["stages"])

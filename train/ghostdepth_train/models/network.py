@@ -29,9 +29,9 @@ def resize(x: Tensor, height: int, width: int) -> Tensor:
 
 
 class FuseUp(nn.Module):
-    """One decoder level: narrow, enlarge to the skip's size, add the skip, refine depthwise.
+    """One decoder level: narrow, upsample to the skip's size, add the skip, refine depthwise.
 
-    The 1x1 convolution runs before the enlargement, where it costs a quarter.
+    The 1x1 convolution runs before the upsampling, where it costs a quarter.
     """
 
     def __init__(self, inp: int, skip: int, width: int) -> None:
@@ -54,7 +54,7 @@ class Predictor(nn.Module):
     """Anything that gives Nx1xhxw encoded depth for Nx3xHxW normalised RGB.
 
     Attributes:
-        config: What is to be known of it.
+        config: The network as plain numbers.
     """
 
     config: NetworkConfig
@@ -77,7 +77,7 @@ class DepthNet(Predictor):
             levels.append(FuseUp(width, skip, out))
             width = out
         self.decoder = nn.ModuleList(levels)
-        self.head = nn.Conv2d(width, config.decoder.enlarge**2, 3, padding=1)
+        self.head = nn.Conv2d(width, config.decoder.upsample**2, 3, padding=1)
         self._initialise()
         use_adders(self, config.adder)
 
@@ -104,8 +104,8 @@ class DepthNet(Predictor):
         for level in self.decoder:
             x = level(x, skips.pop())
         x = self.head(x)
-        enlarge = self.config.decoder.enlarge
-        return cast(Tensor, x if enlarge == 1 else F.pixel_shuffle(x, enlarge))
+        factor = self.config.decoder.upsample
+        return cast(Tensor, x if factor == 1 else F.pixel_shuffle(x, factor))
 
 
 def log_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
@@ -127,7 +127,7 @@ def decode_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
 
 
 class CameraTrunk(nn.Module):
-    """Camera picture -> encoded depth: everything that can run in int8."""
+    """Camera image -> encoded depth: everything that can run in int8."""
 
     def __init__(self, net: Predictor) -> None:
         super().__init__()
