@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ghostdepth_train.augment import augment, recolour, zoom_crop
+from ghostdepth_train.augment import augment, recolour, smear, stand_before, tilt, zoom_crop
+from ghostdepth_train.augment.geometry import FOCAL, turned
 from ghostdepth_train.config import AugmentConfig
 
 STILL = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
@@ -80,3 +81,52 @@ def test_nothing_to_change_changes_nothing() -> None:
     same_rgb, same_depth = augment(rgb, depth, depth.shape, STILL, np.random.default_rng(0))
     np.testing.assert_array_equal(same_rgb, rgb)
     np.testing.assert_array_equal(same_depth, depth)
+
+
+def plane(normal: np.ndarray, distance: float, size: tuple[int, int]) -> np.ndarray:
+    """HxW depth of the plane normal . X = distance."""
+    height, width = size
+    y, x = np.mgrid[:height, :width] + 0.5
+    focal = FOCAL * width
+    along = (x - width / 2) / focal * normal[0] + (y - height / 2) / focal * normal[1] + normal[2]
+    return (distance / along).astype(np.float32)
+
+
+@pytest.mark.parametrize("angles", [(0.1, 0, 0), (0, -0.15, 0), (0, 0, 0.2), (0.1, 0.1, -0.1)])
+def test_a_plane_seen_by_a_turned_camera_is_the_plane_turned(angles: tuple[float, ...]) -> None:
+    size, normal = (96, 128), np.array([0.1, 0.2, np.sqrt(0.95)])
+    depth = plane(normal, 2.0, size)
+    _, got = tilt(np.zeros((*size, 3), np.uint8), depth, angles)
+    known = got > 0
+    assert 0.6 < known.mean() < 1
+    # X_old = turn @ X_new, so the plane's normal is turned back.
+    expected = plane(turned(angles).T @ normal, 2.0, size)
+    np.testing.assert_allclose(got[known], expected[known], rtol=0.02)
+
+
+def test_near_things_hide_only_what_is_farther() -> None:
+    rgb, depth = wall(3.0)
+    depth[:20] = 0.2
+    for seed in range(20):
+        shown, now = stand_before(rgb, depth, np.random.default_rng(seed))
+        changed = now != depth
+        assert (now[changed] < depth[changed]).all()
+        assert (now > 0).all()
+        assert (shown[:20] == rgb[:20]).all()
+
+
+def test_a_blur_keeps_what_is_even_and_smooths_what_is_not() -> None:
+    rgb, _ = wall(3.0)
+    blurred = smear(rgb, 2.0, 0.5, 0.3)
+    assert (blurred[60, 80] == 200).all()
+    assert len(np.unique(blurred)) > len(np.unique(rgb))
+
+
+def test_all_changes_together_come_out_in_the_size_asked_for() -> None:
+    rgb, depth = wall(3.0)
+    config = AugmentConfig(zoom=4, near=1, tilt=30, blur=10, grey=1, colour=0.9, noise=20)
+    for seed in range(10):
+        shown, now = augment(rgb, depth, (64, 96), config, np.random.default_rng(seed))
+        assert (shown.shape, shown.dtype) == ((64, 96, 3), np.uint8)
+        assert (now.shape, now.dtype) == ((64, 96), np.float32)
+        assert np.isfinite(now).all() and (now >= 0).all()

@@ -278,13 +278,21 @@ class AugmentConfig(Config):
 
     Attributes:
         flip: Probability of a left-right flip.
-        zoom: Largest enlargement; the depth is divided by the enlargement drawn.
+        zoom: Largest enlargement (log-uniform from 1); the depth is divided by the one drawn.
+        near: Probability of things that stand close before the camera.
+        tilt: Largest turn of the camera up, sideways and around its axis, degrees.
+        blur: Largest standard deviation of a blur, pixels of the network's input.
+        grey: Probability of a picture without colour.
         colour: Strength of brightness, contrast, gamma, saturation and white-balance changes.
         noise: Largest standard deviation of added Gaussian noise, in grey levels of 255.
     """
 
     flip: float = pydantic.Field(default=0.5, ge=0, le=1)
     zoom: float = pydantic.Field(default=1.5, ge=1, le=4)
+    near: float = pydantic.Field(default=0.0, ge=0, le=1)
+    tilt: float = pydantic.Field(default=0.0, ge=0, le=30)
+    blur: float = pydantic.Field(default=0.0, ge=0, le=10)
+    grey: float = pydantic.Field(default=0.0, ge=0, le=1)
     colour: float = pydantic.Field(default=0.3, ge=0, lt=1)
     noise: float = pydantic.Field(default=4.0, ge=0, le=255)
 

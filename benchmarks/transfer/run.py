@@ -1,0 +1,93 @@
+"""How well networks see what they were not trained on: other cameras, near things.
+
+    python benchmarks/transfer/run.py --set nyuv2=DATA/val --set realsense=DIR \
+        --set kitchen=DIR:6 [--run RUN]...
+
+A set is a dataset folder (`rgb/`, `depth/`), with `:N` every N-th image of it, in the order of
+names. Every released network and every RUN, a folder of `ghostdepth compress`, is measured by
+the protocol without alignment, in torch, through the graph that is exported. `results.csv` gets a
+row for each network and set, in place of an older one, with the mean of ln(prediction / truth) as
+well, and all its rows are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from bench_depth.core.dataset import Pair, list_pairs, read_pair
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
+from bench_depth.core.metrics import depth_metrics, mean_metrics
+from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.evaluate import predict_mm
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).with_name("results.csv")
+FIELDS = ("network", "set", "images", "si_rmse", "rmse", "delta_1", "log_bias")
+Row = dict[str, str]
+
+
+def measure(checkpoint: Path, pairs: Sequence[Pair]) -> Row:
+    """The figures of one network on one set."""
+    network = load_checkpoint(checkpoint).network
+    rows, biases = [], []
+    for pair in pairs:
+        rgb, truth = read_pair(pair)
+        seen = predict_mm(network, rgb)
+        row = depth_metrics(seen, truth)
+        if row is not None:
+            rows.append(row)
+            known = truth > 1
+            biases.append(float(np.log(seen[known] / truth[known]).mean()))
+    if not rows:
+        raise UserError(f"{pairs[0].depth.parent} has no known depth")
+    mean = mean_metrics(rows)
+    figures = {"si_rmse": mean.si_rmse, "rmse": mean.rmse, "delta_1": mean.delta_1}
+    figures["log_bias"] = float(np.mean(biases))
+    return {"images": str(len(rows))} | {key: f"{value:.4f}" for key, value in figures.items()}
+
+
+def read_set(text: str) -> tuple[str, list[Pair]]:
+    """Name and pairs of NAME=FOLDER or NAME=FOLDER:N."""
+    name, equals, place = text.partition("=")
+    folder, colon, step = place.rpartition(":")
+    if not equals or (colon and not (step.isdigit() and int(step))):
+        raise UserError(f"--set {text}: write NAME=FOLDER or NAME=FOLDER:N")
+    return name, list_pairs(Path(folder if colon else place))[:: int(step) if colon else 1]
+
+
+def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
+    """Measures all, and writes and prints the table."""
+    networks = {folder.parent.name: folder.parent for folder in ROOT.glob("models/**/metrics.json")}
+    networks |= {run.name: run / "result" for run in runs}
+    rows: dict[tuple[str, str], Row] = {}
+    if RESULTS.is_file():
+        for row in csv.DictReader(RESULTS.read_text().splitlines()):
+            rows[row["network"], row["set"]] = row
+    for text in sets:
+        name, pairs = read_set(text)
+        for network, folder in sorted(networks.items()):
+            rows[network, name] = {"network": network, "set": name} | measure(folder, pairs)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[key] for key in sorted(rows))
+    write_bytes(RESULTS, table.getvalue().encode())
+    print(table.getvalue(), end="")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--set", action="append", required=True, metavar="NAME=FOLDER[:N]")
+    parser.add_argument("--run", type=Path, action="append", default=[])
+    arguments = parser.parse_args()
+    try:
+        main(arguments.set, arguments.run)
+    except UserError as error:
+        sys.exit(f"run: {error}")

@@ -1,0 +1,17 @@
+"""Changes of a training pair that keep its geometry honest."""
+
+from ghostdepth_train.augment.colours import recolour, smear
+from ghostdepth_train.augment.geometry import Depth, Photo, tilt, zoom_crop
+from ghostdepth_train.augment.near import stand_before
+from ghostdepth_train.augment.pair import augment
+
+__all__ = [
+    "Depth",
+    "Photo",
+    "augment",
+    "recolour",
+    "smear",
+    "stand_before",
+    "tilt",
+    "zoom_crop",
+]

@@ -1,0 +1,109 @@
+"""Changes of where the camera is and looks, with the depth that it then sees."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Photo = NDArray[np.uint8]
+Depth = NDArray[np.float32]
+
+# Of NYU's cameras, in widths of the picture.
+FOCAL = 0.81
+
+
+def zoom_crop(
+    rgb: Photo,
+    depth: Depth,
+    zoom: float,
+    place: tuple[float, float],
+    size: tuple[int, int],
+    smooth: bool = True,
+) -> tuple[Photo, Depth]:
+    """Cuts a window 1/zoom as large, enlarges it to `size` and divides the depth by `zoom`.
+
+    What fills more of the picture through the same lens stands nearer: a pinhole camera of focal
+    length f sees a width X at depth Z as f X / Z, so enlarging by s is the view from Z / s.
+
+    Args:
+        rgb: HxWx3 uint8.
+        depth: HxW metres, 0 = unknown.
+        zoom: At least 1.
+        place: Where the window lies, 0..1 from top and from left.
+        size: Height and width of the result.
+        smooth: Average over the source's pixels (area), or take bilinear samples, as the
+            exported graph does.
+
+    Returns:
+        The pair at `size`. Depth is sampled, never averaged: no depth appears between two objects.
+    """
+    height, width = depth.shape
+    h, w = max(1, round(height / zoom)), max(1, round(width / zoom))
+    top, left = round(place[0] * (height - h)), round(place[1] * (width - w))
+    rgb = rgb[top : top + h, left : left + w]
+    depth = depth[top : top + h, left : left + w]
+    how = cv2.INTER_AREA if smooth and h >= size[0] else cv2.INTER_LINEAR
+    photo = cv2.resize(rgb, (size[1], size[0]), interpolation=how)
+    near = cv2.resize(depth, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(photo, np.uint8), np.asarray(near / zoom, np.float32)
+
+
+def intrinsics(height: int, width: int) -> NDArray[np.float64]:
+    """The 3x3 matrix of NYU's cameras for a picture of this size, origin in its corner."""
+    focal = FOCAL * width
+    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+
+
+@functools.lru_cache(maxsize=4)
+def _slopes(height: int, width: int) -> tuple[Depth, Depth]:
+    x = (np.arange(width, dtype=np.float32)[None] + 0.5 - width / 2) / (FOCAL * width)
+    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5 - height / 2) / (FOCAL * width)
+    return x, y
+
+
+def along_rays(normal: NDArray[np.float64], height: int, width: int) -> Depth:
+    """HxW products of a vector and the rays through the pixels' middles, which have depth 1."""
+    x, y = _slopes(height, width)
+    a, b, c = normal.astype(np.float32)
+    return np.asarray(a * x + b * y + c, np.float32)
+
+
+def turned(angles: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation about x (right), then y (down), then z (ahead), by angles in radians."""
+    about = [cv2.Rodrigues(angle * axis)[0] for angle, axis in zip(angles, np.eye(3), strict=True)]
+    return np.asarray(about[2] @ about[1] @ about[0], np.float64)
+
+
+def tilt(
+    rgb: Photo, depth: Depth, angles: Sequence[float] | NDArray[np.float64]
+) -> tuple[Photo, Depth]:
+    """Turns the camera where it stands; what comes into view is mirrored, its depth unknown.
+
+    Args:
+        rgb: HxWx3 uint8.
+        depth: HxW metres, 0 = unknown.
+        angles: Of the turn, see `turned`.
+    """
+    height, width = depth.shape
+    turn, camera = turned(angles), intrinsics(height, width)
+    # A pixel of the result, whose coordinates count from a pixel's middle, to one of the source.
+    corner = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    back = camera @ turn @ np.linalg.inv(camera)
+    back = np.linalg.inv(corner) @ back @ corner
+    photo = cv2.warpPerspective(
+        rgb,
+        back,
+        (width, height),
+        flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    seen = cv2.warpPerspective(
+        depth, back, (width, height), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    )
+    # `seen` is along the old axis, where a ray of the result has this depth.
+    old = along_rays(turn[2], height, width)
+    return np.asarray(photo, np.uint8), np.asarray(seen / old, np.float32)

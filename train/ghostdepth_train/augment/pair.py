@@ -1,0 +1,48 @@
+"""All changes of a pair, one after the other."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ghostdepth_train.augment.colours import recolour, smear
+from ghostdepth_train.augment.geometry import Depth, Photo, tilt, zoom_crop
+from ghostdepth_train.augment.near import stand_before
+from ghostdepth_train.config import AugmentConfig
+
+
+def augment(
+    rgb: Photo, depth: Depth, size: tuple[int, int], config: AugmentConfig, rng: np.random.Generator
+) -> tuple[Photo, Depth]:
+    """Flips, zooms and recolours one pair.
+
+    Args:
+        rgb: HxWx3 uint8.
+        depth: HxW metres, 0 = unknown.
+        size: Height and width of the result.
+        config: What may be changed, and how much.
+        rng: Where the chance comes from.
+
+    Returns:
+        The pair at `size`.
+    """
+    # As many pictures from 1 to 2 as from 2 to 4.
+    zoom = config.zoom ** rng.random()
+    rgb, depth = zoom_crop(rgb, depth, zoom, (rng.random(), rng.random()), size, rng.random() < 0.5)
+    if rng.random() < config.flip:
+        rgb, depth = np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(depth[:, ::-1])
+    if config.near and rng.random() < config.near:
+        rgb, depth = stand_before(rgb, depth, rng)
+    if config.tilt:
+        rgb, depth = tilt(rgb, depth, np.radians(config.tilt) * rng.uniform(-1, 1, 3))
+    if config.blur:
+        rgb = smear(rgb, config.blur * rng.random(), rng.uniform(0, np.pi), rng.random())
+    if config.grey and rng.random() < config.grey:
+        rgb = np.repeat(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    if config.colour:
+        rgb = recolour(rgb, config.colour, rng)
+    if config.noise:
+        sigma = np.float32(rng.uniform(0, config.noise))
+        noise = sigma * rng.standard_normal(rgb.shape, np.float32)
+        rgb = np.asarray(cv2.add(rgb, noise, dtype=cv2.CV_8U), np.uint8)
+    return rgb, depth
