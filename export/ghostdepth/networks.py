@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.core.errors import WARNED, UserError
+from bench_depth.core.errors import UserError, refuse_warnings
 
 if TYPE_CHECKING:
     from bench_depth.core.data_checks import Finding
@@ -218,16 +218,6 @@ def _report(findings: Sequence[Finding], strict: bool, log: Callable[[str], None
     for finding in findings:
         log(finding.line)
     refuse_warnings([finding.code for finding in findings], strict)
-
-
-def refuse_warnings(codes: Sequence[str], strict: bool) -> None:
-    """Ends the work where there are warnings and `strict` is set.
-
-    Raises:
-        UserError: With exit code 4.
-    """
-    if strict and codes:
-        raise UserError(f"--strict: there are warnings: {', '.join(sorted(set(codes)))}", WARNED)
 
 
 def _path(path: Path | str | None) -> Path | None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from bench_depth import __version__
 from bench_depth.commands.flags import add_arguments as add_description
+from bench_depth.core.errors import BAD_INPUT, UserError
+from bench_depth.core.files import require_writable
+from bench_depth.core.screen import say
 
 # As in model.runtimes, core.metrics and accuracy.readers, which are too slow to import for --help.
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
@@ -28,6 +32,15 @@ be loaded or run, 4 warnings with --strict, 130 interrupted
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with what was typed printable in it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the error, without the list of all options, and exits with code 2."""
+        say(f"{self.prog}: {UserError(message)}; see {self.prog} --help", error=True)
+        self.exit(BAD_INPUT)
+
+
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Parses the arguments of everything except the other verbs; argparse exits with 0 or 2.
 
@@ -43,9 +56,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return found
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Returns the parser of everything except the other verbs."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bench-depth",
         description="Measures the latency and accuracy of monocular depth models on this machine.",
         epilog=_EPILOG,
@@ -173,18 +186,29 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--json",
+        type=_results_file,
         metavar="FILE|-",
         help="write all results, including every single time; - for standard output",
     )
-    add("--csv", type=Path, metavar="FILE", help="write one line per model as CSV")
-    add("--per-image", type=Path, metavar="FILE", help="write the metrics of each photo as CSV")
+    add("--csv", type=_output_file, metavar="FILE", help="write one line per model as CSV")
+    add(
+        "--per-image",
+        type=_output_file,
+        metavar="FILE",
+        help="write the metrics of each photo as CSV",
+    )
     add(
         "--html",
-        type=Path,
+        type=_output_file,
         metavar="FILE",
         help="write a report with charts as one HTML file (needs Jinja2)",
     )
-    add("--markdown", type=Path, metavar="FILE", help="write the comparison as a Markdown table")
+    add(
+        "--markdown",
+        type=_output_file,
+        metavar="FILE",
+        help="write the comparison as a Markdown table",
+    )
 
 
 def _add_ci(group: argparse._ArgumentGroup) -> None:
@@ -199,6 +223,15 @@ def _add_ci(group: argparse._ArgumentGroup) -> None:
         help="exit with code 1 when the condition holds: invoke.p95>50ms, median>+5%% (relative to "
         "--baseline), si_rmse>0.23, peak_rss>200MB, ...; may be repeated",
     )
+
+
+def _output_file(text: str) -> Path:
+    # Before the measurement, whose results would be lost.
+    return require_writable(Path(text))
+
+
+def _results_file(text: str) -> str:
+    return text if text == "-" else str(_output_file(text))
 
 
 def _thread_counts(text: str) -> tuple[int, ...]:

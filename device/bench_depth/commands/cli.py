@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from bench_depth.commands.arguments import parse
-from bench_depth.core.errors import THRESHOLD_FAILED, WARNED, UserError, exit_code
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say, show
 
 if TYPE_CHECKING:
@@ -163,10 +163,7 @@ def _verdict(
         say(f"bench-depth: {line}", error=True)
     if failed:
         return THRESHOLD_FAILED
-    codes = sorted({code for record in results.models for code in record.warnings})
-    if options.strict and codes:
-        say(f"bench-depth: --strict: there are warnings: {', '.join(codes)}", error=True)
-        return WARNED
+    refuse_warnings((code for record in results.models for code in record.warnings), options.strict)
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench_depth.commands.arguments import Parser
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import printable, show
 from bench_depth.report.wording import figure, runtime_text, threads_text
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: A file is not a results file, or the two have no model in common.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bench-depth compare",
         description="Compares the latency of each model in two results files: ratio of new to old, "
         "95 % confidence interval, verdict. Models are matched by file name and threads; files "

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.commands.arguments import RUNTIMES
+from bench_depth.commands.arguments import RUNTIMES, Parser
 from bench_depth.commands.flags import add_arguments, from_arguments
-from bench_depth.core.errors import UserError, exit_code
+from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
 from bench_depth.core.screen import say, show
 
@@ -29,7 +29,7 @@ NAME-depth.mp4. They lie beside the image, or below --out as they lay in the fol
 already is not made again. Ctrl-C keeps what is done.
 
 exit codes: 0 ok, 1 some inputs could not be read, 2 wrong options or input, 3 the model cannot be
-loaded or run, 130 interrupted
+loaded or run, 4 warnings with --strict, 130 interrupted
 """
 
 
@@ -55,6 +55,7 @@ def main(
 
 
 def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
+    from bench_depth.core.output_checks import OutputWatch
     from bench_depth.depth.gallery import Gallery
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
@@ -87,13 +88,15 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
             "--hfov or --focal sets your camera's", error=True)  # fmt: skip
     show = _Lines(len(inputs), options.json, program)
+    watch = OutputWatch(model.metric, show.log)
     try:
-        failed = run(model, inputs, options.out, output, options.overwrite, show, show.log, gallery)
+        failed = run(model, inputs, options.out, output, options.overwrite, show, watch, gallery)
     finally:
         # What was done before an error or Ctrl-C is on the page as well.
         show.end()
         if gallery is not None:
             say(f"page: {gallery.write()}", error=options.json)
+    refuse_warnings(watch.codes, options.strict)
     return _SOME_FAILED if failed else 0
 
 
@@ -154,7 +157,7 @@ def _line(done: Done) -> str:
 def _parser(program: str) -> argparse.ArgumentParser:
     from bench_depth.depth.cloud import NYU_HFOV
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"{program} depth",
         description="Depth maps of images, folders, videos or a camera.",
         epilog=_EPILOG,
@@ -179,6 +182,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--html", action="store_true", help="write a page of all results, index.html in --out; "
         "what it lacks is made again")  # fmt: skip
     add("--overwrite", action="store_true", help="make results again that exist")
+    add("--strict", action="store_true", help="exit with code 4 when there are warnings")
     add("--json", action="store_true", help="print one JSON object per input")
     add("--runtime", choices=RUNTIMES, help="default: the first installed one")
     add("--threads", type=int, metavar="N", help="default: one per core, at most 4")

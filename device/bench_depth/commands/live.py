@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench_depth.commands.arguments import RUNTIMES
+from bench_depth.commands.arguments import RUNTIMES, Parser
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.screen import say
@@ -143,7 +143,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bench-depth live",
         description="Runs a depth model live on a camera, a video or images.",
         epilog=_EPILOG,

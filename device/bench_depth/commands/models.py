@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Optional
 
+from bench_depth.commands.arguments import Parser
 from bench_depth.core.errors import exit_code
 from bench_depth.core.screen import printable, show
 from bench_depth.model.released import SAMPLES, Catalogue, ReleasedModel, read_catalogue
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
     Returns:
         The exit code; argparse itself exits with 0 or 2.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"{program} models",
         description="Lists the released models: predicted latency, accuracy, size and files.",
         epilog=_EPILOG,

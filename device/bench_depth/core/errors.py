@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bench_depth.core.screen import printable, say
 
@@ -32,6 +32,17 @@ class UserError(Exception):
             line = f"{line[: _LONGEST - _END]} ... {line[-_END:]}"
         super().__init__(line)
         self.exit_code = exit_code
+
+
+def refuse_warnings(codes: Iterable[str], strict: bool) -> None:
+    """Ends the work where there are warnings and `strict` is set.
+
+    Raises:
+        UserError: With exit code `WARNED`.
+    """
+    found = sorted(set(codes))
+    if strict and found:
+        raise UserError(f"--strict: there are warnings: {', '.join(found)}", WARNED)
 
 
 def exit_code(program: str, work: Callable[[], int], interrupted: str = "interrupted") -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# A program's own open files, which a shell may have made pipes, and what throws a result away.
+_STREAM = re.compile(r"/dev/(?:null|stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 
 
 def require_regular(path: Path) -> Path:
@@ -97,10 +100,40 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def require_writable(target: Path) -> Path:
+    """Returns `target`, the name of a file to be written; nothing is opened.
+
+    Raises:
+        UserError: It exists and is neither a regular file nor a stream like `/dev/stdout`.
+    """
+    try:
+        mode = Path(target).stat().st_mode
+    except FileNotFoundError:
+        return target
+    except (OSError, ValueError) as error:
+        raise _unwritable(target, error) from error
+    if not stat.S_ISREG(mode) and not _is_stream(target):
+        raise UserError(f"cannot write {target}: it is {_kind(mode)}; give the name of a file")
+    return target
+
+
+def _is_stream(target: Path) -> bool:
+    """Whether it is written directly: its name cannot be given to another file."""
+    return _STREAM.fullmatch(str(target)) is not None
+
+
 def _refuse_special(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        what = next((what for test, what in _SPECIAL if test(mode)), "something else")
-        raise UserError(f"cannot read {path}: it is {what}; give a regular file")
+        raise UserError(f"cannot read {path}: it is {_kind(mode)}; give a regular file")
+
+
+def _kind(mode: int) -> str:
+    return next((what for test, what in _SPECIAL if test(mode)), "something else")
+
+
+def _unwritable(target: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"cannot write {target}: {reason}; check free space and permissions")
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
@@ -115,16 +148,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`; renames it to `target` when the block succeeds.
 
     The data is flushed to the disk (fsync) before the rename, so that after a crash `target` is
-    either the old file or the whole new one. A target that is no regular file (`/dev/stdout`, a
-    pipe) cannot be replaced and is written directly.
+    either the old file or the whole new one. A stream, `/dev/stdout` or `/dev/null`, cannot be
+    replaced and is written directly.
 
     Raises:
-        UserError: The folder cannot be written or the disk is full; the temporary file is removed.
+        UserError: As `require_writable`, or the folder cannot be written or the disk is full; the
+            temporary file is removed.
     """
     target = Path(target)
     temporary = None
     try:
-        if target.exists() and not target.is_file():
+        require_writable(target)
+        if _is_stream(target):
             yield target
             return
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -139,9 +174,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
-        raise UserError(
-            f"cannot write {target}: {error.strerror or error}; check free space and permissions"
-        ) from error
+        raise _unwritable(target, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
-from bench_depth.core.output_checks import OutputWatch
 from bench_depth.depth.gallery import Gallery, Show, show_nothing
 from bench_depth.depth.inputs import Input
 from bench_depth.depth.model import DepthModel
@@ -57,7 +56,7 @@ def run(
     options: OutputOptions,
     overwrite: bool,
     on_done: Callable[[Done], None],
-    log: Callable[[str], None] = lambda line: None,
+    watch: Callable[[str, NDArray[np.float32]], None] = lambda source, depth: None,
     gallery: Optional[Gallery] = None,
 ) -> int:
     """Writes the results of every input.
@@ -71,7 +70,7 @@ def run(
         options: What is written, and how.
         overwrite: Whether results that exist are made again.
         on_done: Called after each input.
-        log: Called with one line about each kind of implausible depth, once.
+        watch: Called with the name of the input and each of its depth maps.
         gallery: The page of the results; an input that it lacks is processed again.
 
     Returns:
@@ -81,7 +80,6 @@ def run(
         UserError: The output folder cannot be written, or the model cannot run.
     """
     failed = 0
-    watch = OutputWatch(model.metric, log)
     for one in inputs:
         found = targets(_folder_of(one, folder), one, options)
         there = one.kind != "camera" and all(path.is_file() for path in found.values())

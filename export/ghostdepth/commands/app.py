@@ -51,8 +51,6 @@ class _Verbs(TyperGroup):
 # Help texts are rich markup: a [ in one of them needs a backslash.
 app = typer.Typer(
     cls=_Verbs,
-    add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Depth from one camera on a Raspberry Pi: train, export, measure, deploy.",
 )
@@ -65,15 +63,29 @@ CheckpointFolder = Annotated[
 def main() -> None:
     """Runs the command.
 
-    A `UserError` and a missing extra end in one line on stderr and a non-zero exit code.
+    A `UserError`, wrong usage and a missing extra end in one line on stderr and a non-zero exit
+    code.
     """
     _set_threads()
 
     def work() -> int:
-        app()
-        return 0
+        try:
+            words = sys.argv[1:] or ["--help"]
+            return int(app(words, prog_name="ghostdepth", standalone_mode=False) or 0)
+        except typer.Abort:
+            raise UserError("interrupted", INTERRUPTED) from None
+        except typer.TyperException as error:
+            raise _wrong_usage(error) from error
 
     sys.exit(exit_code("ghostdepth", work))
+
+
+def _wrong_usage(error: typer.TyperException) -> UserError:
+    """What typer would show in a box, with the text of an argument in it as it was typed."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "ghostdepth"
+    message = getattr(error, "format_message", error.__str__)().rstrip(".")
+    return UserError(f"{message}{' See' if message.endswith('?') else '; see'} {command} --help")
 
 
 def _set_threads() -> None:

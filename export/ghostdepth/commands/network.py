@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.errors import refuse_warnings
 from bench_depth.core.screen import say
 
 from ghostdepth import networks
@@ -108,12 +109,11 @@ def check(
             survey = survey_frames(dataset.frames, dataset.label, partial(_show_done, bar, task))
         for line in (dataset.label, *survey.lines()):
             say(line)
-        for finding in survey.findings():
-            say(finding.line)
-            codes.append(finding.code)
-        if not codes:
-            say("nothing looks implausible")
-    networks.refuse_warnings(codes, strict)
+        findings = survey.findings()
+        for line in [finding.line for finding in findings] or ["nothing looks implausible"]:
+            say(line)
+        codes += [finding.code for finding in findings]
+    refuse_warnings(codes, strict)
 
 
 def _show_done(bar: Progress, task: TaskID, done: int) -> None:

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from bench_depth import __version__
 from bench_depth.commands import arguments
+from bench_depth.commands.cli import main
 from bench_depth.core import metrics
+from bench_depth.core.errors import BAD_INPUT
+from bench_depth.core.screen import printable
 from bench_depth.model import runtimes
 from bench_depth.results import records as results
 
@@ -199,7 +202,7 @@ def test_profile_adds_the_ops_to_the_table_and_the_file(tiny_tflite: Path, tmp_p
         (["--model", "MODEL", "--fail-if", "rmse>1"], 2, "give --data"),
         (["--model", "MODEL", "--baseline", "none.json"], 2, "cannot read none.json"),
         (["--model", "CUT"], 3, "damaged or truncated"),
-        (["--model", "MODEL", "--json", "/dev/full"], 2, "cannot write /dev/full: No space"),
+        (["--model", "MODEL", "--json", "/dev/full"], 2, "cannot write /dev/full: it is a device"),
     ],
 )
 def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
@@ -220,7 +223,32 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
 def test_an_unknown_runtime_is_a_usage_error(tiny_tflite: Path) -> None:
     done = run("--model", tiny_tflite, "--runtime", "caffe")
     assert done.returncode == 2
-    assert "invalid choice: 'caffe'" in done.stderr
+    assert "invalid choice: 'caffe'" in only_line(done.stderr)
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.parametrize(
+    "words",
+    [["--threads", "TEXT"], ["compare", "a", "b", "TEXT"], ["models", "TEXT"]],
+)
+def test_wrong_usage_shows_what_was_typed_as_printable_text(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([word.replace("TEXT", "\033]0;x\a\u202e\x9b2J\n\ud800") for word in words])
+    assert ended.value.code == BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == printable(line) and "\\u202e" in line and line.endswith(" --help")
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.parametrize("option", ["--json", "--csv", "--html", "--markdown", "--per-image"])
+def test_a_result_that_cannot_be_written_is_known_before_anything_runs(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["ghostdepth-xxs", option, str(tmp_path / "pipe")]) == BAD_INPUT
+    assert "pipe: it is a pipe; give the name of a file" in only_line(capsys.readouterr().err)
 
 
 @pytest.mark.same_everywhere

@@ -39,11 +39,38 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_device_is_written_straight_and_never_replaced() -> None:
-    with pytest.raises(UserError, match="No space left"):
-        write_bytes(Path("/dev/full"), b"x")
-    assert not Path("/dev/full").is_file()
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no /dev/fd here")
+def test_a_stream_is_written_straight_and_never_replaced(tmp_path: Path) -> None:
+    write_bytes(Path("/dev/null"), b"x")
+    assert Path("/dev/null").is_char_device()
+    reader, writer = os.pipe()
+    write_bytes(Path(f"/dev/fd/{writer}"), b"piped")
+    assert os.read(reader, 9) == b"piped"
+    with open(tmp_path / "a", "wb") as stream:
+        # What `> FILE` makes of /dev/stdout.
+        write_bytes(Path(f"/dev/fd/{stream.fileno()}"), b"redirected")
+    assert (tmp_path / "a").read_bytes() == b"redirected"
+    for number in (reader, writer):
+        os.close(number)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("folder", "it is a folder; give the name of a file"),
+        ("pipe", "it is a pipe"),
+        ("link to a pipe", "it is a pipe"),
+        ("socket", "it is a socket"),
+        ("device", "it is a device"),
+        ("loop", "Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_regular_file_is_not_written(tmp_path: Path, kind: str, message: str) -> None:
+    target = make_special(tmp_path / "a", kind)
+    before = target.lstat()
+    with pytest.raises(UserError, match=rf"cannot write .*{target.name}: {message}"):
+        write_bytes(target, b"x")
+    assert target.lstat().st_ino == before.st_ino
 
 
 def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:

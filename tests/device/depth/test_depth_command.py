@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bench_depth.commands import depth as depth_command
 from bench_depth.core.dataset import read_depth
+from bench_depth.core.errors import WARNED
 
 from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
 
@@ -174,6 +175,18 @@ def test_a_mistake_is_one_line(
     assert main(["depth", "--model", str(tiny_tflite), *words]) == code
     lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("bench-depth: ")]
     assert len(lines) == 1 and said in lines[0]
+
+
+def test_strict_fails_on_depth_that_is_implausible(
+    tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    words = ["depth", str(tmp_path), "--model", str(tiny_tflite)]
+    assert main(words) == 0
+    assert "the same depth for every pixel" in capsys.readouterr().err
+    assert main([*words, "--overwrite", "--strict"]) == WARNED
+    assert "--strict: there are warnings: output-constant" in capsys.readouterr().err
+    assert (tmp_path / "grey-depth.png").is_file()
 
 
 @pytest.mark.same_everywhere

@@ -9,6 +9,7 @@ import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.model.identity import identify
 from bench_depth.model.onnx_file import external_names
+from bench_depth.model.runtimes.onnx import OnnxRuntime
 
 
 def field(number: int, content: bytes) -> bytes:
@@ -75,6 +76,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model("pipe"))
     with pytest.raises(UserError, match="pipe"):
         identify(tmp_path / "m.onnx")
+    # Which would open it by itself.
+    with pytest.raises(UserError, match="pipe"):
+        OnnxRuntime().load(tmp_path / "m.onnx", threads=1)
 
 
 def test_graphs_without_end_are_refused() -> None:

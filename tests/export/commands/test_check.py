@@ -53,6 +53,11 @@ def test_each_warning_has_its_code_and_strict_fails_on_it(
     assert "multiply it by 1000" in capsys.readouterr().out
     assert run(monkeypatch, "check", data, "--strict") == WARNED
     assert "depth-metres" in capsys.readouterr().err
+    copy_of(dataset, tmp_path / "both" / "val", 1)
+    data.rename(data := tmp_path / "both" / "train")
+    assert run(monkeypatch, "check", tmp_path / "both") == 0
+    train, _, val = capsys.readouterr().out.partition(f"{tmp_path / 'both' / 'val'}")
+    assert "depth-metres" in train and "nothing" not in train and "nothing looks" in val
     out = tmp_path / "run"
     words = ["train", "--config", "tiny", "--data", data, "--out", out, "--workers", 0, "--strict"]
     assert run(monkeypatch, *words) == WARNED

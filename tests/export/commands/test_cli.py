@@ -47,6 +47,13 @@ def empty_dataset(folder: Path) -> Path:
         (["label", "--teacher", "NONE", "--photos", "DATA", "--out", "OUT"], "has no photo"),
         (["label", "--teacher", "NONE", "--photos", "PHOTOS", "--out", "OUT"], "unknown teacher"),
         (["convert", "sun", "NONE", "--out", "OUT"], "sun"),
+        (["summary", "--confg", "s"], "No such option: --confg"),
+        (
+            ["summary", "a\033[2J\u202e"],
+            "(a\\x1b[2J\\u202e); see ghostdepth summary",
+        ),
+        (["trian"], "No such command 'trian'. Did you mean 'train'? See ghostdepth --help"),
+        (["tr\033\u202e"], "No such command 'tr\\x1b\\u202e'; see ghostdepth --help"),
     ],
 )
 def test_one_line_and_a_non_zero_exit(

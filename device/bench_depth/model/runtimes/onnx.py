@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from bench_depth.core.compiled import fault_of
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.files import require_regular
 from bench_depth.model.contract import read_model_bytes
+from bench_depth.model.identity import external_files
 from bench_depth.model.runtime import TensorSpec
 
 # ONNX Runtime's names of the dtypes that differ from NumPy's.
@@ -48,7 +50,9 @@ class OnnxRuntime:
 
     def load(self, path: Path, threads: int, trace: Optional[Path] = None) -> _OnnxModel:
         """See `Runtime.load`; with `trace`, the session's profile is written to that path."""
-        read_model_bytes(path)  # A missing file is the user's mistake, not the model's.
+        # What is missing, or no file, is the user's mistake, not the model's.
+        for weights in external_files(path, read_model_bytes(path)):
+            require_regular(weights)
         runtime = importlib.import_module(self.name)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
