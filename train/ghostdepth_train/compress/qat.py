@@ -6,6 +6,7 @@ Jacob et al., CVPR 2018 (fake quantization in training, batch norms folded) with
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
@@ -108,8 +109,8 @@ class QatTrainer(Trainer):
         if self.world > 1:
             raise UserError("qat trains in one process; start it without torchrun")
         self.scales = scales
-        self.simulated = SimulatedNet(Trunk.of(self.network), scales).to(self.device)
-        self.averaged_trunk = Trunk.of(self.averaged.module)
+        self.trunk = Trunk.of(self.network)
+        self.simulated = SimulatedNet(self.trunk, scales).to(self.device)
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
         """Nx3xHxW uint8 -> Nx1xhxw ln(metres) of the simulated int8 network."""
@@ -118,7 +119,12 @@ class QatTrainer(Trainer):
 
     def validate(self) -> DepthMetrics:
         """Validation metrics of the averaged int8 network, in integer arithmetic."""
-        return evaluate(Int8Net(self.averaged_trunk, self.scales.ranges()), self.split.val)
+        # A graph of the average would have to be traced; this one follows the network.
+        own = copy.deepcopy(self.network.state_dict())
+        self.network.load_state_dict(self.averaged.module.state_dict())
+        metrics = evaluate(Int8Net(self.trunk, self.scales.ranges()), self.split.val)
+        self.network.load_state_dict(own)
+        return metrics
 
     def ranges(self) -> Mapping[str, Any]:
         """The learned ranges, in the form of the checkpoint."""
