@@ -10,8 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # A folder that a reader can keep in mind, `__init__.py` not counted.
 MAX_FILES = 13
-# The rooms of the renderer are parts of one scene, and nothing outside imports them.
-EXEMPT = "scene"
 
 
 def _map() -> list[str]:
@@ -79,9 +77,5 @@ def test_the_map_names_what_there_is_and_nothing_else() -> None:
 
 
 def test_no_folder_has_more_files_than_one_can_keep_in_mind() -> None:
-    counts = Counter(
-        path.parent
-        for path in _modules().values()
-        if path.name != "__init__.py" and path.parent.name != EXEMPT
-    )
+    counts = Counter(path.parent for path in _modules().values() if path.name != "__init__.py")
     assert not {str(folder): n for folder, n in counts.items() if n > MAX_FILES}

@@ -40,7 +40,7 @@ def render_frame(name: str, seed: int, out: Path) -> dict[str, Any]:
     """
     import cv2
     import numpy as np
-    from scene import camera, cycles, layouts, photo, png16
+    from scene import camera, cycles, layouts, photo
 
     first = TAKES.get(name, 0) if seed == 0 else 0
     for attempt in range(first, first + 20):
@@ -61,7 +61,7 @@ def render_frame(name: str, seed: int, out: Path) -> dict[str, Any]:
     generator = np.random.default_rng(rng.getrandbits(64))
     picture = photo.develop(light, generator, rng.uniform(*room.brightness))
     millimetres = np.where(np.isfinite(depth), np.rint(depth * 1000), 0).clip(0, 65535)
-    _write(out / "depth" / f"{name}.png", png16.encode(millimetres.astype(np.uint16)))
+    _write(out / "depth" / f"{name}.png", _png(millimetres.astype(np.uint16)))
     _write(out / "rgb" / f"{name}.jpg", _jpeg(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)))
     # From Blender's camera axes (y up, looks along -z) to the usual ones (y down, z forward).
     pose = np.array(view.matrix) @ np.diag([1.0, -1.0, -1.0, 1.0])
@@ -69,6 +69,13 @@ def render_frame(name: str, seed: int, out: Path) -> dict[str, Any]:
         "camera_to_world": [[round(float(v), 9) for v in row] for row in pose],
         "room_size": [round(v, 9) for v in (room.w, room.d, room.h)],
     }
+
+
+def _png(image: Any) -> bytes:
+    """Packs HxW uint16 without loss."""
+    import cv2
+
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
 def _jpeg(image: Any) -> bytes:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from mathutils import Matrix
 
-from scene import clutter, lamps
-from scene import walls as on_wall
-from scene.geometry import Frame, Size
-from scene.look import Look
+from scene.objects import clutter, lamps
+from scene.objects import walls as on_wall
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 from scene.room import Builder, Room
 
 

@@ -6,10 +6,11 @@ import math
 import random
 from collections.abc import Callable
 
-from scene import dressing, fixtures, lamps, office, storage, walls
-from scene import furniture as f
-from scene.geometry import Frame, Size
-from scene.look import Look
+from scene import dressing
+from scene.objects import fixtures, lamps, office, storage, walls
+from scene.objects import furniture as f
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 from scene.room import Room
 
 SIZES = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from mathutils import Matrix
 
-from scene import walls
-from scene.geometry import Frame, Size
-from scene.lamps import DAY, light
-from scene.look import Look
+from scene.objects import walls
+from scene.objects.lamps import DAY, light
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 
 THICK = 0.14
 Rect = tuple[float, float, float, float]

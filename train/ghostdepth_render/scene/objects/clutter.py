@@ -9,10 +9,10 @@ import random
 
 import bpy
 
-from scene import cloth as soft
-from scene.geometry import Frame
-from scene.look import Look
-from scene.materials import srgb
+from scene.primitives import cloth as soft
+from scene.primitives.geometry import Frame
+from scene.primitives.look import Look
+from scene.primitives.materials import srgb
 
 
 def mug(frame: Frame, rng: random.Random, look: Look) -> None:

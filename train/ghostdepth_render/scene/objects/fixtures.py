@@ -8,10 +8,10 @@ import itertools
 import math
 import random
 
-from scene import clutter
-from scene.geometry import Frame, Size
-from scene.look import Look
-from scene.storage import fronts
+from scene.objects import clutter
+from scene.objects.storage import fronts
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 
 
 def counter(frame: Frame, rng: random.Random, look: Look, size: Size) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import random
 
-from scene import clutter
-from scene.geometry import Frame, Size
-from scene.look import Look
+from scene.objects import clutter
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 
 
 def bed(frame: Frame, rng: random.Random, look: Look, size: Size) -> None:

@@ -6,10 +6,10 @@ import random
 
 import bpy
 
-from scene import cloth as soft
-from scene.geometry import Frame
-from scene.look import Look
-from scene.materials import Colour, srgb
+from scene.primitives import cloth as soft
+from scene.primitives.geometry import Frame
+from scene.primitives.look import Look
+from scene.primitives.materials import Colour, srgb
 
 WARM: Colour = (1.0, 0.66, 0.38)
 NEUTRAL: Colour = (1.0, 0.86, 0.7)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import random
 
-from scene import cloth as soft
-from scene import clutter
-from scene.geometry import Frame, Size
-from scene.look import Look
-from scene.storage import drawers
+from scene.objects import clutter
+from scene.objects.storage import drawers
+from scene.primitives import cloth as soft
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 
 
 def desk(frame: Frame, rng: random.Random, look: Look, size: Size) -> None:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import random
 
-from scene import cloth as soft
-from scene import clutter
-from scene.geometry import Frame, Size
-from scene.lamps import table_lamp
-from scene.look import Look
+from scene.objects import clutter
+from scene.objects.lamps import table_lamp
+from scene.primitives import cloth as soft
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
 
 
 def nightstand(frame: Frame, rng: random.Random, look: Look, size: Size, lit: float = 0.0) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import random
 
-from scene import cloth as soft
-from scene import clutter
-from scene.geometry import Frame, Size
-from scene.look import Look
-from scene.materials import srgb
+from scene.objects import clutter
+from scene.primitives import cloth as soft
+from scene.primitives.geometry import Frame, Size
+from scene.primitives.look import Look
+from scene.primitives.materials import srgb
 
 
 def window_frame(frame: Frame, rng: random.Random, look: Look, w: float, h: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from scene.materials import Colour, Graph, shade
+from scene.primitives.materials import Colour, Graph, shade
 
 
 def cloth(first: Colour, second: Colour, kind: str = "plain") -> bpy.types.Material:

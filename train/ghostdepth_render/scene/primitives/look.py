@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import bpy
 
-from scene import cloth as soft
-from scene import materials as hard
-from scene.materials import Colour, shade, srgb
+from scene.primitives import cloth as soft
+from scene.primitives import materials as hard
+from scene.primitives.materials import Colour, shade, srgb
 
 WALLS = [
     "e9e4d8",

@@ -1,0 +1,1 @@
+"""What stands, lies or hangs in a room, built from primitives."""
