@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.models.adder_conv import AdderAdamW, adders, others
+
+_Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
@@ -64,7 +65,7 @@ def averaged_model(network: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def average(averages: Sequence[Tensor], values: Sequence[Tensor], number: Any) -> None:
+    def average(averages: _Tensors, values: _Tensors, number: Any) -> None:
         if averages[0].is_floating_point():
             count = int(number)
             weight = 1 - min(decay, count / (9 + count))
