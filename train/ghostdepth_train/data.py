@@ -112,10 +112,10 @@ class DepthDataset(Dataset[tuple[Tensor, Tensor]]):
     """Augmented training pairs.
 
     Args:
-        pairs: The files.
+        pairs: Files of the pairs.
         size: Height and width of the network's input.
-        config: Augmentation.
-        seed: Of the augmentation.
+        config: Settings of the augmentation.
+        seed: Seed of the augmentation.
 
     An item is asked for as `(epoch, index)` and is 3xHxW uint8 RGB and 1xHxW float32 metres.
     """
@@ -162,12 +162,13 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
     is repeated to fill it.
 
     Args:
-        count: Of the set.
-        batch: Items a step and process.
-        seed: Of the order.
-        rank: Of this process.
+        count: Number of items of the set.
+        batch: Number of items per step and process.
+        seed: Seed of the order.
+        rank: Rank of this process.
         world: Number of processes.
-        steps: Batches an epoch, where another set sets the pace; the set is cut or repeated.
+        steps: Number of batches per epoch, where another set decides it; this set is cut or
+            repeated.
     """
 
     def __init__(

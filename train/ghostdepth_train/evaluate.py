@@ -15,14 +15,14 @@ from ghostdepth_train.models.network import CameraNet, Predictor, resize
 
 @torch.no_grad()
 def predict_mm(network: Predictor, rgb: np.ndarray) -> np.ndarray:
-    """Depth of one photo in eval mode.
+    """Depth of one image in eval mode.
 
     Args:
         network: The network, in eval mode.
         rgb: HxWx3 uint8.
 
     Returns:
-        HxW float32 millimetres, at the photo's size.
+        HxW float32 millimetres, at the image's size.
     """
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     camera = CameraNet(network, *rgb.shape[:2]).to(device).eval()
@@ -40,11 +40,11 @@ def evaluate(network: Predictor, pairs: Sequence[Pair], align: str = "none") -> 
     network.eval()
     rows = []
     for pair in pairs:
-        rgb, truth = read_pair(pair)
+        rgb, ground_truth = read_pair(pair)
         prediction = predict_mm(network, rgb)
         if not np.isfinite(prediction).all():
             raise UserError(f"the network gives NaN or infinity on {pair.rgb}; lower the rate")
-        row = depth_metrics(prediction, truth, align)
+        row = depth_metrics(prediction, ground_truth, align)
         if row is not None:
             rows.append(row)
     network.train(was_training)
@@ -54,9 +54,9 @@ def evaluate(network: Predictor, pairs: Sequence[Pair], align: str = "none") -> 
 
 
 def constant_baseline(train: Sequence[Pair], val: Sequence[Pair]) -> DepthMetrics:
-    """What a network must beat: the training set's mean log depth per pixel, for every photo.
+    """Metrics of the training set's mean log depth per pixel, the same map for every image.
 
-    Maps are averaged at 120x160 and resized to each truth.
+    Maps are averaged at 120x160 and resized to each ground truth.
     """
     total = np.zeros((120, 160))
     count = np.zeros((120, 160))
@@ -71,8 +71,8 @@ def constant_baseline(train: Sequence[Pair], val: Sequence[Pair]) -> DepthMetric
     constant = torch.from_numpy(np.exp(mean))[None, None]
     rows = []
     for pair in val:
-        truth = read_pair(pair)[1]
-        row = depth_metrics(resize(constant, *truth.shape)[0, 0].numpy(), truth)
+        ground_truth = read_pair(pair)[1]
+        row = depth_metrics(resize(constant, *ground_truth.shape)[0, 0].numpy(), ground_truth)
         if row is not None:
             rows.append(row)
     return mean_metrics(rows)

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from bench_depth.core.errors import UserError
@@ -60,7 +60,7 @@ _WHAT = {
 
 
 class Progress(Protocol):
-    """Told about every step; the command line draws a bar with it."""
+    """Callback for every step."""
 
     def __call__(self, done: int, total: int, loss: float, images_per_second: float) -> None:
         """After step `done` of `total`: the step's loss and the speed of this epoch."""
@@ -71,7 +71,7 @@ Prepare = Callable[[DepthNet, nn.ModuleDict], None]
 
 
 def silent(done: int, total: int, loss: float, images_per_second: float) -> None:
-    """Progress for tests."""
+    """Does nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class RunOptions:
 
     Attributes:
         out: The run's folder.
-        name: Of the checkpoint.
+        name: Name of the checkpoint.
         training_data: One line for the checkpoint and the model card.
-        workers: Processes that load data.
-        resume: Go on from `out/last`.
+        workers: Number of processes that load data.
+        resume: Whether to go on from `out/last`.
         imagenet: ImageNet weights for the encoder, see `checkpoint.load_imagenet`, or None.
         init: A checkpoint folder whose weights the run starts from, or None.
         minutes: The run pauses after the last epoch that fits into them, to be resumed; None for
@@ -174,6 +174,11 @@ class Trainer:
         self._started, self._begun_with, self._out_of_time = time.monotonic(), 0, False
         self._open()
 
+    @property
+    def averaged_network(self) -> DepthNet:
+        """The network with the averaged weights."""
+        return cast(DepthNet, self.averaged.module)
+
     def _trained(self) -> nn.ModuleDict:
         return nn.ModuleDict({"network": self.network, "beside": self.beside})
 
@@ -196,8 +201,8 @@ class Trainer:
         """Trains to the last epoch, or to where `minutes` or `patience` end it.
 
         Args:
-            progress: Told about every step.
-            report: Told each epoch's row of the log.
+            progress: Called after every step.
+            report: Called with each epoch's row of the log.
 
         Returns:
             The log, one row an epoch.
@@ -248,7 +253,7 @@ class Trainer:
             step = self.epoch * steps + index
             if step < self.first_step:
                 continue
-            rate = self.schedule.get_last_lr()[0]
+            rate = float(self.schedule.get_last_lr()[0])
             loss = float(self.step(model, rgb, depth))
             if not math.isfinite(loss):
                 raise UserError(
@@ -317,16 +322,16 @@ class Trainer:
 
     def validate(self) -> DepthMetrics:
         """Validation metrics of the averaged network, by which the best epoch is chosen."""
-        return evaluate(self.averaged.module, self.split.val)
+        return evaluate(self.averaged_network, self.split.val)
 
     def ranges(self) -> Mapping[str, Any] | None:
-        """Learned ranges of quantization, for the checkpoint; None where none are learned."""
+        """Learned quantization ranges for the checkpoint; None where there are none."""
         return None
 
     def _save(self, folder: Path, row: dict[str, float]) -> None:
         save_checkpoint(
             folder,
-            self.averaged.module,
+            self.averaged_network,
             name=self.options.name,
             training_data=self.options.training_data,
             metrics={"validation": row, "validation_images": len(self.split.val)},

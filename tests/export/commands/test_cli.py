@@ -44,7 +44,7 @@ def empty_dataset(folder: Path) -> Path:
         (["export", "--checkpoint", "NONE", "--out", "OUT"], "is not a checkpoint folder"),
         (["export", "--checkpoint", "NONE", "--out", "OUT", "--camera", "big"], "not a size"),
         (["demo", "--checkpoint", "NONE", "--samples", "DATA"], "is empty"),
-        (["label", "--teacher", "NONE", "--photos", "DATA", "--out", "OUT"], "has no photo"),
+        (["label", "--teacher", "NONE", "--photos", "DATA", "--out", "OUT"], "has no image"),
         (["label", "--teacher", "NONE", "--photos", "PHOTOS", "--out", "OUT"], "unknown teacher"),
         (["convert", "sun", "NONE", "--out", "OUT"], "sun"),
         (["summary", "--confg", "s"], "No such option: --confg"),

@@ -101,14 +101,14 @@ def test_what_is_no_folder_of_photos_is_an_error(photos: Path, tmp_path: Path) -
     with pytest.raises(UserError, match="is not a folder"):
         list_unlabelled(tmp_path / "nowhere")
     (tmp_path / "empty" / "rgb").mkdir(parents=True)
-    with pytest.raises(UserError, match="has no photo"):
+    with pytest.raises(UserError, match="has no image"):
         list_unlabelled(tmp_path / "empty")
     write_depth(photos / "pseudo_depth" / "other.png", np.full(SIZE, 1000))
-    with pytest.raises(UserError, match=r"other\.png labels no photo"):
+    with pytest.raises(UserError, match=r"other\.png labels no image"):
         list_unlabelled(photos)
     write_photo(photos / "rgb" / "other.png", 9)
     write_photo(photos / "rgb" / "other.jpg", 9)
-    with pytest.raises(UserError, match="two photos are called other"):
+    with pytest.raises(UserError, match="two images are called other"):
         list_unlabelled(photos)
 
 
@@ -159,7 +159,7 @@ def test_labels_of_two_teachers_are_never_mixed(photos: Path, tmp_path: Path) ->
     label(Brightness("a"), photos, out)
     with pytest.raises(UserError, match="holds labels of a, not of b; choose another --out"):
         label(Brightness("b"), photos, out)
-    with pytest.raises(UserError, match="says whose; choose another --out"):
+    with pytest.raises(UserError, match="names their teacher; choose another --out"):
         label(Brightness("a"), photos, photos / "pseudo_depth")
 
 

@@ -1,4 +1,4 @@
-"""Teachers: networks that label photos for a student to learn from.
+"""Teachers: networks that label images for a student to learn from.
 
 teacher = load_teacher("runs/teacher/best")
 labels = teacher(rgb)

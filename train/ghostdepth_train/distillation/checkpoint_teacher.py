@@ -38,7 +38,7 @@ class CheckpointTeacher(Teacher):
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Labels:
-        """See `Teacher`; the picture is resized as the exported graph does it."""
+        """See `Teacher`; the image is resized as the exported graph does it."""
         config = self.network.config
         small = resize(rgb.to(self.device).float(), config.input_height, config.input_width)
         # The layout of its weights: a sixth less time on a CPU.

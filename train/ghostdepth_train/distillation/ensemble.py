@@ -12,8 +12,8 @@ from ghostdepth_train.distillation.labels import Labels
 from ghostdepth_train.distillation.relative import align_to
 from ghostdepth_train.distillation.teacher import Teacher
 
-# Of log depth: where teachers are that far apart, their mean counts for 1 / e. A good network is
-# about that far from the truth.
+# Standard deviation of log depth over the teachers at which the confidence is 1 / e: about the
+# error of a good network.
 DISAGREEMENT_SCALE = 0.2
 
 
@@ -24,7 +24,7 @@ class Ensemble(Teacher):
     mean of the metric ones first. Sizes may differ: labels are of the largest.
 
     Args:
-        members: At least two.
+        members: At least two teachers.
 
     Raises:
         UserError: None of them gives metres.

@@ -16,7 +16,7 @@ from ghostdepth_train.distillation.labels import Labels, Quantity, metric_labels
 from ghostdepth_train.distillation.model_file import to_uint8
 from ghostdepth_train.distillation.teacher import Teacher
 
-# What each kind of model gives; the library itself does not say it of all.
+# What each kind of model gives; the library does not say so for all.
 QUANTITIES: dict[str, Quantity] = {
     "depth_anything": "relative-inverse",  # or metric, which its config says
     "depth_pro": "metric",
@@ -141,14 +141,14 @@ def _digest(model: torch.nn.Module, left_out: Collection[str]) -> str:
 
 
 def _processor(name: str) -> Callable[[Tensor], Tensor]:
-    """A function Nx3xHxW RGB 0..255 -> what the model takes, the whole photo on it."""
+    """A function Nx3xHxW RGB 0..255 -> the input of the model, which shows the whole image."""
     from transformers import AutoImageProcessor
     from transformers.image_processing_base import ImageProcessingMixin
 
     try:
         processor = AutoImageProcessor.from_pretrained(name)
     except (ImportError, ValueError):
-        # Some exist only for torchvision. What they do to the picture stands in a file.
+        # Some exist only for torchvision. A file says how they process the image.
         with _Loading(name):
             settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
         return lambda rgb: _plainly(rgb, settings, name)
@@ -156,7 +156,7 @@ def _processor(name: str) -> Callable[[Tensor], Tensor]:
         raise UserError(f"{name} has no {PREPROCESSOR}; fetch it whole") from error
 
     def prepare(rgb: Tensor) -> Tensor:
-        # ZoeDepth's padding would have to be cut off again; without it the map shows the photo.
+        # ZoeDepth's padding would have to be cut off again; without it the map shows the image.
         made = processor(
             images=list(to_uint8(rgb)),
             input_data_format="channels_last",
@@ -184,7 +184,7 @@ def _plainly(rgb: Tensor, settings: dict[str, Any], name: str) -> Tensor:
 
 
 def _depth_pro(canonical: Tensor, field_of_view: Tensor | None) -> Tensor:
-    """Depth Pro's inverse depth for a focal length of one picture width -> metres."""
+    """Depth Pro's inverse depth for a focal length of one image width -> metres."""
     if field_of_view is not None:
         # The focal length over the width is 0.5 / tan(0.5 fov).
         canonical = canonical * 2 * (torch.deg2rad(field_of_view.view(-1, 1, 1, 1)) / 2).tan()

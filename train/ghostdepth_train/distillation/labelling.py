@@ -1,4 +1,4 @@
-"""Stores a teacher's labels beside photos, for students that learn from them later."""
+"""Stores a teacher's labels of unlabelled images, for students that are trained later."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ RECORD = "teacher.json"
 
 def label_images(
     teacher: Teacher,
-    photos: Sequence[Pair],
+    images: Sequence[Pair],
     out: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Labels the photos that have none yet. Killed, it goes on where it was.
+    """Labels the images that have no label yet; a call after a kill goes on where it was.
 
-    A label is uint16 millimetres, 0 where the teacher knows nothing; its confidence is not kept.
-    `out/teacher.json` says whose labels they are.
+    A label is uint16 millimetres, 0 where the teacher gives no depth; its confidence is not kept.
+    `out/teacher.json` names the teacher.
 
     Args:
-        teacher: A metric one.
-        photos: From `list_unlabelled(folder, out)`.
-        out: Where `NAME.png` is written.
-        progress: Told the number of photos that are done, and of all.
+        teacher: A metric teacher.
+        images: Images of `list_unlabelled(folder, out)`.
+        out: Folder in which `NAME.png` is written.
+        progress: Called with the number of images that are done, and that of all.
 
     Returns:
         The number of labels written.
@@ -48,18 +48,18 @@ def label_images(
     """
     if teacher.quantity != "metric":
         raise UserError(
-            f"{teacher.name} gives relative depth, which is no millimetres; add a metric teacher "
+            f"{teacher.name} gives relative depth, which has no unit; add a metric teacher "
             "to whose depth it is aligned, as a second --teacher"
         )
     written = 0
     with run_folder(out, "ghostdepth label"):
         _open(teacher, out)
-        for index, photo in enumerate(photos):
-            path = out / f"{photo.name}.png"
+        for index, image in enumerate(images):
+            path = out / f"{image.name}.png"
             if not path.is_file():
-                write_depth(path, millimetres(_label(teacher, read_rgb(photo.rgb))))
+                write_depth(path, millimetres(_label(teacher, read_rgb(image.rgb))))
                 written += 1
-            progress(index + 1, len(photos))
+            progress(index + 1, len(images))
     return written
 
 
@@ -68,18 +68,20 @@ def _open(teacher: Teacher, out: Path) -> None:
     if record.is_file():
         found = read_json(record)
         if found != {"teacher": teacher.identity}:
-            whose = found.get("teacher") if isinstance(found, dict) else found
+            named = found.get("teacher") if isinstance(found, dict) else found
             raise UserError(
-                f"{out} holds labels of {whose}, not of {teacher.identity}; choose another --out"
+                f"{out} holds labels of {named}, not of {teacher.identity}; choose another --out"
             )
     elif any(out.glob("[!.]*.png")):
-        raise UserError(f"{out} holds labels, and no {RECORD} says whose; choose another --out")
+        raise UserError(
+            f"{out} holds labels but no {RECORD} that names their teacher; choose another --out"
+        )
     write_json(record, {"teacher": teacher.identity})
 
 
-def _label(teacher: Teacher, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _label(teacher: Teacher, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """HxW metres, 0 = unknown, at most `LARGEST_SIDE` long."""
-    labels = teacher(torch.from_numpy(photo).permute(2, 0, 1)[None])
+    labels = teacher(torch.from_numpy(rgb).permute(2, 0, 1)[None])
     metres = torch.where(labels.weight > 0, labels.log_depth.exp(), 0.0)[0, 0].numpy()
     scale = LARGEST_SIDE / max(metres.shape)
     if scale >= 1:

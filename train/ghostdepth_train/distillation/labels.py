@@ -1,4 +1,4 @@
-"""What a teacher says of a batch of photos."""
+"""The depth that a teacher predicts for a batch of images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Labels:
     """A teacher's depth.
 
     Attributes:
-        values: Nx1xhxw float32, of the teacher's own size. Of a metric teacher ln(metres); of a
-            relative one inverse depth of which scale and shift are unknown, larger = nearer.
-        quantity: Which of the two.
-        confidence: Nx1xhxw float32 in 0..1, 0 = nothing is known there; None = 1 everywhere.
-        features: Of the teacher's encoder at stride 2, 4, 8, 16, 32 of its input; empty unless it
-            is a network of ours.
+        values: Nx1xhxw float32, of the teacher's own size: ln(metres) of a metric teacher, inverse
+            depth of unknown scale and shift (larger is nearer) of a relative one.
+        quantity: Whether `values` are metric or relative.
+        confidence: Nx1xhxw float32 in 0..1, 0 for unknown depth; None for 1 everywhere.
+        features: Maps of the teacher's encoder at stride 2, 4, 8, 16, 32 of its input; empty
+            unless it is a checkpoint of this project.
     """
 
     values: Tensor
@@ -34,21 +34,21 @@ class Labels:
 
     @property
     def log_depth(self) -> Tensor:
-        """Nx1xhxw float32 ln(metres); only of metric labels."""
+        """Nx1xhxw float32 ln(metres), for metric labels only."""
         assert self.quantity == "metric", "relative labels have no metres; see align_to"
         return self.values
 
     @property
     def weight(self) -> Tensor:
-        """Nx1xhxw float32: the confidence, 1 where none was given."""
+        """Nx1xhxw float32: the confidence, or ones."""
         return torch.ones_like(self.values) if self.confidence is None else self.confidence
 
     def resized(self, height: int, width: int) -> Labels:
-        """The labels at another size, bilinear; pixels count by their confidence.
+        """The labels at another size, bilinear and weighted by the confidence.
 
         Args:
-            height: Of the result.
-            width: Of the result.
+            height: Rows of the result.
+            width: Columns of the result.
         """
         if self.confidence is None:
             return dataclasses.replace(self, values=resize(self.values, height, width))
@@ -59,7 +59,7 @@ class Labels:
 
 
 def metric_labels(metres: Tensor, features: tuple[Tensor, ...] = ()) -> Labels:
-    """Labels from Nx1xhxw metres; what is no distance (0 or less) gets no confidence."""
+    """Labels from Nx1xhxw metres; values of at most 0 get confidence 0."""
     known = metres > 0
     values = torch.where(known, metres, 1.0).log()
     return Labels(values, "metric", None if bool(known.all()) else known.float(), features)

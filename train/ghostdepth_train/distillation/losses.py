@@ -1,4 +1,4 @@
-"""What a student is told by its teachers. See `distil` for the papers."""
+"""Losses between a student and its teachers. `compress/distil.py` names the papers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch.nn import functional as F
 from ghostdepth_train.losses import gradient_loss
 from ghostdepth_train.models.network import resize
 
-# Maps are pooled to at most so many places: a similarity is a number for every pair of them.
+# Maps are pooled to at most this number of positions: there is a similarity for every pair.
 MAX_POSITIONS = 320
 
 
 def teacher_confidence(teacher_log_depth: Tensor, depth: Tensor, scale: float) -> Tensor:
-    """How far the teacher's word counts where the truth is known: exp(-|ln t - ln z| / scale).
+    """Confidence in the teacher where ground truth is known: exp(-|ln t - ln z| / scale).
 
     Args:
         teacher_log_depth: Nx1xhxw ln(metres).
         depth: Nx1xHxW metres, 0 = unknown.
-        scale: Error in ln(metres) that counts 1/e.
+        scale: Error in ln(metres) at which the confidence is 1/e.
 
     Returns:
-        Nx1xhxw in 0..1; 1 where the truth is unknown.
+        Nx1xhxw in 0..1; 1 where the ground truth is unknown.
     """
     near = F.interpolate(depth, teacher_log_depth.shape[-2:], mode="nearest-exact")
     error = (teacher_log_depth - near.clamp_min(1e-3).log()).abs()
@@ -43,13 +43,13 @@ def response_loss(
     Args:
         prediction: Nx1xHxW ln(metres).
         teacher_log_depth: Nx1xhxw ln(metres); the prediction is resized to it.
-        weight: Nx1xhxw, at least 0; 0 = no label there.
-        free_scale: Take each picture's weighted mean difference away first.
+        weight: Nx1xhxw, at least 0; 0 where there is no label.
+        free_scale: Whether each image's weighted mean difference is subtracted first.
         gradient: Weight of the gradient loss.
-        scales: Its number of scales.
+        scales: Number of scales of the gradient loss.
 
     Returns:
-        A scalar; a picture without a label counts as 0.
+        A scalar; an image without a label counts as 0.
     """
     difference = resize(prediction, *teacher_log_depth.shape[-2:]) - teacher_log_depth
     total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-6)
@@ -62,7 +62,7 @@ def response_loss(
 
 
 def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of two NxCxHxW maps, in units of the teacher's own spread."""
+    """Mean squared difference of two NxCxHxW maps, relative to the teacher's deviation."""
     teacher = _resized(teacher, student)
     mean = teacher.mean((0, 2, 3), keepdim=True)
     spread = teacher.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
@@ -70,13 +70,13 @@ def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def affinity_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of the cosine similarities of all pairs of places.
+    """Mean squared difference of the cosine similarities of all pairs of positions.
 
     Args:
         student: NxCxHxW.
         teacher: NxC'xhxw.
     """
-    student = _few_places(student)
+    student = _few_positions(student)
     return ((_affinity(student) - _affinity(_resized(teacher, student))) ** 2).mean()
 
 
@@ -85,7 +85,7 @@ def _affinity(x: Tensor) -> Tensor:
     return flat.transpose(1, 2) @ flat
 
 
-def _few_places(x: Tensor) -> Tensor:
+def _few_positions(x: Tensor) -> Tensor:
     while x.shape[-2] * x.shape[-1] > MAX_POSITIONS:
         x = F.avg_pool2d(x, 2)
     return x

@@ -24,8 +24,8 @@ SUFFIXES = (".onnx", ".tflite")
 class FileTeacher(Teacher):
     """A model file, read by its contract or by the description beside it.
 
-    Its labels are of the photo's size. Relative depth, of which only the scale is unknown, is
-    given as relative inverse depth. It runs on the CPU, one photo after the other.
+    Its labels are of the image's size. Relative depth, of which only the scale is unknown, is
+    given as relative inverse depth. It runs on the CPU, one image after the other.
 
     Args:
         path: The file.
@@ -46,8 +46,8 @@ class FileTeacher(Teacher):
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Labels:
         """See `Teacher`."""
-        photos = to_uint8(rgb)
-        maps = np.stack([predict(self._model, self._signature, photo) for photo in photos])
+        images = to_uint8(rgb)
+        maps = np.stack([predict(self._model, self._signature, image) for image in images])
         depth = torch.from_numpy(maps)[:, None].to(rgb.device)
         if not bool(depth.isfinite().all()):
             raise UserError(f"the teacher {self.path} gives NaN or infinity", MODEL_FAILED)

@@ -1,4 +1,4 @@
-"""Labels without a scale: aligned to the truth, or compared up to scale and shift.
+"""Labels without a scale: aligned to the ground truth, or compared up to scale and shift.
 
 Ranftl, Lasinger, Hafner, Schindler, Koltun, "Towards Robust Monocular Depth Estimation: Mixing
 Datasets for Zero-shot Cross-dataset Transfer", TPAMI 2022 (arXiv:1907.01341), section 5.
@@ -14,7 +14,7 @@ from torch import Tensor
 from ghostdepth_train.distillation.labels import Labels
 from ghostdepth_train.losses import gradient_loss
 
-# The share of the largest residuals that the trimmed loss leaves out, the weight and the scales
+# The fraction of the largest residuals that the trimmed loss leaves out, the weight and the scales
 # of the gradient term: the paper's.
 TRIM, GRADIENT, SCALES = 0.2, 0.5, 4
 # 1/m: a prediction that varies less is not blown up, as its gradient would be; rooms vary by 0.1.
@@ -22,14 +22,14 @@ FLAT = 1e-3
 
 
 def align_to(labels: Labels, depth: Tensor) -> Labels:
-    """Gives relative labels metres, per image, by the pair's own truth.
+    """Aligns relative labels to metres, per image, by the pair's ground truth.
 
-    Scale s and shift t minimise the sum of (s * label + t - 1 / depth)^2 over the known pixels
-    (the paper's eq. 4). What comes out beyond the image's farthest truth counts as that far. An
-    image without truth, or whose truth the labels contradict (s <= 0), gets confidence 0.
+    Scale s and shift t minimize the sum of (s * label + t - 1 / depth)^2 over the known pixels
+    (the paper's eq. 4). The result is at most the image's largest ground truth. An image
+    without ground truth, or whose ground truth the labels contradict (s <= 0), gets confidence 0.
 
     Args:
-        labels: Metric ones come back as they are.
+        labels: Labels of a teacher; metric ones are returned unchanged.
         depth: Nx1xHxW metres, 0 = unknown.
 
     Returns:
@@ -38,7 +38,7 @@ def align_to(labels: Labels, depth: Tensor) -> Labels:
     if labels.quantity == "metric":
         return labels
     known = depth > 0
-    truth = torch.where(known, 1 / torch.where(known, depth, 1.0), 0.0).double()
+    target = torch.where(known, 1 / torch.where(known, depth, 1.0), 0.0).double()
     shown = labels.resized(depth.shape[-2], depth.shape[-1])
     x, w = shown.values.double(), shown.weight.double() * known
 
@@ -46,9 +46,9 @@ def align_to(labels: Labels, depth: Tensor) -> Labels:
         return (w * value).sum((1, 2, 3), keepdim=True) / total
 
     total = w.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
-    x_mean, y_mean = mean(x), mean(truth)
+    x_mean, y_mean = mean(x), mean(target)
     spread = mean((x - x_mean) ** 2)
-    slope = mean((x - x_mean) * (truth - y_mean)) / spread.clamp_min(1e-300)
+    slope = mean((x - x_mean) * (target - y_mean)) / spread.clamp_min(1e-300)
     flat = spread <= 1e-12 * mean(x * x)
     usable = (slope > 0) & ~flat & known.any(3, keepdim=True).any(2, keepdim=True)
     farthest = depth.amax((1, 2, 3), keepdim=True).double().clamp_min(1e-3)
@@ -71,7 +71,7 @@ def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
 
     Args:
         log_prediction: Nx1xHxW ln(metres).
-        labels: Relative, or metric ones whose scale is not to be trusted; resized to HxW.
+        labels: Relative labels, or metric ones whose scale is ignored; they are resized to HxW.
 
     Returns:
         A scalar; an image without a confident pixel counts as 0.

@@ -1,4 +1,4 @@
-"""What every teacher offers."""
+"""The interface of teachers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ghostdepth_train.distillation.labels import Labels, Quantity
 
 
 class Teacher(ABC):
-    """A frozen network that labels photos. The same photo always gets the same labels.
+    """A frozen network that labels images. The same image always gets the same labels.
 
     Attributes:
-        name: For people.
-        identity: Tells it from every other teacher: its name and a hash of its weights.
-        quantity: Of its labels.
-        channels: Of its features at stride 2, 4, 8, 16, 32; empty unless it is a network of ours.
+        name: Name for messages.
+        identity: Unique name: `name` and a hash of the weights.
+        quantity: Quantity of its labels, metric or relative.
+        channels: Number of channels of its features at stride 2, 4, 8, 16, 32; empty unless it is a
+            checkpoint of this project.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Teacher(ABC):
 
     @abstractmethod
     def __call__(self, rgb: Tensor) -> Labels:
-        """Labels photos.
+        """Labels images.
 
         Args:
             rgb: Nx3xHxW RGB 0..255, uint8 or float, any size and device.

@@ -1,6 +1,6 @@
-"""Photos without depth: `DIR/rgb/NAME.jpg`, perhaps labelled in `DIR/pseudo_depth/NAME.png`.
+"""Unlabelled images, `DIR/rgb/NAME.jpg`, and labels of teachers, `DIR/pseudo_depth/NAME.png`.
 
-A label is uint16 millimetres, 0 = unknown, of any size: it shows the same view as its photo.
+A label is uint16 millimetres, 0 = unknown, of any size: it shows the same view as its image.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ LABEL_FOLDER = "pseudo_depth"
 
 
 def list_unlabelled(folder: Path, labels: Path | None = None) -> list[Pair]:
-    """The photos of a folder, sorted by name; a pair's depth is its label, which may not exist.
+    """The images of a folder, sorted by name; a pair's depth is its label, which may not exist.
 
     Args:
-        folder: Has `rgb/`.
-        labels: Where the labels are; None for `folder/pseudo_depth`.
+        folder: Folder that holds `rgb/`.
+        labels: Folder of the labels; None for `folder/pseudo_depth`.
 
     Raises:
-        UserError: There is no photo, one is no regular file, two have the same name, or a label has
-            no photo.
+        UserError: There is no image, one is no regular file, two have the same name, or a label has
+            no image.
     """
     rgb, labels = folder / "rgb", folder / LABEL_FOLDER if labels is None else labels
     if not rgb.is_dir():
-        raise UserError(f"{rgb} is not a folder; photos are {folder.name}/rgb/NAME.jpg")
+        raise UserError(f"{rgb} is not a folder; images are {folder.name}/rgb/NAME.jpg")
     pairs: dict[str, Pair] = {}
     for path in sorted(rgb.iterdir()):
         if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
             if path.stem in pairs:
-                raise UserError(f"two photos are called {path.stem} in {rgb}")
+                raise UserError(f"two images are called {path.stem} in {rgb}")
             require_regular(path)
             pairs[path.stem] = Pair(path.stem, path, labels / f"{path.stem}.png")
     if not pairs:
-        raise UserError(f"{rgb} has no photo (.jpg or .png)")
+        raise UserError(f"{rgb} has no image (.jpg or .png)")
     lonely = sorted({path.stem for path in labels.glob("[!.]*.png")} - pairs.keys())
     if lonely:
         raise UserError(
-            f"{labels / lonely[0]}.png labels no photo in {rgb}; are these labels of other photos?"
+            f"{labels / lonely[0]}.png labels no image in {rgb}; are these labels of other images?"
         )
     return [pairs[name] for name in sorted(pairs)]
 
 
 class UnlabelledDataset(DepthDataset):
-    """Augmented photos and their labels, as `DepthDataset` gives pairs.
+    """Augmented images and their labels, as `DepthDataset` gives pairs.
 
-    An item is 3xHxW uint8 RGB and 1xHxW float32 metres: 0 where the label does not know, and
-    everywhere in a photo that has none.
+    An item is 3xHxW uint8 RGB and 1xHxW float32 metres, 0 where the label is unknown and
+    everywhere where there is no label.
     """
 
     def _read(self, pair: Pair) -> tuple[Photo, NDArray[np.uint16]]:
@@ -70,8 +70,8 @@ def upsample_label(label_mm: NDArray[np.uint16], height: int, width: int) -> NDA
 
     Args:
         label_mm: HxW millimetres, 0 = unknown.
-        height: Of the result.
-        width: Of the result.
+        height: Rows of the result.
+        width: Columns of the result.
 
     Returns:
         height x width millimetres, 0 where more than half of the weight is of unknown pixels.
@@ -80,7 +80,7 @@ def upsample_label(label_mm: NDArray[np.uint16], height: int, width: int) -> NDA
         return label_mm
     known = (label_mm > 0).astype(np.float32)
     weight = cv2.resize(known, (width, height), interpolation=cv2.INTER_LINEAR)
-    # The unknown is 0 already: the sum is over known pixels.
+    # Unknown pixels are 0: the sum is over known ones.
     total = cv2.resize(label_mm.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     mean = np.where(weight > 0.5, total / np.maximum(weight, 0.5), 0.0)
     return np.rint(mean).astype(np.uint16)

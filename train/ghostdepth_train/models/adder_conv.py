@@ -1,6 +1,6 @@
 """AdderNet: Do We Really Need Multiplications in Deep Learning? (Chen et al., CVPR 2020).
 
-An adder convolution answers with the negative L1 distance between the picture's patch and each
+An adder convolution answers with the negative L1 distance between the input's patch and each
 filter (the paper's eq. 2), `Y[t] = -sum |X - F[t]|`. Its gradients are not those of that formula:
 
 - of a weight: `X - F` instead of its sign (eq. 5);

@@ -14,10 +14,10 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 class Encoder(nn.Module):
-    """What a decoder needs of an encoder.
+    """The interface that a decoder needs.
 
     Attributes:
-        channels: Of the features at stride 2, 4, 8, 16, 32.
+        channels: Number of channels of the features at stride 2, 4, 8, 16, 32.
     """
 
     channels: list[int]
@@ -42,7 +42,7 @@ class LiteEncoder(Encoder):
             raise UserError(
                 "the efficientnet-lite encoder needs a library: pip install 'ghostdepth[teachers]'"
             ) from error
-        # No picture size: paddings are worked out from what comes in.
+        # Without an image size: paddings follow from the size of the input.
         net = EfficientNet.from_name(f"efficientnet-lite{config.variant}", image_size=None)
         for classifier in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
             delattr(net, classifier)

@@ -69,7 +69,7 @@ class GhostModule(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channel gate from the spatial mean; hard sigmoid relu6(x + 3) / 6 as in the paper's code."""
+    """Channels scaled by a function of their means; the sigmoid is relu6(x + 3) / 6 as in timm."""
 
     def __init__(self, channels: int, reduced: int) -> None:
         super().__init__()
@@ -78,9 +78,9 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """NxCxHxW -> the same shape."""
-        gate = x.mean((2, 3), keepdim=True)
-        gate = self.conv_expand(F.relu(self.conv_reduce(gate)))
-        return x * (F.relu6(gate + 3) * (1 / 6))
+        scale = x.mean((2, 3), keepdim=True)
+        scale = self.conv_expand(F.relu(self.conv_reduce(scale)))
+        return x * (F.relu6(scale + 3) * (1 / 6))
 
 
 class GhostBottleneck(nn.Module):

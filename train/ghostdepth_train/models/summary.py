@@ -20,7 +20,7 @@ class LayerCost:
         kind: `conv 1x1`, `depthwise 3x3`, `adder 1x1`, ...
         shape: CxHxW of its output.
         parameters: Trainable numbers, batch norm's included.
-        macs: Multiply-accumulates for one picture, of an adder the distances that it sums. Batch
+        macs: Multiply-accumulates for one image; of an adder the distances that it sums. Batch
             norm counts none: it is folded.
     """
 
@@ -38,7 +38,7 @@ class LayerCost:
 
 
 def layer_costs(network: DepthNet) -> list[LayerCost]:
-    """The cost of every convolution for one picture of the config's input size, in order."""
+    """The cost of every convolution for one image of the config's input size, in order."""
     rows: list[LayerCost] = []
     handles = []
 

@@ -2,7 +2,7 @@
 
 Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight Equalization and
 Bias Correction", ICCV 2019: cross-layer equalisation (section 4.1, equations 9 to 11) and bias
-correction (section 4.2, with means over photos instead of those that batch norms remember).
+correction (section 4.2, with means over images instead of those that batch norms remember).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Quantization and training with it: Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3. Learned scales: Esser et al.,
 "Learned Step Size Quantization", ICLR 2020, equations 1 to 3, here of log2(scale), so that a step
-of the optimiser changes small and large scales alike (Jain et al., MLSys 2020, section 4.2).
+of the optimizer changes small and large scales alike (Jain et al., MLSys 2020, section 4.2).
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ class SimulatedNet(nn.Module):
         """Nx3xHxW normalised RGB -> Nx1xhxw encoded depth, as `DepthNet`."""
         return self.run((x * self.std + self.mean) * 255)
 
-    def run(self, picture: Tensor) -> Tensor:
+    def run(self, image: Tensor) -> Tensor:
         """Nx3xHxW RGB 0..255 -> Nx1xhxw encoded depth."""
         values: dict[Node, Any] = {n: c() for n, c in self.traced.constants.items()}
-        values[self.traced.input] = self._rounded(self.traced.input, picture)
+        values[self.traced.input] = self._rounded(self.traced.input, image)
         for node in self.traced.graph.nodes:
             if node.op != "call_function":
                 continue

@@ -1,8 +1,8 @@
-"""The int8 network in whole numbers, op by op as XNNPACK computes it (LiteRT on x86-64).
+"""The int8 network in integer arithmetic, op by op as XNNPACK computes it (LiteRT on x86-64).
 
 A rounding that falls the other way once is a step of one tensor; a hundred layers later it is
 noise everywhere. So agreement with a file means agreement of every op's arithmetic: convolutions
-sum in 32 bits and are scaled in float32, rounding halves to even; additions and enlargements are
+sum in 32 bits and are scaled in float32, rounding halves to even; additions and upsampling are
 fixed-point numbers that round halves up.
 """
 
@@ -26,7 +26,7 @@ aten = torch.ops.aten
 
 
 class IntegerNet:
-    """Runs a network in whole numbers.
+    """Runs a network in integer arithmetic.
 
     Args:
         trunk: The network and its graph.
@@ -45,17 +45,17 @@ class IntegerNet:
         self.output_range = self.ranges[self.traced.output]
 
     @torch.no_grad()
-    def run(self, picture: Tensor, keep: dict[str, Tensor] | None = None) -> Tensor:
-        """A picture to encoded depth, both quantized.
+    def run(self, image: Tensor, keep: dict[str, Tensor] | None = None) -> Tensor:
+        """An image to encoded depth, both quantized.
 
         Args:
-            picture: 1x3xHxW, whole numbers 0..255, H and W the network's.
+            image: 1x3xHxW, integers 0..255, H and W the network's.
             keep: Filled with every quantized tensor by its node's name.
 
         Returns:
-            1x1xhxw float64 that holds whole numbers -128..127.
+            1x1xhxw float64 that holds integers -128..127.
         """
-        values: dict[Node, Tensor] = {self.traced.input: picture.double() + PIXELS.zero_point}
+        values: dict[Node, Tensor] = {self.traced.input: image.double() + PIXELS.zero_point}
         for node in self.traced.graph.nodes:
             if node.op != "call_function" or node not in self.ranges:
                 continue
@@ -178,7 +178,7 @@ def _neighbours(given: int, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def round_half_away(x: Tensor) -> Tensor:
-    """Rounded to whole numbers, halves away from 0."""
+    """Rounded to integers, halves away from 0."""
     return x.sign() * (x.abs() + 0.5).floor()
 
 
@@ -207,6 +207,6 @@ class Int8Net(Predictor):
         """Nx3xHxW normalised RGB -> Nx1xhxw encoded depth."""
         std, mean = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.config.std, self.config.mean))
         pixels = ((x.cpu() * std + mean) * 255).round().clamp(0, 255)
-        whole = torch.cat([self.net.run(picture[None]) for picture in pixels])
+        whole = torch.cat([self.net.run(image[None]) for image in pixels])
         out = self.net.output_range
         return ((whole - out.zero_point) * out.scale).float()

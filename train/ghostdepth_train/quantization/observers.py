@@ -1,4 +1,4 @@
-"""Ranges from photos: how the numbers of each activation are spread, and where to cut them off."""
+"""Ranges from images: histograms of each activation, and where to clip them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ghostdepth_train.quantization.quantized_tensors import Trunk
 from ghostdepth_train.quantization.ranges import HIGHEST, LOWEST, Range
 
 BINS = 2048
-# Tried shares of the whole range, in `mse_range`.
-SHARES = tuple(share / 100 for share in range(30, 101, 2))
+# Tried fractions of the whole range, in `mse_range`.
+FRACTIONS = tuple(fraction / 100 for fraction in range(30, 101, 2))
 Rule = Literal["minmax", "percentile", "mse"]
 
 
@@ -67,8 +67,8 @@ def collect_histograms(
     kept = list(pictures)
     for index, watch in enumerate((ends, spread)):
         simulated = SimulatedNet(trunk, watch=watch)
-        for number, picture in enumerate(kept, 1):
-            simulated.run(picture)
+        for number, image in enumerate(kept, 1):
+            simulated.run(image)
             on_image(index * len(kept) + number)
     return seen
 
@@ -92,17 +92,19 @@ def choose_range(histogram: Histogram, rule: Rule, percentile: float) -> Range:
 
 def percentile_range(histogram: Histogram, percentile: float) -> Range:
     """Cuts off the rarest values at both ends."""
-    share = histogram.counts.cumsum(0) / histogram.counts.sum()
+    fraction = histogram.counts.cumsum(0) / histogram.counts.sum()
     rare = 1 - percentile / 100
     width = (histogram.high - histogram.low) / BINS
-    below = int((share <= rare).sum())
-    above = int((share < 1 - rare).sum()) + 1
+    below = int((fraction <= rare).sum())
+    above = int((fraction < 1 - rare).sum()) + 1
     return Range.of(histogram.low + below * width, histogram.low + min(above, BINS) * width)
 
 
 def mse_range(histogram: Histogram) -> Range:
     """Shrinks the range as long as clipping costs less than finer steps gain."""
-    shrunk = [Range.of(histogram.low * share, histogram.high * share) for share in SHARES]
+    shrunk = [
+        Range.of(histogram.low * fraction, histogram.high * fraction) for fraction in FRACTIONS
+    ]
     errors = [_mean_square(histogram, range_) for range_ in shrunk]
     return shrunk[errors.index(min(errors))]
 
@@ -111,7 +113,7 @@ def _mean_square(histogram: Histogram, range_: Range) -> float:
     x = histogram.centres
     whole = (x / range_.scale).round() + range_.zero_point
     error = (whole.clamp(LOWEST, HIGHEST) - range_.zero_point) * range_.scale - x
-    # Within a bin the numbers are spread evenly: rounding costs at least a step's share of it.
+    # Within a bin the numbers are spread evenly: rounding costs at least a step's fraction of it.
     inside = (whole >= LOWEST) & (whole <= HIGHEST)
     rounding = torch.where(inside, range_.scale**2 / 12, error**2)
     cost = torch.where(inside, rounding, error**2)

@@ -32,8 +32,8 @@ class QuantizedTensors:
 
     Attributes:
         names: Of each node that is quantized; nodes with the same name share a range. The
-            camera's picture and what is only moved from it are not in it: `pixels`.
-        pixels: Nodes that hold bytes of the picture.
+            camera's image and what is only moved from it are not in it: `pixels`.
+        pixels: Nodes that hold bytes of the image.
     """
 
     names: dict[Node, str]
@@ -46,7 +46,7 @@ class QuantizedTensors:
 
 @dataclass(frozen=True)
 class Trunk:
-    """A network with its graph at its own picture size; the graph follows the network's weights.
+    """A network with its graph at its own input size; the graph follows the network's weights.
 
     Attributes:
         network: In eval mode.
@@ -100,9 +100,9 @@ def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
         if node.target in SAME_RANGE:
             for part in activations(node, traced):
                 parent[root(part)] = root(node)
-    picture = root(traced.input)
+    image = root(traced.input)
     quantized = [node for node in calls if node in parent]
-    pixels = {node for node in quantized if root(node) is picture}
+    pixels = {node for node in quantized if root(node) is image}
     names = {node: str(root(node).meta["tensor"]) for node in quantized if node not in pixels}
     return QuantizedTensors(names, frozenset({traced.input, *pixels}))
 

@@ -32,7 +32,7 @@ class TorchGraph:
     Attributes:
         graph: Call-function nodes with overloads of `torch.ops.aten` as targets; logically NCHW.
         constants: Gives the placeholders that are weights, in torch's layouts.
-        input: The placeholder that is the picture (or the encoded depth).
+        input: The placeholder that is the image (or the encoded depth).
         input_shape: NxHxWxC, as stored: every activation is stored channels last.
         names: What the module calls the parameters and buffers among the constants.
     """
@@ -92,10 +92,10 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
             constants[node] = partial(program.constants.__getitem__, lifted[node.name])
         else:
             inputs.append(node)
-    (picture,) = inputs
+    (image,) = inputs
     n, *rest = input_shape
     known = {node: names[node.name] for node in constants if node.name in names}
-    result = TorchGraph(graph, constants, picture, (n, rest[1], rest[2], rest[0]), known)
+    result = TorchGraph(graph, constants, image, (n, rest[1], rest[2], rest[0]), known)
     for conv in result.calls(aten.conv2d.default):
         _note_parameters(result, conv, *conv.args[1:3])
     _name_by_module(result)
@@ -265,7 +265,7 @@ def _quotient(traced: TorchGraph, a: Any, b: Any) -> Tensor:
 def _fold_input_shift(traced: TorchGraph) -> None:
     """conv(x + shift), padded with 0 -> conv(x, padded with -shift) + another bias.
 
-    The addition would touch the whole picture, and in int8 round it once more; the padding is a
+    The addition would touch the whole image, and in int8 round it once more; the padding is a
     row or a column at some of the edges.
     """
     for conv in traced.calls(aten.conv2d.default):
