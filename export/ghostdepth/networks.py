@@ -171,7 +171,7 @@ def convert(
     Raises:
         UserError: The source is unknown, or a file cannot be read or written.
     """
-    from ghostdepth_train.convert import convert as run
+    from ghostdepth_train.data.convert import convert as run
 
     return run(source, Path(path), Path(out), split=split, progress=on_image)
 

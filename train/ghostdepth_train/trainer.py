@@ -13,7 +13,6 @@ import io
 import math
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import Any, Protocol, cast
 import torch
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import plain_name, write_bytes, write_json
-from bench_depth.core.jsonable import build_from
 from bench_depth.core.metrics import DepthMetrics
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -30,12 +28,10 @@ from torch.nn.parallel import DistributedDataParallel
 from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import (
     load_imagenet,
-    read_tensors,
     save_checkpoint,
     start_from,
-    write_tensors,
 )
-from ghostdepth_train.config import TrainConfig, parse_config
+from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import (
     DepthDataset,
     EpochSampler,
@@ -49,14 +45,9 @@ from ghostdepth_train.losses import depth_loss
 from ghostdepth_train.models.adder_conv import others
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
 from ghostdepth_train.optimization import averaged_model, make_optimizer, make_schedule
+from ghostdepth_train.training_state import read_state, write_state
 
 STATE = "training.safetensors"
-# Words for what must agree between a run and its resumption, where the key is none.
-_WHAT = {
-    "world": "number of processes",
-    "train_pairs": "number of pairs",
-    "data": "dataset (other names or sizes of files)",
-}
 
 
 class Progress(Protocol):
@@ -100,15 +91,6 @@ class RunOptions:
     init: Path | None = None
     minutes: float | None = None
     patience: int | None = None
-
-
-@dataclass(frozen=True)
-class _Saved:
-    """The note beside the tensors that resuming needs."""
-
-    epoch: int
-    history: list[dict[str, Any]]
-    config: dict[str, Any]
 
 
 class Trainer:
@@ -186,7 +168,9 @@ class Trainer:
         state = self.options.out / "last" / STATE
         if self.options.resume:
             if os.path.lexists(state):
-                self._restore(state)
+                self.epoch, self.history = read_state(
+                    state, self._modules(), self.optimizer, self._trained(), self._identity()
+                )
         elif os.path.lexists(state):
             raise UserError(
                 f"{self.options.out} already holds a run; add --resume to go on with it, "
@@ -318,7 +302,9 @@ class Trainer:
             board.add_scalar(key, value, self.epoch + 1)
         self._save(self.options.out / "last", row)
         write_json(self.options.out / "train.json", self.config.model_dump(mode="json"))
-        self._write_state()
+        note = {"epoch": self.epoch + 1, "history": self.history, "config": self._identity()}
+        state = self.options.out / "last" / STATE
+        write_state(state, self._modules(), self.optimizer, self._trained(), note)
 
     def validate(self) -> DepthMetrics:
         """Validation metrics of the averaged network, by which the best epoch is chosen."""
@@ -339,20 +325,8 @@ class Trainer:
         )
 
     def _modules(self) -> dict[str, nn.Module]:
-        """The modules that resuming needs, by their names in the file."""
+        """The modules of the state that is resumed from, by their names in the file."""
         return {"model": self.network, "ema": self.averaged.module, "beside": self.beside}
-
-    def _write_state(self) -> None:
-        tensors = {
-            f"{kind}.{key}": value.cpu().contiguous()
-            for kind, module in self._modules().items()
-            for key, value in module.state_dict().items()
-        }
-        for name, parameter in self._trained().named_parameters():
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{key}.{name}"] = value.cpu().contiguous()
-        note = {"epoch": self.epoch + 1, "history": self.history, "config": self._identity()}
-        write_tensors(self.options.out / "last" / STATE, tensors, note)
 
     def _identity(self) -> dict[str, Any]:
         """What must agree for a run to be the same run."""
@@ -361,39 +335,6 @@ class Trainer:
             "train_pairs": len(self.split.train),
             "data": self._data,
         }
-
-    def _restore(self, path: Path) -> None:
-        tensors, note = read_tensors(path)
-        saved = build_from(_Saved, note, path)
-        # Parsed, so that former spellings and fields that were added since are equal.
-        fields = {key: value for key, value in saved.config.items() if key not in _WHAT}
-        config = parse_config(TrainConfig, fields, str(path))
-        # Runs of earlier versions do not say which data they are of.
-        before = {"data": self._data} | saved.config | config.model_dump(mode="json")
-        for key, value in self._identity().items():
-            if before.get(key) != value:
-                what = _WHAT.get(key, key)
-                raise UserError(
-                    f"{path} was written with another {what}; "
-                    "resume with the same config, data and number of processes"
-                )
-        groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
-        for key, value in tensors.items():
-            kind, _, rest = key.partition(".")
-            groups[kind][rest] = value
-        for kind, module in self._modules().items():
-            module.load_state_dict(groups[kind])
-        for name, parameter in self._trained().named_parameters():
-            state = self.optimizer.state[parameter]
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = groups["optimizer"].get(f"{key}.{name}")
-                if value is None:  # a frozen parameter has none
-                    continue
-                if key != "step":
-                    like = torch.empty_like(parameter, memory_format=torch.preserve_format)
-                    value = like.copy_(value)
-                state[key] = value
-        self.epoch, self.history = saved.epoch, saved.history
 
     @contextlib.contextmanager
     def _tensorboard(self) -> Iterator[Any]:

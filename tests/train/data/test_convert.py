@@ -7,7 +7,7 @@ import pytest
 from bench_depth.accuracy.readers import DATASET_FORMATS, find_frames
 from bench_depth.core.dataset import list_pairs, read_depth, read_pair
 from bench_depth.core.errors import UserError
-from ghostdepth_train.convert import convert
+from ghostdepth_train.data.convert import convert
 from scipy.io import savemat
 
 from tests.device.accuracy.sources import (

@@ -36,7 +36,7 @@ def test_an_item_is_the_same_whether_or_not_it_was_decoded_before(
     pairs = read_split(data).train
     remembering = DepthDataset(pairs, (32, 48), AugmentConfig(), seed=1)
     remembering[(0, 2)]
-    monkeypatch.setattr("ghostdepth_train.data.CACHE_BYTES", 0)
+    monkeypatch.setattr("ghostdepth_train.data.loader.CACHE_BYTES", 0)
     forgetting = DepthDataset(pairs, (32, 48), AugmentConfig(), seed=1)
     for a, b in zip(remembering[(1, 2)], forgetting[(1, 2)], strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)

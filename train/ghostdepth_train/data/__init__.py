@@ -1,0 +1,27 @@
+"""Dataset folders, and the batches of a training."""
+
+from ghostdepth_train.data.loader import (
+    DepthDataset,
+    EpochSampler,
+    batches,
+    training_loader,
+)
+from ghostdepth_train.data.split import (
+    Split,
+    fraction_of,
+    listing_sha256,
+    read_split,
+    survey_split,
+)
+
+__all__ = [
+    "DepthDataset",
+    "EpochSampler",
+    "Split",
+    "batches",
+    "fraction_of",
+    "listing_sha256",
+    "read_split",
+    "survey_split",
+    "training_loader",
+]

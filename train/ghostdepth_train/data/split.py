@@ -1,0 +1,91 @@
+"""Training and validation pairs of a data folder: found, thinned, recognised and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_depth.accuracy.readers import evenly_spaced
+from bench_depth.core.data_checks import Finding, survey_pairs
+from bench_depth.core.dataset import Pair, list_pairs
+from bench_depth.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and validation pairs of one data folder."""
+
+    train: list[Pair]
+    val: list[Pair]
+
+
+def read_split(data: Path, val: Path | None = None) -> Split:
+    """Finds both sets: `data/train` + `data/val`, or a dataset folder of its own for each.
+
+    A single dataset folder is split: the last tenth (by name) is for validation, because
+    neighbouring names are often neighbouring frames of one room.
+
+    Raises:
+        UserError: As `bench_depth.core.dataset.list_pairs`, or too few pairs to split.
+    """
+    if val is not None:
+        return Split(list_pairs(data), list_pairs(val))
+    if (data / "train").is_dir() and (data / "val").is_dir():
+        return Split(list_pairs(data / "train"), list_pairs(data / "val"))
+    pairs = list_pairs(data)
+    held_out = max(1, len(pairs) // 10)
+    if len(pairs) <= held_out:
+        raise UserError(f"{data} has {len(pairs)} pair; training needs at least two")
+    return Split(pairs[:-held_out], pairs[-held_out:])
+
+
+def fraction_of(split: Split, fraction: float) -> Split:
+    """The split with a fraction of its training pairs, evenly spaced, at least one.
+
+    Raises:
+        UserError: The fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"--fraction {fraction:g} is not above 0 and at most 1")
+    count = max(1, round(fraction * len(split.train)))
+    return Split(evenly_spaced(split.train, count), split.val)
+
+
+def listing_sha256(split: Split) -> str:
+    """SHA-256 of the names and sizes in bytes of all files, by which other data is recognised.
+
+    Folders and dates are left out: data that was moved or copied is the same.
+
+    Raises:
+        UserError: A file is missing.
+    """
+    digest = hashlib.sha256()
+    for pair in (*split.train, *split.val):
+        for path in (pair.rgb, pair.depth):
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+            digest.update(f"{path.name}\0{size}\0".encode())
+    return digest.hexdigest()
+
+
+def survey_split(split: Split, where: str) -> list[Finding]:
+    """Checks the headers of all files and decodes some, before a training starts.
+
+    Args:
+        split: Both sets.
+        where: Name of the data, for messages.
+
+    Returns:
+        Warnings about the training set, then those about the validation set.
+
+    Raises:
+        UserError: A file cannot be used, or all depth of a set is unknown.
+    """
+    findings = []
+    for name, pairs in (("training", split.train), ("validation", split.val)):
+        for found in survey_pairs(pairs, f"the {name} set of {where}").findings():
+            findings.append(Finding(found.code, f"{name} set: {found.text}"))
+    return findings
