@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.core.dataset import write_depth
+from ghostdepth_train.compress import Work
 from ghostdepth_train.config import TrainConfig, load_train_config
+
+from tests.train import making
 
 
 def write_dataset(folder: Path, count: int, size: tuple[int, int] = (48, 64)) -> Path:
@@ -35,3 +38,8 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def config() -> TrainConfig:
     return load_train_config("tiny", {"epochs": 3, "batch_size": 4})
+
+
+@pytest.fixture
+def work(data: Path, tmp_path: Path) -> Work:
+    return making.work(data, tmp_path / "work")

@@ -23,6 +23,8 @@ from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 
+from tests.train.making import work
+
 TWO_STEPS = """
 - method: finetune
   training: {epochs: 1, batch_size: 4}
@@ -51,10 +53,6 @@ def recipe_file(tmp_path: Path, text: str) -> str:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     return str(path)
-
-
-def work(data: Path, out: Path, *, resume: bool = False) -> Work:
-    return Work(out=out, split=read_split(data), workers=0, resume=resume)
 
 
 def test_each_step_is_a_checkpoint_and_the_last_is_the_result(

@@ -13,7 +13,6 @@ from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
 from ghostdepth_train.compress.adder import AdderConfig, draw_filters, selected_layers, with_adders
 from ghostdepth_train.compress.finetune import FinetuneConfig
 from ghostdepth_train.config import LiteEncoderConfig, TrainConfig, TrainingConfig
-from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.adder_conv import AdderConv2d, adder_candidates, adders
 from ghostdepth_train.models.network import DepthNet
@@ -21,11 +20,6 @@ from torch import Tensor, nn
 
 SHORT = TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3, warmup_epochs=0)
 DECODER = "decoder.0.narrow.0"
-
-
-@pytest.fixture
-def work(data: Path, tmp_path: Path) -> Work:
-    return Work(out=tmp_path / "run", split=read_split(data), workers=0)
 
 
 @pytest.fixture

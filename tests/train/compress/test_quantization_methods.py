@@ -15,7 +15,6 @@ from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
 from ghostdepth_train.compress.methods import method_config
 from ghostdepth_train.compress.qat import QatTrainer
 from ghostdepth_train.config import TrainConfig
-from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.quantization import Trunk, read_ranges
 
@@ -30,11 +29,6 @@ def start(config: TrainConfig, tmp_path: Path) -> Path:
     folder = tmp_path / "start"
     save_checkpoint(folder, network, name="toy", training_data="rooms", metrics={})
     return folder
-
-
-@pytest.fixture
-def work(data: Path, tmp_path: Path) -> Work:
-    return Work(out=tmp_path / "work", split=read_split(data), workers=0)
 
 
 def test_calibrate_gives_ranges_of_every_place_and_leaves_its_input(

@@ -10,13 +10,15 @@ import torch
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, save_checkpoint
-from ghostdepth_train.compress import Work, compress
+from ghostdepth_train.compress import compress
 from ghostdepth_train.compress.distil import DistilConfig, Distiller, UnlabelledConfig
 from ghostdepth_train.config import TrainConfig, TrainingConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
+
+from tests.train.making import work
 
 SHORT = TrainingConfig(epochs=2, batch_size=4)
 
@@ -47,10 +49,6 @@ def photos(tmp_path: Path, data: Path) -> Path:
     folder = tmp_path / "photos"
     shutil.copytree(data / "train" / "rgb", folder / "rgb")
     return folder
-
-
-def work(data: Path, out: Path, photos: Path | None = None, *, resume: bool = False) -> Work:
-    return Work(out=out, split=read_split(data), unlabelled=photos, workers=0, resume=resume)
 
 
 def distance(network: DepthNet, other: DepthNet, data: Path) -> float:
@@ -89,7 +87,7 @@ def test_every_part_trains_and_resumes_to_the_same_network(
         training=SHORT,
     )
     start = load_checkpoint(student)
-    whole = compress(start, config, work(data, tmp_path / "whole", photos)).network
+    whole = compress(start, config, work(data, tmp_path / "whole", unlabelled=photos)).network
     # Broken off after the first epoch: the state of the second is thrown away.
     broken = tmp_path / "broken"
     original = Trainer._finish
@@ -101,10 +99,10 @@ def test_every_part_trains_and_resumes_to_the_same_network(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "_finish", die)
         with pytest.raises(KeyboardInterrupt):
-            compress(start, config, work(data, broken, photos))
+            compress(start, config, work(data, broken, unlabelled=photos))
     state, _ = read_tensors(broken / "run" / "last" / "training.safetensors")
     assert any(key.startswith("beside.adapters") for key in state)
-    again = compress(start, config, work(data, broken, photos, resume=True)).network
+    again = compress(start, config, work(data, broken, unlabelled=photos, resume=True)).network
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0, msg=key)
     saved_keys = read_tensors(broken / "run" / "last" / "model.safetensors")[0].keys()
@@ -128,7 +126,7 @@ def test_photos_leave_before_the_end(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Distiller, "_next_unlabelled", watch)
-        compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
+        compress(load_checkpoint(student), config, work(data, tmp_path / "out", unlabelled=photos))
     assert set(drawn) == {0} and len(drawn) == 2
 
 
@@ -157,7 +155,7 @@ def test_photos_without_labels_are_refused_where_labels_are_due(
 ) -> None:
     config = DistilConfig(unlabelled=UnlabelledConfig(labels="stored"), training=SHORT)
     with pytest.raises(UserError, match=r"no image of .* has a label.*ghostdepth label"):
-        compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
+        compress(load_checkpoint(student), config, work(data, tmp_path / "out", unlabelled=photos))
 
 
 def test_stored_labels_need_no_teacher(
@@ -167,7 +165,9 @@ def test_stored_labels_need_no_teacher(
     config = DistilConfig(
         unlabelled=UnlabelledConfig(labels="stored", batch_size=2, scale="metric"), training=SHORT
     )
-    taught = compress(load_checkpoint(student), config, work(data, tmp_path / "out", photos))
+    taught = compress(
+        load_checkpoint(student), config, work(data, tmp_path / "out", unlabelled=photos)
+    )
     assert taught.notes == {}
 
 

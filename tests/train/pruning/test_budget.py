@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
-from ghostdepth_train.compress import Recipe, Work, load_recipe, run_recipe, with_budget
+from ghostdepth_train.compress import Recipe, load_recipe, run_recipe, with_budget
 from ghostdepth_train.compress.prune import PruneConfig, prune
 from ghostdepth_train.config import NetworkConfig, ghostnet_widths, parse_config
-from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.budget import Sample, latency_model, total
 from ghostdepth_train.pruning.channels import find_axes, prune_channels
 from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
+
+from tests.train import making
 
 FIXED = 0.4
 PRUNE = "- {method: prune, macs: 0.5, importance: magnitude, round_to: 4, min_channels: 4}\n"
@@ -48,8 +50,7 @@ def steps(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
     return ops
 
 
-def work(data: Path, out: Path, **more: Any) -> Work:
-    return Work(out=out, split=read_split(data), workers=0, predict_latency=steps, **more)
+work = partial(making.work, predict_latency=steps)
 
 
 def config(ms: float, **more: Any) -> PruneConfig:
@@ -116,7 +117,7 @@ def test_without_a_clock_a_budget_is_refused_in_one_line(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="no predictor of latency"):
-        prune(small, config(1), Work(out=tmp_path, split=read_split(data)))
+        prune(small, config(1), making.work(data, tmp_path))
 
 
 def test_other_ops_at_other_widths_are_refused(small: DepthNet, data: Path, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_other_ops_at_other_widths_are_refused(small: DepthNet, data: Path, tmp_
         ops = steps(network, budget)
         return ops if network is small else ops[1:]
 
-    job = Work(out=tmp_path, split=read_split(data), workers=0, predict_latency=fickle)
+    job = work(data, tmp_path, predict_latency=fickle)
     ms = 0.8 * total(steps(small, LatencyBudget(ms=1)))
     with pytest.raises(UserError, match="other ops at other widths"):
         prune(small, config(ms), job)
@@ -174,7 +175,7 @@ def test_a_run_is_resolved_and_resumed_without_another_look(
 
     # Killed after pruning, before the step was complete.
     (out / "1-prune" / "result" / "metrics.json").unlink()
-    again = Work(out=out, split=read_split(data), workers=0, predict_latency=broken, resume=True)
+    again = work(data, out, predict_latency=broken, resume=True)
     assert load_checkpoint(run_recipe(tmp_path / "s", plan, again)).config == result.config
 
 

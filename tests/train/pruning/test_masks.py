@@ -15,7 +15,7 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
-from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
+from ghostdepth_train.compress import compress, load_recipe, run_recipe
 from ghostdepth_train.compress.lottery import LotteryConfig, prune_smallest, rewind, unprunable
 from ghostdepth_train.compress.method import Method
 from ghostdepth_train.compress.methods import method_config
@@ -43,6 +43,8 @@ from ghostdepth_train.pruning.masks import (
 )
 from torch import Tensor, nn
 
+from tests.train.making import work
+
 QUICK = TrainingConfig(epochs=2, batch_size=4, ema_decay=0.9)
 # 10 pairs and a batch of 4: two steps an epoch.
 SMALL = NetworkConfig.model_validate(
@@ -66,10 +68,6 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     network = DepthNet(SMALL)
     save_checkpoint(tmp_path / "c", network, name="c", training_data="t", metrics={})
     return load_checkpoint(tmp_path / "c")
-
-
-def work(data: Path, out: str, **changes: Any) -> Work:
-    return Work(out=data.parent / out, split=read_split(data), workers=0, **changes)
 
 
 def zeros(network: nn.Module) -> int:

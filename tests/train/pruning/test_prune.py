@@ -10,7 +10,6 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.compress.method import Work
 from ghostdepth_train.compress.prune import PruneConfig, apply, prune, read_times
 from ghostdepth_train.config import (
     LossConfig,
@@ -31,6 +30,8 @@ from ghostdepth_train.pruning.channels import (
 )
 from ghostdepth_train.pruning.importance import batch_losses, importance
 from ghostdepth_train.pruning.widths import choices, cost_model
+
+from tests.train.making import work
 
 KINDS = ("magnitude", "bn", "taylor", "snip")
 
@@ -69,10 +70,6 @@ def random_keep(axes: list[Axis], rng: np.random.Generator) -> dict[str, list[li
             sorted(rng.permutation(len(units))[:count].tolist()) for _, units in axis.parts
         ]
     return keep
-
-
-def work(data: Path, out: Path, **more: Any) -> Work:
-    return Work(out=out, split=read_split(data), workers=0, **more)
 
 
 def macs(network: DepthNet) -> int:
