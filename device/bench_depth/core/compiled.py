@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Optional
 
 # What numpy, or a module that was built for another major version of it, says of the two.
@@ -79,8 +81,20 @@ def is_numpy_mismatch(error: BaseException, said: str = "") -> bool:
     return any(sign in said for sign in _NUMPY_SIGNS)
 
 
+def bundle_folder() -> Optional[Path]:
+    """Returns the folder that a bundle was installed into, where this is the program of one."""
+    env = Path(sys.prefix)
+    if env.parent.name != "envs" or not (env / ".complete").exists():
+        return None
+    prefix = env.parents[1]
+    return prefix if (prefix / "current" / "bench-depth").exists() else None
+
+
 def numpy_remedy() -> str:
     """Returns the command that installs the other major version of numpy."""
+    if bundle_folder() is not None:
+        # It has no pip, and takes the numpy that picamera2 needs by itself.
+        return "the bundle's install, once more"
     return "pip install 'numpy>=2'" if numpy_version().startswith("1.") else _DOWNGRADE
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 import bench_depth
+from bench_depth.core.compiled import bundle_folder
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import default_model, find_model
 
@@ -34,7 +35,7 @@ def command_of(words: Sequence[str], options: argparse.Namespace) -> list[str]:
         for value, path in ((options.model, _model(options)), (options.source, _source(options)))
         if path is not None
     }
-    prefix = _bundle()
+    prefix = bundle_folder()
     program = [sys.executable, "-m", "bench_depth"]
     if prefix is not None:
         program = [str(prefix / "current" / "bench-depth")]
@@ -50,7 +51,7 @@ def hidden_files(options: argparse.Namespace, system: bool) -> list[Path]:
     """
     model = find_model(options.model or default_model()).absolute()
     found = [
-        _bundle() or Path(sys.prefix),
+        bundle_folder() or Path(sys.prefix),
         Path(sys.base_prefix),
         Path(bench_depth.__file__).parents[1],
         _lasting(model),
@@ -85,18 +86,9 @@ def _replaced(word: str, files: dict[str, str]) -> str:
     return files.get(word, word)
 
 
-def _bundle() -> Optional[Path]:
-    """The folder that a bundle was installed into, where this is the program of one."""
-    env = Path(sys.prefix)
-    if env.parent.name != "envs" or not (env / ".complete").exists():
-        return None
-    prefix = env.parents[1]
-    return prefix if (prefix / "current" / "bench-depth").exists() else None
-
-
 def _lasting(path: Path) -> Path:
     """The absolute path; of a file in a bundle's present version the one that stays."""
-    prefix = _bundle()
+    prefix = bundle_folder()
     if prefix is not None:
         current = prefix / "current"
         if _inside(path.resolve(), (str(current.resolve()),)):

@@ -55,6 +55,21 @@ def pip_wheel() -> bytes:
     return data.getvalue()
 
 
+def add_numpy(bundle: Path, version: str) -> None:
+    """Puts a numpy into a bundle: a wheel that says which it is."""
+    info, record = f"numpy-{version}.dist-info", f"numpy-{version}.dist-info/RECORD"
+    files = {
+        "numpy.py": f"__version__ = '{version}'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: numpy\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[record] = "".join(f"{path},,\n" for path in [*files, record])
+    with zipfile.ZipFile(bundle / f"wheels/numpy-{version}-py3-none-any.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text)
+    seal(bundle, "test", HERE)
+
+
 def make_wheel(folder: Path, version: str, padding: int = 0) -> Path:
     info = f"bench_depth-{version}.dist-info"
     files = {
@@ -125,6 +140,17 @@ class Pi:
             text=True,
             env=self.environment(**environment),
         )
+
+    def with_picamera2(self, numpy: str) -> None:
+        """Gives the system's Python a picamera2 and a numpy, in place of apt."""
+        place = self.home / "system"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+        packages = place / f"lib/python{PYTHON}/site-packages"
+        (packages / "picamera2.py").touch()
+        info = packages / f"numpy-{numpy}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: numpy\nVersion: {numpy}\n")
+        self.fake(f"python{PYTHON}", f'exec "{place}/bin/python" "$@"')
 
     def fake(self, program: str, script: str) -> None:
         path = self.fakes / program

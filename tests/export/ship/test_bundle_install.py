@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ghostdepth_export.ship.bundle.manifest import seal
 
-from tests.export.ship.bundle_pi import HERE, PYTHON, Pi, bundle_id, refusal
+from tests.export.ship.bundle_pi import HERE, PYTHON, Pi, add_numpy, bundle_id, refusal
 
 
 @pytest.fixture
@@ -43,6 +43,32 @@ def test_a_new_model_alone_takes_the_packages_that_are_there(pi: Pi) -> None:
     assert [path.name for path in (pi.prefix / "envs").iterdir()] == [env.name]
     assert (env / ".complete").stat().st_mtime_ns == made
     assert pi.current() == "two.tflite"
+
+
+@pytest.mark.parametrize(
+    ("system", "bundled", "kept"),
+    [
+        ("1.24.2", "1.26.4", True),
+        ("2.2.4", "2.5.5", True),
+        ("1.24.2", "2.5.5", False),
+        ("1.19.5", "1.26.4", False),
+    ],
+)
+def test_with_picamera2_the_environment_sees_the_systems_packages(
+    pi: Pi, system: str, bundled: str, kept: bool
+) -> None:
+    bundle = pi.bundle("one")
+    add_numpy(bundle, bundled)
+    assert pi.install(bundle).returncode == 0
+    pi.with_picamera2(system)
+    # picamera2 may come later than the bundle: the same one is then installed anew.
+    done = pi.install(bundle)
+    assert done.returncode == 0, done.stderr
+    assert (f"with numpy {system} of the system for picamera2" in done.stdout) == kept
+    (env,) = (pi.prefix / "envs").iterdir()
+    assert "include-system-site-packages = true" in (env / "pyvenv.cfg").read_text()
+    assert (env / f"lib/python{PYTHON}/site-packages/numpy.py").exists() != kept
+    assert pi.current() == "one.tflite"
 
 
 def test_rollback_goes_back_and_forth(pi: Pi) -> None:

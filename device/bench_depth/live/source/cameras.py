@@ -12,17 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.compiled import is_numpy_mismatch, numpy_remedy, numpy_version
+from bench_depth.core.compiled import bundle_folder, is_numpy_mismatch, numpy_remedy, numpy_version
 from bench_depth.core.errors import UserError
 
 DEVICES = Path("/dev")
 SYSFS = Path("/sys/class/video4linux")
 # Drivers of Raspberry Pi video nodes that are codecs, image processors or raw sensor data.
 _NO_CAMERAS = ("bcm2835", "rpi", "pispbe", "rp1-cfe", "unicam")
-_INSTALL = (
-    "run: sudo apt install python3-picamera2, and make the virtual environment with "
-    "--system-site-packages"
-)
+_INSTALL = "run: sudo apt install python3-picamera2, and "
+_VENV = "make the virtual environment with --system-site-packages"
 
 
 class PiCamera:
@@ -196,7 +194,8 @@ def _picamera2() -> Any:
                 f"picamera2 was built for another numpy than {numpy_version()}, which this "
                 f"virtual environment has (run there: {numpy_remedy()}); see docs/pi.md"
             ) from error
-        raise UserError(f"picamera2 cannot be imported ({error}); {_INSTALL}") from error
+        then = "the bundle's install once more" if bundle_folder() is not None else _VENV
+        raise UserError(f"picamera2 cannot be imported ({error}); {_INSTALL}{then}") from error
 
 
 def _gone(name: str, why: str) -> UserError:

@@ -40,7 +40,7 @@ failed() { # CODE WHAT EXIT
     fail "$1" "$2: ${said:-it ended with exit code $3}"
 }
 
-unfinished='' log='' child=''
+unfinished='' log='' child='' seen='' numpy=''
 clean() {
     [ -z "$unfinished" ] || rm -rf "$unfinished"
     [ -z "$log" ] || rm -f "$log"
@@ -122,6 +122,28 @@ print("%d.%d" % sys.version_info[:2], 8 * struct.calcsize("P"))' 2>/dev/null)
         fail 10 "this Raspberry Pi OS is 32-bit (on a 64-bit kernel); take the 64-bit one"
 }
 
+# picamera2 comes from apt and runs with apt's numpy alone: the environment has to see both, and brings
+# no numpy where apt's has the major version of the bundle's and is one that bench-depth runs with.
+# shellcheck disable=SC2016
+camera='
+import importlib.metadata, importlib.util, sys
+if importlib.util.find_spec("picamera2") is None:
+    sys.exit(1)
+number = lambda text: tuple(int(part) for part in text.split(".")[:2])
+try:
+    found = importlib.metadata.version("numpy")
+    fits = number(found)[0] == number(sys.argv[1])[0] and number(found) >= (1, 24)
+except (importlib.metadata.PackageNotFoundError, ValueError):
+    fits = False
+print(found if fits else "")
+'
+find_camera() {
+    bundled=${wheels#*wheels/numpy-}
+    numpy=$("$python" -I -c "$camera" "${bundled%%-*}" 2>/dev/null) || return 0
+    seen=--system-site-packages
+    key=$key-camera${numpy:+-numpy$numpy}
+}
+
 check_space() {
     place=$prefix
     while [ ! -e "$place" ]; do place=$(dirname -- "$place"); done
@@ -162,14 +184,19 @@ lock() {
 
 make_env() {
     if [ -e "$env/.complete" ] && "$env/bin/bench-depth" --version >/dev/null 2>&1; then return; fi
-    echo "installing Python packages into $env"
+    echo "installing Python packages into $env${numpy:+, with numpy $numpy of the system for picamera2}"
     rm -rf "$env"
     unfinished=$env
     set --
     for wheel in $wheels; do
-        case $wheel in wheels/pip-*) pip=$wheel ;; *) set -- "$@" "$wheel" ;; esac
+        case $wheel in
+            wheels/pip-*) pip=$wheel ;;
+            wheels/numpy-*) [ -n "$numpy" ] || set -- "$@" "$wheel" ;;
+            *) set -- "$@" "$wheel" ;;
+        esac
     done
-    run "$python" -I -c "$module" "$pip" venv --without-pip "$env" ||
+    # shellcheck disable=SC2086
+    run "$python" -I -c "$module" "$pip" venv --without-pip $seen "$env" ||
         failed 14 "cannot make a Python environment" $?
     run "$env/bin/python" -I -c "$module" "$pip" pip install --isolated \
         --quiet --no-index --no-deps --no-compile --no-cache-dir --disable-pip-version-check "$@" ||
@@ -249,8 +276,9 @@ install() {
     id=$(field id)
     wheels=$(sed -n 's/^[0-9a-f]\{64\}  \(wheels\/.*\.whl\)$/\1/p' SHA256SUMS)
     key=$(grep '  wheels/' SHA256SUMS | sha256sum | cut -c 1-16)
-    env=$prefix/envs/$key folder=$prefix/versions/$id
     check_machine
+    find_camera
+    env=$prefix/envs/$key folder=$prefix/versions/$id
     check_space
     check_sums
     lock

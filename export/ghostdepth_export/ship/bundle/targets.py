@@ -34,18 +34,21 @@ class Target:
 
 _NEW = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
 _PACKAGES = ("numpy", "opencv-python-headless", "jinja2", "pip")
+# For numpy 1, which OpenCV no longer takes from 4.12 on.
+_PACKAGES_NUMPY_1 = ("numpy<2", "opencv-python-headless<4.12", "jinja2", "pip")
 
 TARGETS = {
     # The last Python that TensorFlow Lite 2.5, the reference of the measuring protocol, has wheels
-    # for. It was built against numpy 1, which OpenCV no longer takes from 4.12 on.
+    # for. It was built against numpy 1.
     "rpi4-bullseye": Target(
         WheelTarget("3.9", 31),
-        ("numpy<2", "opencv-python-headless<4.12", "jinja2", "pip"),
+        _PACKAGES_NUMPY_1,
         {".tflite": "tflrt==2.5.0.post1", ".onnx": "onnxruntime"},
         tflite="2.5",
         onnx=(10, 21),  # ONNX Runtime 1.19
     ),
-    "rpi4-bookworm": Target(WheelTarget("3.11", 36), _PACKAGES, _NEW),
+    # Its picamera2 was built for apt's numpy 1.
+    "rpi4-bookworm": Target(WheelTarget("3.11", 36), _PACKAGES_NUMPY_1, _NEW),
     "rpi4-trixie": Target(WheelTarget("3.13", 41), _PACKAGES, _NEW),
 }
 
