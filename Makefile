@@ -93,5 +93,5 @@ lock:
 	printf "%s; python_version < '0'\n" torch bench-depth >build/lock/left-out.txt
 	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --custom-compile-command 'make lock' --override build/lock/left-out.txt \
-		--extra dev --extra nyu --extra report --output-file requirements.lock \
+		--extra dev --extra mqtt --extra nyu --extra report --output-file requirements.lock \
 		pyproject.toml device/pyproject.toml build/lock/torch.in

@@ -79,9 +79,17 @@ def _run(options: argparse.Namespace) -> int:
 
 def _live(options: argparse.Namespace, on_task: OnTask) -> int:
     with stopped_by_signals() as stop:
+        from bench_depth.depth.cloud import NYU_HFOV, focal_length
+        from bench_depth.live.mqtt import parse_broker
         from bench_depth.live.session import LiveOptions, run
+        from bench_depth.live.zones import make_watch, parse_zone
         from bench_depth.model.released import default_model
 
+        hfov = NYU_HFOV if options.hfov is None else options.hfov
+        focal_length(1, hfov)  # Refuses an impossible one before a camera is opened.
+        broker = None
+        if options.mqtt is not None:
+            broker = parse_broker(options.mqtt, options.mqtt_topic)
         run(
             LiveOptions(
                 model=options.model or default_model(),
@@ -95,6 +103,9 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 frames=options.frames,
                 host=None if options.no_server else options.host or LOOPBACK,
                 port=PORT if options.port is None else options.port,
+                watch=make_watch(map(parse_zone, options.zone), options.alarm),
+                hfov=hfov,
+                broker=broker,
             ),
             stop,
             lambda line: say(line, error=True),
@@ -111,6 +122,13 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError(f"--{name} {value} is invalid; give at least 1")
     if options.no_server and (options.host is not None or options.port is not None):
         raise UserError("--no-server serves no page: leave out --host and --port, or --no-server")
+    if options.mqtt is None and options.mqtt_topic is not None:
+        raise UserError("--mqtt-topic needs --mqtt HOST")
+    if options.no_server and options.mqtt is None and (options.zone or options.alarm is not None):
+        raise UserError(
+            "with --no-server nothing tells of --zone and --alarm; add --mqtt HOST, or leave out "
+            "--no-server"
+        )
 
 
 @contextlib.contextmanager
@@ -188,5 +206,27 @@ def _parser() -> argparse.ArgumentParser:
         "or a video of both side by side to FILE.mp4 or FILE.avi",
     )
     add("--frames", type=int, metavar="N", help="end after N frames")
+    _add_sensor(parser)
     add_arguments(parser)
     return parser
+
+
+def _add_sensor(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group(
+        "depth sensor", "What the page, /depth.json, /events and MQTT tell of each frame."
+    ).add_argument
+    add(
+        "--zone",
+        action="append",
+        default=[],
+        metavar="NAME=x,y,w,h",
+        help="a rectangle whose nearest and median distance are told, in fractions of the picture "
+        "from its upper left corner; up to 16, and more are drawn on the page",
+    )
+    add("--alarm", type=float, metavar="METRES", help="raise an alarm where a zone, or without "
+        "zones the picture, has something nearer")  # fmt: skip
+    add("--hfov", type=float, metavar="DEG", help="horizontal field of view of the camera, for "
+        "/cloud.ply (default: 57)")  # fmt: skip
+    add("--mqtt", metavar="HOST[:PORT]", help="publish each frame to this MQTT broker (port 1883); "
+        "BENCH_DEPTH_MQTT_USER and BENCH_DEPTH_MQTT_PASSWORD log in")  # fmt: skip
+    add("--mqtt-topic", metavar="TOPIC", help="topic (default: bench-depth/NAME-OF-THIS-MACHINE)")

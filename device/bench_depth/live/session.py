@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.output_checks import OutputWatch
+from bench_depth.depth.cloud import NYU_HFOV
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.record import check_target, make_recorder
 from bench_depth.depth.scale import Scale
 from bench_depth.live.frames.meter import Meter
+from bench_depth.live.mqtt import Broker, Publisher
 from bench_depth.live.source.capture import Shot, in_order, newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.live.web.server import ViewServer
-from bench_depth.live.web.view import HealthWatch, View, ViewFrame
+from bench_depth.live.web.view import HealthWatch, View
+from bench_depth.live.zones import Watch, make_watch
 from bench_depth.machine.guard import HANG, OnTask
 from bench_depth.model.description import Description
 
@@ -46,6 +49,9 @@ class LiveOptions:
         frames: Number of frames after which the run ends; None for no limit.
         host: Address that the page is served on; None for no page.
         port: TCP port that the page is served on; 0 for any free one.
+        watch: Zones that are measured, and the alarm.
+        hfov: Horizontal field of view of the camera in degrees, for point clouds.
+        broker: MQTT broker that frames are published to; None for none.
     """
 
     model: Union[str, Path]
@@ -59,6 +65,9 @@ class LiveOptions:
     frames: Optional[int]
     host: Optional[str]
     port: int
+    watch: Watch = field(default_factory=Watch)
+    hfov: float = NYU_HFOV
+    broker: Optional[Broker] = None
 
 
 def run(
@@ -84,14 +93,20 @@ def run(
     """
     meter = Meter()
     with contextlib.ExitStack() as stack:
+        view = View(options.hfov, options.watch)
         server = None
         if options.host is not None:
-            server = ViewServer(options.host, options.port, View())
+            server = ViewServer(options.host, options.port, view)
             stack.callback(server.stop)
+        if options.broker is not None:
+            on_task(f"the MQTT host {options.broker.name}", HANG)
+            publisher = Publisher(options.broker, view.frames, log)
+            stack.callback(publisher.close)
         on_task(str(options.model), HANG)
         model = DepthModel(
             options.model, options.runtime, options.threads, options.description, log
         )
+        make_watch(options.watch.zones, options.watch.alarm, model.scale.relative)
         if options.record is not None:
             check_target(options.record, model.scale)
         on_task(f"the source {options.source}", HANG)
@@ -102,22 +117,22 @@ def run(
         shots = stack.enter_context(
             contextlib.closing(in_order(source, stop) if every else newest(source, stop))
         )
-        info = {**model.describe(), "source": source.name}
+        info = {**model.describe(), "source": source.name, "camera": source.interval is None}
         log(_headline(info))
         sinks: list[Sink] = []
         if options.record is not None:
             recorder = make_recorder(options.record, model.scale, source.interval, every)
             stack.callback(recorder.close)
             sinks.append(lambda shot, depth: recorder.write(shot.name, shot.photo, depth))
+        if server is not None or options.broker is not None:
+            sinks.append(_shown(view, info, model.scale, meter, stack))
         if server is not None:
-            sinks.append(_shown(server.view, info, model.scale, meter, stack))
             server.start()
             on_open(server.url)
         try:
             _loop(shots, model, meter, [_watched(model, log), *sinks], options.frames)
         except UserError as error:
-            if server is not None:
-                server.view.frames.close(error)
+            view.frames.close(error)
             raise
     log(meter.summary())
 
@@ -157,7 +172,7 @@ def _shown(
         age = timedelta(microseconds=(time.perf_counter_ns() - shot.captured_ns) / 1000)
         captured = (datetime.now(timezone.utc) - age).isoformat(timespec="milliseconds")
         figures = {"name": shot.name, "time": captured, "health": health.now, **meter.now()}
-        view.frames.put(ViewFrame(shot.photo, depth, scale, figures))
+        view.put(shot.photo, depth, scale, figures)
 
     return show
 

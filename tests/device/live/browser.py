@@ -134,6 +134,13 @@ class Page:
         left, top = self.place(element, x, y)
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=left, y=top)
 
+    def drag(self, element: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        for kind, point in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            left, top = self.place(element, *point)
+            self.call(
+                "Input.dispatchMouseEvent", type=kind, x=left, y=top, button="left", clickCount=1
+            )
+
     def touch(self, element: str, x: float, y: float) -> None:
         left, top = self.place(element, x, y)
         self.call(

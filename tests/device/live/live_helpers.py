@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -115,3 +117,12 @@ def address_of(process: subprocess.Popen[str]) -> str:
     line = process.stdout.readline()
     assert line.startswith("open http"), (line, process.stderr and process.stderr.read())
     return line.removeprefix("open ").strip()
+
+
+def get(url: str, path: str) -> bytes:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    connection.request("GET", path)
+    body = connection.getresponse().read()
+    connection.close()
+    return body

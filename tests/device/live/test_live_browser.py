@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,14 @@ from bench_depth.model.contract import ModelContract
 
 from tests.device.conftest import TfliteMaker
 from tests.device.live.browser import Browser, chromium
-from tests.device.live.live_helpers import LEFT, RIGHT, address_of, started, write_video
+from tests.device.live.live_helpers import (
+    LEFT,
+    RIGHT,
+    address_of,
+    get,
+    started,
+    write_video,
+)
 
 pytestmark = pytest.mark.slow
 # The grey levels that the video's compression leaves, and the two decimals that are shown.
@@ -90,6 +98,63 @@ def test_the_colours_are_spread_over_the_picture_or_the_models_range(
         page.evaluate("document.querySelector('input[value=fixed]').click()")
         assert (page.text("near"), page.text("far")) == ("near: 0.5 m", "far: 3.0 m")
         page.close()
+
+
+def test_a_zone_is_drawn_and_raises_the_alarm(browser: Browser, words: tuple[object, ...]) -> None:
+    nearest = "document.querySelector('#zones td:nth-child(2)')?.textContent ?? ''"
+    with started(*words, 0) as process:
+        address = address_of(process)
+        page = browser.open(address)
+        page.wait("document.body.className", lambda name: name == "live")
+        page.evaluate("document.getElementById('draw').click()")
+        page.drag("depth", (0.6, 0.2), (0.9, 0.6))
+        found = metres(page.wait(nearest, lambda text: text.endswith("m")))
+        assert found == pytest.approx(depth_of(RIGHT), abs=TOLERANCE)
+        page.evaluate("$('below').value = 2.8; $('below').dispatchEvent(new Event('change'))")
+        assert "zone 1" in page.wait("document.title", lambda title: "Alarm" in title)
+        (zone,) = json.loads(get(address, "/depth.json"))["zones"]
+        assert (zone["name"], zone["alarm"]) == ("zone 1", True)
+        # With the keyboard, from another page, which has the zone too.
+        other = browser.open(address)
+        other.call("Page.bringToFront")
+        other.wait(nearest)
+        other.evaluate("$('draw').click(); document.querySelector('.pane').focus()")
+        for key in ("Enter", "ArrowLeft", "ArrowUp", "Enter"):
+            other.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+        other.wait("document.querySelectorAll('#zones tbody tr').length", lambda rows: rows == 2)
+        other.evaluate("document.querySelector('#zones tbody button').click()")
+        other.wait("document.querySelectorAll('.zone').length", lambda boxes: boxes == 2)
+        for each in (page, other):
+            each.close()
+    assert browser.complaints() == []
+
+
+def test_a_paused_page_keeps_its_frame_and_saves_it(
+    browser: Browser, words: tuple[object, ...]
+) -> None:
+    with started(*words, 0) as process:
+        address = address_of(process)
+        page = browser.open(address)
+        page.wait("document.body.className", lambda name: name == "live")
+        page.evaluate("document.getElementById('pause').click()")
+        page.wait("document.getElementById('state').textContent", lambda text: text == "paused")
+        held = page.evaluate("held")
+        get(address, f"/frame?after={held}")  # A newer one is there.
+        assert page.evaluate("tag") == held
+        links = page.evaluate("[...document.querySelectorAll('.save a')].map((a) => a.href)")
+        assert len(links) == 4
+        for link in links:
+            assert f"frame={held}" in link
+            assert len(get(address, link.removeprefix(address.rstrip("/")))) > 100
+        page.evaluate("$('opacity').value = 50; $('opacity').dispatchEvent(new Event('input'))")
+        assert page.evaluate("getComputedStyle($('overlay')).opacity") == "0.5"
+        page.evaluate("$('from').value = 1; $('to').value = 2;")
+        page.evaluate("$('to').dispatchEvent(new Event('change', { bubbles: true }))")
+        assert (page.text("near"), page.text("far")) == ("near: 1.0 m", "far: 2.0 m")
+        page.evaluate("document.getElementById('pause').click()")
+        page.wait("tag", lambda now: now != held)
+        page.close()
+    assert browser.complaints() == []
 
 
 def test_a_second_viewer_sees_it_too(browser: Browser, words: tuple[object, ...]) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import socket
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -18,22 +16,20 @@ from bench_depth.core.dataset import list_pairs, read_depth, read_pair, read_rgb
 from bench_depth.model.contract import ModelContract
 
 from tests.device.conftest import TfliteMaker, tiny_depth
-from tests.device.live.live_helpers import address_of, run, started, write_pictures, write_video
+from tests.device.live.live_helpers import (
+    address_of,
+    get,
+    run,
+    started,
+    write_pictures,
+    write_video,
+)
 
 
 def only_line(text: str) -> str:
     (line,) = [line for line in text.splitlines() if line.startswith("bench-depth: ")]
     assert "Traceback" not in text
     return line
-
-
-def get(url: str, path: str) -> bytes:
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(str(address.hostname), address.port)
-    connection.request("GET", path)
-    body = connection.getresponse().read()
-    connection.close()
-    return body
 
 
 @pytest.fixture
@@ -137,6 +133,11 @@ def test_a_truncated_video_leaves_a_whole_recording_of_what_was_there(
             "--size applies",
         ),
         (["--model", "MODEL", "--no-server", "--port", "0"], 2, "--no-server serves no page"),
+        (["--no-server", "--alarm", "1"], 2, "nothing tells of --zone and --alarm; add --mqtt"),
+        (["--mqtt-topic", "t"], 2, "--mqtt-topic needs --mqtt"),
+        (["--zone", "a=0,0,1,1", "--zone=a=0,0,1,1", "--port", "0"], 2, "two zones are named a"),
+        (["--hfov", "180"], 2, "a horizontal field of view of 180 degrees is impossible"),
+        (["--mqtt", "localhost:0"], 2, "--mqtt localhost:0 is not HOST or HOST:PORT"),
         (["--model", "MODEL", "--source", "VIDEO", "--record", "PICTURES"], 2, "is not empty"),
         (["--model", "MODEL", "--source", "VIDEO", "--record", "VIDEO"], 2, "exists already"),
         (["--model", "MODEL", "--source", "VIDEO", "--record", "/proc/x"], 2, "cannot write /proc"),

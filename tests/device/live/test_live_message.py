@@ -112,10 +112,26 @@ def test_the_meter_forgets_after_three_seconds() -> None:
         now += 0.25
     figures = meter.now()
     assert figures["fps"] == pytest.approx(4.0)
+    assert figures["given"] == pytest.approx(4.0)
     assert figures["possible"] == pytest.approx(100.0)
     assert figures["stages"] == {"capture": 1, "preprocess": 2, "invoke": 3, "postprocess": 4}
     assert (figures["latency"], figures["frames"], figures["dropped"]) == (11, 52, 40)
     assert "52 frames, 4.0 per second, 40 dropped" in meter.summary()
+
+
+def test_the_meter_tells_what_the_source_gives_and_what_the_board_could_do() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+    for _ in range(20):
+        meter.add([10.0] * 4, 40.0, dropped=2)
+        now += 0.1
+    assert meter.now()["given"] == pytest.approx(30.0)
+    assert "10.0 per second (could do 25.0), 40 dropped" in meter.summary()
+    # A thread decodes while the model runs: more is run than the sum of the times allows.
+    for _ in range(40):
+        meter.add([50.0] * 4, 200.0, dropped=0)
+        now += 0.1
+    assert meter.now()["possible"] == pytest.approx(meter.now()["fps"])
 
 
 def test_a_meter_without_frames() -> None:

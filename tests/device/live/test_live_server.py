@@ -251,7 +251,8 @@ def test_an_address_that_cannot_be_had(host: str, port: int, message: str) -> No
     [
         ("GET /" + "x" * 5000 + " HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
         ("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", 413),
-        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 501),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405),
+        ("PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 501),
         ("GET / HTTP/1.1\r\n" + "".join(f"A{n}: b\r\n" for n in range(200)) + "\r\n", 431),
         ("nonsense\r\n\r\n", 400),
         ("GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),

@@ -23,7 +23,7 @@ class Meter:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._recent: deque[tuple[float, Sequence[float]]] = deque(maxlen=_MAX_FRAMES)
+        self._recent: deque[tuple[float, Sequence[float], int]] = deque(maxlen=_MAX_FRAMES)
         self._first: Optional[float] = None
         self._last = 0.0
         self.frames = 0
@@ -42,21 +42,24 @@ class Meter:
             self._first = self._last
         self.frames += 1
         self.dropped += dropped
-        self._recent.append((self._last, [*times_ms, latency_ms]))
+        self._recent.append((self._last, [*times_ms, latency_ms], dropped))
 
     def now(self) -> dict[str, Any]:
         """Frames per second and median milliseconds over the last 3 s; None without frames.
 
-        `fps` is the rate of the frames that came, `possible` the rate that the stages' times allow:
-        a source that gives fewer leaves the board idle.
+        `fps` is the rate of the frames that were run, `given` that of the images of the source, the
+        dropped ones too, and `possible` the rate that the stages' times allow: a source that gives
+        fewer leaves the board idle.
         """
         recent = [entry for entry in self._recent if entry[0] > self._last - WINDOW_SECONDS]
         span = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
-        medians = _medians([times for _, times in recent])
-        busy_ms = sum(filter(None, medians["stages"].values()))
+        images = sum(1 + dropped for _, _, dropped in recent[1:])
+        medians = _medians([times for _, times, _ in recent])
+        fps = (len(recent) - 1) / span if span > 0 else None
         return {
-            "fps": (len(recent) - 1) / span if span > 0 else None,
-            "possible": 1000 / busy_ms if busy_ms else None,
+            "fps": fps,
+            "given": images / span if span > 0 else None,
+            "possible": _possible(medians, fps),
             **medians,
             "frames": self.frames,
             "dropped": self.dropped,
@@ -67,13 +70,25 @@ class Meter:
         if self._first is None:
             return "no frames"
         span = self._last - self._first
-        rate = f", {(self.frames - 1) / span:.1f} per second" if span > 0 else ""
-        medians = _medians([times for _, times in self._recent])
+        medians = _medians([times for _, times, _ in self._recent])
+        fps = (self.frames - 1) / span if span > 0 else None
+        possible = _possible(medians, fps)
+        rate = f", {fps:.1f} per second" if fps else ""
+        could = f" (could do {possible:.1f})" if fps and possible and possible > fps else ""
         stages = ", ".join(f"{stage} {medians['stages'][stage]:.1f}" for stage in STAGES)
         return (
-            f"{self.frames} frames{rate}, {self.dropped} dropped; median ms: {stages}; "
+            f"{self.frames} frames{rate}{could}, {self.dropped} dropped; median ms: {stages}; "
             f"photo to depth {medians['latency']:.1f}"
         )
+
+
+def _possible(medians: dict[str, Any], fps: Optional[float]) -> Optional[float]:
+    """Frames per second if the source gave as many; at least those that were run.
+
+    A thread decodes the next image while the model runs, so that their times overlap.
+    """
+    busy_ms = sum(filter(None, medians["stages"].values()))
+    return max(1000 / busy_ms, fps or 0.0) if busy_ms else None
 
 
 def _medians(series: Sequence[Sequence[float]]) -> dict[str, Any]:

@@ -2,128 +2,108 @@
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 from urllib.parse import parse_qs
 
-from bench_depth import __version__
+from bench_depth.core.errors import UserError
 from bench_depth.live.frames.latest import EndedError
 from bench_depth.live.web import connections
-from bench_depth.live.web.head import Heads, HeadTooLargeError
+from bench_depth.live.web.exchange import Exchange
+from bench_depth.live.zones import MAX_BYTES, parse_posted
 
 if TYPE_CHECKING:
-    from bench_depth.live.web.server import ViewServer
     from bench_depth.live.web.view import ViewFrame
+
+Query = dict[str, str]
 
 # Seconds for which a request for the next frame is held open.
 POLL_SECONDS = 10.0
+_JSON = "application/json"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Exchange):
     """Answers the requests of one connection."""
 
-    server: ViewServer  # pyright: ignore[reportIncompatibleVariableOverride]
-    protocol_version = "HTTP/1.1"
-    server_version = f"bench-depth/{__version__}"
-    sys_version = ""
-    timeout = connections.REQUEST_TIMEOUT_SECONDS
-    disable_nagle_algorithm = True
-
-    def setup(self) -> None:
-        """Replaces the stream, which would read any amount, by heads of a limited size."""
-        super().setup()
-        self.rfile.close()
-        self._heads = Heads(self.connection)
-
-    def handle_one_request(self) -> None:
-        """Receives one request within the limits, and only then has it parsed and answered."""
-        self.server.connections.limit(self.connection, connections.REQUEST_TIMEOUT_SECONDS)
-        try:
-            head = self._heads.next()
-        except HeadTooLargeError as error:
-            self.command, self.requestline, self.request_version = "", "", self.protocol_version
-            self._refuse(error.status, str(error))
-            return
-        self.rfile = io.BytesIO(head or b"")
-        super().handle_one_request()
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """Answers what is there to those who may ask."""
-        self.server.connections.limit(self.connection, float("inf"))
-        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "send nothing")
+        path, query = self._allowed()
+        if path is None:
             return
-        path, _, rest = self.path.partition("?")
-        query = {name: values[-1] for name, values in parse_qs(rest).items()}
-        refusal = self.server.access.refusal(self.headers, query.get("token", ""), page=path == "/")
-        if refusal is not None:
-            self._refuse(HTTPStatus.FORBIDDEN, refusal)
-        elif path in _RESOURCES:
-            _RESOURCES[path](self, query.get("after", ""))
+        if path in _RESOURCES:
+            _RESOURCES[path](self, query)
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here; go to /")
+            self.refuse(HTTPStatus.NOT_FOUND, "there is nothing here; go to /")
 
-    def do_HEAD(self) -> None:
-        """As `do_GET`, without the body."""
-        self.do_GET()
+    def post(self) -> None:
+        """Takes zones, or holds the newest frame; from those who may."""
+        path, _ = self._allowed()
+        if path is None:
+            return
+        if path not in _ACTIONS:
+            self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "nothing can be posted here")
+        # No form of another site can send this type: a browser asks first, and is refused.
+        elif self.headers.get_content_type() != _JSON:
+            self.refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send it as {_JSON}")
+        else:
+            body = self.body(MAX_BYTES)
+            if body is not None:
+                self.server.connections.limit(self.connection, float("inf"))
+                _ACTIONS[path](self, body)
 
-    def send_error(
-        self, code: int, message: Optional[str] = None, explain: Optional[str] = None
-    ) -> None:
-        """Answers what cannot be parsed in one plain line."""
-        self._refuse(HTTPStatus(code), message or HTTPStatus(code).phrase)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Logs nothing, so that the terminal shows only the progress of the run."""
-
-    def page(self, _: str) -> None:
+    def page(self, _: Query) -> None:
         """The page itself."""
         page = self.server.page
         policy = {"Content-Security-Policy": page.policy}
-        self._answer(page.html, "text/html; charset=utf-8", policy)
+        self.answer(page.html, "text/html; charset=utf-8", policy)
 
-    def info(self, _: str) -> None:
+    def info(self, _: Query) -> None:
         """What does not change during the run."""
         info = {**self.server.view.info, "run": self.server.view.run}
-        self._answer(json.dumps(info).encode(), "application/json")
+        self.answer(json.dumps(info).encode(), _JSON)
 
-    def frame(self, after: str) -> None:
-        """The first frame after the one with the tag `after`; nothing if none comes in time."""
-        run, _, number = after.partition("-")
+    def frame(self, query: Query) -> None:
+        """The first frame after the one with the tag `after`; nothing if none comes in time.
+
+        With `frame`, that one which is held.
+        """
+        run, _, number = query.get("after", "").partition("-")
         seen = int(number) if run == self.server.view.run and number.isdecimal() else 0
-        found = self._newer(seen)
+        found = self._held(query) if "frame" in query else self._newer(seen)
         if found is not None:
             tag, frame = found
             body = b"" if frame is None else frame.message()
-            self._answer(body, "application/octet-stream", {"X-Frame": tag} if tag else None)
+            self.answer(body, "application/octet-stream", {"X-Frame": tag} if tag else None)
 
-    def distances(self, _: str) -> None:
+    def distances(self, query: Query) -> None:
         """The newest frame in numbers."""
-        found = self._newest()
-        if found is not None:
-            self._answer(found[1].distances(), "application/json", {"X-Frame": found[0]})
+        self._give(query, _JSON, lambda frame: frame.distances())
 
-    def depth_map(self, _: str) -> None:
+    def depth_map(self, query: Query) -> None:
         """The newest depth map as a picture of millimetres."""
-        found = self._newest()
-        if found is None:
-            return
-        png = found[1].millimetres()
-        if png is None:
-            reason = "the model gives relative depth, which is no millimetres"
-            self._refuse(HTTPStatus.NOT_FOUND, reason)
-        else:
-            self._answer(png, "image/png", {"X-Frame": found[0]})
+        self._give(query, "image/png", lambda frame: frame.millimetres())
 
-    def events(self, _: str) -> None:
+    def photo(self, query: Query) -> None:
+        """The newest photo."""
+        self._give(query, "image/jpeg", lambda frame: frame.photo())
+
+    def still(self, query: Query) -> None:
+        """The newest photo beside its coloured depth."""
+        self._give(query, "image/jpeg", lambda frame: frame.still())
+
+    def cloud(self, query: Query) -> None:
+        """The newest frame as coloured points."""
+        hfov = self.server.view.hfov
+        self._give(query, "application/octet-stream", lambda frame: frame.cloud(hfov))
+
+    def events(self, _: Query) -> None:
         """Every frame in numbers, as server-sent events; a slow reader gets fewer."""
         if not self._admitted():
             return
         self.close_connection = True
-        self._head("text/event-stream")
+        self.start("text/event-stream")
         if self.command == "HEAD":
             return
         view, number = self.server.view, 0
@@ -139,17 +119,74 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"id: {view.run}-{number}\n".encode())
             self.wfile.write(b"data: " + frame.distances() + b"\n\n")
 
-    def _newest(self) -> Optional[tuple[str, ViewFrame]]:
-        """Tag and newest frame; None where there is none, which has been answered."""
+    def watch(self, body: bytes) -> None:
+        """Replaces the zones and the alarm; answers with their edition."""
+        view = self.server.view
+        try:
+            watch = parse_posted(body, bool(view.info.get("relative")))
+        except UserError as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, str(error))
+            return
+        self.answer(json.dumps({"edition": view.replace_watch(watch)}).encode(), _JSON)
+
+    def hold(self, _: bytes) -> None:
+        """Keeps the newest frame for a viewer that pauses; answers with its tag."""
+        found = self._newest({})
+        if found is not None:
+            self.server.view.hold(*found)
+            self.answer(json.dumps({"frame": found[0]}).encode(), _JSON)
+
+    def _allowed(self) -> tuple[Optional[str], Query]:
+        """Path and query of the request; no path if it is refused, which has been answered."""
+        path, _, rest = self.path.partition("?")
+        query = {name: values[-1] for name, values in parse_qs(rest).items()}
+        token = query.get("token", "")
+        page = path == "/" and self.command != "POST"
+        refusal = self.server.access.refusal(self.headers, token, page)
+        if refusal is None:
+            return path, query
+        self.refuse(HTTPStatus.FORBIDDEN, refusal)
+        return None, query
+
+    def _give(self, query: Query, kind: str, make: Callable[[ViewFrame], Optional[bytes]]) -> None:
+        """Answers with a form of the frame that is asked for; None is one that needs metres."""
+        found = self._newest(query)
+        if found is None:
+            return
+        tag, frame = found
+        body = make(frame)
+        if body is None:
+            reason = "the model gives relative depth, which has no metres"
+            self.refuse(HTTPStatus.NOT_FOUND, reason)
+        else:
+            self.answer(body, kind, {"X-Frame": tag})
+
+    def _newest(self, query: Query) -> Optional[tuple[str, ViewFrame]]:
+        """Tag and frame, the newest or that held one which is asked for.
+
+        None where there is none, which has been answered.
+        """
+        if "frame" in query:
+            return self._held(query)
         found = self._newer(0)
         if found is None:
             return None
         tag, frame = found
         if frame is None:
             reason = "there is no frame yet; try again"
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
             return None
         return tag, frame
+
+    def _held(self, query: Query) -> Optional[tuple[str, ViewFrame]]:
+        """Tag and frame that is held; None if it is not, which has been answered."""
+        tag = query["frame"]
+        frame = self.server.view.held(tag)
+        if frame is None:
+            reason = "this frame is kept no longer; go on and pause again"
+            self.refuse(HTTPStatus.NOT_FOUND, reason)
+            return None
+        return (tag, frame) if self._admitted() else None
 
     def _newer(self, seen: int) -> Optional[tuple[str, Optional[ViewFrame]]]:
         """Tag and frame after number `seen`, without frame on timeout; None if refused."""
@@ -159,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             found = view.frames.newer(seen, POLL_SECONDS)
         except EndedError as end:
-            self._refuse(HTTPStatus.GONE, str(end.error or "bench-depth has ended"))
+            self.refuse(HTTPStatus.GONE, str(end.error or "bench-depth has ended"))
             return None
         return ("", None) if found is None else (f"{view.run}-{found[0]}", found[1])
 
@@ -168,43 +205,8 @@ class Handler(BaseHTTPRequestHandler):
         admitted = self.server.connections.admit(self.connection)
         if not admitted:
             reason = f"{connections.MAX_VIEWERS} viewers are connected already"
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
         return admitted
-
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        self.close_connection = True
-        self._answer(reason.encode(), "text/plain; charset=utf-8", status=status)
-
-    def _answer(
-        self,
-        body: bytes,
-        kind: str,
-        headers: Optional[dict[str, str]] = None,
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> None:
-        self._head(kind, {"Content-Length": str(len(body)), **(headers or {})}, status)
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _head(
-        self,
-        kind: str,
-        headers: Optional[dict[str, str]] = None,
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> None:
-        self.send_response(status)
-        for name, value in {
-            "Content-Type": kind,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Referrer-Policy": "no-referrer",
-            **(headers or {}),
-        }.items():
-            self.send_header(name, value)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
 
 
 _RESOURCES = {
@@ -213,5 +215,9 @@ _RESOURCES = {
     "/frame": Handler.frame,
     "/depth.json": Handler.distances,
     "/depth.png": Handler.depth_map,
+    "/photo.jpg": Handler.photo,
+    "/still.jpg": Handler.still,
+    "/cloud.ply": Handler.cloud,
     "/events": Handler.events,
 }
+_ACTIONS = {"/zones": Handler.watch, "/hold": Handler.hold}

@@ -1,4 +1,4 @@
-"""Reads the heads of HTTP requests within limits that hold before any of it is parsed."""
+"""Reads HTTP requests within limits that hold before any of it is parsed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HeadTooLargeError(Exception):
 
 
 class Heads:
-    """The heads of the requests of one connection, one after the other.
+    """The heads of the requests of one connection, one after the other, and bodies if asked for.
 
     At most `MAX_HEAD_BYTES` and one more call's bytes are received before a head is complete.
 
@@ -60,6 +60,27 @@ class Heads:
             if not part:
                 return None
             self._received += part
+
+    def body(self, length: int) -> Optional[bytes]:
+        """Receives the body that follows the last head.
+
+        Args:
+            length: Its size in bytes, which the caller has limited.
+
+        Returns:
+            The body; None where the connection was closed before it was complete.
+
+        Raises:
+            OSError: The connection broke off, or nothing came within its timeout.
+        """
+        while len(self._received) < length:
+            part = self._connection.recv(_RECEIVE_BYTES)
+            if not part:
+                return None
+            self._received += part
+        body = bytes(self._received[:length])
+        del self._received[:length]
+        return body
 
     def _end(self) -> Optional[int]:
         """Length of the first head; None until it is complete."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.depth.outputs import encode as encode_image
 from bench_depth.depth.scale import Scale, to_millimetres
 
 # These give about 20 to 40 kB of JPEG and 15 kB of depth per frame.
@@ -36,7 +37,7 @@ def encode(
         the JPEG's length, `size`: the photo's width and height, `depth`: the width and height
         of the depth map, `base` and `step`: see `to_codes`), the JPEG, the depth map (see `pack`).
     """
-    jpeg = _jpeg(photo)
+    jpeg = encode_image(".jpg", shrunk(photo), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     codes, base, step = to_codes(sample(depth), scale)
     header = json.dumps(
         {
@@ -93,13 +94,10 @@ def pack(codes: NDArray[np.uint16]) -> bytes:
     return zlib.compress(np.stack(planes).tobytes(), 1)
 
 
-def _jpeg(photo: NDArray[np.uint8]) -> bytes:
+def shrunk(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photo, HxWx3, at most `PHOTO_WIDTH` pixels wide."""
     height, width = photo.shape[:2]
-    if width > PHOTO_WIDTH:
-        size = (PHOTO_WIDTH, max(1, round(height * PHOTO_WIDTH / width)))
-        photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-    ok, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    assert ok, "a photo that was decoded can be encoded"
-    return data.tobytes()
+    if width <= PHOTO_WIDTH:
+        return photo
+    size = (PHOTO_WIDTH, max(1, round(height * PHOTO_WIDTH / width)))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -12,8 +12,12 @@ class Page:
     """The HTML of the page, and a policy that allows only its own script and style."""
 
     def __init__(self) -> None:
-        source = resources.files("bench_depth.live.web").joinpath("page.html")
-        self.html = source.read_bytes()
+        folder = resources.files("bench_depth.live.web")
+        self.html = re.sub(
+            rb"@([\w.]+)",
+            lambda name: folder.joinpath(name[1].decode()).read_bytes(),
+            folder.joinpath("page.html").read_bytes(),
+        )
         self.policy = "; ".join(
             [
                 "default-src 'none'",
