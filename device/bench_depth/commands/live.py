@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from bench_depth.commands.arguments import RUNTIMES, Parser
 from bench_depth.commands.flags import add_arguments, from_arguments
@@ -18,6 +18,8 @@ from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.screen import say
 
 if TYPE_CHECKING:
+    from bench_depth.live.mqtt import Broker
+    from bench_depth.live.zones import Watch
     from bench_depth.machine.guard import OnTask
 
 LOOPBACK = "127.0.0.1"
@@ -65,6 +67,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     options = _parser().parse_args(arguments)
     _check(options)
+    _sensor(options)
     return options
 
 
@@ -79,17 +82,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _live(options: argparse.Namespace, on_task: OnTask) -> int:
     with stopped_by_signals() as stop:
-        from bench_depth.depth.cloud import NYU_HFOV, focal_length
-        from bench_depth.live.mqtt import parse_broker
         from bench_depth.live.session import LiveOptions, run
-        from bench_depth.live.zones import make_watch, parse_zone
         from bench_depth.model.released import default_model
 
-        hfov = NYU_HFOV if options.hfov is None else options.hfov
-        focal_length(1, hfov)  # Refuses an impossible one before a camera is opened.
-        broker = None
-        if options.mqtt is not None:
-            broker = parse_broker(options.mqtt, options.mqtt_topic)
+        watch, hfov, broker = _sensor(options)
         run(
             LiveOptions(
                 model=options.model or default_model(),
@@ -103,7 +99,7 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 frames=options.frames,
                 host=None if options.no_server else options.host or LOOPBACK,
                 port=PORT if options.port is None else options.port,
-                watch=make_watch(map(parse_zone, options.zone), options.alarm),
+                watch=watch,
                 hfov=hfov,
                 broker=broker,
             ),
@@ -113,6 +109,21 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
             on_task,
         )
     return 0
+
+
+def _sensor(options: argparse.Namespace) -> tuple[Watch, float, Optional[Broker]]:
+    """Zones and alarm, field of view, and MQTT broker; in the child, for it needs numpy."""
+    from bench_depth.depth.cloud import NYU_HFOV, focal_length
+    from bench_depth.live.mqtt import parse_broker
+    from bench_depth.live.zones import make_watch, parse_zone
+
+    hfov = NYU_HFOV if options.hfov is None else options.hfov
+    focal_length(1, hfov)  # Refuses an impossible one.
+    watch = make_watch(map(parse_zone, options.zone), options.alarm)
+    broker = None
+    if options.mqtt is not None:
+        broker = parse_broker(options.mqtt, options.mqtt_topic)
+    return watch, hfov, broker
 
 
 def _check(options: argparse.Namespace) -> None:

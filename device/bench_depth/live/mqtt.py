@@ -80,7 +80,7 @@ class Publisher:
     A connection that is lost later is made again in the background.
 
     Args:
-        broker: Where to publish. User and password are taken from the environment.
+        broker: Where to publish. User and password are taken out of the environment.
         frames: Slot with the newest frame.
         log: Called with one line when the connection is lost for the first time.
 
@@ -112,9 +112,9 @@ class Publisher:
     def _connect(self) -> Any:
         paho = _paho()
         client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        user = os.environ.get(USER)
+        user, password = (os.environ.pop(name, None) for name in (USER, PASSWORD))
         if user:
-            client.username_pw_set(user, os.environ.get(PASSWORD))
+            client.username_pw_set(user, password)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.connect_timeout = CONNECT_SECONDS
         client.reconnect_delay_set(1, 30)
