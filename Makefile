@@ -1,4 +1,5 @@
-# make demo: export, verify and measure the released model; ends with the page's path.
+# make setup: everything in .venv. make demo: export, verify and measure the released model; ends
+# with the page's path.
 # make test: linters, type checkers, then every test but those that emulate.
 # make coverage: the same tests, with the lines that they reach.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
@@ -19,15 +20,17 @@ INSTALLED := .venv/.installed
 ifeq ($(origin TORCH)$(CI),file)
 ASK_FOR_TORCH = @! $(BIN)/python -m pip install --quiet --dry-run --report - $(TORCH) \
 	| grep -q '"name": "nvidia' || { echo "torch would come with gigabytes of GPU libraries;" \
-	"choose its build: make TORCH=..., see README" >&2; exit 2; }
+	"choose its build: make setup TORCH=..., see README" >&2; exit 2; }
 endif
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test coverage test-arm64 roots models wheels native image lock lint format clean
+.PHONY: demo setup test coverage test-arm64 roots models wheels native image lock lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
+
+setup: $(INSTALLED)
 
 # Two at a time, each on one thread; a file's tests stay together, for they share what it makes.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

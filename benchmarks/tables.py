@@ -9,7 +9,6 @@ A table stands between `<!-- table NAME -->` and `<!-- end -->`; what is between
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
 import sys
@@ -18,15 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.files import write_bytes
-from bench_depth.model.released import read_catalogue
-from bench_depth.results.records import load
+from bench_depth.model.released import ReleasedFile, read_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
-# What README shows first.
-BEST = "ghostdepth-xxs"
 COMPRESSION = ROOT / "benchmarks" / "compression"
-DEMO = ROOT / "benchmarks" / "results" / "demo.json"
 PAGES = tuple(
     ROOT / name
     for name in (
@@ -51,28 +46,34 @@ _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def release_files() -> str:
-    """Every exported file: size, time on the demo's machine, validation accuracy."""
-    metrics, demo = _json(MODELS / BEST / "metrics.json"), load(DEMO)
-    times = {record.file: record for record in demo.models}
-    rows = ["| file | MB | median ms | RMSE m | si-RMSE | delta_1 |", "|---|--:|--:|--:|--:|--:|"]
-    for name, row in metrics["files"].items():
-        rows.append(
-            f"| {name} | {row['bytes'] / 1e6:.1f} | {times[name].invoke.statistics.median:.1f} "
-            f"| {row['rmse']:.3f} | {row['si_rmse']:.4f} | {row['delta_1']:.3f} |"
-        )
-    rows.append(_accuracy_row("constant map (to beat)", metrics["constant_map"]))
-    board = demo.context.board
-    runtimes = sorted({f"{r.runtime.name} {r.runtime.version}" for r in demo.models})
+    """The files of the model that README shows first, and the fastest file."""
+    listed = read_catalogue()
+    (best,) = [model for model in listed.models if model.name == listed.default]
+    fastest = listed.models[0].files[0]
+    rows = [
+        "| file | Pi 4 ms | RMSE m | si-RMSE | delta_1 | MB |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(_file_row(file) for file in best.files),
+    ]
+    if fastest not in best.files:
+        rows.append(_file_row(fastest))
+    constant = _json(MODELS / best.name / "metrics.json")["constant_map"]
+    figures = f"{constant['rmse']:.3f} | {constant['si_rmse']:.4f} | {constant['delta_1']:.3f}"
     rows += [
+        f"| constant map (to beat) | | {figures} | |",
         "",
-        f"Accuracy: {metrics['validation_images']} validation photos of NYU Depth v2, "
-        "no alignment. "
-        f"Time: {board.cpu or 'unknown CPU'} ({demo.context.threads} threads, "
-        f"{', '.join(runtimes)}), not a Pi.",
-        "",
-        f"Predicted for a Raspberry Pi 4, TensorFlow Lite 2.5, four threads: {_on_a_pi(BEST)}.",
+        f"Milliseconds, with their error band: {listed.latency}. Accuracy: {listed.accuracy}.",
     ]
     return "\n".join(rows)
+
+
+def _file_row(file: ReleasedFile) -> str:
+    ms = ""
+    if file.pi4_ms is not None:
+        predicted, low, high = file.pi4_ms
+        ms = f"{predicted:.1f} ({low:.1f} to {high:.1f})"
+    figures = f"{file.rmse:.3f} | {file.si_rmse:.4f} | {file.delta_1:.3f}"
+    return f"| {file.file} | {ms} | {figures} | {file.bytes / 1e6:.1f} |"
 
 
 def release_card(name: str) -> str:
@@ -225,22 +226,6 @@ TABLES: dict[str, Callable[[], str]] = {
 def rebuilt(text: str) -> str:
     """A page with its tables made anew."""
     return _TABLE.sub(lambda m: f"{m[1]}{TABLES[m[2]]()}\n{m[3]}", text)
-
-
-def _accuracy_row(name: str, row: dict[str, float]) -> str:
-    return f"| {name} | | | {row['rmse']:.3f} | {row['si_rmse']:.4f} | {row['delta_1']:.3f} |"
-
-
-def _on_a_pi(name: str) -> str:
-    """Like `fp32 9.3 ms (8.8 to 11.1), int8 7.8 ms (7.4 to 9.2)`."""
-    with (ROOT / "benchmarks" / "latency" / "released.csv").open() as file:
-        found = {row["file"]: row for row in csv.DictReader(file)}
-    return ", ".join(
-        f"{variant} {float(row['ms_4_threads']):.1f} ms "
-        f"({float(row['low']):.1f} to {float(row['high']):.1f})"
-        for variant in ("fp32", "int8")
-        for row in [found[f"{name}-{variant}.tflite"]]
-    )
 
 
 def _json(path: Path) -> Any:

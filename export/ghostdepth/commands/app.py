@@ -52,7 +52,8 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     cls=_Verbs,
     pretty_exceptions_enable=False,
-    help="Depth from one camera on a Raspberry Pi: train, export, measure, deploy.",
+    help="Depth from one camera on a Raspberry Pi: train, compress, export, measure, deploy. "
+    "Without a network of your own: ghostdepth depth photo.jpg.",
 )
 
 CheckpointFolder = Annotated[

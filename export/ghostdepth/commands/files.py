@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
+from bench_depth.model.released import default_model
 from ghostdepth_export.host.checkout import SAMPLES, find_checkpoint
 
 from ghostdepth import model_files
@@ -62,7 +63,13 @@ def _size(option: str, text: str) -> tuple[int, int]:
 
 @app.command()
 def demo(
-    checkpoint: CheckpointFolder = Path("ghostdepth-xxs"),
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint folder, or a model's name.",
+            show_default="the most accurate model that is fast on a Pi; see `models`",
+        ),
+    ] = None,
     samples: Annotated[
         Path,
         typer.Option(help="Dataset folder to measure on.", show_default="the project's samples"),
@@ -74,4 +81,4 @@ def demo(
     """Export, verify and measure a released model; write a page with images and a table."""
     from ghostdepth_export.pages.demo import run
 
-    run(find_checkpoint(checkpoint), samples, out)
+    run(find_checkpoint(checkpoint or default_model()), samples, out)

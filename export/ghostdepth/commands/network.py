@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
-Val = Annotated[Path | None, typer.Option(help="Dataset folder for validation.")]
+Val = Annotated[
+    Path | None,
+    typer.Option(help="Dataset folder for validation.", show_default="DATA/val, or the last tenth"),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of the config: augment.flip=0."),
@@ -39,14 +42,16 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
     val: Val = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs, not the config's.")] = None,
     minutes: Minutes = None,
     patience: Patience = None,
     fraction: Fraction = 1.0,
     settings: Settings = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, order and augmentation, not the config's.")
+    ] = None,
     name: Annotated[
-        str | None, typer.Option(help=r"Of the checkpoint \[ghostdepth-CONFIG].")
+        str | None, typer.Option(help="Name of the checkpoint.", show_default="ghostdepth-CONFIG")
     ] = None,
     note: Annotated[str, typer.Option(help="What the data is, and its terms.")] = "",
     imagenet: Annotated[
@@ -123,7 +128,7 @@ def _show_done(bar: Progress, task: TaskID, done: int) -> None:
 @app.command()
 def evaluate(
     checkpoint: CheckpointFolder,
-    data: Data,
+    data: Annotated[Path, typer.Option(help="Dataset folder.")],
     align: Annotated[str, typer.Option(help="none, median or log-affine.")] = "none",
     strict: Strict = False,
 ) -> None:

@@ -23,8 +23,10 @@ def search(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for runs, tables, page and configs.")],
     val: Val = None,
-    trials: Annotated[int, typer.Option(min=1, help="Of all workers, over all starts.")] = 50,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each trial's short training.")] = 5,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Number of trials of all workers, over all starts.")
+    ] = 50,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each trial's short training.")] = 5,
     config: Annotated[
         str, typer.Option(help="How to train, and what the space does not choose.")
     ] = "s",
@@ -39,7 +41,7 @@ def search(
     storage: Annotated[
         str | None, typer.Option(help="A database's address instead, for several machines.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 4,
+    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 4,
     target_file: Annotated[str, typer.Option(help="int8 or fp32, a .tflite file.")] = "int8",
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     strict: Strict = False,

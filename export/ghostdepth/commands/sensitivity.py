@@ -25,7 +25,7 @@ def sensitivity(
         str, typer.Option(help="What goes first: magnitude, bn, taylor or snip.")
     ] = "taylor",
     pictures: Annotated[int, typer.Option(min=1, help="Validation pictures, evenly chosen.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="Of the batches for taylor and snip.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the batches for taylor and snip.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
 ) -> None:
     """Show what each width costs and how much accuracy goes with it: a page, a table, CSV files.
