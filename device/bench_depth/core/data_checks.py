@@ -126,13 +126,17 @@ class DataSurvey:
                 "data again"
             )
 
-    def lines(self) -> list[str]:
-        """Figures as text: pairs, sizes, unknown depth, and a histogram of the distances."""
+    def size_text(self) -> str:
+        """How many pairs have each size, like `44 of 640x480`."""
         sizes = ", ".join(f"{n} of {w}x{h}" for (w, h), n in self.sizes.most_common(5))
         more = f", and {len(self.sizes) - 5} other sizes" if len(self.sizes) > 5 else ""
+        return sizes + more
+
+    def lines(self) -> list[str]:
+        """Figures as text: pairs, sizes, unknown depth, and a histogram of the distances."""
         ends = [self.quantile(fraction) / 1000 for fraction in (0.01, 0.5, 0.99)]
         return [
-            f"{self.pairs} pairs: {sizes}{more}",
+            f"{self.pairs} pairs: {self.size_text()}",
             f"unknown depth: {100 * self.unknown:.1f} % of the pixels",
             "depth: 1 % is nearer than {:.2f} m, the median is {:.2f} m, 1 % is farther than "
             "{:.2f} m".format(*ends),

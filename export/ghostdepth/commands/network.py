@@ -14,6 +14,8 @@ from ghostdepth import networks
 from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
 
 if TYPE_CHECKING:
+    from bench_depth.accuracy.readers import Dataset
+    from bench_depth.core.data_checks import DataSurvey
     from rich.progress import Progress, TaskID
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
@@ -100,6 +102,9 @@ def check(
         Path, typer.Argument(help="Dataset folder, a folder with train/ and val/, or NYU, TUM, ...")
     ],
     strict: Strict = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with sixteen pairs.")
+    ] = None,
 ) -> None:
     """Check a dataset: pairs, sizes, distances, and what looks implausible."""
     from bench_depth.accuracy.readers import open_dataset
@@ -107,17 +112,24 @@ def check(
 
     sets = [data / part for part in ("train", "val") if (data / part / "rgb").is_dir()]
     codes: list[str] = []
+    surveys: list[tuple[Dataset, DataSurvey]] = []
     for folder in sets or [data]:
         dataset = open_dataset(folder)
         with progress("{task.completed} of {task.total}") as bar:
             task = bar.add_task("reading", total=len(dataset.frames))
             survey = survey_frames(dataset.frames, dataset.label, partial(_show_done, bar, task))
+        surveys.append((dataset, survey))
         for line in (dataset.label, *survey.lines()):
             say(line)
         findings = survey.findings()
         for line in [finding.line for finding in findings] or ["nothing looks implausible"]:
             say(line)
         codes += [finding.code for finding in findings]
+    if html is not None:
+        from ghostdepth_export.pages.check_page import write_page
+
+        write_page(html, data.resolve().name, surveys)
+        say(f"page: {html}")
     refuse_warnings(codes, strict)
 
 
