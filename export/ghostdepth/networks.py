@@ -44,7 +44,7 @@ def train(
 
     Args:
         data: Dataset folder, or a folder with `train/` and `val/`.
-        out: Folder of the run.
+        out: Folder of the run; `report.html` in it is rewritten after each validation.
         config: Name of a config, or path of a YAML file.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         epochs: Number of epochs; None for the config's.
@@ -75,6 +75,7 @@ def train(
             process works in `out`.
     """
     from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_export.pages.training_page import TrainingPage
     from ghostdepth_train import distributed
     from ghostdepth_train.config import load_train_config
     from ghostdepth_train.data import fraction_of, read_split
@@ -101,7 +102,7 @@ def train(
     with run_folder(out, "ghostdepth train"):
         trainer = Trainer(chosen, split, options)
         log(_plan(trainer, data))
-        trainer.run(on_step, on_epoch)
+        trainer.run(on_step, TrainingPage(trainer, log, on_epoch))
     if trainer.ended_by:
         log(
             f"ended by --{trainer.ended_by} after {trainer.epoch} of {chosen.epochs} epochs; "
