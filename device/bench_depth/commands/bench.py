@@ -11,7 +11,7 @@ from bench_depth.accuracy.evaluation import alignment
 from bench_depth.accuracy.readers import Dataset, open_dataset
 from bench_depth.commands.hooks import Hooks
 from bench_depth.commands.options import BenchOptions, check_options
-from bench_depth.commands.record import compare_with_first, make_context, make_record
+from bench_depth.commands.record import make_context, make_record
 from bench_depth.commands.stages import (
     measure_accuracy,
     run_sustained,
@@ -236,7 +236,8 @@ class _Bench:
             idle=self._idle,
             before=before,
             after=after,
-            compared=compare_with_first(invoke, self._results, self._interleaved),
+            reference=self._results.models[0] if self._results.models else None,
+            interleaved=self._interleaved,
         )
 
     def _add(self, record: ModelRecord) -> None:

@@ -16,7 +16,7 @@ from bench_depth.core.screen import say, show
 if TYPE_CHECKING:
     from bench_depth.accuracy.evaluation import EvaluatedImage
     from bench_depth.machine.guard import OnTask
-    from bench_depth.report.html.pictures import WorstScenes
+    from bench_depth.report.html.pictures import WorstImages
     from bench_depth.results.records import Results
     from bench_depth.results.thresholds import Threshold
 
@@ -182,11 +182,13 @@ class _Output:
             "per-image": options.per_image,
         }
         self._page: Optional[Path] = options.html
-        self._worst: dict[int, WorstScenes] = {}
+        self._worst: Optional[WorstImages] = None
         if self._page is not None:
+            from bench_depth.report.html.pictures import WorstImages
             from bench_depth.report.html.templating import require_jinja
 
             require_jinja()
+            self._worst = WorstImages()
 
     def on_results(self, results: Results) -> None:
         from bench_depth.results.records import save
@@ -197,10 +199,8 @@ class _Output:
 
     def on_image(self, index: int, image: EvaluatedImage) -> None:
         """Keeps the page's images during the evaluation, so that no model runs again for them."""
-        if self._page is not None:
-            from bench_depth.report.html.pictures import WorstScenes
-
-            self._worst.setdefault(index, WorstScenes()).add(image)
+        if self._worst is not None:
+            self._worst.add(index, image)
 
     def finish(self) -> None:
         self.screen.clear()
@@ -231,11 +231,11 @@ class _Output:
         for kind, path in self._files.items():
             if path is not None:
                 write_bytes(path, writers[kind](results).encode())
-        if self._page is not None:
+        if self._page is not None and self._worst is not None:
             from bench_depth.report.html.page import write_page
+            from bench_depth.results.records import labels
 
-            worst = {place: kept.scenes() for place, kept in self._worst.items()}
-            write_page(results, worst, self._page)
+            write_page(results, self._worst.scenes(labels(results)), self._page)
 
 
 def _write_stdout(text: str) -> None:

@@ -13,8 +13,8 @@ from typing import Optional
 from bench_depth import __version__
 from bench_depth.commands.options import BenchOptions
 from bench_depth.machine.board import Board, Health, read_board
-from bench_depth.results.advice import warnings_for
-from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord
+from bench_depth.results.advice import ratio_unclear, warnings_for
+from bench_depth.results.records import Context, ModelRecord, RuntimeRecord
 from bench_depth.timing import comparison
 from bench_depth.timing.measure import Timing
 from bench_depth.timing.session import Job, Session
@@ -45,7 +45,8 @@ def make_record(
     idle: Health,
     before: Health,
     after: Health,
-    compared: Optional[comparison.Comparison],
+    reference: Optional[ModelRecord],
+    interleaved: bool,
 ) -> ModelRecord:
     """The record of a model whose runs have been timed; everything else is still None.
 
@@ -56,7 +57,8 @@ def make_record(
         idle: State of the machine before any model ran.
         before: State of the machine before this model was timed.
         after: State of the machine after that.
-        compared: Comparison with the first model of the file; None for the first model.
+        reference: Record of the first model of the file; None for the first model.
+        interleaved: Whether both took turns.
     """
     model, job = session.model, session.job
     codes = warnings_for(
@@ -70,6 +72,12 @@ def make_record(
         invoke=invoke,
         passed_over=job.passed_over,
     )
+    compare = comparison.in_turn if interleaved else comparison.apart
+    compared = None
+    if reference is not None:
+        compared = compare(invoke, reference.invoke, reference.file)
+        if ratio_unclear(compared, invoke, reference.invoke):
+            codes.append("ratio-unclear")
     return ModelRecord(
         file=job.path.name,
         bytes=session.identity.bytes,
@@ -92,17 +100,6 @@ def make_record(
         description=job.description,
         comparison=compared,
     )
-
-
-def compare_with_first(
-    invoke: Timing, results: Results, interleaved: bool
-) -> Optional[comparison.Comparison]:
-    """The comparison of one model's times with those of the first record; None without one."""
-    if not results.models:
-        return None
-    reference = results.models[0]
-    compare = comparison.in_turn if interleaved else comparison.apart
-    return compare(invoke, reference.invoke, reference.file)
 
 
 def _commit() -> Optional[str]:

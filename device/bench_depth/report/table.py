@@ -11,7 +11,9 @@ from bench_depth.report.wording import (
     BAND_HEADS,
     BAND_NOTE,
     KIND_HEADS,
+    RATE_NOTE,
     STAGE_HEADS,
+    TOTAL_NOTE,
     accuracy_notes,
     band_rows,
     board_name,
@@ -175,6 +177,9 @@ def _layout(heads: Sequence[str], rows: Sequence[Sequence[str]], rule: bool = Tr
 
 def _notes(results: Results, paint: Paint) -> list[str]:
     notes = accuracy_notes(results)
+    if any(record.total is not None for record in results.models):
+        notes.insert(0, TOTAL_NOTE)
+        notes.insert(0, RATE_NOTE)
     if any(record.comparison for record in results.models):
         how = turns_text(results.context)
         notes.insert(0, f"ratio: time over that of {labels(results)[0]}, measured {how}")

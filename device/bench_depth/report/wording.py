@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -18,8 +19,15 @@ from bench_depth.timing.profiling import Profile, by_kind, costliest
 
 # Where XNNPACK takes more than this fraction of the time, the ops are listed without it.
 _MOST = 0.5
+_OPTION = re.compile(r"(--[a-z][a-z-]*)")
 KIND_HEADS = ("kind", "ops", "ms", "fraction")
 STAGE_HEADS = ("ms", "median", "p90", "p95", "p99", "mean", "sd", "min", "max")
+RATE_NOTE = "FPS: frames per second from photo to depth, pre- and postprocessing included"
+TOTAL_NOTE = (
+    "total is a whole frame, from photo to depth. It can take longer than the sum of its stages: "
+    "invoke is timed in runs that follow each other directly, so that its data is still in the "
+    "caches; in a frame the photo and the depth map have displaced it"
+)
 BAND_HEADS = ("distance m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
 BAND_NOTE = (
     "by distance of the ground truth: means over the images with pixels in the band; bias is the "
@@ -33,12 +41,13 @@ def summary(results: Results) -> tuple[list[str], list[list[str]]]:
     The first column is the file; the rest are figures.
     """
     records = results.models
-    heads = ["model", "MB", "median ms", "p95", "FPS"]
+    heads = ["model", "FPS", "median ms", "p95", "MB"]
     columns = [[label] for label in labels(results)]
     for row, record in zip(columns, records):
         timed = record.invoke.statistics
-        row += [f"{record.bytes / 1e6:.1f}", figure(timed.median), figure(timed.p95)]
-        row.append(figure(rate(record)))
+        frames = rate(record)
+        row += ["-" if frames is None else figure(frames), figure(timed.median), figure(timed.p95)]
+        row.append(f"{record.bytes / 1e6:.1f}")
     if any(record.comparison for record in records):
         heads += ["ratio", "95 % interval"]
         for row, record in zip(columns, records):
@@ -55,9 +64,9 @@ def figure(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
 
 
-def rate(record: ModelRecord) -> float:
-    """Runs per second, from the median latency."""
-    return 1000 / max(record.invoke.statistics.median, 1e-6)
+def rate(record: ModelRecord) -> Optional[float]:
+    """Frames per second from photo to depth, from the median; None where frames were not timed."""
+    return None if record.total is None else 1000 / max(record.total.statistics.median, 1e-6)
 
 
 def short_names(results: Results) -> list[str]:
@@ -255,14 +264,21 @@ def turns_text(context: Context) -> str:
     return "taking turns" if context.interleaved else "one after the other"
 
 
-def notices(results: Results) -> list[tuple[str, str]]:
-    """The codes of all warnings, each with its advice and, unless all have it, the models."""
+def notices(results: Results, command: str = "bench-depth") -> list[tuple[str, str]]:
+    """The codes of all warnings, each with its advice and, unless all have it, the models.
+
+    Args:
+        results: The results.
+        command: Name of the command that was run. In the advice for another one than bench-depth,
+            whose options it names, they are named as that program's.
+    """
     found = []
     for code, advice in ADVICE.items():
         names = [name for name, r in zip(labels(results), results.models) if code in r.warnings]
         if names:
             which = "" if len(names) == len(results.models) else f" ({', '.join(names)})"
-            found.append((code, advice + which))
+            owner = "" if command == "bench-depth" else "bench-depth's "
+            found.append((code, _OPTION.sub(rf"{owner}\1", advice) + which))
     return found
 
 

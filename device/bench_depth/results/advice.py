@@ -14,6 +14,7 @@ from bench_depth.machine.board import (
     throttling_unknown,
 )
 from bench_depth.model.signature import Signature
+from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, percentile
 
 ADVICE = {
@@ -34,11 +35,14 @@ ADVICE = {
     "governor": "the governor changes the clock; "
     "run: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
     "load": "other programs were busy before the measurement; close them",
+    "ratio-unclear": "the ratio of the medians lies outside the interval of the ratio, so that the "
+    "models' order is not certain: times changed while they were measured; close other programs, "
+    "or measure longer (--min-time)",
     "swap": "memory was read back from swap; close other programs, or use a smaller model",
     "noisy": "the slowest runs took over 1.5 times the median; close other programs, "
-    "or measure longer",
-    "drift": "the last runs took over 5 % more or less than the first ones; measure longer, "
-    "or measure the steady state with --sustain",
+    "or measure longer (--min-time)",
+    "drift": "the last runs took over 5 % more or less than the first ones; measure longer "
+    "(--min-time), or measure the steady state with --sustain",
     "no-profile": "the ops could not be timed; the reason was logged during the measurement",
     "first-slow": "the first run took over 3 times the median; warm up before the first frame",
     **OUTPUT_ADVICE,
@@ -96,6 +100,20 @@ def warnings_for(
         "first-slow": first_ms > _FIRST_SLOW * statistics.median,
     }
     return [code for code in ADVICE if holds.get(code)]
+
+
+def ratio_unclear(compared: Comparison, invoke: Timing, reference: Timing) -> bool:
+    """Whether the ratio of two models' medians lies outside the interval of their ratio.
+
+    Args:
+        compared: The comparison of a model with the reference.
+        invoke: Times of the model.
+        reference: Times of the reference.
+    """
+    if compared.low is None or compared.high is None:
+        return False
+    medians = invoke.statistics.median / max(reference.statistics.median, 1e-6)
+    return not compared.low <= medians <= compared.high
 
 
 def drift(times_ns: Sequence[int]) -> float:

@@ -73,7 +73,9 @@ def run(
             if kind in SHOWN
         ]
         scenes = read_scenes(samples, names, shown, results)
-        write_page(results, {}, page, scenes=scenes, unpredicted=unpredicted)
+        write_page(
+            results, {}, page, scenes=scenes, unpredicted=unpredicted, command="ghostdepth demo"
+        )
     screen.show(table.render(results, sys.stdout.isatty()) + "\n")
     if unpredicted:
         screen.say(f"latency on a Raspberry Pi 4 is not predicted: {unpredicted}")
@@ -149,7 +151,7 @@ def _shipped(results: Results) -> dict[str, PredictedLatency]:
                     MOST_THREADS,
                     board.clock_mhz,
                     *file.pi4_ms,
-                    method="counts that came with the release",
+                    method="the figures that came with the release",
                 )
     return found
 

@@ -12,7 +12,7 @@ import pytest
 from bench_depth.accuracy.evaluation import EvaluatedImage
 from bench_depth.core.metrics import depth_metrics
 from bench_depth.report.html import pictures
-from bench_depth.report.html.pictures import WorstScenes, make_scene
+from bench_depth.report.html.pictures import WorstImages, make_scene
 
 
 def decode(uri: str) -> np.ndarray:
@@ -118,19 +118,19 @@ def test_a_scene_has_photo_ground_truth_each_prediction_and_the_last_ones_error(
 
 
 def test_the_worst_images_come_first_and_are_at_most_ten() -> None:
-    worst = WorstScenes()
+    worst = WorstImages()
     for i in np.random.default_rng(0).permutation(30):
-        worst.add(evaluated(str(i), i / 20))
-    assert [scene.name for scene in worst.scenes()] == [str(i) for i in range(29, 19, -1)]
+        worst.add(0, evaluated(str(i), i / 20))
+    assert [scene.name for scene in worst.scenes(["m"])[0]] == [str(i) for i in range(29, 19, -1)]
     metrics = evaluated("29", 29 / 20).metrics
-    assert worst.scenes()[0].note.startswith(f"si-RMSE {metrics.si_rmse:.3f}, RMSE ")
+    assert worst.scenes(["m"])[0][0].note.startswith(f"si-RMSE {metrics.si_rmse:.3f}, RMSE ")
 
 
 def test_of_equally_bad_images_the_first_are_kept_in_their_order() -> None:
-    worst = WorstScenes()
+    worst = WorstImages()
     for i in range(12):
-        worst.add(evaluated(str(i), 0.5))
-    assert [scene.name for scene in worst.scenes()] == [str(i) for i in range(10)]
+        worst.add(0, evaluated(str(i), 0.5))
+    assert [scene.name for scene in worst.scenes(["m"])[0]] == [str(i) for i in range(10)]
 
 
 def test_a_scene_is_made_only_of_what_is_among_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,18 +139,33 @@ def test_a_scene_is_made_only_of_what_is_among_the_worst(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         pictures, "make_scene", lambda *args, **more: made.append(0) or real(*args, **more)
     )
-    worst = WorstScenes()
+    worst = WorstImages()
     for i in range(40, 0, -1):
-        worst.add(evaluated(str(i), i / 20))
+        worst.add(0, evaluated(str(i), i / 20))
     assert len(made) == 10
 
 
 def test_an_aligned_prediction_is_shown_aligned() -> None:
     image = evaluated("a", 0.0, "median")
-    worst = WorstScenes()
-    worst.add(dataclasses.replace(image, depth_mm=3 * image.depth_mm))
-    (scene,) = worst.scenes()
+    worst = WorstImages()
+    worst.add(0, dataclasses.replace(image, depth_mm=3 * image.depth_mm))
+    ((scene,),) = worst.scenes(["m"]).values()
     _, truth, prediction, error = (decode(each.uri) for each in scene.pictures)
     np.testing.assert_array_equal(prediction[1:, :, :3], truth[1:, :, :3])
     assert error[1:].min() > 230
     assert scene.pictures[-1].figure == "scale × 1.00"
+
+
+def test_the_worst_images_of_the_first_model_are_shown_side_by_side() -> None:
+    worst = WorstImages()
+    for index in range(2):
+        for i in range(12):
+            # The second model is worst at the images that the first one is best at.
+            worst.add(index, evaluated(str(i), (i if index == 0 else 12 - i) / 20))
+    first, second = worst.scenes(["a", "b"]).values()
+    assert [scene.name for scene in first] == [str(i) for i in range(11, 1, -1)]
+    assert [scene.name for scene in second] == ["0", "1"]
+    captions = [picture.caption for picture in first[0].pictures]
+    assert captions == ["photo", "ground truth", "a", "error", "b", "error"]
+    metrics = evaluated("11", 1 / 20).metrics
+    assert first[0].pictures[4].figure == f"si-RMSE {metrics.si_rmse:.3f}"

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.signature import Signature
-from bench_depth.results.advice import ADVICE, drift, warnings_for
+from bench_depth.results.advice import ADVICE, drift, ratio_unclear, warnings_for
+from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, summarize
 
 BOARD = Board("Pi", "Cortex-A72", 4, "aarch64", "Linux", 1500, "performance", emulated=False)
@@ -74,3 +75,13 @@ def test_drift_is_the_change_from_the_first_third_to_the_last() -> None:
 
 def test_every_code_says_what_to_do() -> None:
     assert all("; " in advice or ";" in advice for advice in ADVICE.values())
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.4, 0.6, False), (0.6, 0.8, True)])
+def test_medians_outside_the_interval_of_the_ratio_are_told(
+    low: float, high: float, expected: bool
+) -> None:
+    times = [10_000_000] * 5
+    slow, fast = Timing(times, summarize(times)), Timing(times, summarize([5_000_000] * 5))
+    assert ratio_unclear(Comparison("a", 0.5, low, high, 20), fast, slow) is expected
+    assert not ratio_unclear(Comparison("a", 0.5, None, None, 2), fast, slow)

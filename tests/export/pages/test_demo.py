@@ -101,7 +101,7 @@ def test_without_qemu_nothing_is_predicted_and_the_reason_is_given(
     assert reason == ""
     predicted = {r.file: r.predicted for r in released.models if r.predicted is not None}
     assert set(predicted) == {f"ghostdepth-xxs-{kind}.tflite" for kind in ("fp32", "int8")}
-    assert all(p.method == "counts that came with the release" for p in predicted.values())
+    assert all(p.method == "the figures that came with the release" for p in predicted.values())
     (model,) = [each for each in read_catalogue().models if each.name == "ghostdepth-xxs"]
     listed = {file.file: file.pi4_ms for file in model.files}
     for file, found in predicted.items():

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth.accuracy.bands import Band
+from bench_depth.accuracy.paired import difference_interval
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.report import wording
 from bench_depth.report.html import charts, pictures
+from bench_depth.report.html.columns import columns, row
 from bench_depth.report.html.pictures import Scene
 from bench_depth.report.html.plot import SIZES, ModelPoint, accuracy_plot
 from bench_depth.report.html.templating import PACKAGE, render_page
@@ -26,27 +27,6 @@ from bench_depth.timing.profiling import Profile, by_kind
 _MOST_OPS = 20
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column of the table of models.
-
-    Attributes:
-        title: Its heading.
-        unit: Shown under the title.
-        text: The cell of a record.
-        value: The figure of a record, None where it has none.
-        best: `min` or `max`, whichever is better; None where there is no better.
-        small: Shown under the text of a cell.
-    """
-
-    title: str
-    unit: str
-    text: Callable[[ModelRecord], str]
-    value: Callable[[ModelRecord], Optional[float]] = lambda record: None
-    best: Optional[Callable[[Sequence[float]], float]] = None
-    small: Callable[[ModelRecord], str] = lambda record: ""
-
-
 def write_page(
     results: Results,
     worst: Mapping[int, Sequence[Scene]],
@@ -54,20 +34,23 @@ def write_page(
     *,
     scenes: Sequence[Scene] = (),
     unpredicted: str = "",
+    command: str = "bench-depth",
 ) -> None:
     """Writes the page.
 
     Args:
         results: At least one model; the first is the one that the others are compared with.
-        worst: The images with the highest errors, by the model's index in the results.
+        worst: The images with the highest errors, by the model's index in the results, see
+            `WorstImages.scenes`.
         target: The HTML file.
         scenes: Photos with the depth maps of several models.
         unpredicted: Why no latency on a Raspberry Pi is predicted; empty for nothing said.
+        command: Name of the command that was run, for the advice.
 
     Raises:
         UserError: There is no model, Jinja2 is not installed, or the file cannot be written.
     """
-    page = render(results, worst, scenes=scenes, unpredicted=unpredicted)
+    page = render(results, worst, scenes=scenes, unpredicted=unpredicted, command=command)
     write_bytes(target, page.encode())
 
 
@@ -77,6 +60,7 @@ def render(
     *,
     scenes: Sequence[Scene] = (),
     unpredicted: str = "",
+    command: str = "bench-depth",
 ) -> str:
     """The page's HTML; see `write_page`."""
     models = results.models
@@ -84,18 +68,18 @@ def render(
         raise UserError("nothing was measured, so there is nothing to report; name a model file")
     names = wording.short_names(results)
     accuracy = next((r.accuracy for r in models if r.accuracy is not None), None)
-    columns = _columns(results)
+    found = columns(results)
     return render_page(
         PACKAGE,
         "report.html.j2",
         title=_title(results),
         context=_context(results),
-        notices=wording.notices(results),
+        found=[(code, [advice]) for code, advice in wording.notices(results, command)],
         highlights=_highlights(models, names),
         on_pi="Raspberry Pi" in (results.context.board.model or ""),
         accuracy=accuracy,
-        columns=columns,
-        rows=[_row(*pair, columns, models) for pair in zip(models, names)],
+        columns=found,
+        rows=[row(*pair, found, models) for pair in zip(models, names)],
         notes=wording.accuracy_notes(results),
         predictions=_predictions(models, names),
         unpredicted=unpredicted,
@@ -109,13 +93,14 @@ def render(
         error_end=pictures.ERROR_END,
         worst_error_end=pictures.WORST_ERROR_END,
         models=[
-            _model(*pair, results, worst.get(number, ()))
+            _model(*pair, results, worst.get(number, ()), first=number == 0)
             for number, pair in enumerate(zip(models, labels(results)))
         ],
         band_heads=wording.BAND_HEADS,
         band_note=wording.BAND_NOTE,
         kind_heads=wording.KIND_HEADS,
         stage_heads=wording.STAGE_HEADS,
+        total_note=wording.TOTAL_NOTE,
         program=results.context.program,
     )
 
@@ -152,105 +137,19 @@ def _context(results: Results) -> dict[str, str]:
     }
 
 
-def _columns(results: Results) -> list[_Column]:
-    def timed(name: str) -> Callable[[ModelRecord], float]:
-        return lambda record: float(getattr(record.invoke.statistics, name))
-
-    columns = [_number("size", "MB", lambda r: r.bytes / 1e6, "{:.2f}".format, min)]
-    columns += [
-        _number(name, "ms", timed(name), figure, min) for name in ("median", "p90", "p95", "p99")
-    ]
-    columns.append(_number("rate", "FPS", wording.rate, figure, max))
-    if any(record.comparison for record in results.models):
-        columns.append(
-            _Column(
-                "ratio",
-                "95 % interval",
-                lambda r: wording.ratio_cells(r.comparison)[0],
-                small=lambda r: wording.ratio_cells(r.comparison)[1],
-            )
-        )
-    if any(record.accuracy for record in results.models):
-        columns += _accuracy_columns(results.models[0])
-    return columns
-
-
-def _accuracy_columns(first: ModelRecord) -> list[_Column]:
-    def mean(name: str) -> Callable[[ModelRecord], Optional[float]]:
-        return lambda r: None if r.accuracy is None else getattr(r.accuracy.mean, name)
-
-    def change(record: ModelRecord) -> Optional[float]:
-        own, base = mean("si_rmse")(record), mean("si_rmse")(first)
-        return None if record is first or not base or own is None else 100 * (own / base - 1)
-
-    def points(record: ModelRecord) -> Optional[float]:
-        return None if record.accuracy is None else record.accuracy.score
-
-    variant = first.contract.variant if first.contract else "the first"
-    return [
-        _number("RMSE", "m", mean("rmse"), "{:.3f}".format, min),
-        _number("si-RMSE", "", mean("si_rmse"), "{:.4f}".format, min),
-        _number("si-RMSE", f"% vs {variant}", change, _signed),
-        _number("δ₁", "", mean("delta_1"), "{:.4f}".format, max),
-        _number("score", "", points, figure, max),
-    ]
-
-
-def _number(
-    title: str,
-    unit: str,
-    value: Callable[[ModelRecord], Optional[float]],
-    form: Callable[[float], str],
-    best: Optional[Callable[[Sequence[float]], float]] = None,
-) -> _Column:
-    def text(record: ModelRecord) -> str:
-        found = value(record)
-        return "–" if found is None else form(found)
-
-    return _Column(title, unit, text, value, best)
-
-
-def _signed(percent: float) -> str:
-    # Adding 0 takes the sign off a change that rounds to nothing.
-    return f"{round(percent, 2) + 0.0:+.2f}".replace("-", "−")
-
-
-def _row(
-    record: ModelRecord, name: str, columns: Sequence[_Column], models: Sequence[ModelRecord]
-) -> dict[str, Any]:
-    # Two that are written alike are equally good: digits that are not shown do not count.
-    cells = [
-        {
-            "text": column.text(record),
-            "small": column.small(record),
-            "best": column.text(record) == _best(column, models),
-        }
-        for column in columns
-    ]
-    runtime = wording.runtime_text(record).partition(", ")
-    return {"name": name, "file": record.file, "cells": cells, "runtime": runtime}
-
-
-def _best(column: _Column, models: Sequence[ModelRecord]) -> Optional[str]:
-    """The best figure of a column as it is written; None where nothing is best."""
-    values = {column.value(record): column.text(record) for record in models}
-    known = [value for value in values if value is not None]
-    if column.best is None or len(models) == 1 or not known:
-        return None
-    return values[column.best(known)]
-
-
 def _highlights(models: Sequence[ModelRecord], names: Sequence[str]) -> list[dict[str, str]]:
     named = list(zip(models, names))
     fastest, fastest_name = min(named, key=lambda pair: pair[0].invoke.statistics.median)
     smallest, smallest_name = min(named, key=lambda pair: pair[0].bytes)
     several = len(models) > 1
+    per_second = wording.rate(fastest)
+    frames = "" if per_second is None else f", {figure(per_second)} frames per second"
     tiles = [
         {
             "what": "Fastest here" if several else "Latency here",
             "value": figure(fastest.invoke.statistics.median),
             "unit": "ms",
-            "who": f"{fastest_name}, {figure(wording.rate(fastest))} images per second",
+            "who": f"{fastest_name}{frames}{' from photo to depth' if frames else ''}",
         },
         {
             "what": "Smallest" if several else "Size",
@@ -259,6 +158,19 @@ def _highlights(models: Sequence[ModelRecord], names: Sequence[str]) -> list[dic
             "who": smallest_name,
         },
     ]
+    predicted = [(record.predicted, name) for record, name in named if record.predicted]
+    if predicted:
+        best, name = min(predicted, key=lambda pair: pair[0].ms)
+        tiles.insert(
+            0,
+            {
+                "what": f"On a {best.board}, predicted",
+                "value": figure(best.ms),
+                "unit": "ms",
+                "who": f"{name}, {figure(best.low_ms)} to {figure(best.high_ms)} ms, from "
+                f"{best.method}",
+            },
+        )
     measured = [(r.accuracy.mean, name) for r, name in named if r.accuracy is not None]
     if measured:
         mean, name = min(measured, key=lambda pair: pair[0].si_rmse)
@@ -281,12 +193,12 @@ def _predictions(models: Sequence[ModelRecord], names: Sequence[str]) -> list[di
     for name, file, each in found:
         machine = wording.machine_text(each)
         group = machines.setdefault(machine, {"machine": machine, "rows": []})
-        row = {"name": name, "file": file, "ms": figure(each.ms)}
-        row.update(low=figure(each.low_ms), high=figure(each.high_ms))
+        entry = {"name": name, "file": file, "ms": figure(each.ms)}
+        entry.update(low=figure(each.low_ms), high=figure(each.high_ms))
         # Percent of the highest end, for the bar.
-        row.update(left=f"{100 * each.low_ms / end:.1f}", mark=f"{100 * each.ms / end:.1f}")
-        row["width"] = f"{100 * (each.high_ms - each.low_ms) / end:.1f}"
-        group["rows"].append(row)
+        entry.update(left=f"{100 * each.low_ms / end:.1f}", mark=f"{100 * each.ms / end:.1f}")
+        entry["width"] = f"{100 * (each.high_ms - each.low_ms) / end:.1f}"
+        group["rows"].append(entry)
     return list(machines.values())
 
 
@@ -300,6 +212,7 @@ def _plots(models: Sequence[ModelRecord], names: Sequence[str]) -> dict[str, Any
             record.invoke.statistics.p90,
             record.accuracy.mean.si_rmse,
             record.bytes / 1e6,
+            _error_ends(record, models[0]),
         )
         for record, name in zip(models, names)
         if record.accuracy is not None
@@ -310,13 +223,24 @@ def _plots(models: Sequence[ModelRecord], names: Sequence[str]) -> dict[str, Any
     return {"words": "; ".join(words), "svg": [accuracy_plot(points, *size) for size in SIZES]}
 
 
-def _intervals(results: Results) -> str:
+def _error_ends(record: ModelRecord, first: ModelRecord) -> Optional[tuple[float, float]]:
+    """The si-RMSE of the first model plus the interval of the difference to it."""
+    if record is first or record.accuracy is None or first.accuracy is None:
+        return None
+    ends = difference_interval(record.accuracy, first.accuracy, "si_rmse")
+    base = first.accuracy.mean.si_rmse
+    return None if ends is None else (base + ends[0], base + ends[1])
+
+
+def _intervals(results: Results) -> list[str]:
     comparisons = [record.comparison for record in results.models]
-    return charts.intervals(labels(results), comparisons) if any(comparisons) else ""
+    if not any(comparisons):
+        return []
+    return [charts.intervals(labels(results), comparisons, width) for width in charts.WIDTHS]
 
 
 def _model(
-    record: ModelRecord, name: str, results: Results, worst: Sequence[Scene]
+    record: ModelRecord, name: str, results: Results, worst: Sequence[Scene], *, first: bool
 ) -> dict[str, Any]:
     facts = {
         "Runtime": f"{wording.runtime_text(record)}, "
@@ -332,14 +256,25 @@ def _model(
         "name": name,
         "facts": facts,
         "stages": wording.stage_rows(record),
-        "timeline": charts.timeline(record.invoke),
+        "total": record.total,
+        "timeline": [charts.timeline(record.invoke, width) for width in charts.WIDTHS],
         "sustained": sustained
-        and {"change": f"{100 * (sustained.slowdown - 1):+.1f}", "svg": charts.curve(sustained)},
+        and {
+            "change": f"{100 * (sustained.slowdown - 1):+.1f}",
+            "svg": [charts.curve(sustained, width) for width in charts.WIDTHS],
+        },
         "profile": record.profile and _profile(record.profile),
         "bands": _bands(accuracy.bands, results) if accuracy and accuracy.bands else None,
         # Where measuring was interrupted there may be scenes of a part of the images.
         "worst": worst if accuracy else (),
+        "worst_title": _worst_title(len(worst), len(results.models) if first else 1, first),
     }
+
+
+def _worst_title(count: int, models: int, first: bool) -> str:
+    which = f"The {count} images" if first else f"{count} more of the images"
+    beside = ", by every model" if models > 1 else ""
+    return f"{which} with the highest si-RMSE{beside}"
 
 
 def _profile(profile: Profile) -> dict[str, Any]:
@@ -355,4 +290,5 @@ def _profile(profile: Profile) -> dict[str, Any]:
 def _bands(bands: Sequence[Band], results: Results) -> dict[str, Any]:
     every = [band for r in results.models if r.accuracy is not None for band in r.accuracy.bands]
     top = max(band.rmse for band in every)
-    return {"svg": charts.distances(bands, top), "rows": wording.band_rows(bands)}
+    pictures = [charts.distances(bands, top, width) for width in charts.WIDTHS]
+    return {"svg": pictures, "rows": wording.band_rows(bands)}

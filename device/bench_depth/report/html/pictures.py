@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -105,37 +105,82 @@ def make_scene(
     return Scene(name, pictures, near, far, note)
 
 
-class WorstScenes:
-    """Keeps small scenes of the images with the highest si-RMSE while a dataset goes by."""
+class WorstImages:
+    """Keeps small pictures of the images with the highest si-RMSE while a dataset goes by.
+
+    The models go over the dataset one after the other. The images that the first one is worst at
+    are kept of every model, so that they can be shown side by side.
+    """
 
     def __init__(self) -> None:
-        # The smallest error comes first. Of equal ones the earlier image stays.
-        self._heap: list[tuple[float, int, Scene]] = []
+        # Of each model (error, -place, scene); the smallest error comes first, and of equal ones
+        # the earlier image stays.
+        self._heaps: dict[int, list[tuple[float, int, Scene]]] = {}
+        self._beside: dict[str, list[tuple[int, Scene]]] = {}
         self._seen = 0
 
-    def add(self, image: EvaluatedImage) -> None:
-        """Keeps an image if its error is among the highest so far."""
+    def add(self, index: int, image: EvaluatedImage) -> None:
+        """Keeps an image if its error is among the model's highest so far, or to be compared.
+
+        Args:
+            index: Index of the model.
+            image: The image with its depth by that model.
+        """
         self._seen += 1
         error = image.metrics.si_rmse
-        if len(self._heap) == MOST and error <= self._heap[0][0]:
+        heap = self._heaps.setdefault(index, [])
+        compared = index > 0 and any(image.name == s.name for _, _, s in self._heaps.get(0, ()))
+        high = len(heap) < MOST or error > heap[0][0]
+        if not (high or compared):
             return
-        depth_mm = aligned(image.depth_mm, image.ground_truth_mm, image.align)
-        scene = make_scene(
-            image.name,
-            image.photo,
-            image.ground_truth_mm,
-            [("prediction", depth_mm, "")],
-            width=_WORST_WIDTH,
-            error_end=WORST_ERROR_END,
-            note=f"si-RMSE {error:.3f}, RMSE {image.metrics.rmse:.2f} m, "
-            f"δ₁ {image.metrics.delta_1:.2f}",
-        )
-        push = heapq.heappush if len(self._heap) < MOST else heapq.heapreplace
-        push(self._heap, (error, -self._seen, scene))
+        scene = _worst_scene(image)
+        if compared:
+            self._beside.setdefault(image.name, []).append((index, scene))
+        if high:
+            push = heapq.heappush if len(heap) < MOST else heapq.heapreplace
+            push(heap, (error, -self._seen, scene))
 
-    def scenes(self) -> list[Scene]:
-        """At most `MOST` scenes, the highest error first."""
-        return [scene for _, _, scene in sorted(self._heap, reverse=True)]
+    def scenes(self, names: Sequence[str]) -> dict[int, list[Scene]]:
+        """The scenes by the model's index, the highest error first, at most `MOST` of each.
+
+        Those of the first model have the depth and the error of every model; those that they show
+        already are not among the scenes of the others.
+
+        Args:
+            names: Name of each model.
+        """
+        found = {}
+        for index, heap in self._heaps.items():
+            ordered = [scene for _, _, scene in sorted(heap, reverse=True)]
+            if index == 0:
+                found[0] = [self._side_by_side(scene, names) for scene in ordered]
+            else:
+                shown = {scene.name for scene in found.get(0, ())}
+                found[index] = [scene for scene in ordered if scene.name not in shown]
+        return found
+
+    def _side_by_side(self, scene: Scene, names: Sequence[str]) -> Scene:
+        beside = self._beside.get(scene.name, [])
+        if not beside:
+            return scene
+        pictures = list(scene.pictures[:2])
+        for index, own in [(0, scene), *beside]:
+            depth, error = own.pictures[2:]
+            pictures += [replace(depth, caption=names[index], figure=own.note.split(",")[0]), error]
+        return replace(scene, pictures=pictures, note="")
+
+
+def _worst_scene(image: EvaluatedImage) -> Scene:
+    metrics = image.metrics
+    return make_scene(
+        image.name,
+        image.photo,
+        image.ground_truth_mm,
+        [("prediction", aligned(image.depth_mm, image.ground_truth_mm, image.align), "")],
+        width=_WORST_WIDTH,
+        error_end=WORST_ERROR_END,
+        note=f"si-RMSE {metrics.si_rmse:.3f}, RMSE {metrics.rmse:.2f} m, δ₁ {metrics.delta_1:.2f}",
+    )
 
 
 def depth_range(ground_truth: Depth) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from bench_depth.report.html import svg
 from bench_depth.report.html.labels import Box, place_labels
 
 # Width and height in pixels: for a screen, and for a phone.
-SIZES = ((760, 340), (340, 340))
+SIZES = ((1120, 420), (340, 340))
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 18, 44
 # Pixels of a letter and a line of a label; generous, as the reader's font is not known.
 _LETTER, _LINE = 6.9, 15.0
@@ -33,6 +33,7 @@ class Mark:
         square: Whether the mark is a square; a disc otherwise.
         kind: CSS class of the mark: `series-1`, `series-2` or `faint`.
         to_x: A line is drawn from the point to here; None for no line.
+        y_ends: Ends of a vertical line through the point, an interval; None for no line.
     """
 
     x: float
@@ -42,6 +43,7 @@ class Mark:
     square: bool = False
     kind: str = "series-1"
     to_x: Optional[float] = None
+    y_ends: Optional[tuple[float, float]] = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ModelPoint:
         p90_ms: 90th percentile of the latency, milliseconds.
         si_rmse: Scale-invariant RMSE; lower is better.
         megabytes: Size of the file.
+        si_rmse_ends: 95 % interval of the error; None where it is not known.
     """
 
     label: str
@@ -63,6 +66,7 @@ class ModelPoint:
     p90_ms: float
     si_rmse: float
     megabytes: float
+    si_rmse_ends: Optional[tuple[float, float]] = None
 
 
 def accuracy_plot(points: Sequence[ModelPoint], width: int, height: int) -> str:
@@ -80,14 +84,15 @@ def accuracy_plot(points: Sequence[ModelPoint], width: int, height: int) -> str:
             point.median_ms,
             point.si_rmse,
             f"{_shorten(point.label)}, {point.megabytes:.1f} MB" if roomy else point.label,
-            radius=max(14 * math.sqrt(point.megabytes / largest), 3),
+            radius=max(14 * math.sqrt(point.megabytes / largest), 5),
             square=point.suffix == ".onnx",
             kind="series-2" if point.suffix == ".onnx" else "series-1",
             to_x=max(point.p90_ms, point.median_ms),
+            y_ends=point.si_rmse_ends,
         )
         for point in points
     ]
-    errors = [point.si_rmse for point in points]
+    errors = [end for p in points for end in (p.si_rmse, *(p.si_rmse_ends or ()))]
     middle = (min(errors) + max(errors)) / 2
     # At least +-3 %: a difference without meaning must not look large.
     reach = max((max(errors) - min(errors)) * 0.75, middle * 0.03, 1e-3)
@@ -97,7 +102,7 @@ def accuracy_plot(points: Sequence[ModelPoint], width: int, height: int) -> str:
         (middle - reach, middle + reach),
         ("median latency, ms (line: up to p90)", "si-RMSE"),
         (width, height),
-        hint=True,
+        hint=roomy,
     )
 
 
@@ -174,12 +179,17 @@ def _draw(mark: Mark, x: svg.Axis, y: svg.Axis) -> str:
         shape = svg.tag("circle", class_=f"mark {mark.kind}", cx=cx, cy=cy, r=r)
     whisker = mark.to_x is not None and mark.to_x > mark.x
     ends = svg.line((cx, cy), (x(mark.to_x or 0), cy), f"whisker {mark.kind}") if whisker else ""
+    if mark.y_ends is not None:
+        low, high = (y(end) for end in mark.y_ends)
+        ends += svg.line((cx, low), (cx, high), f"whisker {mark.kind}")
     return ends + shape
 
 
 def _extent(mark: Mark, x: svg.Axis, y: svg.Axis) -> Box:
     cx, cy, r = x(mark.x), y(mark.y), mark.radius
-    return Box(cx - r, cy - r, max(cx + r, x(mark.to_x or mark.x)), cy + r)
+    low, high = (y(end) for end in mark.y_ends or (mark.y, mark.y))
+    right = max(cx + r, x(mark.to_x or mark.x))
+    return Box(cx - r, min(cy - r, high), right, max(cy + r, low))
 
 
 def _labels(
