@@ -99,13 +99,13 @@ def read_state(
     for name, parameter in trained.named_parameters():
         state = optimizer.state[parameter]
         for key in ("step", "exp_avg", "exp_avg_sq"):
-            value = groups["optimizer"].get(f"{key}.{name}")
-            if value is None:  # a frozen parameter has none
+            found = groups["optimizer"].get(f"{key}.{name}")
+            if found is None:  # a frozen parameter has none
                 continue
             if key != "step":
                 like = torch.empty_like(parameter, memory_format=torch.preserve_format)
-                value = like.copy_(value)
-            state[key] = value
+                found = like.copy_(found)
+            state[key] = found
     return saved.epoch, saved.history
 
 
