@@ -1,10 +1,11 @@
-"""Makes screen.svg, page.jpg and worst.jpg: what bench-depth prints, and two parts of its page.
+"""Makes screen.svg, page.jpg, worst.jpg and live.jpg: what bench-depth prints and shows.
 
 From the root of the repository, with Chromium installed; the first model is the reference:
 
     python -m docs.pictures.make device/bench_depth/models/ghostdepth-xxs-int8.tflite OTHER.tflite
 
-With `--results FILE` the models' records of that file are shown instead; worst.jpg then stays.
+With `--results FILE` the models' records of that file are shown instead; worst.jpg then stays. With
+`--live` only live.jpg is made, of the first model.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from rich.console import Console
 from rich.text import Text
 
 from tests.device.live.browser import Browser, Page, chromium
+from tests.device.live.live_helpers import address_of, started
 
 HERE = Path(__file__).parent
 PIXELS = 1000
 _QUALITY = 65
+# A photo of the samples that the zones were drawn in.
+_LIVE_PHOTO = "bedroom_01"
 # From the heading above an element to the element's end, with a margin.
 _CUT = """(() => {
   const top = %s, end = %s, scroll = document.documentElement.scrollTop;
@@ -44,12 +48,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--results", type=Path)
+    parser.add_argument("--live", action="store_true")
     arguments = parser.parse_args()
     program = shutil.which("chromium")
     if program is None:
         sys.exit("chromium is not installed: apt install chromium")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        with chromium(Path(program), folder / "live") as browser:
+            _live(browser, arguments.models[0])
+        if arguments.live:
+            return
         if arguments.results is None:
             _measure(arguments.models, folder)
         else:
@@ -57,6 +66,21 @@ def main() -> None:
         with chromium(Path(program), folder / "profile") as browser:
             _page(browser, folder, worst=arguments.results is None)
         _screen(folder)
+
+
+def _live(browser: Browser, model: Path) -> None:
+    zones = ("--zone", "bed=0.45,0.62,0.53,0.36", "--zone", "chair=0.44,0.26,0.2,0.28")
+    options = ("--model", model, "--source", "samples", "--loop", "--port", 0, "--alarm", 1.2)
+    with started(*options, *zones) as process:
+        page = browser.open(address_of(process), 1280)
+        page.wait("frame?.frames", lambda frames: frames and frames > 3)
+        page.wait("frame.name", lambda name: name.startswith(_LIVE_PHOTO))
+        page.evaluate("document.getElementById('pause').click()")
+        page.wait("held")
+        page.mouse("depth", 0.3, 0.6)
+        height = page.evaluate("document.documentElement.scrollHeight")
+        _save(page, HERE / "live.jpg", 0, height, width=1280, scale=PIXELS / 1280)
+        page.close()
 
 
 def _measure(models: list[Path], folder: Path) -> None:
@@ -97,8 +121,10 @@ def _page(browser: Browser, folder: Path, worst: bool) -> None:
     page.close()
 
 
-def _save(page: Page, target: Path, y: float, height: float) -> None:
-    clip = {"x": 0, "y": max(y, 0), "width": PIXELS, "height": height, "scale": 1}
+def _save(
+    page: Page, target: Path, y: float, height: float, width: int = PIXELS, scale: float = 1
+) -> None:
+    clip = {"x": 0, "y": max(y, 0), "width": width, "height": height, "scale": scale}
     answer = page.call(
         "Page.captureScreenshot",
         format="jpeg",

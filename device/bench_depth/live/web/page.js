@@ -209,7 +209,7 @@ function figures() {
   const source = info.camera ? "camera" : "source";
   const rate = (value) => number(value, rateDigits(value), "").trim();
   $("rate").textContent = `Could do ${rate(frame.possible)} fps; the ${source} gives `
-    + `${rate(frame.given)}. ${rate(frame.fps)} are run, ${rate(here)} reach this page. `
+    + `${rate(frame.given)}. The model runs on ${rate(frame.fps)}, this page shows ${rate(here)}. `
     + `${frame.frames} frames run, ${frame.dropped} dropped to keep up.`;
   const sum = Object.values(frame.stages).reduce((a, b) => a + b, 0);
   $("stages").replaceChildren(...Object.entries(frame.stages).flatMap(([stage, ms]) => {

@@ -120,6 +120,8 @@ function setDrawing(on) {
   anchor = null;
   document.body.classList.toggle("drawing", on);
   $("draw").ariaPressed = String(on);
+  // On a small screen the pictures are above.
+  if (on) document.querySelector(".panes").scrollIntoView({ block: "nearest" });
   complain("");
   sketch();
 }
