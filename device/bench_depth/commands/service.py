@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_depth.commands.arguments import Parser
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.screen import say, show
 
@@ -131,8 +132,8 @@ def _has_group(name: str) -> bool:
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="bench-depth service",
         description="Runs `bench-depth live` as a systemd service.",
         epilog=_EPILOG,

@@ -208,6 +208,9 @@ class Worker:
         config = self.plan.space.suggest(trial, self.plan.training.network)
         run = self._run(trial)
         network = DepthNet(config)
+        # Counting a file of a new shape takes minutes.
+        what = ", ".join(f"{key} {value}" for key, value in trial.params.items())
+        self.say(f"trial {trial.number}: {what}")
         ms = self.cost(network)
         rows = layer_costs(network)
         for name, value in {
@@ -222,8 +225,7 @@ class Worker:
         if "budget" not in trial.constraints:  # A trial that is repeated has it.
             trial.set_constraint("budget", ms - budget)
         over = ms > budget
-        what = ", ".join(f"{key} {value}" for key, value in trial.params.items())
-        self.say(f"trial {trial.number}: {what}: {ms:.2f} ms{', over the budget' * over}")
+        self.say(f"trial {trial.number}: {ms:.2f} ms{', over the budget' * over}")
         if over:
             self._failures.clear()
             raise optuna.TrialPruned
