@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from bench_depth.commands.arguments import RUNTIMES, Parser
 from bench_depth.commands.flags import add_arguments, from_arguments
-from bench_depth.core.errors import UserError, exit_code
+from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ The page shows photo and depth side by side, the distance under the pointer, and
 Only this machine can open it; with --host 0.0.0.0 anyone with the printed URL can. Ctrl-C ends it.
 
 exit codes: 0 ended by Ctrl-C, by --frames, or at the end of the recording; 2 invalid options or
-input, or the camera stopped working; 3 the model cannot be loaded or run; 130 killed, because
-something in it did not end within 5 s of Ctrl-C
+input, or the camera stopped working; 3 the model cannot be loaded or run; 4 warnings
+with --strict; 130 killed, because something in it did not end within 5 s of Ctrl-C
 """
 # Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
 _OPENCV = {
@@ -86,7 +86,7 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
         from bench_depth.model.released import default_model
 
         watch, hfov, broker = _sensor(options)
-        run(
+        codes = run(
             LiveOptions(
                 model=options.model or default_model(),
                 source=options.source,
@@ -108,6 +108,7 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
             lambda url: say(f"open {url}"),
             on_task,
         )
+        refuse_warnings(codes, options.strict)
     return 0
 
 
@@ -217,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         "or a video of both side by side to FILE.mp4 or FILE.avi",
     )
     add("--frames", type=int, metavar="N", help="end after N frames")
+    add("--strict", action="store_true", help="end with code 4 if there were warnings")
     _add_sensor(parser)
     add_arguments(parser)
     return parser

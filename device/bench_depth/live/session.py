@@ -76,7 +76,7 @@ def run(
     log: Callable[[str], None],
     on_open: Callable[[str], None],
     on_task: OnTask = lambda task, limit: None,
-) -> None:
+) -> list[str]:
     """Runs until `stop` is set, the requested number of frames is reached or the source ends.
 
     Args:
@@ -86,6 +86,9 @@ def run(
         on_open: Called with the page's URL once it is being served.
         on_task: Called before each task that a library may hang or crash in, see
             `bench_depth.machine.guard.guarded`.
+
+    Returns:
+        The codes of the warnings about implausible depth.
 
     Raises:
         UserError: An option, the model, the source or a file is invalid. The source, the
@@ -117,9 +120,10 @@ def run(
         shots = stack.enter_context(
             contextlib.closing(in_order(source, stop) if every else newest(source, stop))
         )
+        outputs = OutputWatch(model.metric, log)
         info = {**model.describe(), "source": source.name, "camera": source.interval is None}
         log(_headline(info))
-        sinks: list[Sink] = []
+        sinks: list[Sink] = [lambda shot, depth: outputs(shot.name, depth)]
         if options.record is not None:
             recorder = make_recorder(options.record, model.scale, source.interval, every)
             stack.callback(recorder.close)
@@ -130,17 +134,12 @@ def run(
             server.start()
             on_open(server.url)
         try:
-            _loop(shots, model, meter, [_watched(model, log), *sinks], options.frames)
+            _loop(shots, model, meter, sinks, options.frames)
         except UserError as error:
             view.frames.close(error)
             raise
     log(meter.summary())
-
-
-def _watched(model: DepthModel, log: Callable[[str], None]) -> Sink:
-    """Warns once about depth that is none."""
-    watch = OutputWatch(model.metric, log)
-    return lambda shot, depth: watch(shot.name, depth)
+    return outputs.codes
 
 
 def _loop(

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from bench_depth.commands import live as live_command
 from bench_depth.core.dataset import list_pairs, read_depth, read_pair, read_rgb
+from bench_depth.core.errors import WARNED
 from bench_depth.model.contract import ModelContract
 
-from tests.device.conftest import TfliteMaker, tiny_depth
+from tests.device.conftest import HEIGHT, WIDTH, TfliteMaker, tiny_depth
 from tests.device.live.live_helpers import (
     address_of,
     get,
@@ -166,6 +167,15 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
     assert message in only_line(done.stderr)
     assert done.returncode == code
     assert done.stdout == ""
+
+
+def test_strict_ends_with_its_code_where_depth_is_implausible(
+    tiny_tflite: Path, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    done = run("--model", tiny_tflite, "--source", tmp_path, "--no-server", "--strict")
+    assert done.returncode == WARNED
+    assert "--strict: there are warnings: output-constant" in only_line(done.stderr)
 
 
 def test_a_size_that_is_none_is_a_usage_error(tiny_tflite: Path) -> None:
