@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,25 @@ from ghostdepth_train.models.summary import LayerCost
 
 # CSS class of the bars of each kind of saving that is drawn.
 _BARS = {"macs": "series-1", "time": "series-2"}
-_TITLES = {"macs": "MACs", "parameters": "parameters", "time": "time"}
+_TITLES = {"macs": "MACs", "parameters": "parameters", "time": "time, this machine"}
+_PREDICTED = "time, Pi 4, predicted"
 # Pixels: the two panels, and a row of the plot.
-_WIDTH, _TOP, _BOTTOM, _ROW = 1000, 8, 44, 20
-_LEFT, _RIGHT = (190.0, 570.0), (610.0, 985.0)
+_WIDTH, _TOP, _BOTTOM, _ROW = 1120, 8, 44, 22
+_LEFT, _RIGHT = (200.0, 640.0), (680.0, 1105.0)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The latency of the whole network, of which the widths save fractions.
+
+    Attributes:
+        ms: Milliseconds.
+        predicted: Whether it is predicted for the int8 file on a Raspberry Pi 4 with four threads;
+            measured on this machine otherwise, for the fp32 file and one thread.
+    """
+
+    ms: float
+    predicted: bool
 
 
 def write_tables(
@@ -65,6 +81,7 @@ def write_page(
     rows: Sequence[Sensitivity],
     images: int,
     importance: str,
+    latency: Latency,
 ) -> None:
     """Writes the page.
 
@@ -75,24 +92,27 @@ def write_page(
         rows: The network's widths.
         images: Number of images that si-RMSE was measured on.
         importance: The measure by which channels were chosen.
+        latency: Latency of the whole network.
     """
+    titles = {**_TITLES, "time": _PREDICTED} if latency.predicted else _TITLES
     page = render_page(
         "ghostdepth_export.pages",
         "sensitivity.html.j2",
         name=name,
         whole=whole,
         rows=rows,
-        titles=_TITLES,
+        titles=titles,
+        latency=latency,
         images=images,
         importance=importance,
-        legend=_legend(rows),
+        legend=_legend(rows, titles),
         plot=_plot(whole, rows),
     )
     write_bytes(target, page.encode())
 
 
-def _legend(rows: Sequence[Sensitivity]) -> list[tuple[str, str]]:
-    bars = [(_TITLES[kind], colour) for kind, colour in _BARS.items() if kind in rows[0].saved]
+def _legend(rows: Sequence[Sensitivity], titles: Mapping[str, str]) -> list[tuple[str, str]]:
+    bars = [(titles[kind], colour) for kind, colour in _BARS.items() if kind in rows[0].saved]
     dots = [(f"{part:.0%} pruned", f"dot-{i}") for i, part in enumerate(rows[0].si_rmse)]
     return [*bars, *dots]
 
@@ -139,7 +159,7 @@ def _errors(x: svg.Axis, whole: float, rows: Sequence[Sensitivity]) -> list[str]
         parts.append(svg.polyline([(x(v), y) for v in (whole, *row.si_rmse.values())], "leader"))
         for place, value in enumerate(row.si_rmse.values()):
             kind = f"mark ink dot-{place}"
-            parts.append(svg.tag("circle", class_=kind, cx=x(value), cy=y, r=2.6 + 0.6 * place))
+            parts.append(svg.tag("circle", class_=kind, cx=x(value), cy=y, r=4 + place))
     return parts
 
 

@@ -15,7 +15,7 @@ import torch
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.timing.measure import TimingPlan
-from ghostdepth_export.pages.sensitivity_page import write_page, write_tables
+from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
 from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
 from ghostdepth_train.checkpoint import load_checkpoint
@@ -79,7 +79,16 @@ def test_kill_9_then_resume_measures_no_width_twice(
     def command(*more: str) -> list[str]:
         start = "from ghostdepth.commands import main; main()"
         arguments = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset]
-        arguments += ["--pictures", "1", "--importance", "magnitude", "--out", tmp_path, *more]
+        arguments += [
+            "--measure",
+            "--pictures",
+            "1",
+            "--importance",
+            "magnitude",
+            "--out",
+            tmp_path,
+            *more,
+        ]
         return [sys.executable, "-c", start, *map(str, arguments)]
 
     kept = tmp_path / "measured.json"
@@ -139,9 +148,12 @@ def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_p
     assert [line["width"] for line in table] == [row.name for row in rows]
     assert float(table[0]["si_rmse_0.75"]) == pytest.approx(rows[0].si_rmse[0.75], abs=1e-5)
     assert float(table[0]["saved_time"]) == pytest.approx(rows[0].saved["time"], abs=1e-5)
-    write_page(tmp_path / "page.html", "tiny<1>", whole, rows, 1, "taylor")
+    latency = Latency(80.0, predicted=True)
+    write_page(tmp_path / "page.html", "tiny<1>", whole, rows, 1, "taylor", latency)
     page = (tmp_path / "page.html").read_text()
     assert "tiny&lt;1&gt;" in page and "<svg" in page
+    assert "<td>3.0 %<small>2.40 ms</small></td>" in page and "80.00 ms" in page
+    assert "predicted, not measured" in page
     for row in rows:
         assert f">{row.name}<" in page
         assert all(f"<td>{row.si_rmse[part]:.4f}</td>" in page for part in FRACTIONS)

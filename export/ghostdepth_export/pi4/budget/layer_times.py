@@ -113,3 +113,31 @@ def _alone(model: Model, op: Any) -> bytes:
     subgraph.inputs = np.array(inputs[:1], np.int32)
     subgraph.outputs = np.concatenate([twin.outputs for twin in subgraph.operators])
     return pack(small)
+
+
+def predicted_layer_times(
+    network: DepthNet, log: Callable[[str], None] = lambda _: None
+) -> dict[str, float]:
+    """Predicts the latency of every layer in the int8 file on a Raspberry Pi 4, with four threads.
+
+    Args:
+        network: Network to export; it is put in eval mode.
+        log: Called with one line of progress text while a root of the emulator is built.
+
+    Returns:
+        As `layer_times`; what is not a convolution is in `(rest)`.
+
+    Raises:
+        UserError: A program is missing, or the network cannot be exported or counted.
+    """
+    from ghostdepth_export.pi4.budget.file_latency import FileLatency
+    from ghostdepth_train.pruning.latency import LatencyBudget
+
+    times: dict[str, float] = {}
+    rest = 0.0
+    for op in FileLatency(log=log)(network, LatencyBudget(ms=1)):
+        if op.own:
+            times[op.layer] = times.get(op.layer, 0.0) + 1000 * op.ms
+        else:
+            rest += 1000 * op.ms
+    return {**times, REST: rest}
