@@ -54,10 +54,11 @@ async function load(query) {
   }
   const next = answer.headers.get("X-Frame");
   const bytes = await answer.arrayBuffer();
-  if (!next || (held && next !== held)) return true;
+  if (!next) return true;
   if (next.split("-")[0] !== run) await describe();
-  frame = await unpack(bytes);
-  tag = next;
+  const unpacked = await unpack(bytes);
+  if (held && next !== held) return true;
+  [frame, tag] = [unpacked, next];
   trouble = "";
   const before = lastFrame;
   lastFrame = performance.now();
@@ -257,7 +258,7 @@ function state() {
   const silent = performance.now() - lastFrame;
   const stalled = !trouble && !held && silent > STALLED_MS;
   document.body.classList.toggle("live", !trouble && !stalled);
-  const text = trouble || (held && "paused") || (stalled ? `stalled for ${Math.round(silent / 1000)} s` : "live");
+  const text = trouble || (held && held === tag && "paused") || (stalled ? `stalled for ${Math.round(silent / 1000)} s` : "live");
   if ($("state").textContent !== text) $("state").textContent = text;
 }
 
