@@ -96,6 +96,9 @@ class Service:
         self._ask("disable", "--now", self.unit.name)
         self._delete()
         self._ask("daemon-reload")
+        # systemd goes on listing one that had failed.
+        with contextlib.suppress(UserError):
+            self._ask("reset-failed", self.unit.name)
 
     def status(self) -> int:
         """Prints systemd's words about the service; returns its exit code, 0 for running."""
