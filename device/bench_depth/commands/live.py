@@ -68,6 +68,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = _parser().parse_args(arguments)
     _check(options)
     _sensor(options)
+    from_arguments(options)
     return options
 
 

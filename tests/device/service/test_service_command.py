@@ -113,6 +113,8 @@ def test_a_refusal_leaves_nothing_and_is_one_line(
         (["install", "--record", "x"], "leave out --record"),
         (["install", "--port", "0"], "--port 0"),
         (["install", "--threads", "0"], "--threads 0"),
+        (["install", "--normalize", "x"], "--normalize x"),
+        (["install", "--", "--zone", "door"], "door"),
         (["install", "--model", "ghostdepth-x"], "there is no model"),
         (["install", "--", "--source", "nowhere.mp4"], "nowhere.mp4 does not exist"),
     ],
