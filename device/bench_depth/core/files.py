@@ -112,14 +112,22 @@ def require_writable(target: Path) -> Path:
         return target
     except (OSError, ValueError) as error:
         raise _unwritable(target, error) from error
-    if not stat.S_ISREG(mode) and not _is_stream(target):
+    if not stat.S_ISREG(mode) and not _STREAM.fullmatch(str(target)):
         raise UserError(f"cannot write {target}: it is {_kind(mode)}; give the name of a file")
     return target
 
 
-def _is_stream(target: Path) -> bool:
-    """Whether it is written directly: its name cannot be given to another file."""
-    return _STREAM.fullmatch(str(target)) is not None
+def make_folder(folder: Path) -> Path:
+    """Makes a folder where it is missing, and returns it.
+
+    Raises:
+        UserError: Its name or that of a parent is a file's, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
 
 
 def _refuse_special(path: Path, mode: int) -> None:
@@ -159,7 +167,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = None
     try:
         require_writable(target)
-        if _is_stream(target):
+        if _STREAM.fullmatch(str(target)):
             yield target
             return
         target.parent.mkdir(parents=True, exist_ok=True)

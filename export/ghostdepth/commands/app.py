@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from bench_depth import __version__
 from bench_depth.core.errors import INTERRUPTED, UserError, exit_code
+from bench_depth.core.files import require_writable
 from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
@@ -55,6 +56,12 @@ app = typer.Typer(
     help="Depth from one camera on a Raspberry Pi: train, compress, export, measure, deploy. "
     "Without a network of your own: ghostdepth depth photo.jpg.",
 )
+
+
+def output_file(path: Path | None) -> Path | None:
+    """Callback of an option that names a file to be written; refuses it before the work begins."""
+    return None if path is None else require_writable(path)
+
 
 CheckpointFolder = Annotated[
     Path, typer.Option(help="Checkpoint folder, e.g. RUN/best, or a model's name.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from bench_depth.core.screen import say
 
-from ghostdepth.commands.app import app
+from ghostdepth.commands.app import app, output_file
 
 if TYPE_CHECKING:
     from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts
@@ -30,7 +30,9 @@ def count(
     models: Annotated[
         list[Path], typer.Argument(help=".tflite files, or names of released models.")
     ],
-    json: Annotated[Path | None, typer.Option(help="JSON file for all counts.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON file for all counts.", callback=output_file)
+    ] = None,
     top: Annotated[int, typer.Option(help="Number of ops to print.")] = 12,
 ) -> None:
     """Count the instructions and cache misses of each op on an emulated Cortex-A72."""

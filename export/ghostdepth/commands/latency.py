@@ -9,7 +9,7 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import model_files
-from ghostdepth.commands.app import app
+from ghostdepth.commands.app import app, output_file
 
 if TYPE_CHECKING:
     from ghostdepth_export.host.screen import Screen
@@ -32,7 +32,9 @@ def latency(
     coefficients: Annotated[
         Path | None, typer.Option(help="Coefficients of a board, from --calibrate.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="JSON file for all figures.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON file for all figures.", callback=output_file)
+    ] = None,
     top: Annotated[int, typer.Option(help="Number of slowest ops to print.")] = 12,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Fit coefficients to measurements of bench-depth.")
@@ -41,7 +43,9 @@ def latency(
         Path | None,
         typer.Option(help="Folder of the measured models.", show_default="beside the results"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Output file of --calibrate.")] = Path("board.json"),
+    out: Annotated[
+        Path, typer.Option(help="Output file of --calibrate.", callback=output_file)
+    ] = Path("board.json"),
 ) -> None:
     """Predict a model's latency on a Raspberry Pi 4 from instruction counts; needs no Pi."""
     from ghostdepth_export.pi4.latency import check_request, read_coefficients, shipped

@@ -11,7 +11,7 @@ from bench_depth.core.errors import refuse_warnings
 from bench_depth.core.screen import say
 
 from ghostdepth import networks
-from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
+from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, output_file, progress
 
 if TYPE_CHECKING:
     from bench_depth.accuracy.readers import Dataset
@@ -103,7 +103,8 @@ def check(
     ],
     strict: Strict = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with sixteen pairs.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with sixteen pairs.", callback=output_file),
     ] = None,
 ) -> None:
     """Check a dataset: pairs, sizes, distances, and what looks implausible."""

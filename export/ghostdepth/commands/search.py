@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.files import make_folder
 from bench_depth.core.screen import say
 
 from ghostdepth.commands.app import TrainingLines, app, duration, progress
@@ -63,7 +64,7 @@ def search(
     base, split = base_training(config, parse_settings(settings or ())), read_split(data, val)
     words = f"{len(split.train)} pairs of {data.name}"
     plan = StudyPlan(load_space(space), budget, short_training(base, epochs), words)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     opened = open_study(storage or study_url(study or out / "study.db"), plan)
     with progress(TrainingLines.COLUMN) as bar:
         lines = TrainingLines(bar, "searching")

@@ -47,6 +47,9 @@ def empty_dataset(folder: Path) -> Path:
         (["label", "--teacher", "NONE", "--photos", "DATA", "--out", "OUT"], "has no image"),
         (["label", "--teacher", "NONE", "--photos", "PHOTOS", "--out", "OUT"], "unknown teacher"),
         (["convert", "sun", "NONE", "--out", "OUT"], "sun"),
+        (["check", "DATA", "--html", "DATA"], "it is a folder; give the name of a file"),
+        (["count", "NONE", "--json", "/dev/zero"], "it is a device; give the name of a file"),
+        (["latency", "NONE", "--json", "/dev/zero"], "it is a device; give the name of a file"),
         (["summary", "--confg", "s"], "No such option: --confg"),
         (
             ["summary", "a\033[2J\u202e"],
