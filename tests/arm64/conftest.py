@@ -25,6 +25,7 @@ GROUPS = {
     "test_device_suite": "device suite",
     "deploy": "deploy",
     "test_models": "models",
+    "test_readme": "readme",
     "native": "native",
     "test_counter.py": "counter",
     "test_bundle": "bundle",

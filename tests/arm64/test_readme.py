@@ -41,6 +41,8 @@ def clone(folder: Path) -> Path:
     return folder
 
 
+# Some three minutes of one core, which a busy machine stretches.
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("bullseye_root")
 def test_every_block_runs_as_it_stands(tmp_path: Path) -> None:
     source = clone(tmp_path / "ghostdepth")
