@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from bench_depth.model.runtimes.onnx import _one_line, _why
+from bench_depth.model.runtimes.onnx import OnnxRuntime, _one_line, _why
+
+from tests.device.conftest import OnnxMaker
 
 PLACE = "/onnxruntime_src/onnxruntime/core/graph/model.cc:256 "
 SIGNATURES = (
@@ -53,3 +57,20 @@ def test_what_is_too_new_is_told_with_both_versions(reason: str, told: str) -> N
     found = _why(RuntimeError(PREFIX + PLACE + SIGNATURES[0] + reason))
     assert found.startswith(told)
     assert found.endswith("or update onnxruntime")
+
+
+def test_the_runtime_itself_prints_no_names(
+    make_onnx: OnnxMaker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = make_onnx(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    # A name that turns the terminal red, in a warning about another shape than there will be.
+    output = model.graph.output[0]
+    for node in model.graph.node:
+        node.output[:] = ["\x1b[31mred" if name == output.name else name for name in node.output]
+    output.name = "\x1b[31mred"
+    output.type.tensor_type.shape.dim.add().dim_value = 7
+    onnx.save(model, path)
+    OnnxRuntime().load(path, 1)
+    assert capfd.readouterr().err == ""

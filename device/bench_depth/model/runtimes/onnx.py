@@ -33,6 +33,7 @@ _TOO_NEW = {
     ),
 }
 _MOST = 400
+_FATAL = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class OnnxRuntime:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Its own lines show names of a file as they stand there, control characters too; what ends
+        # a run comes as an exception.
+        options.log_severity_level = _FATAL
         # x86 without VNNI would saturate sums of two int8 products at 16 bits, and give another
         # depth than other x86 and Arm processors; this selects exact kernels there.
         options.add_session_config_entry("session.x64quantprecision", "1")
