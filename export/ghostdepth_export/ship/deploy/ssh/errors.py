@@ -63,6 +63,10 @@ _LINES: tuple[tuple[str, type[UserError], str], ...] = (
 )
 
 
+# The exit code of ssh for errors of its own.
+_SSH_ITSELF = 255
+
+
 def explain(host: str, output: Sequence[str], *, connected: bool) -> UserError:
     """The error for a connection that ended.
 
@@ -102,6 +106,8 @@ class RemoteError(UserError):
         # rsync's last line only repeats its exit code in words.
         output = [text for text in output if text.strip() and not text.startswith("rsync error:")]
         ended = f"ended by signal {code - 128}" if code > 128 else f"exit code {code}"
+        if code == _SSH_ITSELF:
+            ended = "the connection broke off; start it again"
         last = output[-1].strip() if output and code <= 128 else ended
         super().__init__(last if re.match(r"[\w-]+: ", last) else f"{task}: {last}")
         self.code = code
