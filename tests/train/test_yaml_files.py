@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+import yaml
 from bench_depth.core.errors import UserError
 from ghostdepth_train.compress.recipe import load_recipe
 from ghostdepth_train.config import load_train_config
+from ghostdepth_train.yaml_files import parse_yaml
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 NETWORK = "network: {encoder: {width_multiplier: 0.25}, decoder: {widths: [16, 8, 8]}}\n"
 ALIASES = "\n".join(
@@ -48,3 +53,28 @@ def test_other_encodings(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes("# für die Küche\n- {method: prune}\n".encode(encoding))
     with pytest.raises(UserError, match="is not UTF-8; save it as UTF-8 text"):
         load_recipe(str(tmp_path / "x.yaml"))
+
+
+PLAIN = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.integers()
+    | some.floats(allow_nan=False)
+    | some.text("aä:#- "),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text("ab"), inner),
+    max_leaves=8,
+)
+quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+
+
+@quick
+@given(PLAIN)
+def test_plain_values_come_back(value: object) -> None:
+    assert parse_yaml(yaml.safe_dump(value, allow_unicode=True)) == value
+
+
+@quick
+@given(some.text("[]{}&*a!|>'\"\n:- ,#%@`\t\\1e.\0\x1b\ufeff") | some.text())
+def test_any_text_is_a_value_or_a_known_error(text: str) -> None:
+    with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
+        parse_yaml(text)

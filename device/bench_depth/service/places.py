@@ -14,7 +14,7 @@ from bench_depth.core.compiled import bundle_folder
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import default_model, find_model
 
-_TEMPORARY = ("/tmp", "/var/tmp")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 (nothing is written there)
 _HOMES = ("/home", "/root", "/run/user")
 _CAMERAS = ("auto", "picamera2")
 

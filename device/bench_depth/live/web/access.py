@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from bench_depth.core.errors import UserError
 
 # Holds a token that stays the same over starts: not in the list of processes, not in a log.
-TOKEN_VARIABLE = "BENCH_DEPTH_TOKEN"
+TOKEN_VARIABLE = "BENCH_DEPTH_TOKEN"  # noqa: S105 (its name)
 
 
 @dataclass(frozen=True)
