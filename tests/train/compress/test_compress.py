@@ -173,6 +173,7 @@ def test_a_folder_with_a_run_is_not_overwritten(
     [
         ("- method: shrink", r"step 1: unknown method 'shrink'; choose from snip, "),
         ("- finetune", r"step 1: unknown method None"),
+        ("- method: [prune]", r"step 1: unknown method \['prune'\]"),
         ("- {method: finetune}\n- {method: finetune, epoch: 3}", "step 2: finetune: epoch: Extra"),
         ("- {method: finetune, training: {epochs: 0}}", "training.epochs: .*greater than"),
         ("method: finetune", "is not a list of steps"),

@@ -53,7 +53,7 @@ def method_config(value: Any, where: str) -> Method:
     """
     given = value.get("method") if isinstance(value, Mapping) else None
     name = FORMER_NAMES.get(str(given), given)
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UserError(f"{where}: unknown method {given!r}; choose from {', '.join(METHODS)}")
     return parse_config(METHODS[name][0], {**value, "method": name}, f"{where}: {name}")
 
