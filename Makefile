@@ -3,6 +3,7 @@
 # make test: linters, type checkers, then every test but those that emulate.
 # make coverage: the same tests, with the lines that they reach.
 # make test-arm64: the tests that run on an emulated Raspberry Pi.
+# make soak: an hour of hostile input, kills and full disks; SOAK='--minutes 10 --seed 7' for less.
 # make models: every file of every released model to build/models, and the catalogue of their figures.
 # make wheels: the wheels of bench-depth and ghostdepth in dist/.
 # make native: bench-depth-native for a Pi, cross compiled. make image: the arm64 image, without Docker.
@@ -25,7 +26,10 @@ endif
 
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo setup test coverage test-arm64 roots models wheels native image lock lint format clean
+SOAK ?= --results benchmarks/fuzz/results.csv
+
+.PHONY: demo setup test coverage test-arm64 roots soak models wheels native image lock lint
+.PHONY: format clean
 
 demo: $(INSTALLED)
 	$(BIN)/ghostdepth demo
@@ -49,6 +53,9 @@ test-arm64: $(INSTALLED)
 roots: $(INSTALLED)
 	$(BIN)/python -c 'from ghostdepth_export.pi4.emulator import RECIPES, build_root; \
 	[build_root(name) for name in RECIPES]'
+
+soak: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz/soak.py $(SOAK)
 
 models: $(INSTALLED)
 	$(BIN)/python benchmarks/models.py

@@ -126,6 +126,13 @@ def speed() -> str:
     return "\n".join(rows)
 
 
+def soak() -> str:
+    """What was tried of each class, and what was not clean."""
+    from fuzz.figures import table
+
+    return table()
+
+
 def instructions() -> str:
     """Counts of the released files on an emulated Pi."""
     from instructions.baseline import table
@@ -212,6 +219,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "compression": compression,
     "distillation": distillation,
     "speed": speed,
+    "soak": soak,
     "instructions": instructions,
     "latency-forms": lambda: predicted("forms"),
     "latency-families": lambda: predicted("families"),

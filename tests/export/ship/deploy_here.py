@@ -57,9 +57,11 @@ bundle=$(dirname "$0") prefix=$2
 cd "$bundle"
 sha256sum -c --quiet SHA256SUMS >/dev/null 2>&1 || { echo "install: wrong checksum" >&2; exit 13; }
 id=$(sed -n 's/^  "id": "\\(.*\\)",$/\\1/p' manifest.json)
-mkdir -p "$prefix/versions/$id"
-cp -r install manifest.json models "$prefix/versions/$id"
-cp wheels/bench-depth "$prefix/versions/$id"
+version=$prefix/versions/$id
+rm -rf "$version"
+mkdir -p "$version"
+cp -r install manifest.json models "$version"
+cp wheels/bench-depth "$version"
 ln -sfn "versions/$id" "$prefix/current"
 echo "installed $id at $prefix/current"
 """

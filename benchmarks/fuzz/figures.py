@@ -1,0 +1,53 @@
+"""The figures of a soak: what was tried of each class, as a CSV file and as a table."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results.csv")
+
+
+@dataclass
+class Tally:
+    """What was tried of a class.
+
+    Attributes:
+        tried: Number of attempts that ended.
+        seconds: Their wall time.
+        faults: (seed, description) of each fault.
+        next_seed: Of the next attempt.
+    """
+
+    tried: int = 0
+    seconds: float = 0.0
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    next_seed: int = 0
+
+
+def write_results(tallies: dict[str, Tally], first: int, path: Path) -> None:
+    """Writes a row per class: attempts, clean ones, faults, and the first and last seed."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("class", "tried", "clean", "faults", "first_seed", "last_seed"))
+        for name, tally in tallies.items():
+            faults = len(tally.faults)
+            last = first + tally.tried - 1
+            writer.writerow((name, tally.tried, tally.tried - faults, faults, first, last))
+
+
+def table() -> str:
+    """The committed figures as Markdown."""
+    with RESULTS.open() as stream:
+        rows = list(csv.DictReader(stream))
+    lines = ["| class | tried | clean | faults | seeds |", "|---|--:|--:|--:|---|"]
+    for row in rows:
+        seeds = f"{row['first_seed']} to {row['last_seed']}"
+        lines.append(
+            f"| {row['class']} | {row['tried']} | {row['clean']} | {row['faults']} | {seeds} |"
+        )
+    sums = " | ".join(
+        str(sum(int(row[key]) for row in rows)) for key in ("tried", "clean", "faults")
+    )
+    return "\n".join([*lines, f"| all | {sums} | |"])

@@ -1,0 +1,296 @@
+"""Attempts with hostile input: model files, contracts, checkpoints, configs, results, datasets.
+
+Each makes one input by its seed, gives it to the command line, and returns the fault, or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from bench_depth.model.contract import METADATA_NAME, SCHEMA
+from corpus import QUICK, RELEASED, ROOT, TINY, Corpus
+from damage import Rng, damaged
+from processes import bench, ghostdepth, left_overs, run
+from trees import HUGE, change_message, change_table, changed, encoded, json_bytes
+
+PHOTO = sorted((ROOT / "samples" / "rgb").iterdir())[0]
+# A config that is sound after all trains as long as it says.
+TRAINING_S = 240.0
+TRAIN = ROOT / "train" / "ghostdepth_train"
+CONTRACT = {
+    "schema": SCHEMA,
+    "name": "small",
+    "variant": "fp32",
+    **{"input_height": 24, "input_width": 32, "input_dtype": "float32", "input_layout": "NCHW"},
+    **{"input_color": "RGB", "input_range": [0, 255], "output_height": 48, "output_width": 64},
+    **{"output_dtype": "float32", "output_layout": "NCHW", "output_quantity": "depth"},
+    **{"output_unit": "m", "output_range": [0.1, 10.0], "minimum_runtime": "1.10.0"},
+    **{"checkpoint_sha256": "0" * 64, "training_data": "nothing", "metrics": {"si_rmse": 0.2}},
+    "created_by": "the soak",
+}
+SIDECAR = {
+    **{"layout": "nchw", "color": "rgb", "input_range": [0.0, 1.0], "quantity": "depth"},
+    **{"unit": "m", "output_scale": 1.0, "output_offset": 0.5, "resize": "stretch"},
+}
+# Fields of networks and trainings whose size makes a sound run long.
+CONFIG = {
+    "network": {
+        **{"input_height": 64, "input_width": 96},
+        "encoder": {"width_multiplier": 0.25, "se": True, "padding": "same"},
+        "decoder": {"widths": [16, 8, 8]},
+    },
+    **{"epochs": 1, "batch_size": 4, "learning_rate": 2e-3, "warmup_epochs": 1, "eval_every": 1},
+}
+
+
+def measured(model: Path, rng: Rng) -> str:
+    """Gives a model file to `bench-depth`, or to its verb `depth`."""
+    out = model.parent / "out"
+    if rng.random() < 0.75:
+        words: list[object] = ["--model", model, *QUICK, "--json", out / "results.json"]
+        outcome = run(bench(*words))
+    else:
+        outcome = run(bench("depth", PHOTO, "--model", model, "--out", out, "--threads", 1))
+    whole = outcome.code != 0 or (out.is_dir() and any(out.iterdir()))
+    return outcome.fault or left_overs(model.parent) or ("" if whole else "nothing was written")
+
+
+def tflite_bytes(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A .tflite with damaged bytes."""
+    rng = np.random.default_rng(seed)
+    return measured(_write(folder / "m.tflite", damaged(corpus.tflite, rng)), rng)
+
+
+def onnx_bytes(corpus: Corpus, seed: int, folder: Path) -> str:
+    """An .onnx with damaged bytes."""
+    rng = np.random.default_rng(seed)
+    return measured(_write(folder / "m.onnx", damaged(corpus.onnx, rng)), rng)
+
+
+def tflite_fields(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A .tflite in which one to three fields of its tables are others."""
+    from ghostdepth_export.convert.flatbuffer import pack, unpack
+
+    rng = np.random.default_rng(seed)
+    while True:
+        model = unpack(corpus.tflite)
+        for _ in range(int(rng.integers(1, 4))):
+            change_table(model, rng)
+        try:
+            data = pack(model)
+        # Not every value can be packed, a length as None for one; another is taken then.
+        except Exception:
+            continue
+        return measured(_write(folder / "m.tflite", data), rng)
+
+
+def onnx_fields(corpus: Corpus, seed: int, folder: Path) -> str:
+    """An .onnx in which one to three fields of its messages are others."""
+    import onnx
+
+    rng = np.random.default_rng(seed)
+    model = onnx.ModelProto.FromString(corpus.onnx)
+    for _ in range(int(rng.integers(1, 4))):
+        change_message(model, rng)
+    return measured(_write(folder / "m.onnx", model.SerializeToString()), rng)
+
+
+def contracts(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A sound .onnx whose contract, or the JSON beside it, is another."""
+    import onnx
+
+    rng = np.random.default_rng(seed)
+    model = onnx.ModelProto.FromString(corpus.onnx)
+    if rng.random() < 0.6:
+        entry = model.metadata_props.add()
+        entry.key = METADATA_NAME
+        # protobuf holds text in UTF-8 alone.
+        entry.value = json_bytes(changed(CONTRACT, rng), rng).decode(errors="replace")
+    else:
+        data = json_bytes(changed(SIDECAR, rng), rng)
+        _write(folder / "m.onnx.json", data)
+    return measured(_write(folder / "m.onnx", model.SerializeToString()), rng)
+
+
+def checkpoints(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A checkpoint in which a field of a JSON file or bytes of the weights are others."""
+    rng = np.random.default_rng(seed)
+    checkpoint = folder / "checkpoint"
+    shutil.copytree(corpus.checkpoint, checkpoint)
+    file = (
+        checkpoint
+        / ("config.json", "config.json", "metrics.json", "model.safetensors")[int(rng.integers(4))]
+    )
+    if file.suffix == ".json":
+        file.write_bytes(json_bytes(changed(json.loads(file.read_text()), rng), rng))
+    elif rng.random() < 0.5:
+        file.write_bytes(damaged(file.read_bytes(), rng))
+    else:
+        file.write_bytes(_other_header(file.read_bytes(), rng))
+    val = corpus.data / "val"
+    verbs: tuple[Callable[[], int], ...] = (
+        ghostdepth("summary", "--checkpoint", checkpoint),
+        ghostdepth("evaluate", "--checkpoint", checkpoint, "--data", val),
+        ghostdepth("label", "--teacher", checkpoint, "--unlabelled", val, "--out", folder / "out"),
+    )
+    outcome = run(verbs[int(rng.integers(len(verbs)))])
+    return outcome.fault or left_overs(folder) or _outside(folder, "checkpoint", "out")
+
+
+def _other_header(data: bytes, rng: Rng) -> bytes:
+    """Other fields in the JSON at the beginning of a safetensors file, or another length of it."""
+    length = int.from_bytes(data[:8], "little")
+    header = changed(json.loads(data[8 : 8 + length]), rng)
+    text = json.dumps(header).replace(json.dumps(HUGE), "9" * 400).encode()
+    claimed = len(text) if rng.random() < 0.8 else int(rng.integers(2**62))
+    return claimed.to_bytes(8, "little") + text + data[8 + length :]
+
+
+def configs(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A training config in which fields are others; a third of them trains."""
+    rng = np.random.default_rng(seed)
+    file = _write(folder / "config.yaml", _yaml(changed(CONFIG, rng), rng))
+    if rng.random() < 0.7:
+        outcome = run(ghostdepth("summary", "--config", file))
+    else:
+        words = ("--config", file, "--out", folder / "out", "--epochs", 1, "--workers", 0)
+        outcome = run(ghostdepth("train", "--data", corpus.data, *words), TRAINING_S)
+    return outcome.fault or left_overs(folder) or _outside(folder, file.name, "out")
+
+
+def recipes(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A recipe of the package in which fields are others."""
+    rng = np.random.default_rng(seed)
+    names = sorted((TRAIN / "compress" / "recipes").glob("*.yaml"))
+    recipe = yaml.safe_load(names[int(rng.integers(len(names)))].read_text())
+    file = _write(folder / "recipe.yaml", _yaml(changed(recipe, rng), rng))
+    words = ("--checkpoint", corpus.checkpoint, "--recipe", file, "--data", corpus.data)
+    rest = ("--out", folder / "out", "--epochs", 1, "--workers", 0, "--fraction", 0.4)
+    outcome = run(ghostdepth("compress", *words, *rest), TRAINING_S)
+    return outcome.fault or left_overs(folder) or _outside(folder, file.name, "out")
+
+
+def _yaml(value: Any, rng: Rng) -> bytes:
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=bool(rng.integers(2)))
+    return encoded(text.replace(HUGE, "9" * 400), rng)
+
+
+def results(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A results file in which fields are others, for `compare` and as a baseline."""
+    rng = np.random.default_rng(seed)
+    value = changed(json.loads(corpus.results.read_text()), rng)
+    file = _write(folder / "r.json", json_bytes(value, rng))
+    if rng.random() < 0.8:
+        pair = (file, corpus.results) if rng.random() < 0.5 else (corpus.results, file)
+        outcome = run(bench("compare", *pair))
+        # Its exit code 1 is a verdict.
+        return "" if outcome.code == 1 and "Traceback" not in outcome.text else outcome.fault
+    words = ("--model", RELEASED, *QUICK, "--baseline", file, "--fail-if", "median>900%")
+    outcome = run(bench(*words))
+    return "" if outcome.code == 1 and "Traceback" not in outcome.text else outcome.fault
+
+
+def datasets(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A dataset in which files are damaged, of other kinds, missing, or no files."""
+    rng = np.random.default_rng(seed)
+    data = folder / "data"
+    shutil.copytree(corpus.data, data)
+    for _ in range(int(rng.integers(1, 4))):
+        files = sorted(data.rglob("*.*g"))
+        if files:
+            SPOILED[int(rng.integers(len(SPOILED)))](files[int(rng.integers(len(files)))], rng)
+    out, val = folder / "out", data / "val"
+    verbs: tuple[Callable[[], int], ...] = (
+        ghostdepth("check", data),
+        ghostdepth("check", data, "--strict"),
+        ghostdepth("evaluate", "--checkpoint", corpus.checkpoint, "--data", val),
+        ghostdepth("train", "--data", data, "--out", out, *TINY),
+        bench("--model", RELEASED, *QUICK, "--data", val),
+        bench("depth", val / "rgb", "--model", RELEASED, "--out", out, "--threads", 1),
+    )
+    outcome = run(verbs[int(rng.integers(len(verbs)))])
+    return outcome.fault or left_overs(folder) or _outside(folder, "data", "out")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.unlink()
+    path.write_bytes(data)
+
+
+def _large_header(path: Path, rng: Rng) -> None:
+    """A PNG that claims very many pixels."""
+    side = (1, 2, 2**15, 2**20, 2**30, 2**31 - 1)
+    sizes = [side[int(i)].to_bytes(4, "big") for i in rng.integers(len(side), size=2)]
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + sizes[0] + sizes[1] + b"\x10\0\0\0\0"
+    _replace(path, head + rng.bytes(40))
+
+
+def _other_kind(path: Path, rng: Rng) -> None:
+    starts = (b"GIF89a", b"#?RADIANCE\n", b"PF\n9 9\n-1\n", b"BM", b"P6 9 9 255\n", b"II*\0", b"")
+    _replace(path, starts[int(rng.integers(len(starts)))] + rng.bytes(int(rng.integers(600))))
+
+
+def _other_image(path: Path, rng: Rng) -> None:
+    import cv2
+
+    shape = [(1, 1), (64, 96), (3, 500), (65, 96)][int(rng.integers(4))]
+    channels = [(), (3,), (4,)][int(rng.integers(3))]
+    kind = [np.uint8, np.uint16][int(rng.integers(2))]
+    top = (1, 12, 256, 65536)[int(rng.integers(4))]
+    image = rng.integers(0, min(top, np.iinfo(kind).max + 1), (*shape, *channels)).astype(kind)
+    _replace(path, cv2.imencode(".png", image)[1].tobytes())
+
+
+def _no_file(path: Path, rng: Rng) -> None:
+    path.unlink()
+    makers: tuple[Callable[[], object], ...] = (
+        lambda: os.mkfifo(path),
+        lambda: path.symlink_to("missing"),
+        lambda: path.symlink_to(path.name),
+        lambda: path.symlink_to("/dev/zero"),
+        path.mkdir,
+        lambda: path.touch(mode=0o000),
+        lambda: None,
+    )
+    makers[int(rng.integers(len(makers)))]()
+
+
+def _other_name(path: Path, rng: Rng) -> None:
+    names = (
+        b"\xff\xfe.png",
+        b"-rf.png",
+        b" .png",
+        b"\x1b[2J.png",
+        b"a\nb.png",
+        b"x" * 250 + b".png",
+    )
+    path.rename(path.with_name(os.fsdecode(names[int(rng.integers(len(names)))])))
+
+
+SPOILED: tuple[Callable[[Path, Rng], None], ...] = (
+    lambda path, rng: (
+        _replace(path, damaged(path.read_bytes(), rng)) if path.stat().st_size > 64 else None
+    ),
+    _large_header,
+    _other_kind,
+    _other_image,
+    _no_file,
+    _other_name,
+)
+
+
+def _outside(folder: Path, *known: str) -> str:
+    found = {path.name for path in folder.iterdir()} - set(known)
+    return f"written outside: {sorted(found)}" if found else ""
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
