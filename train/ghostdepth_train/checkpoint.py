@@ -212,6 +212,8 @@ def start_from(network: DepthNet, folder: Path) -> None:
 def load_imagenet(network: DepthNet, source: str) -> None:
     """Loads ImageNet weights into the encoder; the classifier's keys are left aside.
 
+    Attention blocks of the config keep their random weights.
+
     Args:
         network: Changed in place.
         source: A .safetensors or .pth file of the encoder's own library (for GhostNet: timm's
@@ -233,7 +235,10 @@ def load_imagenet(network: DepthNet, source: str) -> None:
         ) from error
     # A library's network lies one level down in the encoder.
     bare = getattr(network.encoder, "net", network.encoder)
-    load_weights(bare, _own_tensors(weights, bare.state_dict().keys()), Path(source))
+    own = bare.state_dict()
+    # No library has the attention blocks that a config adds to its encoder.
+    added = {key: value for key, value in own.items() if key.startswith("attention.")}
+    load_weights(bare, added | _own_tensors(weights, own.keys()), Path(source))
 
 
 def _imagenet_weights(source: str) -> dict[str, Tensor]:

@@ -53,6 +53,8 @@ class BlockConfig(Config):
         se: Number of channels inside the squeeze-and-excitation; 0 for none.
         conv_shortcut: Whether the shortcut is a convolution though no size changes, as in some
             pruned blocks. Where a size changes it always is.
+        dfc: Whether the expanding ghost module has the decoupled fully connected attention of
+            GhostNetV2.
     """
 
     kernel: Literal[3, 5]
@@ -61,7 +63,29 @@ class BlockConfig(Config):
     stride: Literal[1, 2] = 1
     se: int = pydantic.Field(default=0, ge=0, le=_MAX_CHANNELS)
     conv_shortcut: bool = False
+    dfc: bool = False
 
+
+class AttentionConfig(Config):
+    """One attention block (see `attention.py`).
+
+    Attributes:
+        stride: Stride of the features that it reads and replaces.
+        kind: `softmax` for scaled dot-product attention; `linear` for ReLU features instead of the
+            softmax, which int8 suits better.
+        heads: Number of heads.
+        head_channels: Channels of queries, keys and values of each head.
+        feed_forward: Channels inside the feed-forward part; 0 leaves it out.
+    """
+
+    stride: Literal[16, 32]
+    kind: Literal["softmax", "linear"] = "softmax"
+    heads: int = pydantic.Field(default=4, ge=1, le=64)
+    head_channels: int = pydantic.Field(default=16, ge=1, le=512)
+    feed_forward: int = pydantic.Field(default=128, ge=0, le=_MAX_CHANNELS)
+
+
+_Attention = Annotated[tuple[AttentionConfig, ...], pydantic.Field(max_length=8)]
 
 # GhostNet (Han et al. 2020), table 1: kernel, expansion, out, SE?, stride; one row per block.
 _PAPER_STAGES = (
@@ -102,6 +126,7 @@ class EncoderConfig(Config):
         stages: Blocks, grouped as in the paper (and as the state dict's keys `blocks.i.j`).
         padding: Where a stride-2 convolution puts its zeros: `same` as TensorFlow does (no PAD op
             in the exported file), `symmetric` as torch and timm do.
+        attention: Attention blocks at the end of stride 16 or 32, in their order there.
     """
 
     stem: _Channels
@@ -110,6 +135,7 @@ class EncoderConfig(Config):
         pydantic.Field(max_length=_MAX_BLOCKS),
     ]
     padding: Literal["same", "symmetric"] = "same"
+    attention: _Attention = ()
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -117,9 +143,10 @@ class EncoderConfig(Config):
         if isinstance(value, dict) and "width_multiplier" in value:
             rest = dict(value)
             width, se = rest.pop("width_multiplier"), rest.pop("se", True)
+            dfc = rest.pop("dfc", False)
             if not isinstance(width, (int, float)) or not 0 < width <= 4:
                 raise ValueError(f"width_multiplier must be in (0, 4], got {width}")
-            return {**ghostnet_widths(width, se=se), **rest}
+            return {**ghostnet_widths(width, se=se, dfc=dfc), **rest}
         return value
 
     @pydantic.model_validator(mode="after")
@@ -135,10 +162,15 @@ class EncoderConfig(Config):
         return self
 
 
-def ghostnet_widths(width_multiplier: float, *, se: bool = True) -> dict[str, Any]:
-    """The paper's encoder at a width multiplier, as the fields of `EncoderConfig`."""
+def ghostnet_widths(
+    width_multiplier: float, *, se: bool = True, dfc: bool = False
+) -> dict[str, Any]:
+    """The paper's encoder at a width multiplier, as the fields of `EncoderConfig`.
+
+    With `dfc` it is GhostNetV2, whose first two blocks have no attention.
+    """
     stages = []
-    for rows in _PAPER_STAGES:
+    for index, rows in enumerate(_PAPER_STAGES):
         stage = []
         for kernel, expansion, out, has_se, stride in rows:
             mid = make_divisible(expansion * width_multiplier)
@@ -149,6 +181,7 @@ def ghostnet_widths(width_multiplier: float, *, se: bool = True) -> dict[str, An
                     "out": make_divisible(out * width_multiplier),
                     "stride": stride,
                     "se": make_divisible(mid * 0.25) if has_se and se else 0,
+                    "dfc": dfc and index > 1,
                 }
             )
         stages.append(stage)
@@ -206,17 +239,26 @@ class DecoderConfig(Config):
         upsample: Factor of the head's sub-pixel convolution along each axis (Shi et al., CVPR
             2016): finer depth without a finer level. Files may call it by its former name,
             `enlarge`.
+        attention: Attention blocks after the level at stride 16.
     """
 
     widths: tuple[_Channels, ...] = pydantic.Field(min_length=1, max_length=4)
     upsample: Literal[1, 2, 4] = pydantic.Field(
         default=1, validation_alias=pydantic.AliasChoices("upsample", "enlarge")
     )
+    attention: _Attention = ()
 
     @property
     def output_stride(self) -> int:
         """Input pixels per pixel of the network's output, along each axis."""
         return (32 >> len(self.widths)) // self.upsample
+
+    @pydantic.field_validator("attention")
+    @classmethod
+    def _at_stride_16(cls, blocks: tuple[AttentionConfig, ...]) -> tuple[AttentionConfig, ...]:
+        if any(block.stride != 16 for block in blocks):
+            raise ValueError("the decoder begins at stride 16; stride 32 is the encoder's")
+        return blocks
 
     @pydantic.model_validator(mode="after")
     def _no_finer_than_the_input(self) -> DecoderConfig:

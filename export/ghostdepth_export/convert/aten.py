@@ -2,7 +2,8 @@
 
 A lowering takes the op's arguments as torch has them (dimensions count NCHW), except that
 activations are TensorFlow tensors stored NHWC and weights are numpy arrays in torch's layouts. To
-support another op, add it here and to the tests in `test_aten.py`.
+support another op, add it here and to the tests in `test_aten.py`. The ops of attention are in
+`aten_attention.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from bench_depth.core.errors import UserError
+from ghostdepth_export.convert import aten_attention
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from numpy.typing import NDArray
 
@@ -231,6 +233,7 @@ def _binary(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 LOWERINGS: dict[Any, Callable[..., Any]] = {
+    **aten_attention.LOWERINGS,
     aten.add.Tensor: _binary(lambda a, b: a + b),
     aten.batch_norm.default: batch_norm,
     aten.cat.default: cat,

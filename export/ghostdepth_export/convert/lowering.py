@@ -82,7 +82,7 @@ def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, R
     quantized = find_quantized_tensors(traced)
     read = read_ranges(ranges, set(quantized.names.values()), "ranges.json")
     known = {node: read[name] for node, name in quantized.names.items()}
-    return dict.fromkeys(quantized.pixels, PIXELS) | known
+    return quantized.fixed | known
 
 
 def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) -> Any:

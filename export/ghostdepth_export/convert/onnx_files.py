@@ -26,6 +26,7 @@ OPSET = 18
 # https://onnxruntime.ai/docs/reference/compatibility.html.
 IR_VERSION = 8
 MINIMUM_RUNTIME = "1.14.0"
+_RENAMED = (torch.ops.aten.reshape.default, torch.ops.aten.transpose.int)
 
 
 def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
@@ -98,8 +99,8 @@ def known_ranges(
 ) -> dict[str, Range]:
     """The ranges of a checkpoint's `ranges.json` by tensor name of the ONNX model.
 
-    The exporter keeps torch's names except for convolutions with a folded batch norm; those are
-    found by their weights.
+    The exporter keeps torch's names except for convolutions with a folded batch norm, which are
+    found by their weights, and for ops that only move numbers, whose range is that of their input.
 
     Args:
         model: Float model from `convert` that contains `trunk`.
@@ -117,6 +118,8 @@ def known_ranges(
     outputs = {name for node in model.graph.node for name in node.output}
     known = {}
     for node, name in quantized.names.items():
+        if node.target in _RENAMED:
+            continue
         own = convolutions[f"trunk.{node.meta['weight']}"] if "weight" in node.meta else node.name
         assert own in outputs, own
         known[own] = read[name]

@@ -59,6 +59,7 @@ def write_tables(
     table: list[list[Any]] = [
         [r.name, r.kind, "x".join(map(str, r.shape)), r.parameters, r.macs, f"{times[r.name]:.3f}"]
         for r in layers
+        if r.name in times  # Products of attention are in the rest.
     ]
     table.append([REST, "", "", 0, 0, f"{times[REST]:.3f}"])
     write_bytes(out / "layers.csv", _csv(head, table))

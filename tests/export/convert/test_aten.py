@@ -16,6 +16,7 @@ from ghostdepth_export.convert.lowering import lower
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import convert
 from ghostdepth_export.host.quiet import native_quiet
+from ghostdepth_train.models.attention import LinearAttention, SoftmaxAttention
 from ghostdepth_train.models.ghostnet import GhostModule, SameConv2d, SqueezeExcite
 from ghostdepth_train.quantization.torch_graph import trace
 from torch import nn
@@ -137,6 +138,20 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (1, 3, 8, 10),
     ),
+    "softmax attention": (
+        lambda: Apply(_attend, *_convs(3), SoftmaxAttention(2)),
+        (1, 4, 5, 7),
+    ),
+    "softmax attention with one head": (
+        lambda: Apply(_attend, *_convs(3), SoftmaxAttention(1)),
+        (1, 4, 5, 7),
+    ),
+    "linear attention": (lambda: Apply(_attend, *_convs(3), LinearAttention(2)), (1, 4, 5, 7)),
+    "gate of DFC attention": (lambda: GhostModule(4, 6, relu=True, dfc=True), (1, 4, 6, 9)),
+    "gate of DFC attention, one row": (
+        lambda: GhostModule(4, 7, relu=True, dfc=True),
+        (1, 4, 1, 5),
+    ),
     "normalisation by 0 and conv": (
         lambda: Apply(
             normalise, SameConv2d(2, 6, 3, 2), scale=channels(0, 2), shift=channels(-1, 2)
@@ -148,6 +163,11 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 def _convs(count: int) -> list[nn.Module]:
     return [nn.Conv2d(4, 4, 1) for _ in range(count)]
+
+
+def _attend(x: torch.Tensor, *parts: nn.Module) -> Any:
+    *projections, core = parts
+    return core(*(projection(x) for projection in projections))
 
 
 def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -215,6 +235,12 @@ def test_every_op_of_the_table_has_a_case() -> None:
         (nn.UpsamplingBilinear2d(size=(9, 9)), "aten.upsample_bilinear2d"),
         (nn.ReflectionPad2d(1), "aten.pad with mode reflect"),
         (Apply(lambda x: x.mean((2, 3))), "aten.mean"),
+        (Apply(lambda x: x.reshape(-1, 8, 3, 6)), "aten.reshape of [1, 4, 6, 6] to [-1, 8, 3, 6]"),
+        (Apply(lambda x: x.transpose(2, 3)), "aten.transpose of dimensions 2 and 3 of 4"),
+        (Apply(lambda x: x @ x), "aten.matmul of 4 and 4 dimensions"),
+        (nn.Softmax(2), "aten.softmax over dimension 2"),
+        (nn.AvgPool2d(3, 2), "aten.avg_pool2d has a lowering only for 2x2"),
+        (nn.Upsample(scale_factor=2.0), "aten.upsample_nearest2d"),
     ],
 )
 def test_an_op_without_a_lowering_names_itself(module: nn.Module, name: str) -> None:

@@ -115,7 +115,7 @@ def test_adders_that_stay_keep_their_places(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "drop_blocks: nothing would be removed; set levels, upsample, blocks or se"),
+        ({}, "drop_blocks: nothing would be removed; set levels, upsample, blocks, se"),
         ({"levels": 4}, "drop_blocks: the network has 3 decoder levels, not 4"),
         (
             {"blocks": ("1.0",)},

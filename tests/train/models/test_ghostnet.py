@@ -14,7 +14,7 @@ from ghostdepth_train.models.ghostnet import GhostNet, SameConv2d
 
 # Made with timm 1.0.31 and torch 2.13.0 on CPU by the rule in `reproducible_weights`.
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "ghostnet_timm.json").read_text())
-WIDTHS = {"ghostnet_050": 0.5, "ghostnet_100": 1.0, "ghostnet_130": 1.3}
+WIDTHS = {"ghostnet_050": 0.5, "ghostnet_100": 1.0, "ghostnet_130": 1.3, "ghostnetv2_100": 1.0}
 
 
 def reproducible_weights(model: torch.nn.Module) -> None:
@@ -39,7 +39,7 @@ def reproducible_weights(model: torch.nn.Module) -> None:
 
 def ghostnet(name: str) -> GhostNet:
     config = EncoderConfig.model_validate(
-        {"width_multiplier": WIDTHS[name], "padding": "symmetric"}
+        {"width_multiplier": WIDTHS[name], "padding": "symmetric", "dfc": "v2" in name}
     )
     return GhostNet(config).eval()
 

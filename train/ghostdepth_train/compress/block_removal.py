@@ -1,4 +1,4 @@
-"""Block removal: takes out decoder levels, residual blocks and squeeze-and-excitation.
+"""Block removal: takes out decoder levels, residual blocks, squeeze-and-excitation and attention.
 
 They cost time however narrow they are. A decoder level upsamples and adds maps, a ghost module
 concatenates them, TFLite does that on one thread, and at the finest strides the maps are large.
@@ -39,6 +39,7 @@ class DropBlocksConfig(Method):
         blocks: Encoder blocks to remove: `0.0` is stage 0, block 0. Each must have an identity
             shortcut.
         se: Whether squeeze-and-excitation stays.
+        attention: Whether attention stays, in ghost modules as well.
     """
 
     method: Literal["drop_blocks"] = "drop_blocks"
@@ -48,6 +49,7 @@ class DropBlocksConfig(Method):
     )
     blocks: tuple[str, ...] = ()
     se: bool = pydantic.Field(default=True, validation_alias=AliasChoices("se", "gates"))
+    attention: bool = True
 
 
 def apply(checkpoint: Checkpoint, config: DropBlocksConfig, work: Work) -> Compressed:
@@ -100,18 +102,23 @@ def _smaller(network: NetworkConfig, config: DropBlocksConfig, rename: _Rename) 
     if levels > len(widths):
         raise UserError(f"drop_blocks: the network has {len(widths)} decoder levels, not {levels}")
     upsample = config.upsample or network.decoder.upsample
-    value["decoder"] = {"widths": widths[:levels], "upsample": upsample}
+    value["decoder"] |= {"widths": widths[:levels], "upsample": upsample}
     stages = [
         [block for j, block in enumerate(stage) if f"{i}.{j}" not in config.blocks]
         for i, stage in enumerate(value["encoder"]["stages"])
     ]
     for block in (block for stage in stages for block in stage):
         block["se"] = block["se"] if config.se else 0
+        block["dfc"] = block["dfc"] and config.attention
     value["encoder"]["stages"] = stages
+    if not config.attention:
+        value["encoder"]["attention"] = value["decoder"]["attention"] = ()
     value["adder"] = [new for name in network.adder if (new := rename(name))]
     result = parse_config(NetworkConfig, value, "drop_blocks")
     if result == network:
-        raise UserError("drop_blocks: nothing would be removed; set levels, upsample, blocks or se")
+        raise UserError(
+            "drop_blocks: nothing would be removed; set levels, upsample, blocks, se or attention"
+        )
     return result
 
 
@@ -136,6 +143,8 @@ def _renaming(network: DepthNet, config: DropBlocksConfig) -> _Rename:
             if block not in stage:
                 return None
             parts[3] = str(stage.index(block))
+        if not config.attention and ("attention" in parts or "short_conv" in parts):
+            return None
         if name.startswith("decoder.") and config.levels and int(parts[1]) >= config.levels:
             return None
         return ".".join(parts)

@@ -276,6 +276,7 @@ def adder_candidates(network: nn.Module) -> dict[str, nn.Conv2d]:
         and module.bias is None
         and module.groups in (1, module.out_channels)
         and module.in_channels != 3
+        and module.kernel_size[0] == module.kernel_size[1]
     }
 
 

@@ -8,9 +8,7 @@ from bench_depth.core.errors import UserError
 from torch import Tensor, nn
 
 from ghostdepth_train.config import EncoderConfig, LiteEncoderConfig, TimmEncoderConfig
-from ghostdepth_train.models.ghostnet import GhostEncoder
-
-STRIDES = (2, 4, 8, 16, 32)
+from ghostdepth_train.models.ghostnet import STRIDES, GhostEncoder
 
 
 class Encoder(nn.Module):

@@ -1,8 +1,8 @@
 """GhostNet: More Features from Cheap Operations (Han et al., CVPR 2020, arXiv:1911.11907).
 
-Own code; parameter names follow timm's `ghostnet_050/_100/_130`, so that public ImageNet weights
-load. A ghost module makes half of its channels with a 1x1 convolution and the other half from
-those with a cheap depthwise 3x3.
+Own code; parameter names follow timm's `ghostnet_050/_100/_130` and `ghostnetv2_*`, so that public
+ImageNet weights load. A ghost module makes half of its channels with a 1x1 convolution and the
+other half from those with a cheap depthwise 3x3.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ghostdepth_train.config import BlockConfig, EncoderConfig
+from ghostdepth_train.models.attention import AttentionBlock, apply_dfc, dfc_gate
+
+STRIDES = (2, 4, 8, 16, 32)
 
 
 def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -46,9 +49,12 @@ def conv(
 
 
 class GhostModule(nn.Module):
-    """`out` channels: the first half by a 1x1 convolution, the second from it, depthwise."""
+    """`out` channels: the first half by a 1x1 convolution, the second from it, depthwise.
 
-    def __init__(self, inp: int, out: int, *, relu: bool) -> None:
+    With `dfc` they are scaled by GhostNetV2's attention.
+    """
+
+    def __init__(self, inp: int, out: int, *, relu: bool, dfc: bool = False) -> None:
         super().__init__()
         self.out = out
         primary = math.ceil(out / 2)
@@ -60,12 +66,14 @@ class GhostModule(nn.Module):
         self.cheap_operation = nn.Sequential(
             conv(primary, primary, 3, groups=primary), nn.BatchNorm2d(primary), act()
         )
+        self.short_conv = dfc_gate(inp, out) if dfc else None
 
     def forward(self, x: Tensor) -> Tensor:
         """NxCxHxW -> NxoutxHxW."""
         primary = self.primary_conv(x)
         both = torch.cat([primary, self.cheap_operation(primary)], dim=1)
-        return both if both.shape[1] == self.out else both[:, : self.out]
+        both = both if both.shape[1] == self.out else both[:, : self.out]
+        return both if self.short_conv is None else apply_dfc(both, x, self.short_conv)
 
 
 class SqueezeExcite(nn.Module):
@@ -89,7 +97,7 @@ class GhostBottleneck(nn.Module):
     def __init__(self, inp: int, config: BlockConfig, padding: str) -> None:
         super().__init__()
         kernel, stride, mid, out = config.kernel, config.stride, config.mid, config.out
-        self.ghost1 = GhostModule(inp, mid, relu=True)
+        self.ghost1 = GhostModule(inp, mid, relu=True, dfc=config.dfc)
         self.conv_dw: nn.Module | None = None
         if stride > 1:
             self.conv_dw = conv(mid, mid, kernel, stride, mid, padding)
@@ -142,6 +150,11 @@ class GhostEncoder(nn.Module):
             stages.append(nn.Sequential(*stage))
         self._tap(len(stages) - 1, width)
         self.blocks = nn.Sequential(*stages)
+        self._attention_strides = [block.stride for block in config.attention]
+        self.attention = nn.ModuleList(
+            AttentionBlock(self.channels[STRIDES.index(block.stride)], block)
+            for block in config.attention
+        )
 
     def _tap(self, stage: int, width: int) -> None:
         self._taps.append(stage)
@@ -154,8 +167,14 @@ class GhostEncoder(nn.Module):
         for index, stage in enumerate(self.blocks):
             x = stage(x)
             if index in self._taps:
+                x = self._attend(x, STRIDES[len(features)])
                 features.append(x)
         return features
+
+    def _attend(self, x: Tensor, stride: int) -> Tensor:
+        for at, block in zip(self._attention_strides, self.attention, strict=True):
+            x = block(x) if at == stride else x
+        return x
 
 
 class GhostNet(GhostEncoder):

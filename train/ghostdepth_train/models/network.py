@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.models.adder_conv import use_adders
+from ghostdepth_train.models.attention import AttentionBlock
 from ghostdepth_train.models.encoders import build_encoder
 from ghostdepth_train.models.ghostnet import conv
 
@@ -77,6 +78,9 @@ class DepthNet(Predictor):
             levels.append(FuseUp(width, skip, out))
             width = out
         self.decoder = nn.ModuleList(levels)
+        self.attention = nn.Sequential(
+            *(AttentionBlock(config.decoder.widths[0], each) for each in config.decoder.attention)
+        )
         self.head = nn.Conv2d(width, config.decoder.upsample**2, 3, padding=1)
         self._initialise()
         use_adders(self, config.adder)
@@ -101,8 +105,9 @@ class DepthNet(Predictor):
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """The encoder's features, finest first -> Nx1xH/sxW/s, as `forward`."""
         *skips, x = features
-        for level in self.decoder:
+        for index, level in enumerate(self.decoder):
             x = level(x, skips.pop())
+            x = x if index else self.attention(x)
         x = self.head(x)
         factor = self.config.decoder.upsample
         return cast(Tensor, x if factor == 1 else F.pixel_shuffle(x, factor))

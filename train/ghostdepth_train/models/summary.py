@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from ghostdepth_train.models.adder_conv import AdderConv2d
+from ghostdepth_train.models.attention import AttentionCore
 from ghostdepth_train.models.network import DepthNet
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer that has weights.
+    """One layer that has weights, or the products of attention.
 
     Attributes:
-        name: As in the state dict.
-        kind: `conv 1x1`, `depthwise 3x3`, `adder 1x1`, ...
+        name: As in the network.
+        kind: `conv 1x1`, `depthwise 3x3`, `adder 1x1`, `attention`, ...
         shape: CxHxW of its output.
         parameters: Trainable numbers, batch norm's included.
         macs: Multiply-accumulates for one image; of an adder the distances that it sums. Batch
@@ -38,7 +39,7 @@ class LayerCost:
 
 
 def layer_costs(network: DepthNet) -> list[LayerCost]:
-    """The cost of every convolution for one image of the config's input size, in order."""
+    """The cost of every convolution and attention for one image of the config's input size."""
     rows: list[LayerCost] = []
     handles = []
 
@@ -49,7 +50,7 @@ def layer_costs(network: DepthNet) -> list[LayerCost]:
         handles.append(module.register_forward_hook(hook))
 
     for name, module in network.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.BatchNorm2d)):
+        if isinstance(module, (nn.Conv2d, nn.BatchNorm2d, AttentionCore)):
             watch(name, module)
     config = network.config
     parameter = next(network.parameters())
@@ -69,6 +70,8 @@ def layer_costs(network: DepthNet) -> list[LayerCost]:
 def _cost(name: str, module: nn.Module, output: Tensor) -> LayerCost:
     c, h, w = output.shape[1:]
     parameters = sum(p.numel() for p in module.parameters())
+    if isinstance(module, AttentionCore):
+        return LayerCost(name, "attention", (c, h, w), 0, module.macs(c, h, w))
     if not isinstance(module, nn.Conv2d):
         return LayerCost(name, "norm", (c, h, w), parameters, 0)
     kernel = f"{module.kernel_size[0]}x{module.kernel_size[1]}"

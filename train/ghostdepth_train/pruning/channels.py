@@ -2,9 +2,10 @@
 
 An `Axis` is one width of the network's config. Its units are what can be removed one by one: a
 primary channel of a ghost module with its cheap channel, in all blocks that residual sums couple,
-or a plain channel of the stem, of squeeze-and-excitation or of the decoder. The channels of other
-layers that depend on a unit come from torch-pruning's dependency graph (Fang et al., "DepGraph:
-Towards Any Structural Pruning", CVPR 2023), which also removes them.
+or a plain channel of the stem, of squeeze-and-excitation, of attention's feed-forward part or of
+the decoder. Attention keeps its heads and their channels. The channels of other layers that depend
+on a unit come from torch-pruning's dependency graph (Fang et al., "DepGraph: Towards Any Structural
+Pruning", CVPR 2023), which also removes them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -150,6 +151,8 @@ def pruned_config(network: DepthNet) -> NetworkConfig:
             is_conv = not isinstance(module(f"{here}.shortcut"), nn.Identity)
             block["conv_shortcut"] = same_shape and is_conv
             width = block["out"]
+    for path, i, name in _feed_forwards(network):
+        value[path]["attention"][i]["feed_forward"] = module(name).out_channels
     levels = range(len(value["decoder"]["widths"]))
     value["decoder"]["widths"] = [module(f"decoder.{i}.narrow.0").out_channels for i in levels]
     return NetworkConfig.model_validate(value)
@@ -182,7 +185,21 @@ def _roots(network: DepthNet) -> list[tuple[str, list[str], bool]]:
     for i in range(len(network.decoder)):
         roots = [f"decoder.{i}.narrow.0", f"decoder.{i}.pointwise.0"]
         found.append((f"decoder.widths.{i}", roots, False))
+    for path, i, name in _feed_forwards(network):
+        found.append((f"{path}.attention.{i}.feed_forward", [name], False))
     return found
+
+
+def _feed_forwards(network: DepthNet) -> Iterator[tuple[str, int, str]]:
+    """Attention with a feed-forward part: where in the config, and its layer to the inner width."""
+    places = (
+        ("encoder", network.encoder.attention, "encoder.attention"),
+        ("decoder", network.attention, "attention"),
+    )
+    for path, blocks, name in places:
+        for i, block in enumerate(blocks):  # type: ignore[arg-type]
+            if block.feed_forward is not None:
+                yield path, i, f"{name}.{i}.feed_forward.0"
 
 
 @functools.cache

@@ -68,8 +68,11 @@ def cost_model(
     Raises:
         UserError: `times` lacks a layer of the network.
     """
-    layers = layer_costs(network)
-    taken = (times or {}) if of == "time" else {row.name: float(row.macs) for row in layers}
+    rows = layer_costs(network)
+    # The width of attention's heads is never pruned.
+    layers = [row for row in rows if row.kind != "attention"]
+    figure = "parameters" if of == "parameters" else "macs"
+    taken = (times or {}) if of == "time" else {r.name: float(getattr(r, figure)) for r in rows}
     missing = [row.name for row in layers if row.name not in taken]
     if missing:
         raise UserError(

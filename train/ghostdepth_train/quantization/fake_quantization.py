@@ -19,7 +19,7 @@ from torch.fx.node import map_arg
 from torch.nn import functional as F
 
 from ghostdepth_train.quantization.quantized_tensors import Trunk
-from ghostdepth_train.quantization.ranges import HIGHEST, LOWEST, PIXELS, SCALE_BITS, Range
+from ghostdepth_train.quantization.ranges import HIGHEST, LOWEST, SCALE_BITS, Range
 
 aten = torch.ops.aten
 WEIGHT_MAX = 127
@@ -132,14 +132,20 @@ class SimulatedNet(nn.Module):
 
     def _rounded(self, node: Node, x: Tensor) -> Tensor:
         scales = self._scales[0]
-        if node in self.quantized.pixels:
-            return x if scales is None else x.round().clamp(PIXELS.low, PIXELS.high)
+        if (given := self.quantized.fixed.get(node)) is not None:
+            return x if scales is None else round_to(x, given)
         name = self.quantized.names.get(node)
         if name is None:
             return x
         if self.watch is not None:
             self.watch(name, x)
         return x if scales is None else scales.quantize(x, name)
+
+
+def round_to(x: Tensor, given: Range) -> Tensor:
+    """Rounds and clips to the numbers of a range that does not learn; the gradient passes."""
+    rounded = ((x.detach() / given.scale).round() * given.scale).clamp(given.low, given.high)
+    return x + (rounded - x.detach())
 
 
 def weight_scale(weight: Tensor) -> Tensor:

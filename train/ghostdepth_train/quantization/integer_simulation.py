@@ -19,10 +19,16 @@ from torch.nn import functional as F
 
 from ghostdepth_train.models.network import Predictor
 from ghostdepth_train.quantization.fake_quantization import convolve, weight_scale
-from ghostdepth_train.quantization.quantized_tensors import Trunk, activations, is_fused
+from ghostdepth_train.quantization.quantized_tensors import (
+    TO_FRACTIONS,
+    Trunk,
+    activations,
+    is_fused,
+)
 from ghostdepth_train.quantization.ranges import HIGHEST, LOWEST, PIXELS, Range
 
 aten = torch.ops.aten
+_MOVES = (aten.reshape.default, aten.transpose.int, aten.upsample_nearest2d.vec)
 
 
 class IntegerNet:
@@ -41,7 +47,7 @@ class IntegerNet:
     def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:
         self.traced, quantized = trunk.traced, trunk.quantized
         self.ranges = {node: ranges[name] for node, name in quantized.names.items()}
-        self.ranges |= dict.fromkeys(quantized.pixels, PIXELS)
+        self.ranges |= quantized.fixed
         self.output_range = self.ranges[self.traced.output]
 
     @torch.no_grad()
@@ -87,6 +93,14 @@ class IntegerNet:
             y = self._cat(work, values)
         elif work.target == aten.pixel_shuffle.default:
             y = F.pixel_shuffle(ins[0][0], cast(int, work.args[1]))
+        elif work.target in _MOVES:
+            y = work.target(ins[0][0], *work.args[1:])
+        elif work.target == aten.avg_pool2d.default:
+            y = round_half_away(work.target(ins[0][0], *work.args[1:]))
+        elif work.target == aten.matmul.default:
+            y = matmul(*ins[0], *ins[1], out)
+        elif work.target in TO_FRACTIONS:
+            y = fractions(work.target, *ins[0], work.args[1:], out)
         else:
             assert work.target == aten.slice.Tensor, work.target
             y = ins[0][0].narrow(work.args[1], work.args[2], work.args[3] - work.args[2])  # type: ignore[arg-type,operator]
@@ -146,6 +160,18 @@ def mul(ins: list[tuple[Tensor, Range]], number: Any, out: Range) -> Tensor:
     (a, a_range), (b, b_range) = ins
     product = (a - a_range.zero_point) * (b - b_range.zero_point)
     return _scaled(product, _f32(a_range.scale) * _f32(b_range.scale) / _f32(out.scale), out)
+
+
+def matmul(a: Tensor, a_range: Range, b: Tensor, b_range: Range, out: Range) -> Tensor:
+    """A product of matrices: 32-bit sums, scaled in float32."""
+    sums = (a - a_range.zero_point) @ (b - b_range.zero_point)
+    return _scaled(sums, _f32(a_range.scale) * _f32(b_range.scale) / _f32(out.scale), out)
+
+
+def fractions(function: Any, x: Tensor, given: Range, rest: Any, out: Range) -> Tensor:
+    """Softmax or sigmoid, exact and then rounded; TFLite's tables are within a step of it."""
+    exact = function((x - given.zero_point) * given.scale, *rest)
+    return cast(Tensor, (exact / out.scale).round() + out.zero_point)
 
 
 def mean(x: Tensor, given: Range, out: Range) -> Tensor:

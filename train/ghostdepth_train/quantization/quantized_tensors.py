@@ -9,6 +9,7 @@ from bench_depth.core.errors import UserError
 from torch.fx import Node
 
 from ghostdepth_train.models.network import CameraTrunk, DepthNet
+from ghostdepth_train.quantization.ranges import FRACTIONS, PIXELS, Range
 from ghostdepth_train.quantization.torch_graph import TorchGraph, trace
 
 aten = torch.ops.aten
@@ -22,8 +23,14 @@ SAME_RANGE = (
     aten.slice.Tensor,
     aten.pad.default,
     aten.pixel_shuffle.default,
+    aten.upsample_nearest2d.vec,
+    aten.avg_pool2d.default,
+    aten.reshape.default,
+    aten.transpose.int,
 )
-OTHERS = (aten.mul.Tensor, aten.mean.dim)
+# TFLite allows the outputs of these no other range than 0..255/256.
+TO_FRACTIONS = (aten.sigmoid.default, aten.softmax.int)
+OTHERS = (aten.mul.Tensor, aten.mean.dim, aten.matmul.default)
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,14 @@ class QuantizedTensors:
     """The quantized tensors of a graph.
 
     Attributes:
-        names: Of each node that is quantized; nodes with the same name share a range. The
-            camera's image and what is only moved from it are not in it: `pixels`.
-        pixels: Nodes that hold bytes of the image.
+        names: Of each node that is quantized; nodes with the same name share a range. Nodes whose
+            range is given are not in it: `fixed`.
+        fixed: The range of each node that has no other: bytes of the image, outputs of softmax
+            and sigmoid, and what is only moved from these.
     """
 
     names: dict[Node, str]
-    pixels: frozenset[Node]
+    fixed: dict[Node, Range]
 
     def range_names(self) -> list[str]:
         """The names, each once, in the order of the graph."""
@@ -92,7 +100,7 @@ def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
     parent[traced.input] = traced.input
     calls = [node for node in traced.graph.nodes if node.op == "call_function"]
     for node in calls:
-        if node.target not in (*ACTIVATIONS, *FUSED, *SAME_RANGE, *OTHERS):
+        if node.target not in (*ACTIVATIONS, *FUSED, *SAME_RANGE, *TO_FRACTIONS, *OTHERS):
             raise UserError(f"the op {node.target} of the network has no int8 form here")
         if is_fused(node):
             continue
@@ -100,11 +108,11 @@ def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
         if node.target in SAME_RANGE:
             for part in activations(node, traced):
                 parent[root(part)] = root(node)
-    image = root(traced.input)
-    quantized = [node for node in calls if node in parent]
-    pixels = {node for node in quantized if root(node) is image}
-    names = {node: str(root(node).meta["tensor"]) for node in quantized if node not in pixels}
-    return QuantizedTensors(names, frozenset({traced.input, *pixels}))
+    given = {root(node): FRACTIONS for node in calls if node.target in TO_FRACTIONS}
+    given[root(traced.input)] = PIXELS
+    fixed = {node: given[root(node)] for node in parent if root(node) in given}
+    quantized = [node for node in calls if node in parent and node not in fixed]
+    return QuantizedTensors({node: str(root(node).meta["tensor"]) for node in quantized}, fixed)
 
 
 def is_fused(node: Node) -> bool:

@@ -56,8 +56,9 @@ class Range:
         return Range(scale, min(max(round(LOWEST - low / scale), LOWEST), HIGHEST))
 
 
-# The camera's bytes.
+# The camera's bytes, and what sigmoid and softmax give in every int8 file.
 PIXELS = Range(1.0, LOWEST)
+FRACTIONS = Range(1 / 256, LOWEST)
 
 
 def write_ranges(ranges: Mapping[str, Range]) -> dict[str, Any]:

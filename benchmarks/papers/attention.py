@@ -1,0 +1,197 @@
+"""What attention blocks cost in the released xs: figures for `results.csv`, and its table.
+
+    python benchmarks/papers/attention.py [--only NAME]...
+    python benchmarks/papers/attention.py --data DATA --epochs N --runs RUNS [--only NAME]...
+
+For each network: multiply-accumulates, parameters, and the predicted latency of its fp32 and int8
+.tflite files on a Raspberry Pi 4 with four threads, which depends on the ops alone; the files are
+counted as TensorFlow Lite 2.5 executes them on the emulated Pi. With --epochs each network is
+trained as well, from random weights, with the seeds of `SEEDS`, the same data, order and number of
+steps; a run that was stopped goes on. Rows that exist are kept; the table is printed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
+from ghostdepth_export.host.checkout import find_checkpoint
+from ghostdepth_export.pi4.budget import FileLatency
+from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.config import NetworkConfig
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.latency import LatencyBudget
+
+RESULTS = Path(__file__).with_name("results.csv")
+FIELDS = ("paper", "network", "file", "seed", "figure", "value")
+SEEDS = (0, 1, 2)
+THREADS = 4
+PLAIN = "xs"
+# Kind and strides in the encoder, kind at stride 16 in the decoder.
+BLOCKS: dict[str, tuple[str, tuple[int, ...], str]] = {
+    PLAIN: ("", (), ""),
+    "softmax, encoder 32": ("softmax", (32,), ""),
+    "softmax, encoder 16": ("softmax", (16,), ""),
+    "softmax, encoder 16 and 32": ("softmax", (16, 32), ""),
+    "softmax, decoder 16": ("", (), "softmax"),
+    "linear, encoder 32": ("linear", (32,), ""),
+    "linear, encoder 16": ("linear", (16,), ""),
+    "linear, encoder 16 and 32": ("linear", (16, 32), ""),
+    "linear, decoder 16": ("", (), "linear"),
+    "DFC, encoder 32": ("dfc", (32,), ""),
+    "DFC, encoder 16 and 32": ("dfc", (16, 32), ""),
+}
+Row = dict[str, Any]
+
+
+def variant(plain: NetworkConfig, name: str) -> NetworkConfig:
+    """The config of a network of `BLOCKS`."""
+    kind, strides, in_decoder = BLOCKS[name]
+    value = plain.model_dump()
+    if kind == "dfc":
+        stride = 2
+        for stage in value["encoder"]["stages"]:
+            for block in stage:
+                block["dfc"] = stride in strides  # The first ghost module precedes the stride.
+                stride *= block["stride"]
+    elif kind:
+        value["encoder"]["attention"] = [{"stride": each, "kind": kind} for each in strides]
+    if in_decoder:
+        value["decoder"]["attention"] = [{"stride": 16, "kind": in_decoder}]
+    return NetworkConfig.model_validate(value)
+
+
+def costs(config: NetworkConfig, name: str, log: Callable[[str], None]) -> list[Row]:
+    """Multiply-accumulates, parameters and predicted latency of one network."""
+    torch.manual_seed(0)
+    network = DepthNet(config).eval()
+    layers = layer_costs(network)
+    rows = [
+        _row(name, "", "macs", sum(layer.macs for layer in layers)),
+        _row(name, "", "parameters", sum(p.numel() for p in network.parameters())),
+    ]
+    predict = FileLatency(log=log)
+    for file in ("fp32", "int8"):
+        log(f"{name}: counting {file}")
+        budget = LatencyBudget(ms=1, threads=THREADS, file=file)
+        ms = sum(op.ms for op in predict(network, budget))
+        rows.append(_row(name, file, "predicted_ms", round(ms, 3)))
+    return rows
+
+
+def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespace) -> Row:
+    """The si-RMSE of one training on the validation set, after its last epoch."""
+    import ghostdepth
+
+    folder = options.runs / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump({"network": config.model_dump(mode="json")}))
+    run = folder / "run"
+    best = ghostdepth.train(
+        options.data, run, config=path, epochs=options.epochs, seed=seed, resume=run.exists()
+    )
+    metrics = ghostdepth.evaluate(best, options.data / "val")
+    return _row(name, "", f"si_rmse after {options.epochs} epochs", round(metrics.si_rmse, 5), seed)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The costs as a Markdown table, each beside the difference from the network without."""
+    found = {(row["network"], row["file"], row["figure"]): float(row["value"]) for row in rows}
+    lines = [
+        "| network | M MACs | k parameters | fp32, ms | int8, ms | si-RMSE |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name in BLOCKS:
+        if (name, "", "macs") not in found:
+            continue
+        cells = [
+            f"{found[name, '', 'macs'] / 1e6:.1f}",
+            f"{found[name, '', 'parameters'] / 1e3:.0f}",
+            *(_latency(found, name, file) for file in ("fp32", "int8")),
+            _accuracy(rows, name),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _latency(found: dict[tuple[str, str, str], float], name: str, file: str) -> str:
+    ms, plain = (found[of, file, "predicted_ms"] for of in (name, PLAIN))
+    return f"{ms:.1f}" if name == PLAIN else f"{ms:.1f} ({ms / plain - 1:+.1%})"
+
+
+def _accuracy(rows: Sequence[Row], name: str) -> str:
+    values = [
+        float(row["value"])
+        for row in rows
+        if row["network"] == name and row["figure"].startswith("si_rmse")
+    ]
+    if len(values) < len(SEEDS):
+        return "not measured"
+    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+
+
+def _row(name: str, file: str, figure: str, value: float, seed: int | str = "") -> Row:
+    cells = ("attention", name, file, seed, figure, value)
+    return dict(zip(FIELDS, cells, strict=True))
+
+
+def _read() -> list[Row]:
+    if not RESULTS.exists():
+        return []
+    return list(csv.DictReader(io.StringIO(RESULTS.read_text())))
+
+
+def _write(rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(RESULTS, text.getvalue().encode())
+
+
+def main() -> int:
+    """Measures what is missing and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--only", action="append", choices=list(BLOCKS), help="network; all if none"
+    )
+    parser.add_argument("--data", type=Path, help="folder with train/ and val/")
+    parser.add_argument("--epochs", type=int, help="epochs of each training; none if not given")
+    parser.add_argument("--runs", type=Path, help="folder of the trainings")
+    options = parser.parse_args()
+    if options.epochs and not (options.data and options.runs):
+        parser.error("--epochs needs --data and --runs")
+    log: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    plain = load_checkpoint(find_checkpoint("ghostdepth-xs")).config
+    for name in options.only or BLOCKS:
+        config, rows = variant(plain, name), _read()
+        if not any(row["network"] == name and row["figure"] == "macs" for row in rows):
+            _write([*rows, *costs(config, name, log)])
+        for seed in SEEDS if options.epochs else ():
+            done = {(row["network"], str(row["seed"])) for row in _read()}
+            if (name, str(seed)) not in done:
+                log(f"{name}: training, seed {seed}")
+                _write([*_read(), train(config, name, seed, options)])
+    print(table(_read()))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"error: {error}")

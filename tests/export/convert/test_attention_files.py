@@ -1,0 +1,49 @@
+"""A network with every kind of attention as files, verified as each export is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from ghostdepth_export.convert.export import export
+from ghostdepth_export.convert.flatbuffer import op_name, unpack
+from ghostdepth_train.checkpoint import save_checkpoint
+from ghostdepth_train.quantization import Trunk, write_ranges
+from ghostdepth_train.quantization.observers import choose_range, collect_histograms
+
+from tests.train.models.attention_network import attention_network, images
+
+FORMATS = ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")
+
+
+def files(folder: Path, dataset: Path, **more: object) -> dict[str, Path]:
+    """Exports and verifies; the default is to refuse what TFLite 2.5 lacks."""
+    network = attention_network()
+    save_checkpoint(folder / "toy", network, name="toy", training_data="", metrics={}, **more)
+    found = export(
+        folder / "toy", folder / "out", camera=(64, 96), formats=FORMATS, calibration=dataset
+    )
+    return dict(zip(FORMATS, found, strict=True))
+
+
+def ops(path: Path) -> Counter[str]:
+    model = unpack(path.read_bytes())
+    return Counter(op_name(model, op) for op in model.subgraphs[0].operators)
+
+
+def test_all_files_pass_with_calibrated_ranges(dataset: Path, tmp_path: Path) -> None:
+    found = files(tmp_path, dataset)
+    for name in ("fp32.tflite", "int8.tflite"):
+        count = ops(found[name])
+        # Two products for each of three blocks; one softmax; one gate for each of two modules.
+        assert (count["BATCH_MATMUL"], count["SOFTMAX"], count["LOGISTIC"]) == (6, 1, 2)
+    assert ops(found["int8.tflite"])["QUANTIZE"] <= 2  # The picture, and no detour to float.
+
+
+def test_all_files_pass_with_learned_ranges(dataset: Path, tmp_path: Path) -> None:
+    trunk = Trunk.of(attention_network())
+    seen = collect_histograms(trunk, images(4).split(1))
+    ranges = write_ranges({name: choose_range(h, "minmax", 100) for name, h in seen.items()})
+    found = files(tmp_path, dataset, ranges=json.loads(json.dumps(ranges)))
+    assert ops(found["int8.tflite"])["BATCH_MATMUL"] == 6
