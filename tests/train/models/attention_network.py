@@ -48,6 +48,9 @@ def attention_network() -> DepthNet:
             nn.init.uniform_(norm.weight, 0.5, 1.5)
             nn.init.normal_(norm.bias, std=0.3)
     network(normaliser(network.config)(images(8)))
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_var.clamp_min_(0.1)  # No norm makes noise of an all but dead channel.
     return network.eval()
 
 
