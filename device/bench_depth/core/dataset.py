@@ -195,7 +195,9 @@ def write_depth(path: Path, depth_mm: NDArray[np.generic]) -> None:
 
 def _rgb(path: Path, flags: int) -> NDArray[np.uint8]:
     # OpenCV reads BGR.
-    return np.ascontiguousarray(_decode(path, flags)[:, :, ::-1], np.uint8)
+    return np.asarray(
+        cv2.cvtColor(np.asarray(_decode(path, flags), np.uint8), cv2.COLOR_BGR2RGB), np.uint8
+    )
 
 
 def _decode(path: Path, flags: int) -> NDArray[np.generic]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,29 +81,75 @@ def run(
         UserError: The output folder cannot be written, or the model cannot run.
     """
     failed = 0
-    for one in inputs:
-        found = targets(_folder_of(one, folder), one, options)
-        there = one.kind != "camera" and all(path.is_file() for path in found.values())
-        if there and not overwrite and (gallery is None or one in gallery):
-            on_done(Done(one.source, _names(found), unit=_unit(model), skipped=True))
-            continue
-        show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
-        try:
-            process = _video if one.kind == "video" else _image
-            depths = process(model, one, found, options, show)
-            for depth in depths:
-                watch(one.source, depth)
-            distances = model.scale.distances(depths)
-            if gallery is not None:
-                gallery.add(one, found, distances)
-            done = Done(one.source, _names(found), *distances, unit=_unit(model))
-        except _UnreadableError as error:
-            failed += 1
-            if gallery is not None:
-                gallery.fail(str(error))
-            done = Done(one.source, [], unit=_unit(model), error=str(error))
-        on_done(done)
+    with ThreadPoolExecutor(1) as writer, _InTurn(on_done) as report:
+        for one in inputs:
+            found = targets(_folder_of(one, folder), one, options)
+            there = one.kind != "camera" and all(path.is_file() for path in found.values())
+            if there and not overwrite and (gallery is None or one in gallery):
+                report(Done(one.source, _names(found), unit=_unit(model), skipped=True))
+                continue
+            show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
+            write = partial(writer.submit, write_image, found)
+            try:
+                depths, written = (
+                    (_video(model, one, found, options, show), None)
+                    if one.kind == "video"
+                    else _image(model, one, write, options, show)
+                )
+                distances = model.scale.distances(depths)
+                done = Done(one.source, _names(found), *distances, unit=_unit(model))
+                checks = [partial(watch, one.source, depth) for depth in depths]
+                add = [] if gallery is None else [partial(gallery.add, one, found, distances)]
+                report(done, written, [*checks, *add])
+            except _UnreadableError as error:
+                failed += 1
+                if gallery is not None:
+                    gallery.fail(str(error))
+                report(Done(one.source, [], unit=_unit(model), error=str(error)))
     return failed
+
+
+class _InTurn:
+    """Reports the inputs in their order, each when its files are complete.
+
+    The files of an image are written while the model runs on the next one.
+    """
+
+    def __init__(self, on_done: Callable[[Done], None]) -> None:
+        self._on_done = on_done
+        self._waiting: Optional[Callable[[], None]] = None
+
+    def __enter__(self) -> _InTurn:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], *_: object) -> None:
+        # What ends the run is the error that is shown, not one of a file before it.
+        with contextlib.suppress(*(() if kind is None else (UserError,))):
+            self._settle()
+
+    def __call__(
+        self,
+        done: Done,
+        written: Optional[Future[None]] = None,
+        then: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        self._settle()
+
+        def finish() -> None:
+            if written is not None:
+                written.result()
+            for step in then:
+                step()
+            self._on_done(done)
+
+        self._waiting = finish
+        if written is None:
+            self._settle()
+
+    def _settle(self) -> None:
+        finish, self._waiting = self._waiting, None
+        if finish is not None:
+            finish()
 
 
 class _UnreadableError(Exception):
@@ -116,13 +163,17 @@ def _folder_of(one: Input, folder: Optional[Path]) -> Path:
 
 
 def _image(
-    model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions, show: Show
-) -> list[NDArray[np.float32]]:
+    model: DepthModel,
+    one: Input,
+    write: Callable[..., Future[None]],
+    options: OutputOptions,
+    show: Show,
+) -> tuple[list[NDArray[np.float32]], Future[None]]:
     photo = _read(one)
     depth = model(photo)
-    write_image(found, photo, depth, model.scale, options)
+    written = write(photo, depth, model.scale, options)
     show(photo, depth)
-    return [depth]
+    return [depth], written
 
 
 def _read(one: Input) -> NDArray[np.uint8]:
