@@ -140,7 +140,7 @@ def test_no_help_text_loses_its_brackets_as_markup(verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "shown"),
-    [("train", "[ghostdepth-CONFIG]"), ("deploy", "[default: samples]")],
+    [("train", "[default: (ghostdepth-CONFIG)]"), ("deploy", "[default: samples]")],
 )
 def test_help_shows_brackets(
     verb: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
