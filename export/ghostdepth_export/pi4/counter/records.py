@@ -70,10 +70,9 @@ def by_type(ops: Sequence[OpCounts]) -> dict[str, tuple[int, InstructionCounts]]
 def write_counts(path: Path, models: Sequence[ModelCounts]) -> None:
     """Writes counts as JSON with one op per line, so that a diff of two files is readable."""
     value = {"schema": SCHEMA, "models": [_plain(model) for model in models]}
+    text = json.dumps(value, indent=1, separators=(",", ":"))
     # JSON strings hold no line ends, so joining lines does not change the value.
-    text = re.sub(
-        r"\{[^{}]*\}", lambda m: re.sub(r"\s*\n\s*", " ", m[0]), json.dumps(value, indent=1)
-    )
+    text = re.sub(r"\{[^{}]*\}", lambda m: re.sub(r"\s*\n\s*", "", m[0]), text)
     write_bytes(path, f"{text}\n".encode())
 
 
