@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -17,6 +18,12 @@ from bench_depth.core.screen import say
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
 _ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
 _FORMATS = ("auto", "folder", "nyu", "tum", "kitti", "diode")
+# Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
+_OPENCV = {
+    "OPENCV_LOG_LEVEL": "OFF",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "5",
+}
 _EPILOG = """\
 Without --data only the latency is measured, on a bundled photo: a model file is all that is needed.
 
@@ -30,6 +37,12 @@ other verbs (each has --help):
 exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input, 3 a model cannot
 be loaded or run, 4 warnings with --strict, 130 interrupted
 """
+
+
+def prepare_opencv() -> None:
+    """Sets what OpenCV reads from the environment before it opens a video or camera."""
+    for name, value in _OPENCV.items():
+        os.environ.setdefault(name, value)
 
 
 class Parser(argparse.ArgumentParser):

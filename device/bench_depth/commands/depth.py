@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.commands.arguments import RUNTIMES, Parser
+from bench_depth.commands.arguments import RUNTIMES, Parser, prepare_opencv
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
@@ -50,6 +50,7 @@ def main(
         The exit code; argparse itself exits with 0 or 2.
     """
     options = _parser(program).parse_args(arguments)
+    prepare_opencv()
     kept = "interrupted; what was written was kept"
     return exit_code(program, lambda: _depth(options, program, on_task), kept)
 
@@ -77,6 +78,8 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         focal=options.focal,
     )
     inputs = find_inputs(options.source)
+    if options.format and any(one.kind == "video" for one in inputs):
+        say("a video gives a coloured video; --format is for images", error=True)
     description = from_arguments(options)
     path = options.model or default_model()
     on_task(str(path), HANG)

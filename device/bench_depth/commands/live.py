@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import signal
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from bench_depth.commands.arguments import RUNTIMES, Parser
+from bench_depth.commands.arguments import RUNTIMES, Parser, prepare_opencv
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
@@ -32,12 +31,6 @@ exit codes: 0 ended by Ctrl-C, by --frames, or at the end of the recording; 2 in
 input, or the camera stopped working; 3 the model cannot be loaded or run; 4 warnings
 with --strict; 130 killed, because something in it did not end within 5 s of Ctrl-C
 """
-# Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
-_OPENCV = {
-    "OPENCV_LOG_LEVEL": "OFF",
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
-    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "5",
-}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,8 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    for name, value in _OPENCV.items():
-        os.environ.setdefault(name, value)
+    prepare_opencv()
     return exit_code("bench-depth", lambda: _run(options))
 
 

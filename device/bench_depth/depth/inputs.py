@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench_depth.core.dataset import PHOTO_SUFFIXES
@@ -37,7 +38,7 @@ class Input:
     Attributes:
         source: Path of the file, or name of the camera.
         kind: `image`, `video` or `camera`.
-        name: Path of its results below the output folder, without suffix.
+        name: Path of its results below the output folder, without their suffix.
     """
 
     source: str
@@ -48,7 +49,8 @@ class Input:
 def find_inputs(sources: Sequence[str]) -> list[Input]:
     """Lists what was named; folders are searched to any depth, in the order of their names.
 
-    A folder `a` with `a/b/c.jpg` gives the name `b/c`; a file `x/y.jpg` gives `y`.
+    A folder `a` with `a/b/c.jpg` gives the name `b/c`; a file `x/y.jpg` gives `y`. With a video
+    `x/y.mov` beside it the names are `y.jpg` and `y.mov`.
 
     Raises:
         UserError: A source does not exist, is neither image nor video, a folder has none, or two
@@ -72,6 +74,7 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
             found.append(Input(text, "camera", Path(f"camera-{Path(text).name}")))
         else:
             raise UserError(f"there is no image, video or folder {text}; check the name")
+    found = _told_apart(found)
     taken: dict[Path, str] = {}
     for one in found:
         other = taken.setdefault(one.name, one.source)
@@ -81,6 +84,19 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
                 "rename one, or give them one at a time with another --out"
             )
     return found
+
+
+def _told_apart(found: Sequence[Input]) -> list[Input]:
+    """The same inputs; those that differ in their suffix alone keep it in their name."""
+    sources: dict[Path, set[str]] = defaultdict(set)
+    for one in found:
+        sources[one.name].add(one.source)
+    return [
+        one
+        if len(sources[one.name]) == 1
+        else replace(one, name=one.name.with_name(Path(one.source).name))
+        for one in found
+    ]
 
 
 def _in_folder(folder: Path) -> list[Input]:

@@ -55,6 +55,8 @@ def check_output(options: OutputOptions, metric: bool) -> None:
     colours.table(options.colour_map)
     if options.range is not None and options.range[0] == options.range[1]:
         raise UserError("--range needs two different depths, like --range 0.5 5")
+    if options.range is not None and metric and options.range[0] > options.range[1]:
+        raise UserError("--range is NEAR FAR in metres, the nearer one first, like --range 0.5 5")
     for name in options.formats:
         if name in ("mm", "ply") and not metric:
             raise UserError(

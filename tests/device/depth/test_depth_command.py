@@ -115,6 +115,20 @@ def test_a_video_becomes_a_coloured_video(tiny_tflite: Path, tmp_path: Path) -> 
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == WIDTH
 
 
+def test_inputs_that_differ_in_their_suffix_alone_keep_it(
+    tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "phone", tmp_path / "out"
+    folder.mkdir()
+    for name in ("1.bmp", "1.png", "2.png", "3.png"):
+        cv2.imwrite(str(folder / name), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    (folder / "3.mov").write_bytes(b"\0\0\0\x14ftypqt  nothing")
+    assert main(["depth", str(folder), "--model", str(tiny_tflite), "--out", str(out)]) == 1
+    names = ["1.bmp", "1.png", "2", "3.png"]
+    assert sorted(path.name for path in out.iterdir()) == [f"{name}-depth.png" for name in names]
+    assert sum("3.mov" in line for line in capsys.readouterr().err.splitlines()) == 1
+
+
 def test_a_truncated_video_leaves_nothing_half_written(
     tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
