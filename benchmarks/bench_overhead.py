@@ -20,9 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from bench_depth.machine.board import default_threads
-from bench_depth.model.runtimes import choose
 from bench_depth.timing.measure import TimingPlan, measure
-from harness import ROOT, interleave, median, run, write_result
+from harness import ROOT, interleave, median, ready_model, run, write_result
 
 ROUNDS = 120
 RUNS = 8
@@ -35,10 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.model or _export(Path(folder))
-        model = choose(path).load(path, default_threads())
-    spec = model.inputs[0]
-    picture = np.random.default_rng(0).integers(0, 256, [n or 1 for n in spec.shape])
-    model.set_input(picture.astype(spec.dtype))
+        model = ready_model(path)
     # The same interpreter object, so that both use the same memory.
     bare = model.interpreter.invoke  # type: ignore[attr-defined]
     contenders = {"bare": _plain(bare), "measured": _measured(model.invoke)}

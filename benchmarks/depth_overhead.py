@@ -20,16 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import numpy as np
 from bench_depth.core.output_checks import OutputWatch
 from bench_depth.depth.inputs import Input, find_inputs
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions, targets
 from bench_depth.depth.run import run as write_depths
-from bench_depth.machine.board import default_threads
 from bench_depth.model.released import default_model, find_model
-from bench_depth.model.runtimes import choose
-from harness import ROOT, interleave, median, run, write_result
+from harness import ROOT, interleave, median, ready_model, run, write_result
 
 PHOTOS = 100
 ROUNDS = 5
@@ -44,7 +41,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=ROOT / "samples" / "rgb")
     options = parser.parse_args()
     name = options.model or default_model()
-    model, invoke = DepthModel(name), _invoke(find_model(name))
+    model, invoke = DepthModel(name), ready_model(find_model(name)).invoke
     photos = list(itertools.islice(itertools.cycle(find_inputs([str(options.photos)])), PHOTOS))
     sums: dict[str, list[float]] = {"whole": [], "bare": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -79,14 +76,6 @@ def _whole(model: DepthModel, photos: list[Input], folder: Path) -> Callable[[],
         return (time.perf_counter_ns() - started) / 1e6
 
     return once
-
-
-def _invoke(path: Path) -> Callable[[], object]:
-    bare = choose(path).load(path, default_threads())
-    spec = bare.inputs[0]
-    picture = np.random.default_rng(0).integers(0, 256, [n or 1 for n in spec.shape])
-    bare.set_input(picture.astype(spec.dtype))
-    return bare.invoke
 
 
 def _bare(invoke: Callable[[], object], photos: list[Input], folder: Path) -> Callable[[], float]:

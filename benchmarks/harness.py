@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: interleaved runs, a description of the machine, one results format."""
+"""Shared by the benchmarks: interleaved runs, a loaded model, the machine, one results format."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_json
-from bench_depth.machine.board import read_board
+from bench_depth.machine.board import default_threads, read_board
+from bench_depth.model.runtime import LoadedModel
+from bench_depth.model.runtimes import choose
 
 SCHEMA = "ghostdepth-benchmark/1"
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +41,15 @@ def interleave(
         for name in names if turn % 2 == 0 else reversed(names):
             figures[name].append(contenders[name]())
     return figures
+
+
+def ready_model(path: Path) -> LoadedModel:
+    """Loads a model file with the default number of threads and a random picture as its input."""
+    model = choose(path).load(path, default_threads())
+    spec = model.inputs[0]
+    picture = np.random.default_rng(0).integers(0, 256, [n or 1 for n in spec.shape])
+    model.set_input(picture.astype(spec.dtype))
+    return model
 
 
 def median(figures: Sequence[float]) -> float:
