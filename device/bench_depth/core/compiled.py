@@ -51,20 +51,34 @@ def fault_of(use: Callable[[], object]) -> Optional[str]:
 @contextlib.contextmanager
 def _held_back(said: list[str]) -> Iterator[None]:
     """Appends to `said` what Python and compiled code write to standard error in the block."""
-    with tempfile.TemporaryFile("w+", errors="replace") as sink, contextlib.ExitStack() as stack:
-        # Without a standard error, `2>&-`, there is nothing to hold back.
-        with contextlib.suppress(OSError):
-            kept = os.dup(2)
-            stack.callback(os.close, kept)
-            stack.callback(os.dup2, kept, 2)
-            os.dup2(sink.fileno(), 2)
-        stack.enter_context(contextlib.redirect_stderr(sink))
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as sink,
+        native_stderr_into(sink.fileno()),
+        contextlib.redirect_stderr(sink),
+    ):
         try:
             yield
         finally:
             sink.flush()
             sink.seek(0)
             said.append(sink.read())
+
+
+@contextlib.contextmanager
+def native_stderr_into(descriptor: int) -> Iterator[None]:
+    """Lets what compiled code writes to standard error go to an open file in the block.
+
+    Args:
+        descriptor: File descriptor of the open file.
+    """
+    with contextlib.ExitStack() as stack:
+        # Without a standard error, `2>&-`, there is nothing to hold back.
+        with contextlib.suppress(OSError):
+            kept = os.dup(2)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, 2)
+            os.dup2(descriptor, 2)
+        yield
 
 
 def is_numpy_mismatch(error: BaseException, said: str = "") -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
 
+from bench_depth.core.compiled import native_stderr_into
 from bench_depth.core.screen import printable, show
 
 
@@ -18,16 +18,11 @@ def native_quiet() -> Iterator[None]:
     Some messages of TensorFlow and of the interpreters ignore log levels.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
     with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
         try:
-            yield
+            with native_stderr_into(sink.fileno()):
+                yield
         except Exception:
-            os.dup2(kept, 2)
             sink.seek(0)
             show(printable(sink.read().decode(errors="replace"), "\n\t"), error=True)
             raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
