@@ -15,7 +15,7 @@ import pytest
 from bench_depth.model.contract import ModelContract
 
 from tests.device.conftest import TfliteMaker
-from tests.device.live.browser import Browser, chromium
+from tests.device.live.browser import Browser, Page, chromium
 from tests.device.live.live_helpers import (
     LEFT,
     RIGHT,
@@ -50,6 +50,13 @@ def words(make_tflite: TfliteMaker, contract: ModelContract, tmp_path: Path) -> 
     return ("--model", model, "--source", video, "--loop", "--port")
 
 
+def live_page(browser: Browser, url: str, width: int = 1280) -> Page:
+    """A page that shows frames."""
+    page = browser.open(url, width)
+    page.wait("document.body.className", lambda name: name == "live")
+    return page
+
+
 def metres(text: str) -> float:
     number, unit = text.split()
     assert unit == "m"
@@ -65,8 +72,7 @@ def test_both_pictures_move_and_the_mark_tells_the_distance(
     browser: Browser, words: tuple[object, ...], width: int
 ) -> None:
     with started(*words, 0) as process:
-        page = browser.open(address_of(process), width)
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address_of(process), width)
         for picture in ("photo", "depth"):
             first = page.evaluate(PICTURE.format(picture))
             page.wait(PICTURE.format(picture), lambda now, first=first: now != first)
@@ -91,8 +97,7 @@ def test_the_colours_are_spread_over_the_picture_or_the_models_range(
     browser: Browser, words: tuple[object, ...]
 ) -> None:
     with started(*words, 0) as process:
-        page = browser.open(address_of(process))
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address_of(process))
         near = page.wait("document.getElementById('near').textContent", lambda t: "m" in t)
         assert metres(near.removeprefix("near: ")) == pytest.approx(depth_of(LEFT), abs=0.1)
         page.evaluate("document.querySelector('input[value=fixed]').click()")
@@ -104,8 +109,7 @@ def test_a_zone_is_drawn_and_raises_the_alarm(browser: Browser, words: tuple[obj
     nearest = "document.querySelector('#zones td:nth-child(2)')?.textContent ?? ''"
     with started(*words, 0) as process:
         address = address_of(process)
-        page = browser.open(address)
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address)
         page.evaluate("document.getElementById('draw').click()")
         page.drag("depth", (0.6, 0.2), (0.9, 0.6))
         found = metres(page.wait(nearest, lambda text: text.endswith("m")))
@@ -134,8 +138,7 @@ def test_a_paused_page_keeps_its_frame_and_saves_it(
 ) -> None:
     with started(*words, 0) as process:
         address = address_of(process)
-        page = browser.open(address)
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address)
         page.evaluate("document.getElementById('pause').click()")
         page.wait("document.getElementById('state').textContent", lambda text: text == "paused")
         held = page.evaluate("held")
@@ -173,8 +176,7 @@ def test_a_second_viewer_sees_it_too(browser: Browser, words: tuple[object, ...]
 def test_a_page_goes_on_while_others_vanish(browser: Browser, words: tuple[object, ...]) -> None:
     with started(*words, 0) as process:
         address = address_of(process)
-        page = browser.open(address)
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address)
         target = (urlsplit(address).hostname, urlsplit(address).port)
         for number in range(100):
             with socket.create_connection(target, timeout=30) as stream:
@@ -192,8 +194,7 @@ def test_the_page_says_that_it_stalled_and_takes_up_again(
 ) -> None:
     with started(*words, 0) as process:
         address = address_of(process)
-        page = browser.open(address)
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address)
         first = page.evaluate("run")
         process.kill()
         page.wait("document.getElementById('state').textContent", lambda t: "no connection" in t)
@@ -208,8 +209,7 @@ def test_the_page_says_that_it_stalled_and_takes_up_again(
 
 def test_a_page_without_frames_says_stalled(browser: Browser, words: tuple[object, ...]) -> None:
     with started(*words, 0) as process:
-        page = browser.open(address_of(process))
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, address_of(process))
         process.send_signal(signal.SIGTSTP)  # The connection stays.
         page.wait("document.getElementById('state').textContent", lambda t: "stalled for" in t)
         process.send_signal(signal.SIGCONT)
@@ -227,6 +227,5 @@ def test_on_the_network_the_page_needs_the_token(
         assert "token is missing or wrong" in refused.evaluate("document.body.textContent")
         refused.close()
         browser.events.clear()  # The refusal is an error to the browser.
-        page = browser.open(f"{local}?{address.query}")
-        page.wait("document.body.className", lambda name: name == "live")
+        page = live_page(browser, f"{local}?{address.query}")
         page.close()
