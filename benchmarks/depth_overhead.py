@@ -2,10 +2,10 @@
 
 Whole: `bench_depth.depth.run.run`, the loop of the command, with its default output and its checks;
 loading the model is not in it. Bare: for the same photos OpenCV decodes, the same runtime runs the
-model, OpenCV encodes the pixels of the pictures that the command wrote, and the files are written,
-one after the other. Both take turns, ten photos at a time; the ratio of the sums over 100 photos
-should be at most 1.15. It can be below 1, because the command writes a file while the model
-runs on.
+model, OpenCV encodes the pixels of the pictures that the command wrote, with the command's
+settings, and the files are written, one after the other, without a flush to the disk. Both take
+turns, ten photos at a time; the ratio of the sums over 100 photos should be at most 1.15. It can be
+below 1, because the command draws and writes files while the model runs on.
 
     python benchmarks/depth_overhead.py [--model NAME_OR_FILE] [--photos DIR]
 """
@@ -23,7 +23,7 @@ import cv2
 from bench_depth.core.output_checks import OutputWatch
 from bench_depth.depth.inputs import Input, find_inputs
 from bench_depth.depth.model import DepthModel
-from bench_depth.depth.outputs import OutputOptions, targets
+from bench_depth.depth.outputs import FAST_PNG, OutputOptions, targets
 from bench_depth.depth.run import run as write_depths
 from bench_depth.model.released import default_model, find_model
 from harness import ROOT, interleave, median, ready_model, run, write_result
@@ -31,7 +31,6 @@ from harness import ROOT, interleave, median, ready_model, run, write_result
 PHOTOS = 100
 ROUNDS = 5
 BLOCK = 10
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 def main() -> None:
@@ -86,7 +85,7 @@ def _bare(invoke: Callable[[], object], photos: list[Input], folder: Path) -> Ca
         for photo, picture in zip(photos, pictures, strict=True):
             cv2.imread(photo.source)
             invoke()
-            (folder / "bare.png").write_bytes(cv2.imencode(".png", picture, PNG)[1].tobytes())
+            (folder / "bare.png").write_bytes(cv2.imencode(".png", picture, FAST_PNG)[1].tobytes())
         return (time.perf_counter_ns() - started) / 1e6
 
     return once

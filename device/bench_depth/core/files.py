@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
@@ -171,15 +171,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
             yield target
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f"{PARTIAL}{target.stem[:40]}-", suffix=target.suffix
-        )
-        os.close(handle)
-        temporary = Path(name)
+        name = f"{PARTIAL}{target.stem[:40]}-{secrets.token_hex(4)}{target.suffix}"
+        # Created here, so that the file has the permissions of any new file: to ask for the umask
+        # is to change it, for the other threads too.
+        os.close(os.open(target.parent / name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        temporary = target.parent / name
         yield temporary
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -288,9 +287,3 @@ def _read(path: Path, largest: int) -> bytes:
             return stream.read(largest + 1)
         except OSError as error:
             raise _unreadable(path, error) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from bench_depth.depth.outputs import OutputOptions, targets, write_image
 from bench_depth.depth.record import VideoRecorder
 from bench_depth.live.source.capture import Shot, in_order
 from bench_depth.live.source.sources import open_source
+
+# Threads that draw and write: one encodes while the other waits for the disk.
+_WRITERS = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def run(
         UserError: The output folder cannot be written, or the model cannot run.
     """
     failed = 0
-    with ThreadPoolExecutor(1) as writer, _InTurn(on_done) as report:
+    with ThreadPoolExecutor(_WRITERS) as writer, _InTurn(on_done) as report:
         for one in inputs:
             found = targets(_folder_of(one, folder), one, options)
             there = one.kind != "camera" and all(path.is_file() for path in found.values())
@@ -112,20 +116,21 @@ def run(
 class _InTurn:
     """Reports the inputs in their order, each when its files are complete.
 
-    The files of an image are written while the model runs on the next one.
+    The files of the last images are written while the model runs on the next one.
     """
 
     def __init__(self, on_done: Callable[[Done], None]) -> None:
         self._on_done = on_done
-        self._waiting: Optional[Callable[[], None]] = None
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def __enter__(self) -> _InTurn:
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], *_: object) -> None:
         # What ends the run is the error that is shown, not one of a file before it.
-        with contextlib.suppress(*(() if kind is None else (UserError,))):
-            self._settle()
+        while self._waiting:
+            with contextlib.suppress(*(() if kind is None else (UserError,))):
+                self._settle(len(self._waiting) - 1)
 
     def __call__(
         self,
@@ -133,7 +138,6 @@ class _InTurn:
         written: Optional[Future[None]] = None,
         then: Sequence[Callable[[], None]] = (),
     ) -> None:
-        self._settle()
 
         def finish() -> None:
             if written is not None:
@@ -142,14 +146,12 @@ class _InTurn:
                 step()
             self._on_done(done)
 
-        self._waiting = finish
-        if written is None:
-            self._settle()
+        self._waiting.append(finish)
+        self._settle(0 if written is None else _WRITERS)
 
-    def _settle(self) -> None:
-        finish, self._waiting = self._waiting, None
-        if finish is not None:
-            finish()
+    def _settle(self, keep: int) -> None:
+        while len(self._waiting) > keep:
+            self._waiting.popleft()()
 
 
 class _UnreadableError(Exception):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,15 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(
         write_json(target, {"new": 2})
     assert read_json(target) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_threads_that_write_at_once_leave_the_permissions_of_new_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    targets = [tmp_path / str(number) for number in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(partial(write_bytes, data=b"x"), targets))
+    (tmp_path / "after").touch()
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no /dev/fd here")

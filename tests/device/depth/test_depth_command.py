@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,10 @@ import pytest
 from bench_depth.commands import depth as depth_command
 from bench_depth.core.dataset import read_depth
 from bench_depth.core.errors import WARNED
+from bench_depth.depth import run
+from bench_depth.depth.inputs import find_inputs
+from bench_depth.depth.model import DepthModel
+from bench_depth.depth.outputs import OutputOptions
 
 from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
 
@@ -100,6 +105,26 @@ def test_a_damaged_image_among_good_ones_costs_only_itself(
     (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
     assert "broken.jpg" in line
     assert len(list(out.rglob("*-depth.png"))) == 3
+
+
+def test_inputs_are_reported_in_their_order_once_written(
+    tiny_tflite: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, reported = set(), []
+
+    def write(found: dict[str, Path], *_: object) -> None:
+        # The first takes longest.
+        time.sleep(0 if written else 0.2)
+        written.update(map(str, found.values()))
+
+    def on_done(done: run.Done) -> None:
+        assert written.issuperset(done.files)
+        reported.append(done.source)
+
+    monkeypatch.setattr(run, "write_image", write)
+    inputs = find_inputs([str(photos)])
+    run.run(DepthModel(tiny_tflite), inputs, tmp_path, OutputOptions(), True, on_done)
+    assert reported == [one.source for one in inputs]
 
 
 def test_a_video_becomes_a_coloured_video(tiny_tflite: Path, tmp_path: Path) -> None:
