@@ -33,9 +33,11 @@ class Target:
 
 
 _NEW = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
-_PACKAGES = ("numpy", "opencv-python-headless", "jinja2", "pip")
+# With what `--html` and `live --mqtt` need: a Pi without network cannot fetch them later.
+_EXTRAS = ("jinja2", "paho-mqtt", "pip")
+_PACKAGES = ("numpy", "opencv-python-headless", *_EXTRAS)
 # For numpy 1, which OpenCV no longer takes from 4.12 on.
-_PACKAGES_NUMPY_1 = ("numpy<2", "opencv-python-headless<4.12", "jinja2", "pip")
+_PACKAGES_NUMPY_1 = ("numpy<2", "opencv-python-headless<4.12", *_EXTRAS)
 
 TARGETS = {
     # The last Python that TensorFlow Lite 2.5, the reference of the measuring protocol, has wheels
