@@ -47,7 +47,7 @@ coverage: $(INSTALLED)
 
 # Groups of tests that share what they make, the longest first.
 test-arm64: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/arm64
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder tests/arm64
 
 # The emulated machines of the tests, which are downloads mostly.
 roots: $(INSTALLED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench_depth.core.errors import UserError
@@ -23,10 +24,10 @@ MODELS = REPOSITORY / "models"
 # end at about the same time.
 GROUPS = {
     "test_device_suite": "device suite",
-    "deploy": "deploy",
     "test_models": "models",
-    "test_readme": "readme",
     "native": "native",
+    "deploy": "deploy",
+    "test_readme": "readme",
     "test_counter.py": "counter",
     "test_bundle": "bundle",
     "test_image": "host",
@@ -35,23 +36,30 @@ GROUPS = {
 }
 
 
-# Before pytest-xdist looks at the marks.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests of this folder into groups; the device suite has one for each Pi."""
-    folder = Path(__file__).parent
-    ours = {item: _group(item) for item in items if folder in item.path.parents}
-    for item, (_, name) in ours.items():
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: ours.get(item, (-1, "")))
+    """Puts the groups of this folder one behind the other."""
+    items.sort(key=lambda item: _group(item.nodeid) if "arm64/" in item.nodeid else (-1, ""))
 
 
-def _group(item: pytest.Item) -> tuple[int, str]:
-    path = item.path.relative_to(Path(__file__).parent).as_posix()
+# pytest-xdist's own `--dist loadgroup` sets `_nodeid`, which pytest 9.2 does not read: it
+# would split the groups, and both processes would make all that their tests share.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each group to one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)[1]
+
+    return ByGroup(config, log)
+
+
+def _group(nodeid: str) -> tuple[int, str]:
+    """Its place in the order, and its name; the device suite has one for each Pi."""
+    path, _, test = nodeid.partition("::")
     order, name = next((i, g) for i, (key, g) in enumerate(GROUPS.items()) if key in path)
-    if name == "device suite":
-        name += f" {item.name}"
-    return order, name
+    return order, f"{name} {test}" if name == "device suite" else name
 
 
 def missing(reason: str) -> None:
