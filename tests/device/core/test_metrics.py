@@ -104,6 +104,10 @@ def test_relative_inverse_depth_is_fitted_by_least_squares(seed: int) -> None:
     assert found is not None
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert found.max() <= ground_truth.max()
+    # A relative prediction can be of any size.
+    for size in (1e-15, 1e15):
+        same = depth_of_relative_inverse(size * inverse, ground_truth)
+        np.testing.assert_allclose(same, expected, rtol=1e-9)
 
 
 def test_flat_inverse_depth_becomes_the_mean_inverse_depth() -> None:
@@ -140,3 +144,6 @@ def test_shapes_that_differ_are_printed() -> None:
 @pytest.mark.parametrize(("si", "ms", "published"), [(0.2836, 97, 129.4), (0.2773, 46, 298)])
 def test_score_reproduces_published_rows(si: float, ms: float, published: float) -> None:
     assert score(si, ms) == pytest.approx(published, rel=0.01)
+    for wrong in (0, -1, math.nan):
+        with pytest.raises(ValueError, match="runtime must be positive"):
+            score(si, wrong)
