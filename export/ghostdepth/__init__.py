@@ -13,22 +13,40 @@ Whatever a user can put right raises `ghostdepth.UserError`, whose message is on
 from bench_depth import __version__
 from bench_depth.core.errors import UserError
 
+from ghostdepth.boards import deploy, emulate
 from ghostdepth.compression import Labels, compress, label
+from ghostdepth.datasets import check, convert
+from ghostdepth.exploration import Found, WidthSensitivity, search, sensitivity
 from ghostdepth.images import depth
-from ghostdepth.model_files import bundle, export, latency
-from ghostdepth.networks import convert, evaluate, train
+from ghostdepth.model_files import bundle, count, demo, export, latency, models
+from ghostdepth.networks import evaluate, summary, train
+
+# In this field, `predict` means running a model on an image.
+predict = depth
 
 __all__ = [
+    "Found",
     "Labels",
     "UserError",
+    "WidthSensitivity",
     "__version__",
     "bundle",
+    "check",
     "compress",
     "convert",
+    "count",
+    "demo",
+    "deploy",
     "depth",
+    "emulate",
     "evaluate",
     "export",
     "label",
     "latency",
+    "models",
+    "predict",
+    "search",
+    "sensitivity",
+    "summary",
     "train",
 ]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostdepth.networks import OnEpoch, warn_of_data
+from ghostdepth.datasets import warn_of_data
+from ghostdepth.networks import OnEpoch, require_limits
 
 if TYPE_CHECKING:
     from ghostdepth_train.trainer import Progress
@@ -45,7 +46,8 @@ def compress(
     Args:
         checkpoint: Checkpoint folder, or name of a released model.
         data: Dataset folder, or a folder with `train/` and `val/`.
-        out: Folder of the run.
+        out: Folder of the run; a step that trains has a page `report.html` in its folder, which is
+            rewritten after each validation.
         recipe: Name of a recipe, or path of a YAML file with a list of steps.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         unlabelled: Folder with unlabelled images in `rgb/`, for distillation; None for none.
@@ -76,6 +78,7 @@ def compress(
         UserError: An argument is wrong, a file cannot be read, or the target cannot be met.
     """
     from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_export.pages.training_page import TrainingPage
     from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
@@ -85,6 +88,7 @@ def compress(
     from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.settings import parse_settings
 
+    require_limits(minutes, patience)
     start, data, recipe = find_checkpoint(checkpoint), Path(data), str(recipe)
     images = None if unlabelled is None else Path(unlabelled)
     changes = parse_settings(settings)
@@ -115,6 +119,7 @@ def compress(
         patience=patience,
         on_step=on_step,
         on_epoch=on_epoch,
+        on_training=lambda trainer: TrainingPage(trainer, log),
         log=log,
         predict_latency=FileLatency(log=log),
     )

@@ -22,11 +22,14 @@ def depth(
     side_by_side: bool = False,
     hfov: float | None = None,
     focal: float | None = None,
+    html: bool = False,
     overwrite: bool = False,
+    strict: bool = False,
     runtime: str | None = None,
     threads: int | None = None,
     description: Description | None = None,
     on_done: Callable[[Done], None] = lambda done: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[Done]:
     """Writes depth maps of images, folders, videos or a camera.
 
@@ -43,26 +46,37 @@ def depth(
         hfov: Horizontal field of view of the camera in degrees, for point clouds; None for that of
             the training data.
         focal: Focal length in pixels, instead of `hfov`.
+        html: Whether a page of all results, `index.html`, is written into `out`.
         overwrite: Whether results that exist are made again.
+        strict: Whether depth that cannot be right is an error, not only a warning; the results are
+            written nevertheless.
         runtime: Name of the runtime; None for the first that is installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
         description: What is known of the model beyond its file; None for nothing.
         on_done: Called after each input with what became of it.
+        log: Called with one line for each warning about the depth.
 
     Returns:
         What became of each input: its files, its nearest, median and farthest depth, or its error.
 
     Raises:
-        UserError: A source does not exist, the model cannot run, or `out` cannot be written.
+        UserError: A source does not exist, the model cannot run, `out` cannot be written, or there
+            are warnings and `strict` is set (exit code 4).
     """
+    from bench_depth.core.errors import UserError, refuse_warnings
+    from bench_depth.core.output_checks import OutputWatch
     from bench_depth.depth.cloud import NYU_HFOV
+    from bench_depth.depth.gallery import Gallery
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
     from bench_depth.depth.run import run
     from bench_depth.model.released import default_model
 
+    if html and out is None:
+        raise UserError("the page is written into the output folder: give out as well")
     named = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    folder = None if out is None else Path(out)
     options = OutputOptions(
         formats=formats,
         range=range_m,
@@ -74,11 +88,19 @@ def depth(
     inputs = find_inputs([str(source) for source in named])
     loaded = DepthModel(model or default_model(), runtime, threads, description)
     check_output(options, loaded.metric)
+    gallery = Gallery(folder, loaded.name, options) if html and folder is not None else None
+    watch = OutputWatch(loaded.metric, log)
     found: list[Done] = []
 
     def done(one: Done) -> None:
         on_done(one)
         found.append(one)
 
-    run(loaded, inputs, None if out is None else Path(out), options, overwrite, done)
+    try:
+        run(loaded, inputs, folder, options, overwrite, done, watch, gallery)
+    finally:
+        # What was done before an error or Ctrl-C is on the page as well.
+        if gallery is not None:
+            gallery.write()
+    refuse_warnings(watch.codes, strict)
     return found

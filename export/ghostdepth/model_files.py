@@ -1,4 +1,4 @@
-"""Functions that make model files and tell about them: export, latency, bundle."""
+"""Functions about model files: export, latency, count, bundle, demo, models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from bench_depth.model.released import ReleasedModel
+    from ghostdepth_export.pages.demo import Demo
+    from ghostdepth_export.pi4.counter import ModelCounts
     from ghostdepth_export.pi4.latency import LatencyPrediction
 
 Log = Callable[[str], None]
@@ -88,12 +91,44 @@ def latency(
     """
     from ghostdepth_export.pi4.latency import predict_file_latencies, read_coefficients
 
-    files = [models] if isinstance(models, (str, Path)) else list(models)
+    files = _listed(models)
     board = None if coefficients is None else read_coefficients(Path(coefficients))
     found = []
     for prediction in predict_file_latencies(files, threads, clock_mhz, board, log):
         on_prediction(prediction)
         found.append(prediction)
+    return found
+
+
+def count(
+    models: Model | Sequence[Model],
+    *,
+    on_count: Callable[[ModelCounts], None] = lambda counts: None,
+    log: Log = lambda line: None,
+) -> list[ModelCounts]:
+    """Counts the instructions and cache misses of each op on an emulated Cortex-A72; needs QEMU.
+
+    Args:
+        models: One .tflite file or several, or names of released models.
+        on_count: Called with the counts of each model when they are there.
+        log: Called with one line of progress text.
+
+    Returns:
+        The counts of each model: of every op, outside the ops, and in sum.
+
+    Raises:
+        UserError: A file is none of TFLite or cannot run there, or QEMU is missing.
+    """
+    from bench_depth.model.released import find_model
+    from ghostdepth_export.pi4.counter import count as run
+    from ghostdepth_export.pi4.emulator import build_root
+
+    files = [find_model(model) for model in _listed(models)]
+    root = build_root("bullseye", log)
+    found = []
+    for path in files:
+        found.append(run(path, root))
+        on_count(found[-1])
     return found
 
 
@@ -125,8 +160,57 @@ def bundle(
 
     return build_bundle(
         target,
-        [models] if isinstance(models, (str, Path)) else list(models),
+        _listed(models),
         Path(out),
         samples=None if samples is None else Path(samples),
         progress=log,
     )
+
+
+def demo(
+    checkpoint: Path | str | None = None,
+    samples: Path | str | None = None,
+    out: Path | str = "runs/demo",
+    *,
+    log: Log = lambda line: None,
+) -> Demo:
+    """Exports, verifies and measures a network, and writes a page with images and a table.
+
+    Args:
+        checkpoint: Checkpoint folder, or name of a released model; None for the most accurate one
+            that is fast on a Raspberry Pi 4.
+        samples: Dataset folder to measure on; None for the project's samples.
+        out: Folder for the files, the results and the page.
+        log: Called with one line of progress text.
+
+    Returns:
+        The page and the results.
+
+    Raises:
+        UserError: The checkpoint or the data cannot be read, or a file cannot be made or measured.
+    """
+    from bench_depth.model.released import default_model
+    from ghostdepth_export.host.checkout import SAMPLES, find_checkpoint
+    from ghostdepth_export.pages.demo import run
+
+    folder = find_checkpoint(checkpoint or default_model())
+    return run(folder, SAMPLES if samples is None else Path(samples), Path(out), log=log)
+
+
+def models() -> list[ReleasedModel]:
+    """Lists the released models, the fastest first.
+
+    Returns:
+        Of each model its name, its training data, and its files with predicted latency, accuracy,
+        size and path.
+
+    Raises:
+        UserError: The catalogue of the installed package is damaged.
+    """
+    from bench_depth.model.released import read_catalogue
+
+    return read_catalogue().models
+
+
+def _listed(models: Model | Sequence[Model]) -> list[Model]:
+    return [models] if isinstance(models, (str, Path)) else list(models)

@@ -1,4 +1,4 @@
-"""Functions that make and judge a network: convert, train, evaluate."""
+"""Functions that make and judge a network: train, evaluate, summary."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.core.errors import UserError, refuse_warnings
+from bench_depth.core.errors import UserError
+
+from ghostdepth.datasets import report_findings, warn_of_data
 
 if TYPE_CHECKING:
-    from bench_depth.core.data_checks import Finding
     from bench_depth.core.metrics import DepthMetrics
-    from ghostdepth_train.data import Split
+    from ghostdepth_train.models.summary import LayerCost
     from ghostdepth_train.trainer import Progress, Trainer
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -83,6 +84,7 @@ def train(
     from ghostdepth_train.settings import parse_settings
     from ghostdepth_train.trainer import RunOptions, Trainer
 
+    require_limits(minutes, patience)
     data, out = Path(data), Path(out)
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
     chosen = load_train_config(str(config), changes, parse_settings(settings))
@@ -102,7 +104,13 @@ def train(
     with run_folder(out, "ghostdepth train"):
         trainer = Trainer(chosen, split, options)
         log(_plan(trainer, data))
-        trainer.run(on_step, TrainingPage(trainer, log, on_epoch))
+        page = TrainingPage(trainer, log)
+
+        def epoch(row: dict[str, float]) -> None:
+            on_epoch(row)
+            page(row)
+
+        trainer.run(on_step, epoch)
     if trainer.ended_by:
         log(
             f"ended by --{trainer.ended_by} after {trainer.epoch} of {chosen.epochs} epochs; "
@@ -145,36 +153,44 @@ def evaluate(
     if align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
     pairs = list_pairs(Path(data))
-    _report(survey_pairs(pairs, str(data)).findings(), strict, log)
+    report_findings(survey_pairs(pairs, str(data)).findings(), strict, log)
     return measure(load_checkpoint(find_checkpoint(checkpoint)).network, pairs, align)
 
 
-def convert(
-    source: str,
-    path: Path | str,
-    out: Path | str,
-    *,
-    split: str | None = None,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
-) -> int:
-    """Turns a published dataset into a dataset folder.
+def summary(config: Path | str = "s", checkpoint: Path | str | None = None) -> list[LayerCost]:
+    """The cost of each layer of a network: parameters, multiply-accumulates and activations.
 
     Args:
-        source: `nyu`, `tum`, `kitti` or `diode`.
-        path: File or folder of the dataset.
-        out: Dataset folder to write.
-        split: Name of a split, `train` or `test` of nyu, `train` or `val` of kitti; None for all.
-        on_image: Called after each image with the number of images done, and that of all.
+        config: Name of a config, or path of a YAML file.
+        checkpoint: Checkpoint folder, or name of a released model, instead of a config.
 
     Returns:
-        The number of pairs.
+        One entry for each convolution and attention, in the order in which they run.
 
     Raises:
-        UserError: The source is unknown, or a file cannot be read or written.
+        UserError: The config is unknown, or the checkpoint cannot be read.
     """
-    from ghostdepth_train.data.convert import convert as run
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.config import load_train_config
+    from ghostdepth_train.models.network import DepthNet
+    from ghostdepth_train.models.summary import layer_costs
 
-    return run(source, Path(path), Path(out), split=split, progress=on_image)
+    if checkpoint is not None:
+        return layer_costs(load_checkpoint(find_checkpoint(checkpoint)).network)
+    return layer_costs(DepthNet(load_train_config(str(config)).network))
+
+
+def require_limits(minutes: float | None, patience: int | None) -> None:
+    """Refuses limits of a training that it cannot have.
+
+    Raises:
+        UserError: `minutes` is negative or not a number, or `patience` is below 1.
+    """
+    if minutes is not None and not minutes >= 0:
+        raise UserError(f"--minutes {minutes:g}: give a number of minutes, at least 0")
+    if patience is not None and patience < 1:
+        raise UserError(f"--patience {patience}: at least 1 evaluation is needed")
 
 
 def _plan(trainer: Trainer, data: Path) -> str:
@@ -194,31 +210,6 @@ def _plan(trainer: Trainer, data: Path) -> str:
         f"({len(trainer.split.val)} for validation), {begin}to epoch {config.epochs}, {steps} "
         f"step{'s' * (steps != 1)} of {config.batch_size * trainer.world} images each, on {where}"
     )
-
-
-def warn_of_data(split: Split, where: str, strict: bool, log: Callable[[str], None]) -> None:
-    """Checks the data before work starts and logs the warnings.
-
-    Args:
-        split: Training and validation pairs.
-        where: Name of the data, for messages.
-        strict: Whether warnings end the work.
-        log: Called with one line for each warning.
-
-    Raises:
-        UserError: A file cannot be used, all depth of a set is unknown, or there are warnings and
-            `strict` is set (exit code 4).
-    """
-    from ghostdepth_train.data import survey_split
-
-    _report(survey_split(split, where), strict, log)
-
-
-def _report(findings: Sequence[Finding], strict: bool, log: Callable[[str], None]) -> None:
-    """Logs the warnings; with `strict` they end the work."""
-    for finding in findings:
-        log(finding.line)
-    refuse_warnings([finding.code for finding in findings], strict)
 
 
 def _path(path: Path | str | None) -> Path | None:

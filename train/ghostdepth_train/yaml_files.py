@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -38,7 +39,10 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
     elif os.path.lexists(name):
         text = read_text(Path(name), _LARGEST)
     else:
-        raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {', '.join(known)}")
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        names = ", ".join(known)
+        raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {names}{hint}")
     try:
         return parse_yaml(text)
     except RecursionError as error:

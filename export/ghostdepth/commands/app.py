@@ -16,6 +16,8 @@ from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress, TaskID
 
 
@@ -164,32 +166,42 @@ class TrainingLines:
     Args:
         bar: Of `progress`; its extra column shows the fields `loss` and `speed`.
         task: Name of the bar before the first step.
+        estimate: The line that tells of the seconds that a training takes, empty for none; None for
+            `training_time`.
     """
 
     COLUMN = "loss {task.fields[loss]:.4f}, {task.fields[speed]:.0f} img/s, ETA"
-    # Steps and seconds after which the speed is known; the first step is slower than the others.
-    _STEPS, _SECONDS = 5, 3.0
+    # Steps after the first one, which is slower than the others, until the speed is known.
+    _STEPS = 5
 
-    def __init__(self, bar: Progress, task: str) -> None:
-        self._bar = bar
+    def __init__(
+        self, bar: Progress, task: str, estimate: Callable[[float], str] | None = None
+    ) -> None:
+        self._bar, self._estimate = bar, estimate or training_time
         self._task: TaskID = bar.add_task(task, total=None, loss=float("nan"), speed=0.0)
         self._total = self._done = self._first = 0
-        self._begin = 0.0
+        self._begin = self._heard = time.monotonic()
         self._estimated = False
 
     def step(self, done: int, total: int, loss: float, images_per_second: float) -> None:
         """Told about every step, as `trainer.Progress`."""
+        now = time.monotonic()
         if total != self._total or done <= self._done:
-            self._total, self._first, self._begin = total, done, time.monotonic()
+            # A training of few steps ends before the speed is known: its first step has to tell.
+            self._total, self._first, self._begin = total, done, now
             self._estimated = False
-        self._done = done
+            if total - done < 2 * self._STEPS:
+                self._first, self._begin = done - 1, self._heard
+        self._done, self._heard = done, now
         self._bar.update(
             self._task, completed=done, total=total, loss=loss, speed=images_per_second
         )
-        enough = done - self._first >= self._STEPS
-        if not self._estimated and enough and time.monotonic() - self._begin >= self._SECONDS:
+        known = done - self._first
+        if not self._estimated and done < total and known >= max(1, min(self._STEPS, total - done)):
             self._estimated = True
-            self.say(f"about {self._left()} on this machine, not counting validation")
+            line = self._estimate(self._seconds_left())
+            if line:
+                self.say(line)
 
     def epoch(self, row: dict[str, float]) -> None:
         """Prints an epoch's row of the log."""
@@ -203,21 +215,27 @@ class TrainingLines:
                 f"delta_1 {row['delta_1']:.3f}"
             )
         if self._done < self._total and self._done > self._first:
-            text += f", {self._left()} left"
+            text += f", {duration(self._seconds_left())} left"
         self._bar.update(self._task, description=f"epoch {min(number + 1, epochs)}/{epochs}")
         self._estimated = True
         self.say(text)
 
     def say(self, line: str) -> None:
         """Prints a line above the bar, not wrapped."""
+        self._heard = time.monotonic()
         from ghostdepth_train.run_folder import first_process
 
         if first_process():
             self._bar.console.print(line, soft_wrap=True, highlight=False)
 
-    def _left(self) -> str:
+    def _seconds_left(self) -> float:
         elapsed = time.monotonic() - self._begin
-        return duration(elapsed / (self._done - self._first) * (self._total - self._done))
+        return elapsed / (self._done - self._first) * (self._total - self._done)
+
+
+def training_time(seconds: float) -> str:
+    """How long a training takes, as it is said after its first steps."""
+    return f"about {duration(seconds)} for this training on this machine, not counting validation"
 
 
 def duration(seconds: float) -> str:

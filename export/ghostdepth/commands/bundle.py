@@ -17,7 +17,9 @@ def bundle(
     target: Annotated[str, typer.Option(help="rpi4-bullseye, rpi4-bookworm or rpi4-trixie.")],
     models: Annotated[list[Path], typer.Option(help="Model files, or names of released models.")],
     more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="[FILE]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder (default: runs/bundle/TARGET).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the bundle.", show_default="runs/bundle/TARGET")
+    ] = None,
     samples: Annotated[
         bool, typer.Option(help="Include the sample photos with depth (5 MB).")
     ] = True,

@@ -10,7 +10,7 @@ from bench_depth.core.screen import say
 
 from ghostdepth import compression
 from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
-from ghostdepth.commands.network import Data, Fraction, Minutes, Patience, Strict, Val
+from ghostdepth.commands.network import Data, Fraction, Minutes, Patience, Resume, Strict, Val
 
 # The former spelling of --unlabelled.
 FormerUnlabelled = Annotated[Path | None, typer.Option("--photos", hidden=True)]
@@ -36,9 +36,7 @@ def compress(
     fraction: Fraction = 1.0,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting of a step: distil.training.epochs=5."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of a step: distil.trust=0.2."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every step.")] = None,
     note: Annotated[
@@ -49,7 +47,7 @@ def compress(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    resume: Resume = False,
     target_ms: Annotated[
         float | None, typer.Option(help="Prune to this predicted latency of the file.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from bench_depth.core.screen import say
 
+from ghostdepth import model_files
 from ghostdepth.commands.app import app, output_file
 
 if TYPE_CHECKING:
@@ -36,17 +37,13 @@ def count(
     top: Annotated[int, typer.Option(help="Number of ops to print.")] = 12,
 ) -> None:
     """Count the instructions and cache misses of each op on an emulated Cortex-A72."""
-    from bench_depth.model.released import find_model
-    from ghostdepth_export.pi4.counter import count as run
     from ghostdepth_export.pi4.counter import write_counts
-    from ghostdepth_export.pi4.emulator import build_root
 
-    files = [find_model(model) for model in models]
-    root = build_root("bullseye", lambda line: say(line, error=True))
-    counted = []
-    for path in files:
-        counted.append(run(path, root))
-        _print(counted[-1], top)
+    counted = model_files.count(
+        models,
+        on_count=lambda counts: _print(counts, top),
+        log=lambda line: say(line, error=True),
+    )
     if json is not None:
         write_counts(json, counted)
 

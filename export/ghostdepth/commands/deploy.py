@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from bench_depth.core.errors import INTERRUPTED, UserError
 
+from ghostdepth import boards
 from ghostdepth.commands.app import app
 
 
@@ -35,10 +36,10 @@ def deploy(
     results: Annotated[Path, typer.Option(help="Folder for HOST/results.json.")] = Path(
         "runs/deploy"
     ),
-    threads: Annotated[int | None, typer.Option(help="Passed on to bench-depth.")] = None,
-    warmup: Annotated[int | None, typer.Option(help="Passed on to bench-depth.")] = None,
-    min_runs: Annotated[int | None, typer.Option(help="Passed on to bench-depth.")] = None,
-    min_time: Annotated[float | None, typer.Option(help="Passed on to bench-depth.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the runtime.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Warm-up runs of bench-depth.")] = None,
+    min_runs: Annotated[int | None, typer.Option(help="Least number of timed runs.")] = None,
+    min_time: Annotated[float | None, typer.Option(help="Least seconds of timing.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be sent; change nothing.")
     ] = False,
@@ -47,26 +48,26 @@ def deploy(
     ] = False,
 ) -> None:
     """Install models on Raspberry Pis over ssh, measure them there, fetch and show the results."""
-    from bench_depth.model.released import find_model
     from ghostdepth_export.host.checkout import SAMPLES
-    from ghostdepth_export.ship import deploy as work
 
-    if rollback == bool(models):
-        raise UserError("give either --models FILE or --rollback")
-    chosen = {"threads": threads, "warmup": warmup, "min-runs": min_runs, "min-time": min_time}
-    bench = [(f"--{name}", str(value)) for name, value in chosen.items() if value is not None]
-    options = work.DeployOptions(
-        models=[find_model(model) for model in models or []],
-        target=target,
-        samples=SAMPLES if samples else None,
-        prefix=prefix,
-        settings=work.SshSettings(port, identity, ssh_config),
-        results=results,
-        bench=tuple(word for pair in bench for word in pair),
-    )
-    verb = work.roll_back if rollback else work.dry_run if dry_run else work.deploy
     try:
-        code = verb(hosts, options)
+        code = boards.deploy(
+            hosts,
+            models or (),
+            target=target,
+            samples=SAMPLES if samples else None,
+            prefix=prefix,
+            port=port,
+            identity=identity,
+            ssh_config=ssh_config,
+            results=results,
+            threads=threads,
+            warmup=warmup,
+            min_runs=min_runs,
+            min_time=min_time,
+            dry_run=dry_run,
+            rollback=rollback,
+        )
     except KeyboardInterrupt:
         # typer would exit silently.
         raise UserError("interrupted; what ran on the Pis was ended", INTERRUPTED) from None

@@ -13,7 +13,7 @@ _AS_GIVEN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 @app.command(context_settings=_AS_GIVEN)
 @app.command("predict", hidden=True, context_settings=_AS_GIVEN)
 def depth(context: typer.Context) -> None:
-    """Write depth maps of images, folders, videos or a camera, as `bench-depth depth` does."""
+    """Write depth maps of images, folders, videos or a camera; `predict` is the same."""
     from bench_depth.commands.depth import main
 
     raise typer.Exit(main(context.args, "ghostdepth"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from bench_depth.core.errors import UserError
-from bench_depth.core.screen import say
-from bench_depth.model.released import default_model
-from ghostdepth_export.host.checkout import SAMPLES, find_checkpoint
+from bench_depth.core.screen import printable, say, show
+from ghostdepth_export.host.checkout import SAMPLES
 
 from ghostdepth import model_files
 from ghostdepth.commands.app import CheckpointFolder, app, progress
@@ -41,7 +41,7 @@ def export(
         depth_size = _size("--output-size", output_size)
     with progress() as bar:
         task = bar.add_task("export", total=None)
-        for path in model_files.export(
+        files = model_files.export(
             checkpoint,
             out,
             camera=_size("--camera", camera),
@@ -49,8 +49,9 @@ def export(
             calibration=calibration,
             runtime=runtime,
             log=lambda text: bar.update(task, description=text),
-        ):
-            say(path)
+        )
+    for path in files:
+        say(path)
 
 
 def _size(option: str, text: str) -> tuple[int, int]:
@@ -79,6 +80,20 @@ def demo(
     ),
 ) -> None:
     """Export, verify and measure a released model; write a page with images and a table."""
-    from ghostdepth_export.pages.demo import run
+    from bench_depth.report.table import render
+    from ghostdepth_export.pages.demo import STEPS
+    from rich.markup import escape
 
-    run(find_checkpoint(checkpoint or default_model()), samples, out)
+    with progress() as bar:
+        task = bar.add_task("demo", total=STEPS)
+
+        def log(line: str) -> None:
+            bar.update(task, description=escape(printable(line)), advance=1)
+            if bar.disable:
+                say(line, error=True)
+
+        done = model_files.demo(checkpoint, samples, out, log=log)
+    show(render(done.results, sys.stdout.isatty()) + "\n")
+    if done.unpredicted:
+        say(f"latency on a Raspberry Pi 4 is not predicted: {done.unpredicted}")
+    say(f"page: {done.page}")

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from bench_depth.core.errors import refuse_warnings
 from bench_depth.core.screen import say
 
-from ghostdepth import networks
+from ghostdepth import datasets, networks
 from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, output_file, progress
-
-if TYPE_CHECKING:
-    from bench_depth.accuracy.readers import Dataset
-    from bench_depth.core.data_checks import DataSurvey
-    from rich.progress import Progress, TaskID
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
 Val = Annotated[
@@ -35,7 +30,10 @@ Patience = Annotated[
     int | None, typer.Option(min=1, help="End after so many evaluations without a better one.")
 ]
 Fraction = Annotated[float, typer.Option(help="Fraction of the training pairs, evenly spaced.")]
-Strict = Annotated[bool, typer.Option(help="Exit with code 4 where there are warnings.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with code 4 where there are warnings.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 
 
 @app.command()
@@ -60,9 +58,11 @@ def train(
         str | None,
         typer.Option(help="Encoder weights: a file, efficientnet-lite0 to -lite2, or a timm name."),
     ] = None,
-    init: Annotated[Path | None, typer.Option(help="Checkpoint folder to start from.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder, or a model's name, to start from.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    resume: Resume = False,
     strict: Strict = False,
 ) -> None:
     """Train a network. Killed at any moment, it goes on with --resume to the same result."""
@@ -99,7 +99,10 @@ def train(
 @app.command()
 def check(
     data: Annotated[
-        Path, typer.Argument(help="Dataset folder, a folder with train/ and val/, or NYU, TUM, ...")
+        Path,
+        typer.Argument(
+            help="Dataset folder, a folder with train/ and val/, or NYU, TUM, KITTI or DIODE."
+        ),
     ],
     strict: Strict = False,
     html: Annotated[
@@ -108,34 +111,24 @@ def check(
     ] = None,
 ) -> None:
     """Check a dataset: pairs, sizes, distances, and what looks implausible."""
-    from bench_depth.accuracy.readers import open_dataset
-    from bench_depth.core.data_checks import survey_frames
+    with progress("{task.completed} of {task.total}") as bar:
+        task = bar.add_task("reading", total=None)
 
-    sets = [data / part for part in ("train", "val") if (data / part / "rgb").is_dir()]
+        def image(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        surveys = datasets.check(data, html=html, on_image=image)
     codes: list[str] = []
-    surveys: list[tuple[Dataset, DataSurvey]] = []
-    for folder in sets or [data]:
-        dataset = open_dataset(folder)
-        with progress("{task.completed} of {task.total}") as bar:
-            task = bar.add_task("reading", total=len(dataset.frames))
-            survey = survey_frames(dataset.frames, dataset.label, partial(_show_done, bar, task))
-        surveys.append((dataset, survey))
-        for line in (dataset.label, *survey.lines()):
-            say(line)
+    for dataset, survey in surveys:
         findings = survey.findings()
-        for line in [finding.line for finding in findings] or ["nothing looks implausible"]:
+        warnings = [finding.line for finding in findings] or ["nothing looks implausible"]
+        for line in (dataset.label, *survey.lines(), *warnings):
             say(line)
         codes += [finding.code for finding in findings]
     if html is not None:
-        from ghostdepth_export.pages.check_page import write_page
-
-        write_page(html, data.resolve().name, surveys)
         say(f"page: {html}")
+    # After the figures, which an error of the function would leave out.
     refuse_warnings(codes, strict)
-
-
-def _show_done(bar: Progress, task: TaskID, done: int) -> None:
-    bar.update(task, completed=done)
 
 
 @app.command()
@@ -159,22 +152,15 @@ def evaluate(
 @app.command()
 def summary(
     config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
-    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint instead.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder, or a model's name, instead of a config.")
+    ] = None,
 ) -> None:
     """Print parameters, MACs and activations, layer by layer and in sum."""
-    from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.host.screen import Screen
-    from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.config import load_train_config
-    from ghostdepth_train.models.network import DepthNet
-    from ghostdepth_train.models.summary import layer_costs
     from rich.table import Table
 
-    if checkpoint is not None:
-        network = load_checkpoint(find_checkpoint(checkpoint)).network
-    else:
-        network = DepthNet(load_train_config(config).network)
-    rows = layer_costs(network)
+    rows = networks.summary(config, checkpoint)
     table = Table("layer", "kind", "output", box=None, pad_edge=False)
     for column in ("parameters", "MACs", "activations"):
         table.add_column(column, justify="right")
@@ -199,7 +185,7 @@ def convert(
     """Turn a public dataset into a dataset folder (rgb/NAME + depth/NAME.png, millimetres)."""
     with progress() as bar:
         task = bar.add_task("converting", total=None)
-        pairs = networks.convert(
+        pairs = datasets.convert(
             source,
             path,
             out,

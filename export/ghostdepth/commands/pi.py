@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from bench_depth.core.screen import say
 
+from ghostdepth import boards
 from ghostdepth.commands.app import app
 
 
@@ -21,13 +21,8 @@ def emulate(
 ) -> None:
     """Run a command on an emulated Raspberry Pi 4; its timings are not those of a Pi.
 
-    The working directory has the same path there. All other files that the command writes are
-    discarded.
+    The working directory has the same path there; files written elsewhere are lost.
     """
-    from ghostdepth_export.pi4.emulator import Machine, bench_layer, build_root
-
-    folder = Path.cwd()
-    built = build_root(root, lambda line: say(line, error=True))
-    machine = Machine(built, layers=[bench_layer(built)], shares={folder: str(folder)})
-    argv = machine.argv(command, cwd=str(folder))
+    argv = boards.emulator_command(command, root, lambda line: say(line, error=True))
+    # In place of this process, so that signals and the terminal are the command's.
     os.execv(argv[0], argv)  # noqa: S606 (a list, and no shell)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from bench_depth.core.files import make_folder
 from bench_depth.core.screen import say
 
+from ghostdepth import exploration
 from ghostdepth.commands.app import TrainingLines, app, duration, progress
-from ghostdepth.commands.network import Data, Settings, Strict, Val
-from ghostdepth.networks import warn_of_data
+from ghostdepth.commands.network import Data, Fraction, Settings, Strict, Val
 
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def search(
-    budget_ms: Annotated[float, typer.Option(help="Milliseconds on a Raspberry Pi 4.")],
+    budget_ms: Annotated[float, typer.Option(help="Predicted milliseconds on a Raspberry Pi 4.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for runs, tables, page and configs.")],
     val: Val = None,
@@ -32,10 +31,19 @@ def search(
         str, typer.Option(help="How to train, and what the space does not choose.")
     ] = "s",
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Pause after the last trial that fits.")
+        float | None,
+        typer.Option(min=0, help="Pause after the last trial that fits; start it again to go on."),
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="End a trial after so many epochs without a better one."),
+    ] = None,
+    fraction: Fraction = 1.0,
     settings: Settings = None,
-    space: Annotated[str | None, typer.Option(help="YAML file: what to choose from.")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="YAML file: what to choose from.", show_default="the shipped one"),
+    ] = None,
     study: Annotated[
         Path | None, typer.Option(help="SQLite file of the study.", show_default="OUT/study.db")
     ] = None,
@@ -47,59 +55,62 @@ def search(
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     strict: Strict = False,
 ) -> None:
-    """Search for networks that are accurate within a time. Start it again to go on."""
-    from ghostdepth_export.pi4.budget import FileLatency
-    from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
-    from ghostdepth_export.search.front import trained_networks, write_front, write_page
-    from ghostdepth_export.search.study import study_url
-    from ghostdepth_export.search.training import base_training, short_training, trial_trainer
-    from ghostdepth_train.config import parse_config
-    from ghostdepth_train.data import read_split
-    from ghostdepth_train.pruning.budget import total
-    from ghostdepth_train.pruning.latency import LatencyBudget
-    from ghostdepth_train.settings import parse_settings
-
-    wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
-    budget = parse_config(LatencyBudget, wanted, "the time budget")
-    base, split = base_training(config, parse_settings(settings or ())), read_split(data, val)
-    words = f"{len(split.train)} pairs of {data.name}"
-    plan = StudyPlan(load_space(space), budget, short_training(base, epochs), words)
-    make_folder(out)
-    opened = open_study(storage or study_url(study or out / "study.db"), plan)
+    """Search for networks that are accurate within a latency. Start it again to go on."""
     with progress(TrainingLines.COLUMN) as bar:
-        lines = TrainingLines(bar, "searching")
-        warn_of_data(split, str(data), strict, lines.say)
-        clock = FileLatency(log=lines.say)
-        worker = Worker(
-            opened,
-            plan,
-            cost=lambda network: total(clock(network, budget)),
-            train=trial_trainer(split, words, workers, lines.step, lines.epoch),
-            out=out,
-            say=lines.say,
+        lines = TrainingLines(bar, "searching", _Estimate(trials).line)
+        found = exploration.search(
+            budget_ms,
+            data,
+            out,
+            val=val,
+            trials=trials,
+            epochs=epochs,
+            config=config,
+            minutes=minutes,
+            patience=patience,
+            fraction=fraction,
+            settings=settings or (),
+            space=space,
+            study=study,
+            storage=storage,
+            threads=threads,
+            target_file=target_file,
+            workers=workers,
+            strict=strict,
+            on_step=lines.step,
+            on_epoch=lines.epoch,
             on_trial=lambda done, seconds: lines.say(_progress(done, trials, seconds)),
+            log=lines.say,
         )
-        already = worker.count()[0]
-        lines.say(
-            f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms"
-            f"{f', {already} of them done' * bool(already)}, on {words} ({len(split.val)} for "
-            f"validation), into {out}"
+    if found.trials < trials:
+        say(
+            f"paused by --minutes after {found.trials} of {trials} trials; start it again to go on",
+            error=True,
         )
-        done = worker.run(trials, minutes)
-        if done < trials:
-            lines.say(
-                f"paused by --minutes after {done} of {trials} trials; start it again to go on"
-            )
-    rows = trained_networks(opened)
-    configs = write_front(out, rows, base)
-    if not rows:
-        if done < trials:
+    if found.page is None:
+        if found.trials < trials:
             return
         say(f"no network of {trials} takes at most {budget_ms:g} ms; give another --space")
         raise typer.Exit(1)
-    write_page(out / "search.html", rows, budget.what, budget_ms)
-    _print(rows)
-    say(f"configs: {configs[0].parent}; page: {out / 'search.html'}")
+    _print(found.networks)
+    say(f"configs: {found.configs[0].parent}; page: {found.page}")
+
+
+class _Estimate:
+    """How long a search may take, told once, by the first steps of its first training."""
+
+    def __init__(self, trials: int) -> None:
+        self._trials, self._told = trials, False
+
+    def line(self, seconds: float) -> str:
+        """The line, or nothing where it was told."""
+        if self._told:
+            return ""
+        self._told = True
+        return (
+            f"about {duration(seconds)} for this trial on this machine, not counting validation; "
+            f"{self._trials} take at most about {duration(seconds * self._trials)}"
+        )
 
 
 def _progress(done: int, trials: int, seconds: float) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
 
+from ghostdepth import exploration
 from ghostdepth.commands.app import CheckpointFolder, app, progress
-from ghostdepth.commands.network import Data, Val
+from ghostdepth.commands.network import Data, Resume, Val
 
 if TYPE_CHECKING:
     from ghostdepth_train.compress.sensitivity import Sensitivity
-    from ghostdepth_train.models.network import DepthNet
 
 
 @app.command()
@@ -32,77 +30,41 @@ def sensitivity(
     measure: Annotated[
         bool,
         typer.Option(
-            "--measure", help="Time the layers on this machine, not predict them for a Pi 4."
+            "--measure",
+            help="Time the layers on this machine, instead of predicting them for a Pi 4.",
         ),
     ] = False,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    resume: Resume = False,
 ) -> None:
-    """Show what each width costs and how much accuracy goes with it: a page, a table, CSV files.
+    """Show what each width costs and how much accuracy is lost without it: a page, a table, CSV.
 
-    Killed, it goes on with --resume after the last width that was done.
+    Killed at any moment, it goes on with --resume.
     """
-    from ghostdepth_export.convert.source import evenly
-    from ghostdepth_export.host.checkout import find_checkpoint
-    from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
-    from ghostdepth_export.pi4.budget.layer_times import layer_times
-    from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.compress.sensitivity import SensitivityFile
-    from ghostdepth_train.compress.sensitivity import sensitivity as run
-    from ghostdepth_train.config import LossConfig
-    from ghostdepth_train.data import read_split
-    from ghostdepth_train.models.summary import layer_costs
-    from ghostdepth_train.pruning import importance as units
-
-    kind = units.named(importance)
-    loaded, split = load_checkpoint(find_checkpoint(checkpoint)), read_split(data, val)
-    network = loaded.network
-    chosen = evenly(split.val, pictures)
     with progress() as bar:
-        bar.add_task("predicting the latency of the layers", total=None)
-        predicted = None if measure else _predicted(network, bar.console.print)
-    identity = {
-        "latency": "predicted" if predicted else "measured",
-        "checkpoint_sha256": loaded.sha256,
-        "train_pairs": len(split.train),
-        "pictures": [pair.rgb.name for pair in chosen],
-        "importance": kind,
-        "seed": seed,
-    }
-    kept = SensitivityFile(out / "measured.json", identity, resume=resume)
-    losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)
-    with progress() as bar:
-        task = bar.add_task("pruning widths one by one", total=None)
-        if kept.times is None:
-            kept.add_times(predicted or layer_times(network, progress=bar.console.print))
-        assert kept.times is not None
-        whole, rows = run(
-            network,
-            chosen,
-            lambda axes: units.importance(network, axes, kind, losses),
-            kept.times,
-            lambda done, total: bar.update(task, completed=done, total=total),
-            kept,
+        task = bar.add_task("predicting the latency of the layers", total=None)
+
+        def log(line: str) -> None:
+            bar.console.print(line, soft_wrap=True, highlight=False)
+
+        def width(done: int, total: int) -> None:
+            words = "pruning widths one by one"
+            bar.update(task, description=words, completed=done, total=total)
+
+        found = exploration.sensitivity(
+            checkpoint,
+            data,
+            out,
+            val=val,
+            importance=importance,
+            pictures=pictures,
+            seed=seed,
+            measure=measure,
+            resume=resume,
+            on_width=width,
+            log=log,
         )
-    write_tables(out, layer_costs(network), kept.times, whole, rows)
-    latency = Latency(sum(kept.times.values()) / 1000, predicted is not None)
-    write_page(out / "sensitivity.html", loaded.name, whole, rows, len(chosen), importance, latency)
-    _print(whole, rows)
-    say(f"page: {out / 'sensitivity.html'}; times of layers: {out / 'layers.csv'}")
-
-
-def _predicted(network: DepthNet, log: Callable[[str], None]) -> dict[str, float] | None:
-    """The predicted latency of each layer; None, with the reason printed, where there is none."""
-    from ghostdepth_export.pi4.budget.layer_times import predicted_layer_times
-
-    try:
-        return predicted_layer_times(network, log)
-    except UserError as error:
-        say(
-            f"the latency on a Raspberry Pi 4 is not predicted: {error}; the layers are timed on "
-            "this machine instead",
-            error=True,
-        )
-        return None
+    _print(found.si_rmse, found.widths)
+    say(f"page: {found.page}; times of layers: {found.layers}")
 
 
 def _print(whole: float, rows: list[Sensitivity]) -> None:

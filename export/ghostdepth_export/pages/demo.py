@@ -6,13 +6,12 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench_depth.core import screen
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.released import read_catalogue
-from bench_depth.report import table
 from bench_depth.report.html.page import write_page
 from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import Results, load, save
@@ -20,15 +19,32 @@ from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import evenly
-from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.pages.scenes import read_scenes
 from ghostdepth_export.pi4.latency import as_record, predict_file_latencies, shipped
 from ghostdepth_export.pi4.latency.prediction import MOST_THREADS
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 # Formats whose depth maps the page shows; the error map is of the last one.
 SHOWN = ("fp32.tflite", "int8.tflite")
 SCENES = 6
+
+
+# Number of lines that `run` logs.
+STEPS = 2 + 5 * len(FORMATS)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo found.
+
+    Attributes:
+        page: The HTML file.
+        results: Latency and accuracy of every file, as in `results.json`.
+        unpredicted: Why no latency is predicted for a Raspberry Pi 4; empty where one is.
+    """
+
+    page: Path
+    results: Results
+    unpredicted: str
 
 
 def run(
@@ -38,13 +54,14 @@ def run(
     *,
     camera: tuple[int, int] = (480, 640),
     plan: TimingPlan | None = None,
-) -> None:
+    log: Callable[[str], None] = lambda line: None,
+) -> Demo:
     """Exports a checkpoint to every format, measures all files and writes a page about them.
 
     The page also has the latency predicted for a Raspberry Pi 4, or the reason why it has none.
 
     `out` then holds `models/` with the files and `verify.json`, `predictions/`, `results.json`
-    and `report.html`. The table and the path of the page are printed.
+    and `report.html`.
 
     Args:
         checkpoint: A checkpoint folder.
@@ -52,34 +69,27 @@ def run(
         out: Output folder; made where missing, files of an earlier run are replaced.
         camera: Height and width of the models' input image.
         plan: How long each file is timed; by default as `bench-depth` does.
+        log: Called with one line of progress text, about `STEPS` times.
 
     Raises:
         UserError: As `export.export`, and whatever stops `bench-depth`.
     """
     pairs = list_pairs(samples)
     page = out / "report.html"
-    with _Steps(2 + 5 * len(FORMATS)) as steps:
-        files = export(
-            checkpoint, out / "models", camera=camera, calibration=samples, progress=steps.show
-        )
-        results = _measure(files, samples, out, plan or TimingPlan(), steps.show)
-        results, unpredicted = _predict(results, files, steps.show)
-        save(results, out / "results.json")
-        steps.show(f"writing {page}")
-        names = [pair.name for pair in evenly(pairs, SCENES)]
-        shown = [
-            out / "predictions" / file.name
-            for kind, file in zip(FORMATS, files, strict=True)
-            if kind in SHOWN
-        ]
-        scenes = read_scenes(samples, names, shown, results)
-        write_page(
-            results, {}, page, scenes=scenes, unpredicted=unpredicted, command="ghostdepth demo"
-        )
-    screen.show(table.render(results, sys.stdout.isatty()) + "\n")
-    if unpredicted:
-        screen.say(f"latency on a Raspberry Pi 4 is not predicted: {unpredicted}")
-    screen.say(f"page: {page}")
+    files = export(checkpoint, out / "models", camera=camera, calibration=samples, progress=log)
+    results = _measure(files, samples, out, plan or TimingPlan(), log)
+    results, unpredicted = _predict(results, files, log)
+    save(results, out / "results.json")
+    log(f"writing {page}")
+    names = [pair.name for pair in evenly(pairs, SCENES)]
+    shown = [
+        out / "predictions" / file.name
+        for kind, file in zip(FORMATS, files, strict=True)
+        if kind in SHOWN
+    ]
+    scenes = read_scenes(samples, names, shown, results)
+    write_page(results, {}, page, scenes=scenes, unpredicted=unpredicted, command="ghostdepth demo")
+    return Demo(page, results, unpredicted)
 
 
 def _measure(
@@ -154,37 +164,3 @@ def _shipped(results: Results) -> dict[str, PredictedLatency]:
                     method="the figures that came with the release",
                 )
     return found
-
-
-class _Steps:
-    """A bar on a terminal's stderr, plain lines on anything else.
-
-    Args:
-        total: Number of lines that will be shown.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._console = Screen(error=True)
-        self._bar = Progress(
-            BarColumn(20),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("starting", total=total)
-
-    def __enter__(self) -> _Steps:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, line: str) -> None:
-        """Shows one line of progress text."""
-        if self._console.is_terminal:
-            self._bar.update(self._task, description=line, advance=1)
-        else:
-            screen.say(line, error=True)

@@ -73,29 +73,25 @@ class TrainingPage:
 
     Args:
         trainer: The run.
-        log: Called with the warning.
-        on_epoch: Called with the row afterwards.
+        log: Called once with where the page is, or with the warning.
     """
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        log: Callable[[str], None],
-        on_epoch: Callable[[dict[str, float]], None],
-    ) -> None:
-        self._trainer, self._log, self._on_epoch = trainer, log, on_epoch
-        self._warned = False
+    def __init__(self, trainer: Trainer, log: Callable[[str], None]) -> None:
+        self._trainer, self._log = trainer, log
+        self._told = False
 
     def __call__(self, row: dict[str, float]) -> None:
         """Writes the page where the epoch was validated."""
-        if "si_rmse" in row:
-            try:
-                self._write()
-            except (UserError, OSError, ValueError) as error:
-                if not self._warned:
-                    self._log(f"warning: the page of the run is not written: {error}")
-                self._warned = True
-        self._on_epoch(row)
+        if "si_rmse" not in row:
+            return
+        try:
+            self._write()
+            line = f"page of the training: {self._trainer.options.out / PAGE}"
+        except (UserError, OSError, ValueError) as error:
+            line = f"warning: the page of the run is not written: {error}"
+        if not self._told:
+            self._log(line)
+        self._told = True
 
     def _write(self) -> None:
         trainer, out = self._trainer, self._trainer.options.out

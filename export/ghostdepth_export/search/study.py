@@ -47,17 +47,24 @@ class StudyPlan:
         budget: Networks above it are not trained.
         training: How a trial is trained; its network lends what the space does not choose.
         data: What is trained and validated on, in words.
+        patience: Evaluations without a better one after which a trial's training ends; None for no
+            limit.
     """
 
     space: SearchSpace
     budget: LatencyBudget
     training: TrainConfig
     data: str
+    patience: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON values."""
         parts = {"space": self.space, "budget": self.budget, "training": self.training}
-        return {"data": self.data} | {k: v.model_dump(mode="json") for k, v in parts.items()}
+        # Absent where there is none, as in the studies from before there was one.
+        more = {} if self.patience is None else {"patience": self.patience}
+        return {"data": self.data, **more} | {
+            k: v.model_dump(mode="json") for k, v in parts.items()
+        }
 
 
 def study_url(path: Path) -> str:
@@ -107,7 +114,7 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
         raise UserError(f"cannot open the study {url}: {str(error).splitlines()[0]}") from error
     if known not in (None, plan.to_json()):
         own = plan.to_json()
-        parts = ", ".join(key for key in own if known.get(key) != own[key])
+        parts = ", ".join(key for key in {**known, **own} if known.get(key) != own.get(key))
         raise UserError(f"{url} holds a search with another {parts}; choose another --study")
     return study
 

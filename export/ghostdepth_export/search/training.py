@@ -44,10 +44,14 @@ def base_training(config: str, settings: Mapping[str, Any]) -> TrainConfig:
     return load_train_config(config, settings=settings)
 
 
-def short_training(base: TrainConfig, epochs: int) -> TrainConfig:
-    """A training of so many epochs, evaluated once, whose rate rises for at most a tenth of it."""
+def short_training(base: TrainConfig, epochs: int, patience: int | None = None) -> TrainConfig:
+    """A training of so many epochs, whose rate rises for at most a tenth of it.
+
+    It is evaluated once, or with `patience` after each epoch.
+    """
     warmup = min(base.warmup_epochs, epochs / 10)
-    changes = {"epochs": epochs, "warmup_epochs": warmup, "eval_every": epochs}
+    every = epochs if patience is None else 1
+    changes = {"epochs": epochs, "warmup_epochs": warmup, "eval_every": every}
     return base.model_copy(update=changes)
 
 
@@ -57,6 +61,7 @@ def trial_trainer(
     workers: int,
     progress: Progress,
     report: Callable[[dict[str, float]], None] = lambda row: None,
+    patience: int | None = None,
 ) -> Callable[[TrainConfig, Path], float]:
     """A function that trains a config in a folder, or goes on with what the folder holds.
 
@@ -66,6 +71,7 @@ def trial_trainer(
         workers: Processes that load data.
         progress: Told about every step.
         report: Told each epoch's row of the log.
+        patience: Evaluations without a better one after which a training ends; None for no limit.
 
     Returns:
         A function that gives the validation's si-RMSE.
@@ -78,6 +84,7 @@ def trial_trainer(
             training_data=training_data,
             workers=workers,
             resume=True,
+            patience=patience,
         )
         with run_folder(folder, "ghostdepth search"):
             Trainer(config, split, options).run(progress, report)

@@ -104,6 +104,24 @@ def test_a_training_is_told_line_by_line_where_there_is_no_terminal(
     assert third.startswith("epoch 2/2: loss 0.5000, validation si-RMSE 0.2500, RMSE 1.000 m")
 
 
+@pytest.mark.parametrize("steps", [2, 4, 9, 10, 40])
+def test_short_trainings_tell_how_long_they_take_too(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    text = io.StringIO()
+    console = Screen(file=text, width=60)
+    lines = TrainingLines(Progress(console=console, disable=True), "training")
+    for step in range(1, steps + 1):
+        clock[0] += 10.0
+        lines.step(step, steps, 0.5, 8.0)
+        if text.getvalue():
+            break
+    assert 1 <= step < steps
+    assert text.getvalue().startswith(f"about {duration(10.0 * (steps - step))} for this training")
+
+
 def test_durations_are_words() -> None:
     texts = [duration(seconds) for seconds in (3.4, 89, 300, 3600 * 3 + 1200)]
     assert texts == ["3 s", "89 s", "5 min", "3 h 20 min"]

@@ -72,6 +72,8 @@ def test_a_result_is_where_the_command_says_and_knows_all_it_was_trained_on(
     assert told.out.strip() == str(out / "result")
     (line,) = [line for line in told.err.splitlines() if line.startswith("finetune: ")]
     assert re.fullmatch(r".* MMACs, si-RMSE .*, RMSE .* m, delta_1 0\.\d{3}", line)
+    page = out / "1-finetune" / "run" / "report.html"
+    assert page.is_file() and f"page of the training: {page}" in told.err.splitlines()
     said = load_checkpoint(out / "result").training_data
     assert said == f"nothing: random weights; then 5 pairs of {dataset.name}"
     assert compress(monkeypatch, out / "result", recipe, dataset, again) == 0

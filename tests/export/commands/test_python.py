@@ -33,10 +33,19 @@ def test_a_function_is_a_verb_and_documents_every_argument(name: str) -> None:
     assert "Raises:" in documented
 
 
+def test_every_verb_is_a_function() -> None:
+    assert set(get_group(cli.app).commands) == set(FUNCTIONS)
+
+
+# The others have options that only a screen or another file needs.
+SAME = {"check", "compress", "convert", "demo", "deploy", "emulate", "evaluate", "export", "label",
+        "search", "sensitivity", "summary", "train"}  # fmt: skip
+
+
 def test_an_option_of_the_command_is_an_argument_of_the_function() -> None:
-    """But for the former spellings, and what only a screen needs."""
+    """But for the former spellings."""
     commands = get_group(cli.app).commands
-    for name in ("train", "compress", "evaluate", "convert", "label", "export"):
+    for name in SAME:
         options = {option.name for option in commands[name].params if not option.hidden}
         assert options <= set(inspect.signature(getattr(ghostdepth, name)).parameters), name
 
@@ -51,6 +60,9 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         "unknown recipe 'none'": lambda: ghostdepth.compress(
             "ghostdepth-xs", tmp_path, tmp_path / "out", recipe="none"
         ),
+        "give either --models FILE or --rollback": lambda: ghostdepth.deploy("pi@one"),
+        "unknown config 'xs'": lambda: ghostdepth.summary("xs"),
+        "tmp/none does not exist": lambda: ghostdepth.check("tmp/none"),
     }
     for says, mistake in mistakes.items():
         with pytest.raises(ghostdepth.UserError) as raised:

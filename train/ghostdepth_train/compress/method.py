@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ghostdepth_train.pruning.latency import LatencyPredictor
 
 T = TypeVar("T", bound=Trainer)
+OnEpoch = Callable[[dict[str, float]], None]
 
 
 class Method(Config):
@@ -53,6 +54,8 @@ class Work:
             limit.
         on_step: Called after every training step.
         on_epoch: Called after every epoch with its row of the log.
+        on_training: Called with each training before it starts; what it returns is called after
+            every epoch as well, after `on_epoch`.
         log: Called with one line of progress text.
         predict_latency: Predicts the latency of exported files, for a latency budget; None where
             no predictor is available.
@@ -67,7 +70,8 @@ class Work:
     deadline: float | None = None
     patience: int | None = None
     on_step: Progress = silent
-    on_epoch: Callable[[dict[str, float]], None] = lambda _: None
+    on_epoch: OnEpoch = lambda _: None
+    on_training: Callable[[Trainer], OnEpoch] = lambda _: lambda _: None
     log: Callable[[str], None] = lambda _: None
     predict_latency: LatencyPredictor | None = None
 
@@ -112,7 +116,13 @@ class Work:
             patience=self.patience,
         )
         running = trainer(config, self.split, options)
-        running.run(self.on_step, self.on_epoch)
+        watch = self.on_training(running)
+
+        def epoch(row: dict[str, float]) -> None:
+            self.on_epoch(row)
+            watch(row)
+
+        running.run(self.on_step, epoch)
         if running.ended_by == "minutes":
             raise UserError(f"{run} pauses after epoch {running.epoch}; --resume goes on", 0)
         return load_checkpoint(run / "best").network

@@ -1,0 +1,257 @@
+"""Functions that show what is worth training: search, sensitivity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import make_folder
+
+from ghostdepth.datasets import warn_of_data
+from ghostdepth.networks import OnEpoch, require_limits
+
+if TYPE_CHECKING:
+    from ghostdepth_export.search.front import TrainedNetwork
+    from ghostdepth_train.compress.sensitivity import Sensitivity
+    from ghostdepth_train.models.network import DepthNet
+    from ghostdepth_train.trainer import Progress
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found so far.
+
+    Attributes:
+        trials: Number of trials that are done, of all workers and starts.
+        networks: The trained networks, fastest first; `front` tells which no other one dominates.
+        configs: Configs of the networks of the front, for `train`.
+        page: The HTML file; None where no network was trained.
+    """
+
+    trials: int
+    networks: list[TrainedNetwork]
+    configs: list[Path]
+    page: Path | None
+
+
+def search(
+    budget_ms: float,
+    data: Path | str,
+    out: Path | str,
+    *,
+    val: Path | str | None = None,
+    trials: int = 50,
+    epochs: int = 5,
+    config: Path | str = "s",
+    minutes: float | None = None,
+    patience: int | None = None,
+    fraction: float = 1.0,
+    settings: Sequence[str] = (),
+    space: Path | str | None = None,
+    study: Path | str | None = None,
+    storage: str | None = None,
+    threads: int = 4,
+    target_file: str = "int8",
+    workers: int = 1,
+    strict: bool = False,
+    on_step: Progress = lambda done, total, loss, images_per_second: None,
+    on_epoch: OnEpoch = lambda row: None,
+    on_trial: Callable[[int, float], None] = lambda done, seconds: None,
+    log: Log = lambda line: None,
+) -> Found:
+    """Searches for networks that are accurate within a latency; called again, it goes on.
+
+    Args:
+        budget_ms: Predicted latency on a Raspberry Pi 4 in milliseconds; networks above it are not
+            trained.
+        data: Dataset folder, or a folder with `train/` and `val/`.
+        out: Folder for runs, tables, page and configs.
+        val: Dataset folder for validation; None for `data/val`, if there is one.
+        trials: Number of trials of all workers, over all starts.
+        epochs: Number of epochs of each trial's short training.
+        config: How to train, and what the space does not choose: a name, or a YAML file.
+        minutes: The search pauses after the last trial that fits into them; None for no limit.
+        patience: Epochs without a better one after which a trial's training ends, which is then
+            evaluated after each epoch; None for no limit, and one evaluation at the end.
+        fraction: As for `train`.
+        settings: Settings of the config as `KEY=VALUE`, for example `augment.flip=0`.
+        space: YAML file that tells what to choose from; None for the shipped one.
+        study: SQLite file of the study; None for `out/study.db`.
+        storage: Address of a database instead, for several machines; None for the file.
+        threads: Number of threads of the runtime.
+        target_file: `int8` or `fp32`, the .tflite file whose latency is meant.
+        workers: Number of processes that load data.
+        strict: As for `train`.
+        on_step: As for `train`, for each trial.
+        on_epoch: As for `train`, for each trial.
+        on_trial: Called after each trial of this process with the number of trials that are done,
+            and the mean seconds of one of its own.
+        log: Called with one line of progress text.
+
+    Raises:
+        UserError: An argument is wrong, the data or the study cannot be read, Optuna is missing, or
+            three trials in a row failed.
+    """
+    from ghostdepth_export.pi4.budget import FileLatency
+    from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
+    from ghostdepth_export.search.front import trained_networks, write_front, write_page
+    from ghostdepth_export.search.study import study_url
+    from ghostdepth_export.search.training import base_training, short_training, trial_trainer
+    from ghostdepth_train.config import parse_config
+    from ghostdepth_train.data import fraction_of, read_split
+    from ghostdepth_train.pruning.budget import total
+    from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.settings import parse_settings
+
+    require_limits(minutes, patience)
+    if trials < 1 or epochs < 1:
+        raise UserError(f"--trials {trials}, --epochs {epochs}: at least 1 of each is needed")
+    data, out = Path(data), Path(out)
+    wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
+    budget = parse_config(LatencyBudget, wanted, "the time budget")
+    base = base_training(str(config), parse_settings(settings))
+    split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
+    words = f"{len(split.train)} pairs of {data.name}"
+    training = short_training(base, epochs, patience)
+    chosen = load_space(None if space is None else str(space))
+    plan = StudyPlan(chosen, budget, training, words, patience)
+    make_folder(out)
+    opened = open_study(storage or study_url(Path(study or out / "study.db")), plan)
+    warn_of_data(split, str(data), strict, log)
+    clock = FileLatency(log=log)
+    worker = Worker(
+        opened,
+        plan,
+        cost=lambda network: total(clock(network, budget)),
+        train=trial_trainer(split, words, workers, on_step, on_epoch, patience),
+        out=out,
+        say=log,
+        on_trial=on_trial,
+    )
+    already = worker.count()[0]
+    log(
+        f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms"
+        f"{f', {already} of them done' * bool(already)}, on {words} ({len(split.val)} for "
+        f"validation), into {out}"
+    )
+    done = worker.run(trials, minutes)
+    rows = trained_networks(opened)
+    configs, page = write_front(out, rows, base), out / "search.html" if rows else None
+    if page is not None:
+        write_page(page, rows, budget.what, budget_ms)
+    return Found(done, rows, configs, page)
+
+
+@dataclass(frozen=True)
+class WidthSensitivity:
+    """What `sensitivity` found.
+
+    Attributes:
+        si_rmse: si-RMSE of the whole network.
+        widths: Each width, what half of it saves, and the si-RMSE when a fraction of it is removed.
+        page: The HTML file.
+        layers: CSV file with the cost and the latency of each layer.
+    """
+
+    si_rmse: float
+    widths: list[Sensitivity]
+    page: Path
+    layers: Path
+
+
+def sensitivity(
+    checkpoint: Path | str,
+    data: Path | str,
+    out: Path | str,
+    *,
+    val: Path | str | None = None,
+    importance: str = "taylor",
+    pictures: int = 24,
+    seed: int = 0,
+    measure: bool = False,
+    resume: bool = False,
+    on_width: Callable[[int, int], None] = lambda done, total: None,
+    log: Log = lambda line: None,
+) -> WidthSensitivity:
+    """Tells what each width costs and how much accuracy is lost when it is pruned, untrained.
+
+    Args:
+        checkpoint: Checkpoint folder, or name of a released model.
+        data: Dataset folder, or a folder with `train/` and `val/`.
+        out: Folder for the page and the tables.
+        val: Dataset folder for validation; None for `data/val`, if there is one.
+        importance: What is removed first: `magnitude`, `bn`, `taylor` or `snip`.
+        pictures: Number of validation pictures, evenly chosen.
+        seed: Seed of the batches for `taylor` and `snip`.
+        measure: Whether the layers are timed on this machine, not predicted for a Raspberry Pi 4;
+            they are as well where QEMU is missing, which is logged.
+        resume: Whether to continue the run in `out`.
+        on_width: Called after each width with the number of widths done, and that of all.
+        log: Called with one line of progress text.
+
+    Raises:
+        UserError: An argument is wrong, the checkpoint or the data cannot be read, or `out` holds
+            another run.
+    """
+    from ghostdepth_export.convert.source import evenly
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
+    from ghostdepth_export.pi4.budget.layer_times import layer_times
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.compress.sensitivity import SensitivityFile
+    from ghostdepth_train.compress.sensitivity import sensitivity as run
+    from ghostdepth_train.config import LossConfig
+    from ghostdepth_train.data import read_split
+    from ghostdepth_train.models.summary import layer_costs
+    from ghostdepth_train.pruning import importance as units
+
+    out, kind = Path(out), units.named(importance)
+    loaded = load_checkpoint(find_checkpoint(checkpoint))
+    network, split = loaded.network, read_split(Path(data), None if val is None else Path(val))
+    chosen = evenly(split.val, pictures)
+    predicted = None if measure else _predicted(network, log)
+    identity = {
+        "latency": "predicted" if predicted else "measured",
+        "checkpoint_sha256": loaded.sha256,
+        "train_pairs": len(split.train),
+        "pictures": [pair.rgb.name for pair in chosen],
+        "importance": kind,
+        "seed": seed,
+    }
+    kept = SensitivityFile(out / "measured.json", identity, resume=resume)
+    losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)
+    if kept.times is None:
+        kept.add_times(predicted or layer_times(network, progress=log))
+    assert kept.times is not None
+    whole, rows = run(
+        network,
+        chosen,
+        lambda axes: units.importance(network, axes, kind, losses),
+        kept.times,
+        on_width,
+        kept,
+    )
+    write_tables(out, layer_costs(network), kept.times, whole, rows)
+    latency = Latency(sum(kept.times.values()) / 1000, predicted is not None)
+    page = out / "sensitivity.html"
+    write_page(page, loaded.name, whole, rows, len(chosen), importance, latency)
+    return WidthSensitivity(whole, rows, page, out / "layers.csv")
+
+
+def _predicted(network: DepthNet, log: Log) -> dict[str, float] | None:
+    """The predicted latency of each layer; None, with the reason logged, where there is none."""
+    from ghostdepth_export.pi4.budget.layer_times import predicted_layer_times
+
+    try:
+        return predicted_layer_times(network, log)
+    except UserError as error:
+        log(
+            f"the latency on a Raspberry Pi 4 is not predicted: {error}; the layers are timed on "
+            "this machine instead"
+        )
+        return None
