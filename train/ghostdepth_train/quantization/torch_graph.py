@@ -98,6 +98,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
     result = TorchGraph(graph, constants, image, (n, rest[1], rest[2], rest[0]), known)
     for conv in result.calls(aten.conv2d.default):
         _note_parameters(result, conv, *conv.args[1:3])
+    _spell_out_limits(result)
     _name_by_module(result)
     if _strip_layout(result):
         result.input_shape = (n, rest[0], rest[1], rest[2])
@@ -126,6 +127,16 @@ def _strip_layout(traced: TorchGraph) -> bool:
 
 def _is_permute(node: Node, order: list[int]) -> bool:
     return node.target == aten.permute.default and list(node.args[1]) == order  # type: ignore[arg-type]
+
+
+def _spell_out_limits(traced: TorchGraph) -> None:
+    """`nn.ReLU6` and `nn.Hardtanh` as the ops that they are: torch exports both as hardtanh."""
+    for target in (aten.hardtanh.default, aten.hardtanh_.default):
+        for call in traced.calls(target):
+            x, low, high = _arguments(call, (None, -1.0, 1.0))
+            relu6 = (low, high) == (0.0, 6.0)
+            call.target = aten.relu6.default if relu6 else aten.clamp.default
+            call.args = (x,) if relu6 else (x, low, high)
 
 
 def _note_parameters(traced: TorchGraph, conv: Node, gain: Any, shift: Any = None) -> None:
