@@ -33,7 +33,7 @@ def write_results(tallies: dict[str, Tally], first: int, path: Path) -> None:
         writer.writerow(("class", "tried", "clean", "faults", "first_seed", "last_seed"))
         for name, tally in tallies.items():
             faults = len(tally.faults)
-            last = first + tally.tried - 1
+            last = max(first, tally.next_seed - 1)
             writer.writerow((name, tally.tried, tally.tried - faults, faults, first, last))
 
 

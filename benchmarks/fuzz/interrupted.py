@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,10 @@ RECIPE = """\
 - method: distil
   teachers: [TEACHER]
   training: {epochs: 2, learning_rate: 1.0e-3}
+"""
+SPACE = """\
+{sizes: [[64, 96]], shallow: [0.25], deep: [0.25], se: [false], levels: [2], upsample: [1],
+decoder: [0.25]}
 """
 # What is compared bit for bit; beside it lie times and speeds.
 COMPARED = ("model.safetensors", "config.json", "ranges.json", ".tflite", ".onnx", ".png")
@@ -53,6 +59,26 @@ def _depth(corpus: Corpus, out: Path, again: bool) -> Callable[[], int]:
     return bench("depth", photos, "--model", RELEASED, "--out", out, "--threads", 1)
 
 
+def _search(corpus: Corpus, out: Path, again: bool) -> Callable[[], int]:
+    """With one network to choose from, so that every search trains the same."""
+    space = corpus.folder / "space.yaml"
+    if not space.exists():
+        space.write_text(SPACE)
+    words = ("--budget-ms", 1000, "--data", corpus.data, "--out", out, "--space", space)
+    rest = ("--trials", 2, "--epochs", 2, "--config", "tiny", "--workers", 0)
+
+    def work() -> int:
+        from ghostdepth_export import search
+        from ghostdepth_export.pi4 import budget
+
+        # Counting needs minutes, and a trial without a sign of life is waited for as long.
+        budget.FileLatency = lambda log: lambda network, budget: []  # type: ignore
+        search.open_study = partial(search.open_study, heartbeat=(1, 3))
+        return ghostdepth("search", *words, *rest)()
+
+    return work
+
+
 def _resume(again: bool) -> tuple[str, ...]:
     return ("--resume",) if again else ()
 
@@ -63,9 +89,13 @@ VERBS: dict[str, Verb] = {
     "label": _label,
     "depth": _depth,
     "export": _export,
+    "search": _search,
 }
-# Of ten attempts; an export takes as long as all others together.
-TURNS = ("train", "compress", "label", "train", "depth", "compress", "train", "label", "export")
+# An export takes as long as all others together.
+TURNS = (
+    *("train", "compress", "label", "search", "train", "depth", "compress", "search", "train"),
+    *("label", "export"),
+)
 
 
 def kills(corpus: Corpus, seed: int, folder: Path) -> str:
@@ -121,9 +151,9 @@ def _ends_alike(corpus: Corpus, name: str, out: Path, reference: Path) -> str:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """The files that are the same in every run, by path."""
+    """The files that are the same in every run, by path; a search has other trials after a kill."""
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        re.sub(r"trial-\d+", "trial", str(path.relative_to(folder))): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and path.name.endswith(COMPARED)
     }

@@ -60,7 +60,7 @@ class Camera:
 
 
 def live(corpus: Corpus, seed: int, folder: Path) -> str:
-    """Half a minute with viewers; in every fourth attempt the camera goes away instead."""
+    """Half a minute with viewers; in every fourth attempt the camera goes away, and returns."""
     rng = np.random.default_rng(seed)
     gone = seed % 4 == 0
     frames = int(rng.integers(1, 60)) if gone else None
@@ -76,18 +76,28 @@ def live(corpus: Corpus, seed: int, folder: Path) -> str:
             return f"{bad}\n{outcome.text}" if bad else ""
         with contextlib.suppress(OSError, http.client.HTTPException):
             _view(port, path, rng, time.monotonic() + 2)
-        time.sleep(4)
-        # It waits for the camera, or has ended in one line.
+        outcome = command.wait(TERM_S)
+        if outcome.fault or outcome.code != 2:
+            return outcome.fault or f"code {outcome.code} without a camera\n{outcome.text}"
+    return _returned(port)
+
+
+def _returned(port: int) -> str:
+    """The camera is back, and a service manager starts the command again, at the same port."""
+    with Command(_command(Camera, port)) as command:
+        address = _address(command)
+        seen = address[0] == port and _frame(port, address[1])
         os.kill(command.pid, signal.SIGTERM)
-        return command.wait(TERM_S).fault
+        outcome = command.wait(TERM_S)
+        return outcome.fault or ("" if seen else f"no frame from the camera\n{outcome.text}")
 
 
-def _command(make: Callable[[], Camera]) -> Callable[[], int]:
+def _command(make: Callable[[], Camera], port: int = 0) -> Callable[[], int]:
     def work() -> int:
         from bench_depth.live import session
 
         session.open_source = lambda *_, **__: make()  # type: ignore[assignment]
-        return bench("live", "--model", RELEASED, "--source", "0", "--port", 0, "--threads", 1)()
+        return bench("live", "--model", RELEASED, "--source", "0", "--port", port, "--threads", 1)()
 
     return work
 

@@ -28,6 +28,7 @@ import deploys
 import inputs
 import interrupted
 import live_runs
+import readers
 from bench_depth.core.files import write_json
 from corpus import ROOT, Corpus, make_corpus
 from figures import Tally, write_results
@@ -46,15 +47,33 @@ class Class:
         weight: Of its share of the time.
         limit: Seconds after which an attempt is ended as a hang.
         full: Whether it needs the checkpoint and the results of the corpus.
+        batch: Number of attempts that one process makes in turn, within `limit`.
     """
 
     attempt: Attempt
     weight: float
     limit: float = 300.0
     full: bool = True
+    batch: int = 1
+
+
+BATCH = 100
+
+
+def _reader(attempt: Attempt, weight: float = 1, full: bool = False) -> Class:
+    return Class(attempt, weight, limit=1800, full=full, batch=BATCH)
 
 
 CLASSES: dict[str, Class] = {
+    "read-models": _reader(readers.model_files),
+    "read-configs": _reader(readers.configs),
+    "read-recipes": _reader(readers.recipes),
+    "read-checkpoints": _reader(readers.checkpoints, full=True),
+    "read-results": _reader(readers.results, full=True),
+    "read-datasets": _reader(readers.datasets, full=True),
+    "read-pictures": _reader(readers.pictures, full=True),
+    "read-answers": _reader(readers.answers, 0.5),
+    "read-zones": _reader(readers.zones, 0.5),
     "tflite-bytes": Class(inputs.tflite_bytes, 1, full=False),
     "tflite-fields": Class(inputs.tflite_fields, 2, full=False),
     "onnx-bytes": Class(inputs.onnx_bytes, 1, full=False),
@@ -74,10 +93,11 @@ CLASSES: dict[str, Class] = {
 
 @dataclass(frozen=True)
 class Running:
-    """An attempt that has not ended."""
+    """A process that has not ended, and the first and number of its attempts."""
 
     name: str
     seed: int
+    count: int
     folder: Path
     begin: float
 
@@ -89,14 +109,18 @@ class Soak:
         tallies: Of each class that takes part; changed as attempts end.
         corpus: Sound files.
         scratch: Folder for the attempts' files.
-        jobs: Number of attempts at a time.
+        jobs: Number of processes at a time.
+        most: Number of attempts that a process makes at most.
     """
 
-    def __init__(self, tallies: dict[str, Tally], corpus: Corpus, scratch: Path, jobs: int) -> None:
+    def __init__(
+        self, tallies: dict[str, Tally], corpus: Corpus, scratch: Path, jobs: int, most: int
+    ) -> None:
         self.tallies = tallies
         self._corpus = corpus
         self._scratch = scratch
         self._jobs = jobs
+        self._most = most
         self._running: dict[int, Running] = {}
 
     def run(self, more: Callable[[], bool], after: Callable[[], None]) -> None:
@@ -122,29 +146,35 @@ class Soak:
         for running in self._running.values():
             spent[running.name] += now - running.begin
         name = min(spent, key=lambda key: (spent[key] / CLASSES[key].weight, busy.count(key)))
-        seed = self.tallies[name].next_seed
-        self.tallies[name].next_seed += 1
+        seed, count = self.tallies[name].next_seed, min(CLASSES[name].batch, self._most)
+        self.tallies[name].next_seed += count
         folder = Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{name}-{seed}-"))
         child = os.fork()
         if child == 0:
-            self._attempt(name, seed, folder)
+            self._attempts(name, range(seed, seed + count), folder)
         with contextlib.suppress(OSError):
             os.setpgid(child, child)
-        self._running[child] = Running(name, seed, folder, now)
+        self._running[child] = Running(name, seed, count, folder, now)
 
-    def _attempt(self, name: str, seed: int, folder: Path) -> None:
-        """In the child: writes the fault to a file, last."""
+    def _attempts(self, name: str, seeds: range, folder: Path) -> None:
+        """In the child: writes the fault of each attempt to a file, a line of JSON."""
         os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with (folder / "faults").open("w", buffering=1) as told:
+            for seed in seeds:
+                told.write(json.dumps(self._attempt(name, seed, folder / str(seed))) + "\n")
+        os._exit(0)
+
+    def _attempt(self, name: str, seed: int, work: Path) -> str:
         try:
-            (folder / "work").mkdir()
-            fault = CLASSES[name].attempt(self._corpus, seed, folder / "work")
+            work.mkdir()
+            fault = CLASSES[name].attempt(self._corpus, seed, work)
+            shutil.rmtree(work, ignore_errors=True)
         except BaseException:
             import traceback
 
-            fault = f"the soak itself failed\n{traceback.format_exc()}"
-        (folder / "fault").write_text(fault, errors="backslashreplace")
-        os._exit(0)
+            return f"the soak itself failed\n{traceback.format_exc()}"
+        return fault
 
     def _collect(self) -> bool:
         for child, running in list(self._running.items()):
@@ -161,14 +191,19 @@ class Soak:
         return False
 
     def _record(self, running: Running, seconds: float, late: bool) -> None:
-        told = running.folder / "fault"
-        fault = told.read_text() if told.exists() else "hang" if late else "the attempt ended"
+        told = running.folder / "faults"
+        lines = told.read_text().splitlines() if told.exists() else []
+        faults = [json.loads(line) for line in lines]
+        if len(faults) < running.count:
+            # The others of its batch are not tried.
+            faults.append("hang" if late else "the process ended")
         tally = self.tallies[running.name]
-        tally.tried += 1
+        tally.tried += len(faults)
         tally.seconds += seconds
-        if fault:
-            tally.faults.append((running.seed, fault))
-            print(f"\n{running.name} {running.seed}: {fault}\n", flush=True)
+        for seed, fault in enumerate(faults, running.seed):
+            if fault:
+                tally.faults.append((seed, fault))
+                print(f"\n{running.name} {seed}: {fault}\n", flush=True)
         shutil.rmtree(running.folder, ignore_errors=True)
 
 
@@ -198,7 +233,7 @@ def main() -> int:
         return time.monotonic() - began < options.minutes * 60
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        soak = Soak(tallies, corpus, Path(scratch), options.jobs)
+        soak = Soak(tallies, corpus, Path(scratch), options.jobs, options.tries or BATCH)
         soak.run(more, lambda: write_json(state, {k: asdict(v) for k, v in tallies.items()}))
     state.unlink(missing_ok=True)
     if options.results:
