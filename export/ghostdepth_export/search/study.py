@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import plain_name, require_writable
 from ghostdepth_export.host.cache import locked
 from ghostdepth_export.search.space import SearchSpace
 from ghostdepth_train.config import TrainConfig
@@ -90,7 +91,8 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
     local = url.startswith("sqlite")
     engine = {"connect_args": {"timeout": 120}} if local else {}
     interval, grace = heartbeat
-    alone = locked(Path(url.partition(":///")[2])) if local else contextlib.nullcontext()
+    file = Path(url.partition(":///")[2])
+    alone = locked(require_writable(file)) if local else contextlib.nullcontext()
     try:
         with alone, _quiet():
             storage = optuna.storages.RDBStorage(
@@ -113,8 +115,8 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
     except (SQLAlchemyError, ArgumentError, ImportError, optuna.exceptions.OptunaError) as error:
         raise UserError(f"cannot open the study {url}: {str(error).splitlines()[0]}") from error
     if known not in (None, plan.to_json()):
-        own = plan.to_json()
-        parts = ", ".join(key for key in {**known, **own} if known.get(key) != own.get(key))
+        own, held = plan.to_json(), known if isinstance(known, dict) else {}
+        parts = ", ".join(key for key in {**held, **own} if held.get(key) != own.get(key))
         raise UserError(f"{url} holds a search with another {parts}; choose another --study")
     return study
 
@@ -247,7 +249,8 @@ class Worker:
 
     def _run(self, trial: Trial) -> str:
         """The name of the run's folder, which a repeated trial goes on with."""
-        return str(trial.user_attrs.get("run", f"trial-{trial.number:04d}"))
+        name = trial.user_attrs.get("run", f"trial-{trial.number:04d}")
+        return plain_name(name, f"the run of trial {trial.number} in the study")
 
     def _twin(self, trial: Trial) -> FrozenTrial | None:
         """A trial of the same network that has been trained."""

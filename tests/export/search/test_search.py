@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -207,6 +208,29 @@ def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> No
     with pytest.raises(UserError, match="cannot open the study") as caught:
         study(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_not_opened_as_a_study(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "study.db")
+    with pytest.raises(UserError, match="it is a pipe"):
+        study(tmp_path)
+
+
+def test_a_run_of_a_study_from_elsewhere_stays_in_its_folder(tmp_path: Path) -> None:
+    opened = study(tmp_path, 9)
+    opened.enqueue_trial({}, user_attrs={"run": "../../outside"})
+    trained: list[Path] = []
+    with pytest.raises(UserError, match=r"the run of trial 0 .* which is no plain file name"):
+        worker(opened, tmp_path, 9, train=lambda config, folder: trained.append(folder))._measure(
+            opened.ask()
+        )
+    assert trained == []
+
+
+def test_a_study_whose_plan_is_none_is_refused(tmp_path: Path) -> None:
+    study(tmp_path).set_user_attr("plan", ["x"])
+    with pytest.raises(UserError, match="holds a search with another"):
+        study(tmp_path)
 
 
 def test_without_optuna_the_line_names_the_extra(
