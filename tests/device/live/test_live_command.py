@@ -5,19 +5,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
 from bench_depth.commands import live as live_command
 from bench_depth.core.dataset import list_pairs, read_depth, read_pair, read_rgb
-from bench_depth.core.errors import WARNED
+from bench_depth.core.errors import WARNED, UserError
+from bench_depth.live import session
 from bench_depth.model.contract import ModelContract
 
 from tests.device.conftest import HEIGHT, WIDTH, TfliteMaker, tiny_depth
 from tests.device.live.live_helpers import (
+    FakeSource,
     address_of,
     get,
     run,
@@ -271,3 +275,34 @@ def test_the_photo_of_a_recording_has_the_right_colours(tiny_tflite: Path, tmp_p
     out = tmp_path / "out"
     run("--model", tiny_tflite, "--source", tmp_path / "in", "--no-server", "--record", out)
     assert read_rgb(out / "rgb" / "red.jpg")[20, 20] == pytest.approx([220, 0, 0], abs=6)
+
+
+def test_a_camera_that_returns_is_served_at_the_same_address(
+    tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cameras = [FakeSource(2, fails=UserError("unplugged")), FakeSource(3)]
+    sources = iter(cameras)
+    monkeypatch.setattr(session, "open_source", lambda *_: next(sources))
+    urls: list[str] = []
+
+    def live(port: int) -> list[str]:
+        options = session.LiveOptions(
+            model=tiny_tflite,
+            source="0",
+            description=None,
+            runtime=None,
+            threads=1,
+            size=None,
+            loop=False,
+            record=None,
+            frames=None,
+            host="127.0.0.1",
+            port=port,
+        )
+        return session.run(options, threading.Event(), lambda line: None, urls.append)
+
+    with pytest.raises(UserError, match="unplugged"):
+        live(0)
+    live(urlsplit(urls[0]).port or 0)
+    assert urls[0] == urls[1]
+    assert all(camera.closed.is_set() for camera in cameras)
