@@ -19,7 +19,7 @@ from bench_depth.model.contract import METADATA_NAME, SCHEMA
 from corpus import QUICK, RELEASED, ROOT, TINY, Corpus
 from damage import Rng, damaged
 from processes import bench, ghostdepth, left_overs, run
-from spoil import SPOILED
+from spoil import spoil
 from trees import HUGE, change_message, change_table, changed, encoded, json_bytes
 
 PHOTO = sorted((ROOT / "samples" / "rgb").iterdir())[0]
@@ -216,10 +216,7 @@ def datasets(corpus: Corpus, seed: int, folder: Path) -> str:
     rng = np.random.default_rng(seed)
     data = folder / "data"
     shutil.copytree(corpus.data, data)
-    for _ in range(int(rng.integers(1, 4))):
-        files = sorted(data.rglob("*.*g"))
-        if files:
-            SPOILED[int(rng.integers(len(SPOILED)))](files[int(rng.integers(len(files)))], rng)
+    spoil(data, rng)
     out, val = folder / "out", data / "val"
     verbs: tuple[Callable[[], int], ...] = (
         ghostdepth("check", data),

@@ -16,7 +16,7 @@ from corpus import Corpus
 from damage import Rng, damaged
 from inputs import CONFIG, CONTRACT, SIDECAR, other_header, recipe_values, yaml_bytes
 from processes import bench, ghostdepth, inside, left_overs
-from spoil import SPOILED
+from spoil import SPOILED, spoil
 from trees import change_message, change_table, changed, json_bytes
 
 PLACES = ("config.json", "config.json", "metrics.json", "model.safetensors")
@@ -139,10 +139,7 @@ def datasets(corpus: Corpus, seed: int, folder: Path) -> str:
     rng = np.random.default_rng(seed)
     data = folder / "data"
     shutil.copytree(corpus.data / "val", data)
-    for _ in range(int(rng.integers(1, 4))):
-        files = sorted(data.rglob("*.*g"))
-        if files:
-            SPOILED[int(rng.integers(len(SPOILED)))](files[int(rng.integers(len(files)))], rng)
+    spoil(data, rng)
     strict = ("--strict",) if rng.random() < 0.5 else ()
     return inside(ghostdepth("check", data, *strict)).fault or left_overs(folder)
 

@@ -75,3 +75,11 @@ SPOILED: tuple[Callable[[Path, Rng], None], ...] = (
     _no_file,
     _other_name,
 )
+
+
+def spoil(folder: Path, rng: Rng) -> None:
+    """Spoils one to three files of a folder."""
+    for _ in range(int(rng.integers(1, 4))):
+        files = [path for path in sorted(folder.rglob("*.*g")) if path.is_file()]
+        if files:
+            SPOILED[int(rng.integers(len(SPOILED)))](files[int(rng.integers(len(files)))], rng)
