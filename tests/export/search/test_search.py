@@ -219,12 +219,16 @@ def test_a_pipe_is_not_opened_as_a_study(tmp_path: Path) -> None:
 def test_a_run_of_a_study_from_elsewhere_stays_in_its_folder(tmp_path: Path) -> None:
     opened = study(tmp_path, 9)
     opened.enqueue_trial({}, user_attrs={"run": "../../outside"})
-    trained: list[Path] = []
-    with pytest.raises(UserError, match=r"the run of trial 0 .* which is no plain file name"):
-        worker(opened, tmp_path, 9, train=lambda config, folder: trained.append(folder))._measure(
-            opened.ask()
-        )
-    assert trained == []
+    trained: list[str] = []
+    lines: list[str] = []
+
+    def train(config: TrainConfig, folder: Path) -> float:
+        trained.append(folder.name)
+        return error(config)
+
+    worker(opened, tmp_path, 9, train=train, say=lines.append).run(1)
+    assert trained == ["trial-0001"]
+    assert any("the run of trial 0" in line and "no plain file name" in line for line in lines)
 
 
 def test_a_study_whose_plan_is_none_is_refused(tmp_path: Path) -> None:
