@@ -10,8 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ghostdepth_export.pi4.emulator import Machine
-
 from .ssh_server import SshServer
 
 HOST = "pi4"
@@ -19,28 +17,37 @@ HOST = "pi4"
 _LAUNCH = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from ghostdepth.commands import main
-main()
 """
+COMMAND = "from ghostdepth.commands import main; main()"
 _QUICK = ("--no-samples", "--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "2")
 
 
 class Pi:
-    """An emulated Pi behind an ssh server.
+    """A Pi behind an ssh server.
 
     Args:
         folder: For the server's keys, models and results.
-        home: Its /home/pi.
-        root: Of the emulator.
-        model: A .tflite file, of which others are made.
+        home: The home folder of its login.
+        login: The command of a login's shell, but for the shell's last argument.
+        path: Where a login looks for programs, behind `.fake` of its home folder.
+        model: The start of each model file.
+        command: Python code that is `ghostdepth`.
     """
 
-    def __init__(self, folder: Path, home: Path, root: Path, model: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        home: Path,
+        login: Sequence[str],
+        path: str,
+        model: bytes,
+        command: str = COMMAND,
+    ) -> None:
         self.folder, self.home = folder, home
-        self.machine = Machine(root, home=home)
-        self.server = SshServer(folder, self.machine)
+        self.server = SshServer(folder, login)
         self.prefix = home / "ghostdepth"
-        self._model = model.read_bytes()
+        self._login, self._path, self._model = login, path, model
+        self._command = _LAUNCH + command
         self._numbers = itertools.count(1)
 
     def new_model(self, padding: int = 1 << 20) -> Path:
@@ -58,7 +65,7 @@ class Pi:
         hosts: Sequence[str] = (HOST,),
     ) -> subprocess.Popen[str]:
         """Starts `ghostdepth deploy`; everything that it prints to stderr can be read."""
-        command = [sys.executable, "-c", _LAUNCH, "deploy", *hosts, *map(str, arguments)]
+        command = [sys.executable, "-c", self._command, "deploy", *hosts, *map(str, arguments)]
         command += ["--ssh-config", str(config or self.server.client())]
         command += [*_QUICK, "--results", str(self.folder / "results")]
         # What a killed one leaves is pytest's to remove.
@@ -106,19 +113,25 @@ class Pi:
             "cd ghostdepth/current && ./bench-depth --version && "
             "./bench-depth --model models/*.tflite --warmup 0 --min-runs 1 --min-time 0"
         )
-        done = self.machine.run(["sh", "-c", script], check=False)
-        return done.returncode == 0 and "aarch64" in done.stdout
+        done = subprocess.run([*self._login, script], check=False, capture_output=True)
+        return done.returncode == 0
 
     def fake(self, program: str, script: str) -> None:
         """Puts a program in front of the Pi's own of this name, until `restore`."""
         folder = self.home / ".fake"
         folder.mkdir(exist_ok=True)
-        ending = f'PATH=/usr/local/bin:/usr/bin:/bin exec {program} "$@"'
+        ending = f'PATH={self._path} exec {program} "$@"'
         (folder / program).write_text(f"#!/bin/sh\n{script}\n{ending}\n")
         (folder / program).chmod(0o755)
 
+    def slow_down(self) -> None:
+        """Has what comes after copying take time enough to be met, until `restore`."""
+        for program in ("sha256sum", "cat"):
+            self.fake(program, "sleep 0.3")
+        (self.home / ".fake" / "pause").touch()
+
     def restore(self) -> None:
-        """Ends what `fake` began."""
+        """Ends what `fake` and `slow_down` began."""
         for path in (self.home / ".fake").glob("*"):
             path.unlink()
 
@@ -158,5 +171,5 @@ def wait_for(process: subprocess.Popen[str], text: str) -> list[str]:
 
 def finish(process: subprocess.Popen[str], before: Sequence[str] = ()) -> Done:
     """Waits for the end; `before` are the lines that have been read."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate()
     return Done(process.returncode, out, [*before, *err.splitlines()])

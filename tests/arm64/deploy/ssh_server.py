@@ -1,4 +1,4 @@
-"""An ssh server whose logins are in an emulated Pi, and a proxy that cuts connections."""
+"""An ssh server whose logins are in a Pi, and a proxy that cuts connections."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ghostdepth_export.pi4.emulator import Machine
-
 SSHD = "/usr/sbin/sshd"
-# Where tests put programs that a login is to find before the guest's own.
-FAKE_BIN = "/home/pi/.fake"
-_PATH = f"{FAKE_BIN}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _SETTINGS = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -52,19 +47,17 @@ class SshServer:
 
     Args:
         folder: For its keys, settings and log; the path must be free of spaces.
-        machine: Runs every command of every login.
+        login: Runs every command of every login, which becomes its last argument.
     """
 
-    def __init__(self, folder: Path, machine: Machine) -> None:
+    def __init__(self, folder: Path, login: Sequence[str]) -> None:
         self.folder, self.port = folder, free_port()
         for name in ("host_key", "user_key"):
             make_key(folder / name)
         self.trust(folder / "host_key.pub")
-        command = machine.argv(["sh", "-c", "COMMAND"], env={"PATH": _PATH})
-        assert command.pop() == "COMMAND"
-        login = folder / "login"
-        login.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$SSH_ORIGINAL_COMMAND"\n')
-        login.chmod(0o755)
+        script = folder / "login"
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(login)} "$SSH_ORIGINAL_COMMAND"\n')
+        script.chmod(0o755)
         settings = folder / "sshd_config"
         settings.write_text(_SETTINGS.format(port=self.port, folder=folder))
         if os.geteuid() == 0:
@@ -108,10 +101,13 @@ class Proxy:
         port: To forward to.
         cut_after: Bytes from the client after which a connection is cut; None never by itself.
         cuts: How many connections are cut so.
+        pause: Seconds to wait after each piece of at most 64 KiB.
     """
 
-    def __init__(self, port: int, cut_after: int | None = None, cuts: int = 1) -> None:
-        self._target, self._cut_after, self._cuts = port, cut_after, cuts
+    def __init__(
+        self, port: int, cut_after: int | None = None, cuts: int = 1, pause: float = 0
+    ) -> None:
+        self._target, self._cut_after, self._cuts, self._pause = port, cut_after, cuts, pause
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -147,6 +143,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
+                time.sleep(self._pause)
                 passed += len(data)
                 if counted and self._cuts and self._cut_after and passed >= self._cut_after:
                     self._cuts -= 1
@@ -157,8 +154,10 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(port: int, cut_after: int | None = None, cuts: int = 1) -> Iterator[Proxy]:
-    made = Proxy(port, cut_after, cuts)
+def proxy(
+    port: int, cut_after: int | None = None, cuts: int = 1, pause: float = 0
+) -> Iterator[Proxy]:
+    made = Proxy(port, cut_after, cuts, pause)
     try:
         yield made
     finally:

@@ -26,19 +26,27 @@ HERE = Target(
     {".tflite": "bench-depth", ".onnx": "bench-depth"},
     machine=platform.machine(),
 )
-# Fails for a model that says so; leaves a list of the models it was asked to measure.
+# Fails for a model that says so; leaves a list of the models it was asked to measure. It takes a
+# second where a file says so, and its results are those of the wheel.
 STAND_IN = """
-import os, pathlib, sys
+import os, pathlib, sys, time
 def main():
     if "--version" in sys.argv:
         print("bench-depth {version}")
         return 0
+    home = pathlib.Path(os.environ["HOME"])
+    if (home / ".fake/pause").exists():
+        time.sleep(1)
     models = [pathlib.Path(path) for flag, path in zip(sys.argv, sys.argv[1:]) if flag == "--model"]
-    pathlib.Path(os.environ["HOME"], "measured").write_text(" ".join(m.name for m in models))
+    (home / "measured").write_text(" ".join(m.name for m in models))
     for model in models:
-        if model.read_text() == "broken":
+        if model.read_bytes() == b"broken":
             print(f"bench-depth: {{model.name}} is broken", file=sys.stderr)
             return 3
+    if "--json" in sys.argv:
+        results = pathlib.Path(__file__).with_name("results.json").read_text()
+        out = pathlib.Path(sys.argv[sys.argv.index("--json") + 1])
+        out.write_text(results.replace("MODEL", models[0].name))
     return 0
 """
 
@@ -70,11 +78,12 @@ def add_numpy(bundle: Path, version: str) -> None:
     seal(bundle, "test", HERE)
 
 
-def make_wheel(folder: Path, version: str, padding: int = 0) -> Path:
+def make_wheel(folder: Path, version: str, padding: int = 0, results: str = "") -> Path:
     info = f"bench_depth-{version}.dist-info"
     files = {
         "bench_depth/__init__.py": "",
         "bench_depth/commands/cli.py": STAND_IN.format(version=version),
+        "bench_depth/commands/results.json": results,
         "bench_depth/zeros.bin": "0" * padding,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: bench-depth\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -89,6 +98,17 @@ def make_wheel(folder: Path, version: str, padding: int = 0) -> Path:
             # With a time of its own every wheel would be another one.
             archive.writestr(zipfile.ZipInfo(name), text)
     return path
+
+
+def make_folder(folder: Path) -> Path:
+    """A bundle without models and bench-depth, not sealed; gives its folder of wheels."""
+    for part in ("wheels", "models"):
+        (folder / part).mkdir(parents=True)
+    name_of_pip = f"pip-{pip.__version__}-py3-none-any.whl"
+    (folder / "wheels" / name_of_pip).write_bytes(pip_wheel())
+    source = Path(ghostdepth_export.ship.bundle.__file__).with_name("install.sh")
+    shutil.copyfile(source, folder / "install")
+    return folder / "wheels"
 
 
 class Pi:
@@ -110,18 +130,12 @@ class Pi:
         target: Target = HERE,
         where: Path | None = None,
     ) -> Path:
-        folder = (where or self.home) / name
-        (folder / "wheels").mkdir(parents=True)
-        (folder / "models").mkdir()
-        make_wheel(folder / "wheels", version, padding)
-        name_of_pip = f"pip-{pip.__version__}-py3-none-any.whl"
-        (folder / "wheels" / name_of_pip).write_bytes(pip_wheel())
+        wheels = make_folder((where or self.home) / name)
+        make_wheel(wheels, version, padding)
         for model, text in (models or {f"{name}.tflite": "good"}).items():
-            (folder / "models" / model).write_text(text)
-        source = Path(ghostdepth_export.ship.bundle.__file__).with_name("install.sh")
-        shutil.copyfile(source, folder / "install")
-        seal(folder, "test", target)
-        return folder
+            (wheels.parent / "models" / model).write_text(text)
+        seal(wheels.parent, "test", target)
+        return wheels.parent
 
     def argv(self, bundle: Path, *arguments: str, shell: str = "sh") -> list[str]:
         return [shell, str(bundle / "install"), *arguments]
