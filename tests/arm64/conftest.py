@@ -24,14 +24,15 @@ MODELS = REPOSITORY / "models"
 # end at about the same time.
 GROUPS = {
     "test_device_suite": "device suite",
-    "test_models": "models",
-    "native": "native",
     "deploy": "deploy",
-    "test_readme": "readme",
-    "test_counter.py": "counter",
+    "test_models": "models",
     "test_bundle": "bundle",
+    "native": "native",
     "test_image": "host",
     "test_emulator": "host",
+    "test_readme": "readme",
+    "test_counter.py": "counter",
+    "counter": "plugin",
     "": "other",
 }
 

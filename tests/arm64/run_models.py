@@ -1,6 +1,6 @@
-"""predict.py DATASET COUNT OUT MODEL...: depth of the first photos, float32 metres, OUT/MODEL.npy.
+"""run_models.py DATASET OUT COUNT:MODEL...: depth of the first photos, metres, OUT/MODEL.npy.
 
-Runs on the Pi and on the workstation alike.
+Runs on the Pi and on the workstation alike; one process for all, because it starts slowly there.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
 
 
-def main(dataset: str, count: str, out: str, *models: str) -> None:
-    pairs = list_pairs(Path(dataset))[: int(count)]
-    for path in map(Path, models):
+def main(dataset: str, out: str, *models: str) -> None:
+    for entry in models:
+        count, _, name = entry.partition(":")
+        path, pairs = Path(name), list_pairs(Path(dataset))[: int(count)]
         model = choose(path).load(path, 4)
         signature = check_signature(path, model, read_contract(path))
         depths = [predict(model, signature, read_pair(pair)[0]) for pair in pairs]

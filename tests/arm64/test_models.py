@@ -32,15 +32,16 @@ def file(variant: str) -> str:
     return f"ghostdepth-s-{variant}"
 
 
-def pictures(variant: str) -> str:
-    return str(PICTURES[variant.partition(".")[0]])
+def wanted(name: str, folder: str) -> list[str]:
+    """Arguments for run_models.py: the files of a Pi, each with its number of pictures."""
+    counts = {variant: PICTURES[variant.partition(".")[0]] for variant in FILES[name]}
+    return [f"{count}:{folder}/{file(variant)}" for variant, count in counts.items()]
 
 
 @pytest.fixture(scope="session")
 def on_host(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("host")
-    for variant in FILES["trixie"]:
-        predict.main(str(SAMPLES), pictures(variant), str(folder), str(exported / file(variant)))
+    predict.main(str(SAMPLES), str(folder), *wanted("trixie", str(exported)))
     return folder
 
 
@@ -52,12 +53,10 @@ def on_pi(
     for name, machine in {"bullseye": bullseye, "trixie": trixie}.items():
         folders[name] = tmp_path_factory.mktemp(name)
         shares = {**machine.shares, folders[name]: "/out", Path(__file__).parent: "/scripts"}
-        for variant in FILES[name]:
-            arguments = ["/samples", pictures(variant), "/out", f"/models/{file(variant)}"]
-            dataclasses.replace(machine, shares=shares).run(
-                ["python3", "/scripts/run_models.py", *arguments],
-                env={"PYTHONDONTWRITEBYTECODE": "1"},
-            )
+        dataclasses.replace(machine, shares=shares).run(
+            ["python3", "/scripts/run_models.py", "/samples", "/out", *wanted(name, "/models")],
+            env={"PYTHONDONTWRITEBYTECODE": "1"},
+        )
     return folders
 
 

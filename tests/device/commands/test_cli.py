@@ -114,6 +114,7 @@ def test_a_model_alone_is_enough(tiny_tflite: Path) -> None:
     assert "at least 3 runs and 0 s" in done.stderr
 
 
+@pytest.mark.same_everywhere
 def test_data_adds_accuracy_to_the_table(tiny_tflite: Path, dataset: Path) -> None:
     done = run("--model", tiny_tflite, "--data", dataset, *QUICK)
     assert done.returncode == 0, done.stderr
@@ -154,6 +155,7 @@ def test_the_page_shows_the_worst_images_by_every_model(
     assert f"accuracy on 2 photos of {dataset} (2 of 4)" in done.stderr
 
 
+@pytest.mark.same_everywhere
 def test_json_on_standard_output_is_all_there_is_on_it(tiny_tflite: Path) -> None:
     done = run("--model", tiny_tflite, "--json", "-", *QUICK)
     assert json.loads(done.stdout)["models"][0]["file"] == "tiny.tflite"
