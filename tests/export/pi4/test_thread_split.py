@@ -99,13 +99,14 @@ def test_depthwise_convolutions_are_cut_by_rows(op: OpWork, threads: int, speed_
 
 
 @pytest.mark.parametrize(
-    ("rows", "depth", "threads"), [(1000, 131, 1), (1000, 132, 2), (1000, 1280, 4), (7, 2**20, 1)]
+    ("rows", "depth", "threads", "speed_up"),
+    [(1000, 131, 1, 1), (1000, 132, 2, 2), (1000, 1280, 4, 1000 / 252), (7, 2**20, 1, 1)],
 )
 def test_matrix_times_vector_wants_65536_products_and_4_rows_a_thread(
-    rows: int, depth: int, threads: int
+    rows: int, depth: int, threads: int, speed_up: float
 ) -> None:
     op = OpWork("FULLY_CONNECTED", "FLOAT32", (1, rows), ((1, depth), (rows, depth)))
-    assert split(op, 4).threads == threads
+    assert (split(op, 4).threads, split(op, 4).speed_up) == (threads, pytest.approx(speed_up))
     assert split(conv(1, rows, depth), 4).threads == threads
 
 

@@ -163,6 +163,10 @@ def test_a_bare_pi_is_sent_everything() -> None:
     assert plan.send == ["models/a", "wheels/b.whl"]
     assert plan.folders == ["incoming/id", "incoming/id/models", "incoming/id/wheels"]
     assert (plan.delete, plan.link, plan.resume, plan.to_send) == ([], [], [], 1100)
+    folders = b"folder\tincoming/id\nfolder\tincoming/id/models\nfolder\tincoming/id/wheels\n"
+    assert plan.instructions() == folders
+    more = replace(plan, folders=[], delete=["a b"], link=[("old", "new")])
+    assert more.instructions() == b"delete\ta b\nlink\told\tnew\n"
     assert space_needed(5000, plan) == 6100
 
 
