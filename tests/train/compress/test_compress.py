@@ -33,6 +33,14 @@ TWO_STEPS = """
   training: {epochs: 2, batch_size: 4}
 """
 
+PRUNED_STEP = """
+- method: lottery
+  rounds: 2
+  rewind: early
+  rewind_step: 2
+  training: {epochs: 3, batch_size: 4}
+"""
+
 ONE_STEP = """
 - method: finetune
   training: {epochs: 3, batch_size: 4}
@@ -98,10 +106,11 @@ def test_resume_does_no_complete_step_again(data: Path, checkpoint: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_kill_9_then_resume_gives_the_undisturbed_result(
+def test_kill_9_inside_a_step_then_resume_gives_the_undisturbed_result(
     data: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    name = recipe_file(tmp_path, TWO_STEPS.replace("epochs: 2", "epochs: 4"))
+    first, _, _ = TWO_STEPS.rpartition("- method")
+    name = recipe_file(tmp_path, first + PRUNED_STEP)
 
     def command(out: Path, *more: str) -> list[str]:
         start = "from ghostdepth.commands import main; main()"
@@ -115,17 +124,21 @@ def test_kill_9_then_resume_gives_the_undisturbed_result(
     process = subprocess.Popen(
         command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    # Written when there is an epoch to go on from.
-    while not (elapsed := broken / "2-finetune" / "elapsed.json").exists():
+    step = Path("2-lottery")
+    # Written when there is an epoch to go on from, here in a round that has others behind it.
+    while not (broken / step / "round-01" / "last" / "training.safetensors").exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before = read_json(elapsed)["seconds"]
+    assert not (broken / "result").exists()
+    before = read_json(broken / step / "elapsed.json")["seconds"]
     subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
     result = load_checkpoint(broken / "result")
     assert load_checkpoint(whole / "result").sha256 == result.sha256
     assert result.metrics["steps"][1]["seconds"] > before > 0
+    rounds = step / "rounds.csv"
+    assert (whole / rounds).read_bytes() == (broken / rounds).read_bytes()
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -413,39 +409,6 @@ def test_a_stopped_run_resumes_to_the_same_result(
     for csv_file in whole.parent.rglob("rounds.csv"):
         twin = broken.parent / csv_file.relative_to(whole.parent)
         assert twin.read_text() == csv_file.read_text()
-
-
-@pytest.mark.slow
-def test_kill_9_inside_a_round_then_resume_gives_the_undisturbed_result(
-    data: Path, checkpoint: Checkpoint
-) -> None:
-    recipe = data.parent / "recipe.yaml"
-    training = "{epochs: 3, batch_size: 4}"
-    recipe.write_text(
-        f"- {{method: lottery, rounds: 2, rewind: early, rewind_step: 2, training: {training}}}"
-    )
-
-    def command(out: Path, *more: str) -> list[str]:
-        start = "from ghostdepth.commands import main; main()"
-        arguments = ["--checkpoint", str(data.parent / "c"), "--recipe", str(recipe)]
-        arguments += ["--data", str(data), "--out", str(out), "--workers", "0"]
-        return [sys.executable, "-c", start, "compress", *arguments, *more]
-
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    whole, broken = data.parent / "whole", data.parent / "broken"
-    subprocess.run(command(whole), check=True, env=environment, capture_output=True)
-    process = subprocess.Popen(
-        command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while not (broken / "1-lottery" / "round-01" / "last" / "training.safetensors").exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (broken / "result").exists()
-    subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
-    for name in ("result/model.safetensors", "1-lottery/rounds.csv"):
-        assert (whole / name).read_bytes() == (broken / name).read_bytes()
 
 
 def test_a_masked_run_learns(data: Path, checkpoint: Checkpoint) -> None:
