@@ -37,7 +37,7 @@ demo: $(INSTALLED)
 setup: $(INSTALLED)
 
 # Two at a time, each on one thread; a file's tests stay together, for they share what it makes.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(PYTEST)

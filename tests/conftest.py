@@ -25,9 +25,17 @@ THIRD_PARTY = [
     "ignore:.*tf.lite.Interpreter is deprecated:UserWarning",
 ]
 CONVERTING = [REPOSITORY / "tests" / name for name in ("arm64", "device")]
+# The files that take longest come first, so that both processes end at about the same time.
+LONGEST = (
+    *("convert/test_quantized.py", "convert/test_files.py", "compress/test_compress.py"),
+    *("commands/test_sensitivity.py", "ship/test_bundle_killed.py", "convert/test_export.py"),
+    *("compress/test_compress_adder.py", "compress/test_quantization_methods.py"),
+    *("pruning/test_masks.py", "distillation/test_distil.py", "pages/test_demo.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
     for item in items:
         if any(folder in item.path.parents for folder in CONVERTING):
             for entry in THIRD_PARTY:

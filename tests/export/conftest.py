@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.config import NetworkConfig, load_train_config
 from ghostdepth_train.models.network import DepthNet
 from torch import nn
+
+from tests.conftest import shared_folder
 
 CAMERA = (96, 128)
 
@@ -92,6 +95,5 @@ def source(checkpoint: Path, dataset: Path) -> ExportSource:
 @pytest.fixture(scope="session")
 def exported(checkpoint: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all six files of the random network and `verify.json`."""
-    out = tmp_path_factory.mktemp("exported")
-    export(checkpoint, out, camera=CAMERA, calibration=dataset)
-    return out
+    make = functools.partial(export, checkpoint, camera=CAMERA, calibration=dataset)
+    return shared_folder(tmp_path_factory, "toy", make)

@@ -35,8 +35,6 @@ from ghostdepth_train.pruning.importance import Scores, importance
 from ghostdepth_train.pruning.widths import cost_model
 from torch import nn
 
-SAMPLES = Path(__file__).resolve().parents[3] / "samples"
-
 
 @pytest.fixture(scope="module")
 def tiny() -> DepthNet:
@@ -49,8 +47,8 @@ def by_magnitude(network: DepthNet, axes: list[Axis]) -> Scores:
 
 
 @pytest.mark.slow
-def test_every_width_is_measured_alone(tiny: DepthNet) -> None:
-    pairs = list_pairs(SAMPLES)[:1]
+def test_every_width_is_measured_alone(tiny: DepthNet, dataset: Path) -> None:
+    pairs = list_pairs(dataset)[:1]
     done: list[tuple[int, int]] = []
     whole, rows = sensitivity(
         tiny,
@@ -79,16 +77,8 @@ def test_kill_9_then_resume_measures_no_width_twice(
     def command(*more: str) -> list[str]:
         start = "from ghostdepth.commands import main; main()"
         arguments = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset]
-        arguments += [
-            "--measure",
-            "--pictures",
-            "1",
-            "--importance",
-            "magnitude",
-            "--out",
-            tmp_path,
-            *more,
-        ]
+        arguments += ["--measure", "--pictures", "1", "--importance", "magnitude"]
+        arguments += ["--out", tmp_path, *more]
         return [sys.executable, "-c", start, *map(str, arguments)]
 
     kept = tmp_path / "measured.json"
