@@ -88,10 +88,12 @@ def intervals(
     margin = 0.08 * (high - low)
     x = svg.Axis(low - margin, high + margin, 8, width - 8)
     height = _ROW * len(labels) + _BOTTOM
-    parts = [svg.line((x(1), 0), (x(1), height - _BOTTOM), "level")]
+    parts = []
     for row, (label, found) in enumerate(zip(labels, comparisons)):
         y = _ROW * row + 32
         parts.append(svg.text(8, y - 14, label, "name"))
+        # In the rows alone, or it would strike the labels through.
+        parts.append(svg.line((x(1), y - 9), (x(1), y + 9), "level"))
         if found is not None and found.low is not None and found.high is not None:
             parts.append(svg.line((x(found.low), y), (x(found.high), y), "interval"))
         ratio = 1.0 if found is None else found.ratio

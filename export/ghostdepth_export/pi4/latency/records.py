@@ -33,7 +33,7 @@ def as_record(prediction: LatencyPrediction) -> PredictedLatency:
         ms=prediction.ms,
         low_ms=prediction.low,
         high_ms=prediction.high,
-        method="counts on an emulated Cortex-A72",
+        method="instruction counts on an emulated Cortex-A72",
     )
 
 
