@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -28,11 +31,11 @@ _EPILOG = """\
 Without --data only the latency is measured, on a bundled photo: a model file is all that is needed.
 
 other verbs (each has --help):
-  bench-depth compare OLD.json NEW.json   compare the latency in two results files
-  bench-depth depth IMAGE... --model NAME write depth maps: coloured, 16-bit PNG, .npy, point cloud
-  bench-depth live --model NAME           run a model on a camera, show the depth on a web page
-  bench-depth models                      list the released models, whose names stand for files
-  bench-depth service install             run `live` as a systemd service
+  bench-depth compare OLD.json NEW.json  compare the latency in two results files
+  bench-depth depth IMAGE...             write depth maps: colours, PNG, .npy, .ply
+  bench-depth live                       show the depth of a camera on a web page
+  bench-depth models                     list the released models by name
+  bench-depth service install            run `live` as a systemd service
 
 exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input, 3 a model cannot
 be loaded or run, 4 warnings with --strict, 130 interrupted
@@ -45,11 +48,29 @@ def prepare_opencv() -> None:
         os.environ.setdefault(name, value)
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps the paragraphs of a help text at the width of the screen; indented lines stay."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = [
+            part
+            if "\n " in part
+            else textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent)
+            for part in text.strip().split("\n\n")
+        ]
+        return "\n\n".join(paragraphs)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, with what was typed printable in it."""
 
     def error(self, message: str) -> NoReturn:
         """Prints the error, without the list of all options, and exits with code 2."""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        near = (
+            difflib.get_close_matches(unknown[1], self._option_string_actions, 1) if unknown else ()
+        )
+        message += f"; did you mean {near[0]}?" if near else ""
         say(f"{self.prog}: {UserError(message)}; see {self.prog} --help", error=True)
         self.exit(BAD_INPUT)
 
@@ -75,7 +96,7 @@ def parser() -> Parser:
         prog="bench-depth",
         description="Measures the latency and accuracy of monocular depth models on this machine.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"bench-depth {__version__}")
     parser.add_argument(

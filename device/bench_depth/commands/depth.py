@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.commands.arguments import RUNTIMES, Parser, prepare_opencv
+from bench_depth.commands.arguments import RUNTIMES, HelpFormatter, Parser, prepare_opencv
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
@@ -162,9 +162,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
     parser = Parser(
         prog=f"{program} depth",
-        description="Depth maps of images, folders, videos or a camera.",
+        description="Depth maps of images, folders, videos or a camera."
+        + " `ghostdepth predict` is the same." * (program == "ghostdepth"),
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("source", nargs="+", help="image, folder (searched to any depth), video, or camera "
@@ -186,7 +187,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "what it lacks is made again")  # fmt: skip
     add("--overwrite", action="store_true", help="make results again that exist")
     add("--strict", action="store_true", help="exit with code 4 when there are warnings")
-    add("--json", action="store_true", help="print one JSON object per input")
+    add("--json", action="store_true", help="print one JSON object per input; of a result that "
+        "exists the distances are read from its npy or mm file")  # fmt: skip
     add("--runtime", choices=RUNTIMES, help="default: the first installed one")
     add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
     add_arguments(parser)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from bench_depth.commands.arguments import RUNTIMES, Parser, prepare_opencv
+from bench_depth.commands.arguments import RUNTIMES, HelpFormatter, Parser, prepare_opencv
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="bench-depth live",
         description="Runs a depth model live on a camera, a video or images.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("--model", metavar="NAME|FILE", help="a released model, or a .tflite or .onnx file "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from bench_depth.commands.arguments import Parser
+from bench_depth.commands.arguments import HelpFormatter, Parser
 from bench_depth.core.errors import exit_code
 from bench_depth.core.screen import printable, show
 from bench_depth.model.released import SAMPLES, Catalogue, ReleasedModel, read_catalogue
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
         prog=f"{program} models",
         description="Lists the released models: predicted latency, accuracy, size and files.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print all figures as one JSON object")
     options = parser.parse_args(arguments)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.commands.arguments import Parser
+from bench_depth.commands.arguments import HelpFormatter, Parser
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.screen import say, show
 
@@ -137,7 +137,7 @@ def _parser() -> Parser:
         prog="bench-depth service",
         description="Runs `bench-depth live` as a systemd service.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -152,7 +152,7 @@ def _parser() -> Parser:
             help=text,
             description=f"{text.capitalize()}.",
             epilog=_EPILOG if name == "install" else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
         action.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import lru_cache
 from typing import Any, Optional
 
@@ -44,7 +45,11 @@ def table(name: str = NAME) -> NDArray[np.uint8]:
     """
     known = colour_maps()
     if name not in known:
-        raise UserError(f"unknown colour map {name!r}; choose from {', '.join(sorted(known))}")
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(
+            f"unknown colour map {name!r}; {hint}choose from {', '.join(sorted(known))}"
+        )
     ramp = np.arange(255, -1, -1, dtype=np.uint8)[:, np.newaxis]
     colours = np.ascontiguousarray(cv2.applyColorMap(ramp, known[name])[:, 0, ::-1], np.uint8)
     colours.flags.writeable = False

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+
 from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder, require_regular
@@ -27,7 +29,10 @@ VIDEO_SUFFIXES = (
     ".mpeg",
     ".mjpeg",
     ".wmv",
+    ".gif",
 )
+# The ends of the names of results that are images or videos themselves.
+RESULT_ENDS = ("-depth.png", "-mm.png", "-depth.mp4")
 _CAMERA = re.compile(r"auto|picamera2|\d+|/dev/video\d+")
 
 
@@ -50,7 +55,8 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
     """Lists what was named; folders are searched to any depth, in the order of their names.
 
     A folder `a` with `a/b/c.jpg` gives the name `b/c`; a file `x/y.jpg` gives `y`. With a video
-    `x/y.mov` beside it the names are `y.jpg` and `y.mov`.
+    `x/y.mov` beside it the names are `y.jpg` and `y.mov`. Results that lie in a folder beside their
+    inputs are left out.
 
     Raises:
         UserError: A source does not exist, is neither image nor video, a folder has none, or two
@@ -59,6 +65,8 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
     found: list[Input] = []
     for text in sources:
         path = Path(text)
+        if not text:
+            raise UserError("a source is empty text; give an image, video, folder or camera")
         if is_folder(path):
             found += _in_folder(path)
         elif path.suffix in MODEL_SUFFIXES:
@@ -68,7 +76,7 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
             )
         elif os.path.lexists(path) and not text.startswith("/dev/video"):
             require_regular(path)
-            kind = _kind(path) or "video"
+            kind = _kind(path) or ("image" if _is_image(path) else "video")
             found.append(Input(text, kind, Path(path.stem)))
         elif _CAMERA.fullmatch(text):
             found.append(Input(text, "camera", Path(f"camera-{Path(text).name}")))
@@ -103,16 +111,28 @@ def _in_folder(folder: Path) -> list[Input]:
     found = []
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        stems = {Path(name).stem for name in files if _kind(Path(name))}
         for name in sorted(files):
             path = Path(top, name)
             kind = _kind(path)
-            if kind and not name.startswith("."):
+            if kind and not name.startswith(".") and not _is_result(path, stems | set(files)):
                 found.append(Input(str(path), kind, path.relative_to(folder).with_suffix("")))
     if not found:
         raise UserError(f"{folder} holds no image and no video, at any depth")
     return found
 
 
+def _is_result(path: Path, inputs: set[str]) -> bool:
+    """Whether a file is the result of an input beside it, by the names of these inputs."""
+    base, dash, end = path.stem.rpartition("-")
+    return base in inputs and f"{dash}{end}{path.suffix}" in RESULT_ENDS
+
+
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file whose name tells nothing begins like an image that OpenCV reads."""
+    return bool(cv2.haveImageReader(str(path)))

@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.dataset import write_depth
+from bench_depth.core.dataset import read_depth, write_depth
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import write_bytes
+from bench_depth.core.files import read_regular, write_bytes
 from bench_depth.depth import colours
 from bench_depth.depth.cloud import NYU_HFOV, ply_bytes, point_cloud
-from bench_depth.depth.inputs import Input
-from bench_depth.depth.scale import Scale
+from bench_depth.depth.inputs import RESULT_ENDS, Input
+from bench_depth.depth.scale import Distances, Scale
 
 # Format -> the end of its files' names.
-FORMATS = {"colour": "-depth.png", "mm": "-mm.png", "npy": ".npy", "ply": ".ply"}
-VIDEO_END = "-depth.mp4"
+FORMATS = {"colour": RESULT_ENDS[0], "mm": RESULT_ENDS[1], "npy": ".npy", "ply": ".ply"}
+VIDEO_END = RESULT_ENDS[2]
 # Coloured depth is smooth: without a filter, which OpenCV offers since 4.12, it takes half the time
 # of libpng's choice for every row, and no more bytes.
 _NO_FILTER = [
@@ -61,6 +61,8 @@ def check_output(options: OutputOptions, metric: bool) -> None:
         UserError: Millimetres or points are wanted of relative depth, or an option is out of range.
     """
     colours.table(options.colour_map)
+    if options.range is not None and not np.isfinite(options.range).all():
+        raise UserError("--range needs two numbers, like --range 0.5 5")
     if options.range is not None and options.range[0] == options.range[1]:
         raise UserError("--range needs two different depths, like --range 0.5 5")
     if options.range is not None and metric and options.range[0] > options.range[1]:
@@ -79,6 +81,27 @@ def targets(folder: Path, one: Input, options: OutputOptions) -> dict[str, Path]
     if one.kind == "video":
         return {"video": folder / (one.name.name + VIDEO_END)}
     return {kind: folder / (one.name.name + FORMATS[kind]) for kind in options.formats}
+
+
+def read_distances(found: dict[str, Path], scale: Scale) -> Distances:
+    """Nearest, median and farthest depth of a result that was there already.
+
+    Args:
+        found: What `targets` gives.
+        scale: The meaning of the depth.
+
+    Returns:
+        As `Scale.distances`; three times None where no file holds the depth, or it is damaged.
+    """
+    try:
+        if "npy" in found:
+            stream = io.BytesIO(read_regular(found["npy"]))
+            return scale.distances([np.asarray(np.load(stream, allow_pickle=False), np.float32)])
+        if "mm" in found:
+            return scale.distances([np.asarray(read_depth(found["mm"]) / 1000, np.float32)])
+    except (UserError, EOFError, TypeError, ValueError):
+        pass
+    return None, None, None
 
 
 def draw(

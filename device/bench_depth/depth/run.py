@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.gallery import Gallery, Show, show_nothing
-from bench_depth.depth.inputs import Input
+from bench_depth.depth.inputs import VIDEO_SUFFIXES, Input
 from bench_depth.depth.model import DepthModel
-from bench_depth.depth.outputs import OutputOptions, targets, write_image
+from bench_depth.depth.outputs import OutputOptions, read_distances, targets, write_image
 from bench_depth.depth.record import VideoRecorder
 from bench_depth.live.source.capture import Shot, in_order
 from bench_depth.live.source.sources import open_source
@@ -36,7 +36,8 @@ class Done:
     Attributes:
         source: The input, as it was named.
         files: The files of its results; empty for one that failed.
-        nearest: Smallest depth, in metres or in the model's own numbers; None without any.
+        nearest: Smallest depth, in metres or in the model's own numbers; None without any, and
+            where the files of a result that was there already do not hold the depth.
         median: Median depth, likewise.
         farthest: Largest depth, likewise.
         unit: `m`, or `relative`.
@@ -90,7 +91,9 @@ def run(
             found = targets(_folder_of(one, folder), one, options)
             there = one.kind != "camera" and all(path.is_file() for path in found.values())
             if there and not overwrite and (gallery is None or one in gallery):
-                report(Done(one.source, _names(found), unit=_unit(model), skipped=True))
+                distances = read_distances(found, model.scale)
+                done = Done(one.source, _names(found), *distances, _unit(model), skipped=True)
+                report(done)
                 continue
             show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
             write = partial(writer.submit, write_image, found)
@@ -215,7 +218,10 @@ def _frames(one: Input) -> Iterator[tuple[Iterator[Shot], float]]:
     try:
         source = open_source(one.source)
     except UserError as error:
-        raise _UnreadableError(str(error)) from error
+        line = str(error)
+        if one.kind == "video" and Path(one.source).suffix.lower() not in VIDEO_SUFFIXES:
+            line = f"{one.source} is neither an image nor a video that OpenCV reads"
+        raise _UnreadableError(line) from error
     with contextlib.closing(in_order(source, threading.Event())) as shots:
         yield _readable(shots), 1 / (source.interval or 1)
 

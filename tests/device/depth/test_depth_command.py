@@ -78,6 +78,20 @@ def test_without_out_the_result_lies_beside_the_image(tiny_tflite: Path, photos:
     assert (photos / "a-depth.png").is_file()
 
 
+def test_results_beside_the_images_are_no_images_of_a_second_run(
+    tiny_tflite: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "b-depth.png").write_bytes((photos / "a.png").read_bytes())
+    words = ["depth", str(photos), "--model", str(tiny_tflite), "--format", "colour"]
+    assert main([*words, "--format", "mm"]) == 0
+    files = sorted(photos.rglob("*"))
+    capsys.readouterr()
+    assert main(words) == 0
+    assert sorted(photos.rglob("*")) == files
+    # The picture that is called like a result, but of nothing, is one of the images.
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
 def test_what_exists_is_made_again_only_when_asked(
     tiny_tflite: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +108,26 @@ def test_what_exists_is_made_again_only_when_asked(
     depth = tiny_depth(cv2.imread(str(photos / "a.png"))[np.newaxis])
     figures = [done["nearest"], done["median"], done["farthest"]]
     np.testing.assert_allclose(figures, [depth.min(), np.median(depth), depth.max()], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["npy", "mm"])
+def test_the_distances_of_what_exists_are_those_of_its_file(
+    kind: str, tiny_tflite: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["depth", str(photos / "a.png"), "--model", str(tiny_tflite), "--out", str(out)]
+    words += ["--json", "--format", kind]
+    assert main(words) == main(words) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert second["skipped"] and second["files"] == first["files"]
+    names = ("nearest", "median", "farthest")
+    np.testing.assert_allclose(
+        *([done[name] for name in names] for done in (first, second)), atol=2e-3
+    )
+    (path,) = out.iterdir()
+    path.write_bytes(b"damaged")
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["nearest"] is None
 
 
 def test_a_damaged_image_among_good_ones_costs_only_itself(
@@ -190,11 +224,16 @@ def test_relative_depth_says_so(
         (["a/x.png", "b/x.png"], 2, "would both give results called x"),
         (["a/x.png", "--range", "2", "2"], 2, "two different depths"),
         (["a/x.png", "--colour-map", "gold"], 2, "unknown colour map 'gold'"),
+        (["a/x.png", "--colour-map", "trubo"], 2, "did you mean turbo?"),
         (["a/x.png", "--hfov", "200", "--format", "ply"], 2, "field of view of 200"),
         (["a/x.png", "--threads", "0"], 2, "--threads 0"),
         (["a/x.png", "--out", "a/x.png"], 2, "cannot write"),
         (["a/x.png", "--model", "no-such"], 2, "there is no model 'no-such'"),
         (["m.tflite"], 2, "ghostdepth latency"),
+        (["notes.txt"], 1, "notes.txt is neither an image nor a video"),
+        ([""], 2, "a source is empty"),
+        (["a/x.png", "--range", "nan", "2"], 2, "two numbers"),
+        (["folder.jpg"], 2, "folder.jpg holds no image and no video"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -211,9 +250,20 @@ def test_a_mistake_is_one_line(
         Path(name).parent.mkdir()
         cv2.imwrite(name, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     Path("EMPTY").mkdir()
+    Path("folder.jpg").mkdir()
+    Path("notes.txt").write_text("no image")
     assert main(["depth", "--model", str(tiny_tflite), *words]) == code
     lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("bench-depth: ")]
     assert len(lines) == 1 and said in lines[0]
+
+
+@pytest.mark.same_everywhere
+def test_an_unknown_option_is_one_line_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["depth", "a.jpg", "--colormap", "jet"])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--colormap jet; did you mean --colour-map?" in line
 
 
 def test_strict_fails_on_depth_that_is_implausible(

@@ -15,7 +15,7 @@ def test_the_lines_of_the_page_run(
 ) -> None:
     page = (ROOT / "docs" / "python.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     # A few of the samples are enough to train on.
     for part in ("rgb", "depth"):
         (tmp_path / "samples" / part).mkdir(parents=True)
@@ -27,6 +27,9 @@ def test_the_lines_of_the_page_run(
         exec(compile(block, "docs/python.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"nearest \d\.\d\d m", printed[0])
-    assert "no-such-model" in printed[-3]
-    assert re.fullmatch(r"RMSE \d\.\d\d m", printed[-2])
-    assert re.fullmatch(r"depth/office_05-depth\.png: nearest \d\.\d\d m", printed[-1])
+    assert "no-such-model" in printed[-6]
+    assert re.fullmatch(r"RMSE \d\.\d\d m", printed[-5])
+    assert re.fullmatch(r"depth/office_05-depth\.png: nearest \d\.\d\d m", printed[-4])
+    assert re.fullmatch(r"\d+ pairs, warnings: \[.*\]", printed[-3])
+    assert re.fullmatch(r"\d+\.\d MMACs in \d+ layers", printed[-2])
+    assert "ghostdepth-xs" in printed[-1]
