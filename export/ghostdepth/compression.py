@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghostdepth.datasets import warn_of_data
 from ghostdepth.networks import OnEpoch, require_limits
 
 if TYPE_CHECKING:
+    from ghostdepth_train.compress import Method
     from ghostdepth_train.trainer import Progress
+
+# The teacher of the shipped recipes: one that the user trains as README shows.
+_OWN_TEACHER = "runs/teacher/best"
 
 
 def compress(
@@ -51,7 +55,9 @@ def compress(
         recipe: Name of a recipe, or path of a YAML file with a list of steps.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         unlabelled: Folder with unlabelled images in `rgb/`, for distillation; None for none.
-        teacher: Teachers instead of the recipe's, as for `label`; None for the recipe's.
+        teacher: Teachers instead of the recipe's, as for `label`; None for the recipe's. Where the
+            `runs/teacher/best` of a shipped recipe does not exist, the released teacher for rooms
+            takes its place.
         epochs: Number of epochs of every training; None for the recipe's.
         minutes: As for `train`; a pause raises a `UserError` with exit code 0.
         patience: As for `train`, for every training.
@@ -81,7 +87,7 @@ def compress(
     from ghostdepth_export.pages.training_page import TrainingPage
     from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.compress import Work, load_recipe, run_recipe, with_budget
+    from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe, with_budget
     from ghostdepth_train.compress.distil import DistilConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import fraction_of, read_split
@@ -95,6 +101,9 @@ def compress(
     if teacher:
         changes["distil.teachers"] = list(teacher)
     steps = load_recipe(recipe, seed, changes, epochs)
+    if recipe in recipe_names():
+        changes |= _released_teacher(steps, log)
+        steps = load_recipe(recipe, seed, changes, epochs)
     if target_ms is not None:
         wanted = {"ms": target_ms, "threads": threads, "file": target_file}
         steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
@@ -124,6 +133,21 @@ def compress(
         predict_latency=FileLatency(log=log),
     )
     return run_recipe(start, steps, work)
+
+
+def _released_teacher(steps: Sequence[Method], log: Callable[[str], None]) -> dict[str, Any]:
+    """The setting that replaces the teacher of a shipped recipe where it has not been trained."""
+    from ghostdepth_export.host.checkout import TEACHER
+    from ghostdepth_train.compress.distil import DistilConfig
+
+    named = {name for step in steps if isinstance(step, DistilConfig) for name in step.teachers}
+    if named != {_OWN_TEACHER} or Path(_OWN_TEACHER).exists() or not TEACHER.is_dir():
+        return {}
+    log(
+        f"{_OWN_TEACHER} does not exist: the released teacher for rooms takes its place, "
+        f"{TEACHER}; --teacher DIR gives another"
+    )
+    return {"distil.teachers": [str(TEACHER)]}
 
 
 @dataclass(frozen=True)

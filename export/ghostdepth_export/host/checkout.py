@@ -17,6 +17,9 @@ SAMPLES = next(
     Path("samples"),
 )
 
+# The teacher for rooms; a wheel does not have it.
+TEACHER = SOURCE / "models" / "teachers" / "efficientnet-lite0"
+
 
 def find_checkpoint(checkpoint: Path | str) -> Path:
     """The checkpoint folder that a user names.

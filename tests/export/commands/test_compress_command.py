@@ -12,7 +12,9 @@ import onnx
 import pytest
 from bench_depth.core.dataset import list_pairs
 from ghostdepth import commands as cli
+from ghostdepth import compression
 from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.compress import load_recipe
 from onnx import TensorProto, helper, numpy_helper
 
 TRAIN = "training: {epochs: 1, batch_size: 4}"
@@ -116,3 +118,21 @@ def test_a_mistake_is_one_line_and_nothing_is_lost(
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in checkpoint.iterdir()} == before
     assert not (tmp_path / "out" / "result").exists()
+
+
+def test_a_shipped_recipe_finds_the_released_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    changes = compression._released_teacher(load_recipe("half"), said.append)
+    (teacher,) = changes["distil.teachers"]
+    assert load_checkpoint(Path(teacher)).name and teacher in said[0]
+    assert any(
+        getattr(step, "teachers", ()) == (teacher,) for step in load_recipe("half", None, changes)
+    )
+    # One that was trained, or that was named, stays.
+    assert not compression._released_teacher(load_recipe("half", None, changes), said.append)
+    (tmp_path / "runs/teacher/best").mkdir(parents=True)
+    assert not compression._released_teacher(load_recipe("half"), said.append)
+    assert len(said) == 1

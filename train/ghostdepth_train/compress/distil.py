@@ -124,7 +124,8 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
         )
     if config.unlabelled is not None and work.unlabelled is None:
         raise UserError(
-            "the recipe uses unlabelled images; give their folder: --unlabelled DIR (DIR/rgb)"
+            "the recipe uses unlabelled images; give their folder, --unlabelled DIR (DIR/rgb), or "
+            "leave them out: --set distil.unlabelled=null"
         )
     unlabelled = work.unlabelled if config.unlabelled is not None else None
     make = functools.partial(Distiller, distil=config, teacher=teacher, unlabelled=unlabelled)
