@@ -78,3 +78,9 @@ def test_plain_values_come_back(value: object) -> None:
 def test_any_text_is_a_value_or_a_known_error(text: str) -> None:
     with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
         parse_yaml(text)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    for load, name, near in ((load_train_config, "tyny", "tiny"), (load_recipe, "halff", "half")):
+        with pytest.raises(UserError, match=rf"neither a file .*; did you mean {near}\?$"):
+            load(name)

@@ -41,8 +41,10 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
     else:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        names = ", ".join(known)
-        raise UserError(f"unknown {what} {name!r}: neither a file nor one of: {names}{hint}")
+        where = (
+            f"neither a file nor one of: {', '.join(known)}" if known else "there is no such file"
+        )
+        raise UserError(f"unknown {what} {name!r}: {where}{hint}")
     try:
         return parse_yaml(text)
     except RecursionError as error:

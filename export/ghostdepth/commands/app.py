@@ -234,8 +234,8 @@ class TrainingLines:
 
 
 def training_time(seconds: float) -> str:
-    """How long a training takes, as it is said after its first steps."""
-    return f"about {duration(seconds)} for this training on this machine, not counting validation"
+    """How long a training, or what else goes by steps, takes; said after the first of them."""
+    return f"about {duration(seconds)} on this machine, not counting validation"
 
 
 def duration(seconds: float) -> str:

@@ -108,8 +108,8 @@ class _Estimate:
             return ""
         self._told = True
         return (
-            f"about {duration(seconds)} for this trial on this machine, not counting validation; "
-            f"{self._trials} take at most about {duration(seconds * self._trials)}"
+            f"about {duration(seconds)} on this machine for this trial, not counting validation; "
+            f"{self._trials} trials take at most about {duration(seconds * self._trials)}"
         )
 
 

@@ -119,7 +119,7 @@ def test_short_trainings_tell_how_long_they_take_too(
         if text.getvalue():
             break
     assert 1 <= step < steps
-    assert text.getvalue().startswith(f"about {duration(10.0 * (steps - step))} for this training")
+    assert text.getvalue().startswith(f"about {duration(10.0 * (steps - step))} on this machine")
 
 
 def test_durations_are_words() -> None:
