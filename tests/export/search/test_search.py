@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import re
 import subprocess
@@ -258,6 +259,14 @@ def test_a_space_may_be_a_file_and_a_wrong_field_is_named(tmp_path: Path) -> Non
 def test_a_warm_up_never_fills_the_short_training() -> None:
     assert short_training(load_train_config("s"), 1).warmup_epochs == 0.1
     assert short_training(load_train_config("s"), 75).warmup_epochs == 3
+
+
+def test_patience_needs_an_evaluation_after_each_epoch_and_is_of_the_plan() -> None:
+    base = load_train_config("s")
+    assert [short_training(base, 5, patience).eval_every for patience in (None, 2)] == [5, 1]
+    # A study from before there was a patience is one without.
+    assert "patience" not in plan().to_json()
+    assert dataclasses.replace(plan(), patience=2).to_json()["patience"] == 2
 
 
 @pytest.mark.slow
