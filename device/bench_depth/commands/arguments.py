@@ -19,6 +19,7 @@ from bench_depth.core.screen import say
 
 # As in model.runtimes, core.metrics and accuracy.readers, which are too slow to import for --help.
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
+RUNTIME_HELP = f"{', '.join(RUNTIMES)} (default: the first one that is installed)"
 _ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
 _FORMATS = ("auto", "folder", "nyu", "tum", "kitti", "diode")
 # Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
@@ -31,9 +32,9 @@ _EPILOG = """\
 Without --data only the latency is measured, on a bundled photo: a model file is all that is needed.
 
 other verbs (each has --help):
-  bench-depth compare OLD.json NEW.json  compare the latency in two results files
-  bench-depth depth IMAGE...             write depth maps: colours, PNG, .npy, .ply
-  bench-depth live                       show the depth of a camera on a web page
+  bench-depth compare OLD.json NEW.json  compare two results files
+  bench-depth depth IMAGE...             write depth maps, in colours or metres
+  bench-depth live                       show a camera with its depth on a page
   bench-depth models                     list the released models by name
   bench-depth service install            run `live` as a systemd service
 
@@ -55,7 +56,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         paragraphs = [
             part
             if "\n " in part
-            else textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent)
+            else textwrap.fill(
+                part,
+                width,
+                initial_indent=indent,
+                subsequent_indent=indent,
+                break_on_hyphens=False,
+            )
             for part in text.strip().split("\n\n")
         ]
         return "\n\n".join(paragraphs)
@@ -67,11 +74,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints the error, without the list of all options, and exits with code 2."""
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
-        near = (
-            difflib.get_close_matches(unknown[1], self._option_string_actions, 1) if unknown else ()
-        )
-        message += f"; did you mean {near[0]}?" if near else ""
-        say(f"{self.prog}: {UserError(message)}; see {self.prog} --help", error=True)
+        options = self._option_string_actions
+        near = difflib.get_close_matches(unknown[1], options, 1) if unknown else ()
+        see = f"did you mean {near[0]}? See" if near else "see"
+        say(f"{self.prog}: {UserError(message)}; {see} {self.prog} --help", error=True)
         self.exit(BAD_INPUT)
 
 
@@ -126,7 +132,7 @@ def parser() -> Parser:
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--runtime", choices=RUNTIMES, help="runtime to use (default: the first installed one)")
+    add("--runtime", choices=RUNTIMES, metavar="NAME", help=RUNTIME_HELP)
     add(
         "--threads",
         type=_thread_counts,

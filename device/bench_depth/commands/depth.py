@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.commands.arguments import RUNTIMES, HelpFormatter, Parser, prepare_opencv
+from bench_depth.commands.arguments import (
+    RUNTIME_HELP,
+    RUNTIMES,
+    HelpFormatter,
+    Parser,
+    prepare_opencv,
+)
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
@@ -189,7 +195,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--strict", action="store_true", help="exit with code 4 when there are warnings")
     add("--json", action="store_true", help="print one JSON object per input; of a result that "
         "exists the distances are read from its npy or mm file")  # fmt: skip
-    add("--runtime", choices=RUNTIMES, help="default: the first installed one")
+    add("--runtime", choices=RUNTIMES, metavar="NAME", help=RUNTIME_HELP)
     add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
     add_arguments(parser)
     return parser

@@ -11,7 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from bench_depth.commands.arguments import RUNTIMES, HelpFormatter, Parser, prepare_opencv
+from bench_depth.commands.arguments import (
+    RUNTIME_HELP,
+    RUNTIMES,
+    HelpFormatter,
+    Parser,
+    prepare_opencv,
+)
 from bench_depth.commands.flags import add_arguments, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
@@ -184,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--size", type=_size, metavar="WxH", help="size requested from a camera (default: 640x480)")
     add("--loop", action="store_true", help="restart a video or folder at its end")
-    add("--runtime", choices=RUNTIMES, help="default: the first installed one")
+    add("--runtime", choices=RUNTIMES, metavar="NAME", help=RUNTIME_HELP)
     add(
         "--threads",
         type=int,

@@ -21,7 +21,7 @@ _EPILOG = """\
 `install` takes the options of `bench-depth live`, after -- where they could be meant for install:
 
   bench-depth service install --host 0.0.0.0
-  bench-depth service install --system -- --model ghostdepth-xs --source /dev/video0
+  bench-depth service install --system -- --source /dev/video0
 
 Without --system the service is the user's: it runs while they are logged in, from the start of the
 board after `loginctl enable-linger`. With --system it starts with the board and has a user of its

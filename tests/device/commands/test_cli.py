@@ -47,6 +47,14 @@ def only_line(text: str) -> str:
     return line
 
 
+@pytest.mark.same_everywhere
+def test_no_line_of_the_help_is_wider_than_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = arguments.parser().format_help().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  bench-depth models                     list the released models by name" in lines
+
+
 def test_importing_and_help_load_nothing_heavy() -> None:
     code = (
         "import sys, bench_depth.commands.cli\n"
