@@ -140,6 +140,13 @@ def instructions() -> str:
     return table()
 
 
+def runtime_instructions() -> str:
+    """Counts of the released files in each runtime."""
+    from instructions.runtimes import table
+
+    return table()
+
+
 def predicted(name: str) -> str:
     """What predictions of milliseconds are fitted to, and how good they are."""
     from latency import table
@@ -221,6 +228,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "soak": soak,
     "instructions": instructions,
+    "runtimes": runtime_instructions,
     "latency-forms": lambda: predicted("forms"),
     "latency-families": lambda: predicted("families"),
     "latency-released": lambda: predicted("released"),

@@ -103,13 +103,16 @@ def latency(
 def count(
     models: Model | Sequence[Model],
     *,
+    runtime: str | None = None,
     on_count: Callable[[ModelCounts], None] = lambda counts: None,
     log: Log = lambda line: None,
 ) -> list[ModelCounts]:
     """Counts the instructions and cache misses of each op on an emulated Cortex-A72; needs QEMU.
 
     Args:
-        models: One .tflite file or several, or names of released models.
+        models: One .tflite or .onnx file or several, or names of released models.
+        runtime: `2.5`, `litert` or `onnxruntime`; None for 2.5 of .tflite files and ONNX Runtime of
+            .onnx files.
         on_count: Called with the counts of each model when they are there.
         log: Called with one line of progress text.
 
@@ -117,17 +120,17 @@ def count(
         The counts of each model: of every op, outside the ops, and in sum.
 
     Raises:
-        UserError: A file is none of TFLite or cannot run there, or QEMU is missing.
+        UserError: A file is none of that runtime or cannot run there, or QEMU is missing.
     """
     from bench_depth.model.released import find_model
-    from ghostdepth_export.pi4.counter import count as run
-    from ghostdepth_export.pi4.emulator import build_root
+    from ghostdepth_export.pi4.counter import choose_runtime, count_file
 
     files = [find_model(model) for model in _listed(models)]
-    root = build_root("bullseye", log)
+    for path in files:
+        choose_runtime(path, runtime)
     found = []
     for path in files:
-        found.append(run(path, root))
+        found.append(count_file(path, runtime, log))
         on_count(found[-1])
     return found
 

@@ -29,8 +29,15 @@ _FIGURES = (
 @app.command()
 def count(
     models: Annotated[
-        list[Path], typer.Argument(help=".tflite files, or names of released models.")
+        list[Path], typer.Argument(help=".tflite or .onnx files, or names of released models.")
     ],
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="2.5 (TensorFlow Lite), litert or onnxruntime; the default is 2.5 for .tflite "
+            "files, onnxruntime for .onnx files."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="JSON file for all counts.", callback=output_file)
     ] = None,
@@ -41,6 +48,7 @@ def count(
 
     counted = model_files.count(
         models,
+        runtime=runtime,
         on_count=lambda counts: _print(counts, top),
         log=lambda line: say(line, error=True),
     )
@@ -50,7 +58,7 @@ def count(
 
 def _print(model: ModelCounts, top: int) -> None:
     from ghostdepth_export.host.screen import Screen, cell
-    from ghostdepth_export.pi4.counter import by_type
+    from ghostdepth_export.pi4.counter import RUNTIMES, by_type
     from rich.table import Table
 
     def row(label: str, counts: InstructionCounts) -> list[str]:
@@ -76,13 +84,13 @@ def _print(model: ModelCounts, top: int) -> None:
     types.add_row(*row("outside the ops", model.outside))
     types.add_row(*row("total", model.total))
     for op in sorted(model.ops, key=lambda op: -op.counts.instructions)[:top]:
-        ops.add_row(*row(f"{op.index} {op.name} {op.shape}", op.counts))
+        ops.add_row(*row(f"{op.index} {op.name} {op.shape}".rstrip(), op.counts))
 
     # Wide enough for every column: a table in a file or a pipe must not be truncated.
     console = Screen(pipe_width=145, highlight=False)
     console.print(
-        f"counts on an emulated Cortex-A72, TensorFlow Lite {model.runtime.partition('.post')[0]}, "
-        "one thread: these are not times"
+        f"counts on an emulated Cortex-A72, {RUNTIMES[model.library].label} "
+        f"{model.runtime.partition('.post')[0]}, one thread: these are not times"
     )
     console.print(types)
     if top > 0:

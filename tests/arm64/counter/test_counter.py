@@ -173,7 +173,7 @@ def test_what_the_runtime_refuses_is_told_in_one_line(ready: Path, tmp_path: Pat
     model.subgraphs[0].tensors[0].type = 4  # strings have no RELU
     path = tmp_path / "strings.tflite"
     path.write_bytes(pack(model))
-    with pytest.raises(UserError, match="the emulated program failed"):
+    with pytest.raises(UserError, match="TensorFlow Lite in the emulated Pi refuses it: "):
         count(path, ready)
 
 

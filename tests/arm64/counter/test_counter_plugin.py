@@ -116,7 +116,7 @@ def test_ops_are_found_and_counted(run: Run) -> None:
         f"{INTERPRETER}\n mark 0\n bl pass\n learned 3, low, high\n mark 2\n bl pass\n mark 3"
     )
     (section,) = listing.sections
-    assert listing.candidates == 2
+    assert listing.candidates == [2]
     # mov, b or nothing; mov, adr, blr, ret, nop; the rounds; ret.
     expected = [2 + 5 + 200 + 1, 2 + 5 + 400 + 1, 1 + 5 + 600 + 1]
     assert [op.instructions for op in section.ops] == expected
@@ -128,22 +128,22 @@ def test_ops_are_found_and_counted(run: Run) -> None:
 def test_a_call_whose_return_cannot_be_told_is_no_candidate(run: Run) -> None:
     # Without the NOP the trap returns to where the loop jumps to as well.
     trap = INTERPRETER.replace("    nop\n", "")
-    assert (
-        run(f"{trap}\n mark 0\n bl pass\n learned 3, low, high\n mark 2\n mark 3").candidates == 1
-    )
+    assert run(
+        f"{trap}\n mark 0\n bl pass\n learned 3, low, high\n mark 2\n mark 3"
+    ).candidates == [1]
 
 
 def test_a_number_of_ops_that_no_call_has_is_not_guessed(run: Run) -> None:
     listing = run(
         f"{INTERPRETER}\n mark 0\n bl pass\n learned 4, low, high\n mark 2\n bl pass\n mark 3"
     )
-    assert listing.candidates == 0
+    assert listing.candidates == [0]
     assert listing.sections[0].ops == []
 
 
 def test_calls_outside_the_library_are_no_candidates(run: Run) -> None:
     listing = run(f"{INTERPRETER}\n mark 0\n bl pass\n learned 3, go, go\n mark 2\n mark 3")
-    assert listing.candidates == 0
+    assert listing.candidates == [0]
 
 
 def test_ops_inside_ops_are_noticed(run: Run) -> None:
@@ -176,3 +176,49 @@ def test_ops_inside_ops_are_noticed(run: Run) -> None:
         mark 3
     """
     assert run(code).sections[0].nested > 0
+
+
+def test_operators_inside_an_op_are_counted_by_themselves(run: Run) -> None:
+    """An op that has a loop of its own, whose calls are direct: a delegate."""
+    code = """
+        b go
+    low:
+    outer: mov x27, x30
+        mov x23, 4
+        adr x21, empty
+        cbz x28, next
+        adr x21, inner
+    next: blr x21
+        subs x23, x23, 1
+        b.ne next
+        ret x27
+    inner: mov x25, x30
+        mov x24, 3
+    1:  bl work
+        subs x24, x24, 1
+        b.ne 1b
+        ret x25
+    empty: ret
+    work: mov x9, 50
+    2:  subs x9, x9, 1
+        b.ne 2b
+        ret
+    high:
+    go: mov x28, 0
+        mark 0
+        bl outer
+        learned 4, low, high
+        mark 0
+        bl inner
+        learned 3, low, high
+        mov x28, 1
+        mark 2
+        bl outer
+        mark 3
+    """
+    listing = run(code)
+    (section,) = listing.sections
+    assert listing.candidates == [1, 1]
+    assert [[c.instructions for c in inner] for inner in section.inner] == [[1 + 100 + 1] * 3] * 4
+    assert [c.instructions for c in section.ops] == [2 + 3 * (3 + 102) + 1] * 4
+    assert section.nested == 0

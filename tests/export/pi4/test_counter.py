@@ -16,12 +16,20 @@ from ghostdepth_export.pi4.counter import (
     ModelCounts,
     OpCounts,
     by_type,
+    choose_runtime,
     read_counts,
     write_counts,
 )
 from ghostdepth_export.pi4.counter import plugin as plugin_module
-from ghostdepth_export.pi4.counter.counts import checked
-from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, GraphOp, probe, read_ops
+from ghostdepth_export.pi4.counter.counts import checked, regions_of
+from ghostdepth_export.pi4.counter.graph import (
+    PROBE_PATTERN,
+    GraphOp,
+    check_plain,
+    onnx_probe,
+    probe,
+    read_ops,
+)
 from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section, read_listing
 from ghostdepth_export.pi4.counter.plugin import Qemu, build_plugin, find_qemu, run_counted
 
@@ -181,18 +189,21 @@ OPS = [GraphOp("CONV_2D", "a", "1x2"), GraphOp("ADD", "b", "1x2")]
 def listing(**changes: Any) -> Listing:
     of_probe = Section([LARGE if large else SMALL for large in PROBE_PATTERN])
     section = Section([LARGE, SMALL], LARGE + LARGE)
-    return dataclasses.replace(Listing(1, [of_probe, section], LARGE, 1, 0), **changes)
+    return dataclasses.replace(Listing([1], [of_probe, section], LARGE, 1, 0), **changes)
+
+
+def take(what: Listing) -> list[tuple[GraphOp, InstructionCounts]]:
+    return regions_of(Path("m.tflite"), OPS, [], checked(Path("m.tflite"), what))
 
 
 def test_counts_without_contradiction_are_taken() -> None:
-    good = listing()
-    assert checked(Path("m.tflite"), OPS, good) is good.sections[1]
+    assert take(listing()) == list(zip(OPS, [LARGE, SMALL], strict=True))
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (listing(candidates=0), "the runtime's call of an op was not found"),
+        (listing(candidates=[0]), "the runtime's call of an op was not found"),
         (listing(threads=2), "2 threads ran instead of one"),
         (listing(strays=3), "the addresses of 3 zeroed cache lines are not known"),
         (
@@ -211,7 +222,79 @@ def test_counts_without_contradiction_are_taken() -> None:
 )
 def test_a_contradiction_is_not_guessed_away(wrong: Listing, message: str) -> None:
     with pytest.raises(UserError, match=f"^cannot count m.tflite: {message}$"):
-        checked(Path("m.tflite"), OPS, wrong)
+        take(wrong)
+
+
+def test_operators_of_a_delegate_stand_where_it_ran() -> None:
+    """LiteRT ran a delegate, an op of its own, and a delegate."""
+    section = Section([LARGE] * 3, LARGE, inner=[[SMALL, LARGE], [], [SMALL]])
+    path, kept = Path("m.tflite"), OPS[:1]
+    regions = regions_of(path, kept, [["Add", "Mul"], ["Exp"]], section)
+    assert [(op.name, counts) for op, counts in regions] == [
+        ("Add", SMALL),
+        ("Mul", LARGE),
+        ("CONV_2D", LARGE),
+        ("Exp", SMALL),
+    ]
+    with pytest.raises(UserError, match=r"delegates called \[2, 1\] operators, but have \[2\]"):
+        regions_of(path, kept, [["Add", "Mul"]], section)
+    with pytest.raises(UserError, match="1 ops were called, but the graph has 2"):
+        regions_of(path, OPS, [["Add", "Mul"], ["Exp"]], section)
+
+
+def test_a_probe_that_is_delegated_shows_its_pattern_in_the_delegate() -> None:
+    inner = [LARGE if large else SMALL for large in PROBE_PATTERN]
+    good = listing(sections=[Section([LARGE], LARGE, inner=[inner]), listing().sections[1]])
+    assert checked(Path("m.tflite"), good) is good.sections[1]
+    inner[0] = LARGE
+    with pytest.raises(UserError, match="do not match the sizes"):
+        checked(Path("m.tflite"), good)
+
+
+# ------------------------------------------------------------------ runtimes and their files
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "chosen"),
+    [
+        ("m.tflite", None, "2.5"),
+        ("m.onnx", None, "onnxruntime"),
+        ("m.tflite", "litert", "litert"),
+    ],
+)
+def test_a_runtime_is_chosen_by_name_or_suffix(name: str, runtime: str, chosen: str) -> None:
+    assert choose_runtime(Path(name), runtime).name == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "message"),
+    [
+        ("m.tflite", "ncnn", "--runtime ncnn: no emulated Pi has it; choose from 2.5, litert, on"),
+        ("m.onnx", "litert", r"LiteRT runs \.tflite files; for this one --runtime onnxruntime"),
+        ("m.tflite", "onnxruntime", r"runs \.onnx files; for this one --runtime 2\.5 or litert"),
+        ("m.pt", None, r"it is no \.tflite or \.onnx file"),
+        ("m.pt", "litert", r"it is no \.tflite or \.onnx file"),
+    ],
+)
+def test_a_runtime_that_does_not_fit_is_told(name: str, runtime: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        choose_runtime(Path(name), runtime)
+
+
+def test_onnx_files_that_cannot_be_fed_are_refused(tmp_path: Path) -> None:
+    import onnx
+
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_probe())
+    check_plain(path)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"its input has no fixed shape \(-1x4\); export it with"):
+        check_plain(path)
+    path.write_bytes(b"\x08")
+    with pytest.raises(UserError, match="damaged or truncated"):
+        check_plain(path)
 
 
 def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
@@ -219,17 +302,19 @@ def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the emulated program was killed"):
         read_listing(path)
     whole = (
-        "learned 2\nop 10 3 2 50 1 1 0\nnested 0\nsection 15 4 3 60 1 1 0\n"
+        "learned 2\nop 0 10 3 2 50 1 1 0\nnested 0\nsection 15 4 3 60 1 1 0\n"
         "all 100 9 9 9 9 9 9\nthreads 1\nstrays 0\n"
     )
     path.write_text(whole)
     read = read_listing(path)
     assert read.sections == [
         Section(
-            [InstructionCounts(10, 3, 2, 50, 1, 1, 0)], InstructionCounts(15, 4, 3, 60, 1, 1, 0), 0
+            [InstructionCounts(10, 3, 2, 50, 1, 1, 0)],
+            InstructionCounts(15, 4, 3, 60, 1, 1, 0),
+            inner=[[]],
         )
     ]
-    assert (read.candidates, read.whole.instructions, read.threads) == (2, 100, 1)
+    assert (read.candidates, read.whole.instructions, read.threads) == ([2], 100, 1)
     path.write_text(whole.removesuffix("strays 0\n"))
     with pytest.raises(UserError, match="the emulated program was killed"):
         read_listing(path)

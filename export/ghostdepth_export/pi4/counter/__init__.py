@@ -1,6 +1,6 @@
-"""Counts the instructions of one invocation of a .tflite file on an emulated Cortex-A72, by op."""
+"""Counts the instructions of one invocation of a model file on an emulated Cortex-A72, by op."""
 
-from ghostdepth_export.pi4.counter.counts import count
+from ghostdepth_export.pi4.counter.counts import count, count_file
 from ghostdepth_export.pi4.counter.listing import InstructionCounts
 from ghostdepth_export.pi4.counter.records import (
     ModelCounts,
@@ -9,13 +9,18 @@ from ghostdepth_export.pi4.counter.records import (
     read_counts,
     write_counts,
 )
+from ghostdepth_export.pi4.counter.runtimes import RUNTIMES, CountedRuntime, choose_runtime
 
 __all__ = [
+    "RUNTIMES",
+    "CountedRuntime",
     "InstructionCounts",
     "ModelCounts",
     "OpCounts",
     "by_type",
+    "choose_runtime",
     "count",
+    "count_file",
     "read_counts",
     "write_counts",
 ]

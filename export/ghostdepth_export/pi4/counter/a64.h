@@ -10,14 +10,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-static bool is_blr(uint32_t word)
+static bool is_call(uint32_t word) /* BL, BLR */
 {
-    return (word & 0xfffffc1f) == 0xd63f0000;
+    return word >> 26 == 0x25 || (word & 0xfffffc1f) == 0xd63f0000;
 }
 
 static bool is_zero(uint32_t word) /* DC ZVA */
 {
     return (word & 0xffffffe0) == 0xd50b7420;
+}
+
+/* Whether ADD moves the address of a DC ZVA by a line: ADD Xn, Xn, 64. */
+static bool adds_line(uint32_t word, uint32_t zero)
+{
+    uint32_t address = zero & 31;
+    return word == (0x91010000 | address << 5 | address);
 }
 
 enum access { NO_ACCESS, LOAD, STORE };

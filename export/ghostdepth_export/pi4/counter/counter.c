@@ -1,17 +1,19 @@
 /*
- * A QEMU plugin that counts what one invocation of a TensorFlow Lite graph executes, op by op:
+ * A QEMU plugin that counts what one invocation of a graph executes in its runtime, op by op:
  * instructions, loads, stores, the cycles that a Cortex-A72 needs to issue them, and the misses of
  * caches like its own.
  *
  * The program under test marks what it wants counted with a system call that does nothing else:
- * getpriority(0, MARK, COMMAND, ...), see `enum command`. An op is one execution of the indirect
- * call (BLR) by which the interpreter's loop calls the op's kernel, from the call to its return.
- * Where that instruction is, is learned from an invocation of a graph with a known number of ops.
+ * getpriority(0, MARK, COMMAND, ...), see `enum command`. An op is one execution of the call (BL or
+ * BLR) by which the runtime's loop calls the op's kernel, from the call to its return. Where that
+ * instruction is, is learned from an invocation of a graph with a known number of ops. A runtime
+ * that hands parts of a graph to another one has two loops, which are learned one after the other:
+ * an op of the second level is called inside one of the first.
  *
  * qemu-aarch64 -plugin counter.so,out=FILE PROGRAM
  *
- * FILE gets lines of words: `learned CANDIDATES`, then for each section its ops as they return
- * (`op COUNTS`), `nested N` and `section COUNTS`, at the end `all COUNTS`, `threads N` and
+ * FILE gets lines of words: `learned CANDIDATES` for each level, then for each section its ops as
+ * they return (`op LEVEL COUNTS`), `nested N` and `section COUNTS`, at the end `all COUNTS`, `threads N` and
  * `strays N`. COUNTS are the members of `struct counts`.
  *
  * Copyright 2025 The ghostdepth authors
@@ -33,25 +35,33 @@ PLUGIN_EXPORT int qemu_plugin_version = 1;
 enum { SYSCALL_GETPRIORITY = 141, MARK = 0x67686f73 };
 
 enum command {
-    LEARN,       /* from here on, count every BLR's calls */
-    LEARNED,     /* (ops, low, high): the op call is a BLR in [low, high) that was called so often */
+    LEARN,       /* from here on, count the calls of every site */
+    LEARNED,     /* (ops, low, high): the next level's call is in [low, high), called so often */
     BEGIN,       /* a section begins */
     END,         /* it ends */
 };
 
 /* ---------------------------------------------------------------- calls of ops */
 
-/* A BLR that was translated; found by the address it returns to. */
+/* A call that was translated; found by the address it returns to. */
 struct site {
-    uint64_t back, calls, returns, first;
+    uint64_t back, calls, returns, began, inside;
+    struct level *level;
 };
 
-enum { SITES = 1 << 17 };
+/* The call of the ops of one loop, and the op that it has called. */
+struct level {
+    struct site *site;
+    bool in_op;
+    struct counts start;
+};
+
+enum { SITES = 1 << 17, LEVELS = 2 };
 static struct site sites[SITES];
-static struct site *op_call;
-static bool learning, in_section, in_op;
-static uint64_t order, nested, threads;
-static struct counts section_start, op_start;
+static struct level levels[LEVELS];
+static bool learning, in_section;
+static uint64_t learned, nested, threads;
+static struct counts section_start;
 
 /* The site that returns to an address, or the free place for it. */
 static struct site *site_at(uint64_t back)
@@ -62,20 +72,21 @@ static struct site *site_at(uint64_t back)
             return &sites[slot];
         }
     }
-    fprintf(stderr, "counter: too many indirect calls\n");
+    fprintf(stderr, "counter: too many calls\n");
     exit(1);
 }
 
 static void on_call(unsigned vcpu, void *userdata)
 {
     struct site *site = userdata;
-    if (learning && site->calls++ == 0) {
-        site->first = ++order;
+    if (learning) {
+        site->calls++;
+        site->began = now.instructions;
     }
-    if (in_section && site == op_call) {
-        nested += in_op;
-        in_op = true;
-        op_start = now;
+    if (in_section && site->level) {
+        nested += site->level->in_op;
+        site->level->in_op = true;
+        site->level->start = now;
     }
 }
 
@@ -84,24 +95,37 @@ static void on_return(unsigned vcpu, void *userdata)
     struct site *site = userdata;
     if (learning) {
         site->returns++;
+        site->inside += now.instructions - site->began;
     }
-    if (in_op && site == op_call) {
-        in_op = false;
-        put("op", &op_start);
+    if (site->level && site->level->in_op) {
+        char label[] = { 'o', 'p', ' ', '0' + (site->level - levels), 0 };
+        site->level->in_op = false;
+        put(label, &site->level->start);
     }
 }
 
-/* The first to be called, of those that were called and returned from once for every op. */
+static void forget(void)
+{
+    for (struct site *site = sites; site < sites + SITES; site++) {
+        site->calls = site->returns = site->inside = 0;
+    }
+}
+
+/* The outermost of those that were called and returned from once for every op. */
 static void choose(uint64_t ops, uint64_t low, uint64_t high)
 {
+    struct level *level = &levels[learned++];
     unsigned candidates = 0;
     for (struct site *site = sites; site < sites + SITES; site++) {
         if (site->calls == ops && site->returns == ops && site->back > low && site->back <= high) {
             candidates++;
-            if (!op_call || site->first < op_call->first) {
-                op_call = site;
+            if (!level->site || site->inside > level->site->inside) {
+                level->site = site;
             }
         }
+    }
+    if (level->site) {
+        level->site->level = level;
     }
     fprintf(out, "learned %u\n", candidates);
 }
@@ -111,14 +135,14 @@ static void choose(uint64_t ops, uint64_t low, uint64_t high)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     uint64_t instructions = qemu_plugin_tb_n_insns(tb), loads = 0, stores = 0;
+    uint32_t word, before = 0;
     struct uops uops = { 0 };
     struct site *site = site_at(qemu_plugin_tb_vaddr(tb));
     if (site->back) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_return, QEMU_PLUGIN_CB_NO_REGS, site);
     }
-    for (uint64_t i = 0; i < instructions; i++) {
+    for (uint64_t i = 0; i < instructions; i++, before = word) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        uint32_t word;
         memcpy(&word, qemu_plugin_insn_data(insn), sizeof word);
         enum access access = access_of(word);
         loads += access == LOAD;
@@ -128,9 +152,11 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         qemu_plugin_register_vcpu_mem_cb(insn, access == LOAD ? on_load : on_store,
                                          QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
         if (is_zero(word)) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_zero, QEMU_PLUGIN_CB_NO_REGS, NULL);
+            void *of_later_glibc = adds_line(before, word) ? &zeroing : NULL;
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_zero, QEMU_PLUGIN_CB_NO_REGS,
+                                                   of_later_glibc);
         }
-        if (is_blr(word)) {
+        if (is_call(word)) {
             site = site_at(qemu_plugin_insn_vaddr(insn) + 4);
             site->back = qemu_plugin_insn_vaddr(insn) + 4;
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_call, QEMU_PLUGIN_CB_NO_REGS, site);
@@ -173,11 +199,14 @@ static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint6
     }
     switch ((enum command)command) {
     case LEARN:
-        learning = true;
+        learning = learned < LEVELS;
+        forget();
         break;
     case LEARNED:
+        if (learning) {
+            choose(a4, a5, a6);
+        }
         learning = false;
-        choose(a4, a5, a6);
         break;
     case BEGIN:
         in_section = true;

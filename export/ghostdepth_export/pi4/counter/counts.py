@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
-from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, GraphOp, probe, read_ops
-from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section
-from ghostdepth_export.pi4.counter.plugin import CPU, find_qemu, run_counted
+from ghostdepth_export.pi4.counter.graph import (
+    PROBE_PATTERN,
+    GraphOp,
+    check_plain,
+    onnx_probe,
+    probe,
+    read_ops,
+)
+from ghostdepth_export.pi4.counter.listing import NOTHING, InstructionCounts, Listing, Section
+from ghostdepth_export.pi4.counter.plugin import CPU, GuestError, find_qemu, run_counted
 from ghostdepth_export.pi4.counter.records import ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter.runtimes import RUNTIMES, choose_runtime
+from ghostdepth_export.pi4.emulator import build_root
 
-# A RELU of 4 numbers takes 192 instructions, one of 4096 takes 6330.
-_PROBE_LIMIT = 1500
 # Makes Python deterministic and read-only, and numpy single-threaded.
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -25,6 +33,8 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "LC_ALL": "C.UTF-8",
 }
+# Its telemetry has threads of its own.
+_ENVIRONMENTS = {"onnxruntime": {**_ENVIRONMENT, "ORT_DISABLE_TELEMETRY": "1"}}
 
 
 @dataclass(frozen=True)
@@ -32,100 +42,183 @@ class CountedRun:
     """One run of a model in the emulated Pi.
 
     Attributes:
-        runtime: Version of TensorFlow Lite.
+        runtime: Version of the runtime.
         qemu: Version of QEMU.
         listing: Counts of the probe's section, of the model's section and of the whole run.
+        kept: The ops that the runtime runs by itself, as it tells them; None if it does not.
+        delegated: Names of the operators of each part of the graph that a delegate takes.
     """
 
     runtime: str
     qemu: str
     listing: Listing
+    kept: list[GraphOp] | None = None
+    delegated: Sequence[Sequence[str]] = ()
 
 
-def count(model: Path, root: Path) -> ModelCounts:
-    """Counts a warm invocation of a model by TensorFlow Lite 2.5 on one thread of an emulated CPU.
+def count_file(
+    model: Path, runtime: str | None = None, progress: Callable[[str], None] = lambda line: None
+) -> ModelCounts:
+    """Counts a model in the root of its runtime, which is built if need be.
 
     Args:
-        model: A .tflite file.
-        root: The bullseye root of the emulator.
+        model: A .tflite or .onnx file.
+        runtime: A key of `RUNTIMES`; None for the one of the file's suffix.
+        progress: Called with one line of progress text at each slow step.
+
+    Raises:
+        UserError: As `count`, or the root cannot be built.
+    """
+    chosen = choose_runtime(model, runtime)
+    return count(model, build_root(chosen.root, progress), chosen.name)
+
+
+def count(model: Path, root: Path, runtime: str = "2.5") -> ModelCounts:
+    """Counts a warm invocation of a model on one thread of an emulated CPU.
+
+    Args:
+        model: A .tflite or .onnx file.
+        root: The emulator's root of the runtime.
+        runtime: A key of `RUNTIMES`.
 
     Raises:
         UserError: The model cannot be counted, a program is missing, or the counts are
             inconsistent.
     """
-    ops = read_ops(model)
-    run = run_model(model, root)
-    section = checked(model, ops, run.listing)
+    choose_runtime(model, runtime)
+    ops: list[GraphOp] | None = None
+    if runtime == "2.5":
+        ops = read_ops(model)
+    else:
+        check_plain(model)
+    run = run_model(model, root, runtime=runtime)
+    if ops is None:
+        ops = run.kept or []
+    section = checked(model, run.listing)
+    regions = regions_of(model, ops, run.delegated, section)
     return ModelCounts(
         file=model.name,
         runtime=run.runtime,
         cpu=CPU,
         qemu=run.qemu,
         total=section.total,
-        outside=section.total - sum(section.ops, NOTHING),
+        outside=section.total - sum((counts for _, counts in regions), NOTHING),
         ops=[
             OpCounts(index, op.name, op.output, op.shape, counts)
-            for index, (op, counts) in enumerate(zip(ops, section.ops, strict=True))
+            for index, (op, counts) in enumerate(regions)
         ],
+        library=runtime,
     )
 
 
-def run_model(model: Path, root: Path, warm_ups: int = 1) -> CountedRun:
+def run_model(model: Path, root: Path, warm_ups: int = 1, runtime: str = "2.5") -> CountedRun:
     """Runs a model under the plugin, without checking the counts.
 
     Args:
-        model: A .tflite file.
-        root: The bullseye root of the emulator.
+        model: A .tflite or .onnx file.
+        root: The emulator's root of the runtime.
         warm_ups: Number of invocations before the one that is counted in the last section.
+        runtime: A key of `RUNTIMES`.
 
     Raises:
         UserError: A program is missing, or the runtime refuses the model.
     """
     qemu = find_qemu()
+    suffix = RUNTIMES[runtime].suffix
     with tempfile.TemporaryDirectory() as temporary:
         # Names of a fixed length, because their bytes shift what follows in the guest's memory.
         folder = Path(temporary)
-        shutil.copyfile(model, folder / "model.tflite")
-        (folder / "probe.tflite").write_bytes(probe())
-        (folder / "guest.py").write_bytes(_guest())
-        arguments = ["guest.py", "probe.tflite", str(len(PROBE_PATTERN)), "model.tflite"]
-        printed, listing = run_counted(
-            qemu,
-            root / "usr/bin/python3",
-            [*arguments, str(warm_ups)],
-            folder=folder,
-            root=root,
-            name="/usr/bin/python3",
-            environment=_ENVIRONMENT,
-        )
-    return CountedRun(printed.strip(), qemu.version, listing)
+        shutil.copyfile(model, folder / f"model{suffix}")
+        (folder / f"probe{suffix}").write_bytes(onnx_probe() if suffix == ".onnx" else probe())
+        for name in ("guest.py", "xnnpack.py"):
+            (folder / name).write_bytes((resources.files(__package__) / name).read_bytes())
+        arguments = [runtime, f"probe{suffix}", str(len(PROBE_PATTERN)), f"model{suffix}"]
+        try:
+            printed, listing = run_counted(
+                qemu,
+                root / "usr/bin/python3",
+                ["guest.py", *arguments, str(warm_ups)],
+                folder=folder,
+                root=root,
+                name="/usr/bin/python3",
+                environment=_ENVIRONMENTS.get(runtime, _ENVIRONMENT),
+            )
+        except GuestError as error:
+            label = RUNTIMES[runtime].label
+            raise UserError(
+                f"cannot count {model}: {label} in the emulated Pi refuses it: {error}; export it "
+                "for that runtime",
+                MODEL_FAILED,
+            ) from error
+    told = json.loads(printed.splitlines()[-1])
+    kept = None if told["kept"] is None else [GraphOp(*op) for op in told["kept"]]
+    return CountedRun(told["version"], qemu.version, listing, kept, told["delegated"])
 
 
-def checked(model: Path, ops: Sequence[GraphOp], listing: Listing) -> Section:
+def checked(model: Path, listing: Listing) -> Section:
     """The model's section of a listing, after checks of its consistency.
 
     Raises:
         UserError: The listing is inconsistent; the line says how.
     """
     doubts = []
-    if listing.candidates == 0 or len(listing.sections) != 2:
+    if not listing.candidates or 0 in listing.candidates or len(listing.sections) != 2:
         raise UserError(f"cannot count {model}: the runtime's call of an op was not found")
     of_probe, section = listing.sections
-    large = tuple(counts.instructions > _PROBE_LIMIT for counts in of_probe.ops)
-    if large != PROBE_PATTERN:
+    innermost = [c for ops in of_probe.inner for c in ops] or of_probe.ops
+    if not _looks_like_probe(innermost):
         doubts.append("the counts of the probe do not match the sizes of its ops")
-    if len(section.ops) != len(ops):
-        doubts.append(f"{len(section.ops)} ops were called, but the graph has {len(ops)}")
     if section.nested:
         doubts.append(f"{section.nested} ops were called inside others")
     if listing.threads != 1:
         doubts.append(f"{listing.threads} threads ran instead of one")
     if listing.strays:
         doubts.append(f"the addresses of {listing.strays} zeroed cache lines are not known")
-    if doubts:
-        raise UserError(f"cannot count {model}: {'; '.join(doubts)}", MODEL_FAILED)
+    _refuse_if(model, doubts)
     return section
 
 
-def _guest() -> bytes:
-    return (resources.files(__package__) / "guest.py").read_bytes()
+def _looks_like_probe(ops: Sequence[InstructionCounts]) -> bool:
+    figures = [counts.instructions for counts in ops]
+    middle = (min(figures, default=0) + max(figures, default=0)) / 2
+    return tuple(figure > middle for figure in figures) == PROBE_PATTERN
+
+
+def regions_of(
+    model: Path, kept: Sequence[GraphOp], delegated: Sequence[Sequence[str]], section: Section
+) -> list[tuple[GraphOp, InstructionCounts]]:
+    """What ran, in order: the runtime's own ops, and the operators inside its delegates.
+
+    Args:
+        model: The counted file, for the line of an error.
+        kept: The ops that the runtime runs by itself.
+        delegated: Names of the operators of each delegate.
+        section: Counts of the model's section.
+
+    Raises:
+        UserError: Other numbers of ops were called than the graph has.
+    """
+    own, parts = iter(kept), iter(delegated)
+    regions: list[tuple[GraphOp, InstructionCounts]] = []
+    inner_of = section.inner or [[] for _ in section.ops]
+    plain = sum(not inner for inner in inner_of)
+    doubts = []
+    if plain != len(kept):
+        doubts.append(f"{plain} ops were called, but the graph has {len(kept)}")
+    numbers = [len(inner) for inner in inner_of if inner]
+    if numbers != list(map(len, delegated)):
+        wanted = [len(names) for names in delegated]
+        doubts.append(f"delegates called {numbers} operators, but have {wanted}")
+    _refuse_if(model, doubts)
+    for counts, inner in zip(section.ops, inner_of, strict=True):
+        if not inner:
+            regions.append((next(own), counts))
+            continue
+        operators = [GraphOp(name, "", "") for name in next(parts)]
+        regions += zip(operators, inner, strict=True)
+    return regions
+
+
+def _refuse_if(model: Path, doubts: Sequence[str]) -> None:
+    if doubts:
+        raise UserError(f"cannot count {model}: {'; '.join(doubts)}", MODEL_FAILED)

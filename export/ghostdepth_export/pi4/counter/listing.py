@@ -62,12 +62,14 @@ class Section:
     Attributes:
         ops: Counts of each op, in the order of execution.
         total: Counts of the whole section, including those between and around the ops.
-        nested: Number of ops that were called inside another op.
+        nested: Number of ops that were called inside another op of the same level.
+        inner: Counts of the operators of the second level that ran inside each op, in order.
     """
 
     ops: list[InstructionCounts] = field(default_factory=list)
     total: InstructionCounts = NOTHING
     nested: int = 0
+    inner: list[list[InstructionCounts]] = field(default_factory=list)
 
 
 @dataclass
@@ -75,15 +77,15 @@ class Listing:
     """All counts of one run.
 
     Attributes:
-        candidates: Number of instructions that the learning section found to be possible calls of
-            an op.
+        candidates: Number of instructions that were found to be possible calls of an op, for each
+            level that was learned.
         sections: Sections in the order of their marks.
         whole: Counts of the whole run.
         threads: Number of threads of the guest.
         strays: Number of zeroed lines whose address was guessed wrong.
     """
 
-    candidates: int = 0
+    candidates: list[int] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     whole: InstructionCounts = NOTHING
     threads: int = 0
@@ -97,12 +99,19 @@ def read_listing(path: Path) -> Listing:
         UserError: The output is missing or incomplete: the emulated program was killed.
     """
     listing, section, complete = Listing(), Section(), False
+    inner: list[InstructionCounts] = []
     lines = path.read_text().splitlines() if path.exists() else []
     for line in lines:
         word, *rest = line.split()
         numbers = [int(number) for number in rest]
         if word == "op":
-            section.ops.append(InstructionCounts(*numbers))
+            level, counts = numbers[0], InstructionCounts(*numbers[1:])
+            if level == 1:
+                inner.append(counts)
+            else:
+                section.ops.append(counts)
+                section.inner.append(inner)
+                inner = []
         elif word == "nested":
             section.nested = numbers[0]
         elif word == "section":
@@ -112,7 +121,7 @@ def read_listing(path: Path) -> Listing:
         elif word == "all":
             listing.whole = InstructionCounts(*numbers)
         elif word == "learned":
-            listing.candidates = numbers[0]
+            listing.candidates.append(numbers[0])
         elif word == "threads":
             listing.threads = numbers[0]
         else:

@@ -48,17 +48,55 @@ static void access_line(uint64_t line, enum kind kind)
 }
 
 /*
- * DC ZVA zeroes a line, and QEMU does not say which. In glibc's memset, the only one to use it, it
- * goes on where the last store ended, line after line, and the next store goes on after it. That a
- * next store does not is counted as a stray.
+ * DC ZVA zeroes a line, and QEMU does not say which. Only glibc's memset uses it, in one of two ways,
+ * for a run of lines. Up to glibc 2.33 it goes on where the last store ended, and the next store goes
+ * on after the run. Later ones first store the last 64 bytes of all, END - 64 to END, and before them
+ * the first 64, from the line before the run; the run ends at or after END - 64. They add to the
+ * address before the DC ZVA, not after it. That a run does not fit is counted as a stray.
  */
-static uint64_t last_stored, strays;
-static bool zeroing;
+enum { STORES = 32 };
+static uint64_t stored[STORES], stores_seen, strays; /* ends of the last stores */
+static bool zeroing, ends_stored;
+static uint64_t zeroed;
 
-static void on_zero(unsigned vcpu, void *unused)
+static uint64_t end_of_store(unsigned back)
+{
+    return stored[(stores_seen - 1 - back) % STORES];
+}
+
+/* Where the store before the last 64 bytes of all ended. */
+static uint64_t end_of_head(void)
+{
+    unsigned back = 1;
+    while (back < STORES - 1 && end_of_store(back) > end_of_store(0) - LINE
+           && end_of_store(back) < end_of_store(0)) {
+        back++;
+    }
+    return end_of_store(back);
+}
+
+/* The first of a run. */
+static void begin_zeroing(void)
 {
     zeroing = true;
-    access_line(++last_stored, ZERO);
+    zeroed = ((ends_stored ? end_of_head() - LINE : end_of_store(0) - 1) >> LINE_SHIFT) + 1;
+}
+
+/* Before the next store, whose line is given. */
+static void end_zeroing(uint64_t line)
+{
+    uint64_t tail = (end_of_store(0) - LINE) >> LINE_SHIFT;
+    zeroing = false;
+    strays += ends_stored ? zeroed != tail && zeroed != tail + 1 : line != zeroed;
+}
+
+static void on_zero(unsigned vcpu, void *of_later_glibc)
+{
+    if (!zeroing) {
+        ends_stored = of_later_glibc;
+        begin_zeroing();
+    }
+    access_line(zeroed++, ZERO);
 }
 
 static void access_bytes(uint64_t address, qemu_plugin_meminfo_t info, enum kind kind)
@@ -93,14 +131,14 @@ static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address
         on_load(vcpu, info, address, unused);
         return;
     }
-    uint64_t line = address >> LINE_SHIFT, *entry = last_used(address);
-    strays += zeroing && line != last_stored + 1;
-    zeroing = false;
-    last_stored = line;
+    uint64_t *entry = last_used(address);
+    if (zeroing) {
+        end_zeroing(address >> LINE_SHIFT);
+    }
+    stored[stores_seen++ % STORES] = address + (1u << qemu_plugin_mem_size_shift(info));
     if (entry) {
         *entry |= 1;
     } else {
-        last_stored = (address + (1u << qemu_plugin_mem_size_shift(info)) - 1) >> LINE_SHIFT;
         access_bytes(address, info, WRITE);
     }
 }

@@ -29,6 +29,10 @@ _SOURCES = (
 )
 
 
+class GuestError(UserError):
+    """The emulated program failed; the message is its last line."""
+
+
 @dataclass(frozen=True)
 class Qemu:
     """An installed qemu-aarch64 that can load plugins.
@@ -107,7 +111,8 @@ def run_counted(
         The program's standard output, and the counts.
 
     Raises:
-        UserError: QEMU refuses the plugin, or the program failed; the line has its last error.
+        UserError: QEMU refuses the plugin.
+        GuestError: The program failed.
     """
     plugin = str(build_plugin()).replace(",", ",,")
     listing = folder / "counts.txt"
@@ -132,5 +137,5 @@ def run_counted(
                 f"QEMU {qemu.version} lacks version 1 of the plugin interface, which Debian 12's "
                 "qemu-user 7.2 has; put that one first on PATH"
             )
-        raise UserError(f"the emulated program failed: {message}", MODEL_FAILED)
+        raise GuestError(message, MODEL_FAILED)
     return done.stdout, read_listing(listing)

@@ -22,9 +22,11 @@ class OpCounts:
 
     Attributes:
         index: Position in the order of execution, from 0.
-        name: Type of the op, like `CONV_2D`.
-        output: Name of the first output tensor.
-        shape: Shape of that tensor, like `1x480x640x1`.
+        name: Type of the op, like `CONV_2D`; of an operator of XNNPACK with the kind of its kernel,
+            like `Convolution (NHWC, F32) DWConv`.
+        output: Name of the first output tensor; of a node of ONNX Runtime, the node's name; empty
+            for an operator of XNNPACK.
+        shape: Shape of the first output, like `1x480x640x1`; empty for an operator of XNNPACK.
         counts: Counts from the call of the op's kernel to its return.
     """
 
@@ -41,12 +43,13 @@ class ModelCounts:
 
     Attributes:
         file: Name of the model file.
-        runtime: Version of TensorFlow Lite.
+        runtime: Version of the runtime, like `2.5.0.post1`.
         cpu: QEMU's name of the CPU.
         qemu: Version of QEMU.
         total: Counts of the ops and outside them.
         outside: Counts between and around the ops: the interpreter's loop and Python's call of it.
         ops: Counts of each op, in the order of execution.
+        library: Name of the runtime, a key of `runtimes.RUNTIMES`.
     """
 
     file: str
@@ -56,6 +59,7 @@ class ModelCounts:
     total: InstructionCounts
     outside: InstructionCounts
     ops: list[OpCounts]
+    library: str = "2.5"
 
 
 def by_type(ops: Sequence[OpCounts]) -> dict[str, tuple[int, InstructionCounts]]:
@@ -93,9 +97,11 @@ def read_counts(path: Path) -> list[ModelCounts]:
 
 def _plain(model: ModelCounts) -> dict[str, Any]:
     value = asdict(model)
-    for op in value["ops"]:
+    # Last, because they are many.
+    ops = value.pop("ops")
+    for op in ops:
         op.update(op.pop("counts"))
-    return value
+    return {**value, "ops": ops}
 
 
 def _model(entry: dict[str, Any]) -> ModelCounts:
