@@ -119,7 +119,8 @@ print("%d.%d" % sys.version_info[:2], 8 * struct.calcsize("P"))' 2>/dev/null)
         fail 11 "Python here is ${found% *}, the bundle is for $version ($(field target));" \
             "make one for this system"
     [ "${found#* }" = 64 ] ||
-        fail 10 "this Raspberry Pi OS is 32-bit (on a 64-bit kernel); take the 64-bit one"
+        fail 10 "this Raspberry Pi OS is 32-bit (on a 64-bit kernel); flash" \
+            "Raspberry Pi OS Lite (64-bit)"
 }
 
 # picamera2 comes from apt and runs with apt's numpy alone: the environment has to see both, and brings

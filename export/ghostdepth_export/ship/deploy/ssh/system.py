@@ -66,11 +66,15 @@ def check_fit(facts: SystemFacts, name: str, target: Target) -> None:
         UserError: The line says what differs and what to do.
     """
     if facts.machine != target.machine:
-        raise UserError(f"it is {facts.machine}, and {name} is for {target.machine}")
+        old = facts.machine.startswith("arm")
+        todo = "; flash Raspberry Pi OS Lite (64-bit)" if old else ""
+        raise UserError(f"it is {facts.machine}, and {name} is for {target.machine}{todo}")
     if facts.python == "none":
         raise UserError("it has no python3; install it there: sudo apt install python3")
     if facts.bits != 64:
-        raise UserError("its Raspberry Pi OS is the 32-bit one; set it up with the 64-bit one")
+        raise UserError(
+            "its Raspberry Pi OS is the 32-bit one; flash Raspberry Pi OS Lite (64-bit)"
+        )
     if facts.python != target.system.python:
         raise UserError(
             f"it has Python {facts.python}, and {name} is for {target.system.python}; "
