@@ -39,7 +39,7 @@ def test_litert_is_counted_by_the_operators_of_xnnpack(root: Path, exported: Pat
     assert counts.runtime.startswith("2.")
     # LiteRT keeps the one op that XNNPACK does not take.
     assert names["QUANTIZE"] == 1
-    assert names["Convolution (NHWC, QS8, QC8W) DWConv"] > 10
+    assert names["Convolution (NHWC, QC8) DWConv"] > 10
     assert all(op.counts.instructions > 0 for op in counts.ops)
 
 
