@@ -5,7 +5,7 @@
 Every format of every checkpoint in `models/` is exported to `build/models`, some minutes in all.
 The files that the device package holds are replaced where they differ, as `git status` then shows.
 The figures of the catalogue come from committed results: accuracy and size from
-`models/*/metrics.json`, milliseconds on a Raspberry Pi 4 from `benchmarks/latency/released.csv`.
+`models/*/metrics.json`, milliseconds from `benchmarks/latency/released*.csv`.
 With --catalogue only that is written.
 """
 
@@ -31,10 +31,12 @@ from bench_depth.model.released import (
     ReleasedFile,
     ReleasedModel,
 )
+from ghostdepth_export.pi4.latency import BOARDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build" / "models"
 LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
+BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
 # The rate of a camera that the default model must keep up with, at the far end of its error band.
 FRAMES_PER_SECOND = 30
 # Larger files are not committed; `make models` builds them.
@@ -45,7 +47,9 @@ def catalogue() -> Catalogue:
     """The catalogue that the committed results give."""
     with LATENCY.open() as stream:
         latency = {row["file"]: row for row in csv.DictReader(stream)}
-    models = [_model(folder, latency) for folder in checkpoints()]
+    with BOARD_LATENCY.open() as stream:
+        boards = list(csv.DictReader(stream))
+    models = [_model(folder, latency, boards) for folder in checkpoints()]
     models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
     models.sort(key=_milliseconds)
     fast = [each for each in models if _band(each)[2] <= 1000 / FRAMES_PER_SECOND]
@@ -55,6 +59,7 @@ def catalogue() -> Catalogue:
         latency="predicted for a Raspberry Pi 4 with TensorFlow Lite 2.5 and four threads",
         accuracy="106 validation photos of NYU Depth v2, without alignment",
         models=models,
+        boards={board.name: board.title for board in BOARDS.values()},
     )
 
 
@@ -63,7 +68,9 @@ def checkpoints() -> list[Path]:
     return sorted(path.parent for path in ROOT.glob("models/*/model.safetensors"))
 
 
-def _model(folder: Path, latency: dict[str, dict[str, str]]) -> ReleasedModel:
+def _model(
+    folder: Path, latency: dict[str, dict[str, str]], boards: list[dict[str, str]]
+) -> ReleasedModel:
     metrics, config = _json(folder / "metrics.json"), _json(folder / "config.json")
     files = [
         ReleasedFile(
@@ -73,6 +80,11 @@ def _model(folder: Path, latency: dict[str, dict[str, str]]) -> ReleasedModel:
             si_rmse=round(row["si_rmse"], 4),
             delta_1=round(row["delta_1"], 4),
             pi4_ms=_predicted(latency.get(name)),
+            board_ms={
+                line["board"]: (float(line["ms"]), float(line["low"]), float(line["high"]))
+                for line in boards
+                if line["file"] == name
+            },
         )
         for name in (f"{folder.name}-{variant}" for variant in VARIANTS)
         for row in [metrics["files"][name]]

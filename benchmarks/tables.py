@@ -151,7 +151,7 @@ def predicted(name: str) -> str:
     """What predictions of milliseconds are fitted to, and how good they are."""
     from latency import table
 
-    return str(getattr(table, f"{name}_table")())
+    return str(getattr(table, f"{name.replace('-', '_')}_table")())
 
 
 def compression() -> str:
@@ -233,6 +233,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "latency-families": lambda: predicted("families"),
     "latency-released": lambda: predicted("released"),
     "latency-coefficients": lambda: predicted("coefficients"),
+    "latency-boards": lambda: predicted("boards"),
+    "latency-board-errors": lambda: predicted("board-errors"),
     "digits": digits,
     "adder-cost": adder_cost,
     "adder-digits": adder_digits,

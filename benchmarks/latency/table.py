@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ghostdepth_export.pi4.latency import shipped
+from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
 
 _SUMMARY = Path(__file__).resolve().parent / "summary.json"
 _RELEASED = Path(__file__).resolve().parent / "released.csv"
@@ -70,6 +70,41 @@ def released_table() -> str:
             f"| {float(r['ms_1_thread']):.1f} | {r['where']} |"
         )
     return "\n".join(rows)
+
+
+def boards_table() -> str:
+    """Every released file on every board, 4 threads, with bands."""
+    with _RELEASED.with_name("released-boards.csv").open() as file:
+        found = list(csv.DictReader(file))
+    rows = [f"| file | {' | '.join(board.title for board in BOARDS.values())} |"]
+    rows.append("|---|" + "--:|" * len(BOARDS))
+    for name in dict.fromkeys(r["file"] for r in found):
+        bands = {r["board"]: _band(r) for r in found if r["file"] == name}
+        rows.append(f"| {name} | {' | '.join(bands[board] for board in BOARDS)} |")
+    return "\n".join(rows)
+
+
+def board_errors_table() -> str:
+    """The factors of each board, and how they predict published ratios."""
+    with _RELEASED.with_name("boards.csv").open() as file:
+        found = list(csv.DictReader(file))
+    base = shipped()
+    rows = ["| board | cycles | lines | ratios | rows | mean error | largest | bias |"]
+    rows.append("|---|--:|--:|---|--:|--:|--:|--:|")
+    for r in found:
+        known, clock = board_coefficients(r["board"]), BOARDS[r["board"]].clock_mhz
+        cycles = known.cycle.value / base.cycle.value * clock / base.clock_mhz
+        lines = known.line.value / base.line.value
+        rows.append(
+            f"| {r['board']} | {cycles:.2f} | {lines:.2f} | {r['which']} | {r['rows']} "
+            f"| {r['mean']} | {r['worst']} | {r['bias']} |"
+        )
+    return "\n".join(rows)
+
+
+def _band(row: dict[str, str]) -> str:
+    ms, low, high = (float(row[name]) for name in ("ms", "low", "high"))
+    return f"{ms:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _summary() -> Any:

@@ -40,6 +40,7 @@ def compress(
     target_ms: float | None = None,
     threads: int = 4,
     target_file: str = "int8",
+    board: str = "rpi4",
     strict: bool = False,
     on_step: Progress = lambda done, total, loss, images_per_second: None,
     on_epoch: OnEpoch = lambda row: None,
@@ -72,6 +73,7 @@ def compress(
         target_ms: Predicted latency in milliseconds that is pruned to; None for the recipe's own.
         threads: Number of threads of the runtime, for `target_ms`.
         target_file: `int8` or `fp32`, the .tflite file that `target_ms` is about.
+        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`, the board that `target_ms` is about.
         strict: As for `train`.
         on_step: As for `train`.
         on_epoch: As for `train`.
@@ -105,7 +107,7 @@ def compress(
         changes |= _released_teacher(steps, log)
         steps = load_recipe(recipe, seed, changes, epochs)
     if target_ms is not None:
-        wanted = {"ms": target_ms, "threads": threads, "file": target_file}
+        wanted = {"ms": target_ms, "threads": threads, "file": target_file, "board": board}
         steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)

@@ -57,6 +57,7 @@ def search(
     storage: str | None = None,
     threads: int = 4,
     target_file: str = "int8",
+    board: str = "rpi4",
     workers: int = 1,
     strict: bool = False,
     on_step: Progress = lambda done, total, loss, images_per_second: None,
@@ -85,6 +86,7 @@ def search(
         storage: Address of a database instead, for several machines; None for the file.
         threads: Number of threads of the runtime.
         target_file: `int8` or `fp32`, the .tflite file whose latency is meant.
+        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
         workers: Number of processes that load data.
         strict: As for `train`.
         on_step: As for `train`, for each trial.
@@ -112,7 +114,7 @@ def search(
     if trials < 1 or epochs < 1:
         raise UserError(f"--trials {trials}, --epochs {epochs}: at least 1 of each is needed")
     data, out = Path(data), Path(out)
-    wanted = {"ms": budget_ms, "threads": threads, "file": target_file}
+    wanted = {"ms": budget_ms, "threads": threads, "file": target_file, "board": board}
     budget = parse_config(LatencyBudget, wanted, "the time budget")
     base = base_training(str(config), parse_settings(settings))
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)

@@ -69,17 +69,19 @@ def latency(
     *,
     threads: int = 4,
     clock_mhz: float | None = None,
+    board: str | None = None,
     coefficients: Path | str | None = None,
     on_prediction: Callable[[LatencyPrediction], None] = lambda prediction: None,
     log: Log = lambda line: None,
 ) -> list[LatencyPrediction]:
-    """Predicts the latency of .tflite files on a Raspberry Pi 4; needs QEMU, no Pi.
+    """Predicts the latency of .tflite files on a Raspberry Pi; needs QEMU, no Pi.
 
     Args:
         models: One file or several, or names of released models.
         threads: Number of threads of the interpreter, 1 to 4.
-        clock_mhz: CPU clock in MHz; None for that of the coefficients.
-        coefficients: File of `ghostdepth latency --calibrate`; None for the shipped Raspberry Pi 4.
+        clock_mhz: CPU clock in MHz; None for that of the board.
+        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`; None for `rpi4`.
+        coefficients: File of `ghostdepth latency --calibrate`, instead of a board.
         on_prediction: Called with each prediction when it is made, some ten seconds each.
         log: Called with one line of progress text.
 
@@ -89,12 +91,20 @@ def latency(
     Raises:
         UserError: An argument is wrong, a file is none of TFLite, or QEMU is missing.
     """
-    from ghostdepth_export.pi4.latency import predict_file_latencies, read_coefficients
+    from ghostdepth_export.pi4.latency import (
+        DEFAULT_BOARD,
+        check_one_board,
+        predict_file_latencies,
+        read_coefficients,
+    )
 
+    check_one_board(board, coefficients)
     files = _listed(models)
-    board = None if coefficients is None else read_coefficients(Path(coefficients))
+    known = None if coefficients is None else read_coefficients(Path(coefficients))
     found = []
-    for prediction in predict_file_latencies(files, threads, clock_mhz, board, log):
+    for prediction in predict_file_latencies(
+        files, threads, clock_mhz, known, log, board or DEFAULT_BOARD
+    ):
         on_prediction(prediction)
         found.append(prediction)
     return found

@@ -8,10 +8,20 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from bench_depth.commands.arguments import HelpFormatter, Parser
-from bench_depth.core.errors import exit_code
+from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.screen import printable, show
-from bench_depth.model.released import SAMPLES, Catalogue, ReleasedModel, read_catalogue
+from bench_depth.machine.board import read_board
+from bench_depth.model.released import (
+    SAMPLES,
+    Catalogue,
+    ReleasedFile,
+    ReleasedModel,
+    read_catalogue,
+    released_board,
+)
 
+# Of a camera with 30 frames a second.
+_FRAME_MS = 1000 / 30
 _EPILOG = """\
 A name is accepted wherever a model file is. NAME stands for its int8 file; another file has a name
 of its own, such as NAME-fp32.
@@ -35,21 +45,32 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
         formatter_class=HelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print all figures as one JSON object")
+    parser.add_argument(
+        "--board", metavar="NAME", help="the board with bands: rpi4, rpi4-1800, rpi5 or zero2"
+    )
     options = parser.parse_args(arguments)
 
     def work() -> int:
         catalogue = read_catalogue()
-        show(f"{json.dumps(_plain(catalogue), indent=2) if options.json else render(catalogue)}\n")
+        board = _board(catalogue, options.board)
+        text = json.dumps(_plain(catalogue), indent=2) if options.json else render(catalogue, board)
+        show(f"{text}\n")
         return 0
 
     return exit_code(program, work)
 
 
-def render(catalogue: Catalogue) -> str:
-    """The table of the models that are here or worth fetching, and what they were trained on."""
+def render(catalogue: Catalogue, board: str = "rpi4") -> str:
+    """The table of the models that are here or worth fetching, and what they were trained on.
+
+    Args:
+        catalogue: Catalogue to print.
+        board: Board whose latency is printed with its error band; the others have none.
+    """
     shown = [each for each in catalogue.models if each.dominated_by is None or each.installed]
-    rows = [("name", "Pi 4 ms (band)", "RMSE m", "delta_1", "MB", "file")]
-    rows += [row for model in shown for row in _rows(model)]
+    others = [name for name in catalogue.boards if name != board]
+    rows = [("name", f"{board} ms (band)", *others, "RMSE m", "delta_1", "MB", "file")]
+    rows += [row for model in shown for row in _rows(model, board, others)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [
         "  ".join(
@@ -59,7 +80,8 @@ def render(catalogue: Catalogue) -> str:
         ).rstrip()
         for row in rows
     ]
-    lines += ["", f"Pi 4 ms: {catalogue.latency}.", f"RMSE, delta_1: {catalogue.accuracy}."]
+    lines += ["", f"ms: {catalogue.latency}; other boards from published ratios."]
+    lines += [f"RMSE, delta_1: {catalogue.accuracy}.", *fastest(catalogue, board)]
     lines += [f"Where no model is named: {catalogue.default}. Photos to try: {SAMPLES}", ""]
     trained: dict[str, list[str]] = {}
     for model in shown:
@@ -68,13 +90,41 @@ def render(catalogue: Catalogue) -> str:
     return "\n".join(lines)
 
 
-def _rows(model: ReleasedModel) -> list[tuple[str, ...]]:
+def fastest(catalogue: Catalogue, board: str) -> list[str]:
+    """One line: the fastest file on a board, and the most accurate one at 30 frames a second."""
+    files = [file for model in catalogue.models for file in model.files if board in file.board_ms]
+    if not files:
+        return []
+    first = min(files, key=lambda file: file.board_ms[board][0])
+    line = f"Fastest for you ({catalogue.boards[board]}): {_told(first, board)}"
+    steady = [file for file in files if file.board_ms[board][2] <= _FRAME_MS]
+    if steady:
+        best = min(steady, key=lambda file: (file.rmse, file.board_ms[board][0]))
+        line += f"; the most accurate within 33 ms: {_told(best, board)}"
+    return [f"{line}."]
+
+
+def _told(file: ReleasedFile, board: str) -> str:
+    return f"{file.file}, {file.board_ms[board][0]:.1f} ms, RMSE {file.rmse:.3f} m"
+
+
+def _board(catalogue: Catalogue, asked: Optional[str]) -> str:
+    """The board that was asked for, else the one that this runs on, else a Raspberry Pi 4."""
+    if asked is None:
+        return released_board(read_board())
+    if asked not in catalogue.boards:
+        raise UserError(f"--board {asked[:40]!r}: the boards are {', '.join(catalogue.boards)}")
+    return asked
+
+
+def _rows(model: ReleasedModel, board: str, others: Sequence[str]) -> list[tuple[str, ...]]:
     """A row for each file that is here; the preferred file's where none is."""
     files = model.installed or [(model.files[0], None)]
     return [
         (
             file.file if index else model.name,
-            _band(file.pi4_ms),
+            _band(file.board_ms.get(board, file.pi4_ms if board == "rpi4" else None)),
+            *(f"{file.board_ms[name][0]:.1f}" if name in file.board_ms else "-" for name in others),
             f"{file.rmse:.3f}",
             f"{file.delta_1:.3f}",
             f"{file.bytes / 1e6:.1f}",
@@ -84,8 +134,8 @@ def _rows(model: ReleasedModel) -> list[tuple[str, ...]]:
     ]
 
 
-def _band(pi4_ms: Optional[tuple[float, float, float]]) -> str:
-    return "-" if pi4_ms is None else "{:.1f} ({:.1f} to {:.1f})".format(*pi4_ms)
+def _band(ms: Optional[tuple[float, float, float]]) -> str:
+    return "-" if ms is None else "{:.1f} ({:.1f} to {:.1f})".format(*ms)
 
 
 def _plain(catalogue: Catalogue) -> dict[str, Any]:

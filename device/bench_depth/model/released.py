@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import plain_name, read_json
 from bench_depth.core.jsonable import build
+from bench_depth.machine.board import Board
 
 SCHEMA = "ghostdepth-catalogue/1"
 SUFFIXES = (".tflite", ".onnx")
@@ -28,6 +29,8 @@ SAMPLES = _PACKAGE / "samples"
 _FOLDERS = (MODELS, _PACKAGE.parents[1] / "build" / "models")
 # Of several files of a model the first of these: int8 is the fastest on a Raspberry Pi.
 VARIANTS = ("int8.tflite", "fp32.tflite", "fp16.tflite", "dynamic.tflite", "fp32.onnx", "int8.onnx")
+# From this clock on a Raspberry Pi 4 counts as one at 1800 MHz.
+FAST_PI4_MHZ = 1750
 _ELSEWHERE = "download it from the project's release, or run `make models` in a clone"
 
 
@@ -43,6 +46,8 @@ class ReleasedFile:
         delta_1: Fraction of the pixels within a factor of 1.25.
         pi4_ms: Predicted milliseconds on a Raspberry Pi 4, and the ends of their error band; None
             where nothing was predicted.
+        board_ms: The same for each board of the catalogue by its name; empty where nothing was
+            predicted.
     """
 
     file: str
@@ -51,6 +56,7 @@ class ReleasedFile:
     si_rmse: float
     delta_1: float
     pi4_ms: Optional[tuple[float, float, float]] = None
+    board_ms: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
     @property
     def path(self) -> Optional[Path]:
@@ -94,6 +100,7 @@ class Catalogue:
         latency: How the milliseconds were predicted.
         accuracy: What the errors were measured on.
         models: The models, the fastest first.
+        boards: Titles of the boards by their names.
     """
 
     schema: str
@@ -101,6 +108,7 @@ class Catalogue:
     latency: str
     accuracy: str
     models: list[ReleasedModel]
+    boards: dict[str, str] = field(default_factory=dict)
 
 
 @functools.lru_cache(maxsize=1)
@@ -123,6 +131,16 @@ def read_catalogue() -> Catalogue:
 def default_model() -> str:
     """The released model to take where none is named."""
     return read_catalogue().default
+
+
+def released_board(board: Board) -> str:
+    """The board of the catalogue that is like the one that this runs on; else a Raspberry Pi 4."""
+    model = board.model or ""
+    if "Pi 5" in model or "Module 5" in model:
+        return "rpi5"
+    if "Zero 2" in model:
+        return "zero2"
+    return "rpi4-1800" if "Pi 4" in model and (board.max_clock_mhz or 0) >= FAST_PI4_MHZ else "rpi4"
 
 
 def find_model(model: Union[str, Path]) -> Path:

@@ -55,6 +55,9 @@ def compress(
     target_file: Annotated[
         str, typer.Option(help="For --target-ms: int8 or fp32, a .tflite file.")
     ] = "int8",
+    board: Annotated[
+        str, typer.Option(help="For --target-ms: rpi4, rpi4-1800, rpi5 or zero2.")
+    ] = "rpi4",
     strict: Strict = False,
 ) -> None:
     """Prune, distil and quantize a checkpoint by a recipe. If interrupted, add --resume."""
@@ -80,6 +83,7 @@ def compress(
             target_ms=target_ms,
             threads=threads,
             target_file=target_file,
+            board=board,
             strict=strict,
             on_step=lines.step,
             on_epoch=lines.epoch,

@@ -1,4 +1,4 @@
-"""The command that predicts the latency of a model on a Raspberry Pi 4: latency."""
+"""The command that predicts the latency of a model on a Raspberry Pi: latency."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ def latency(
         ),
     ],
     threads: Annotated[int, typer.Option(help="Threads of the interpreter, 1 to 4.")] = 4,
+    board: Annotated[
+        str | None,
+        typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.", show_default="rpi4"),
+    ] = None,
     clock: Annotated[
-        float | None, typer.Option(help="CPU clock in MHz.", show_default="1500")
+        float | None, typer.Option(help="CPU clock in MHz.", show_default="the board's")
     ] = None,
     runtime: Annotated[str, typer.Option(help="Version of TensorFlow Lite.")] = "2.5",
     coefficients: Annotated[
@@ -34,6 +38,10 @@ def latency(
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="JSON file for all figures.", callback=output_file)
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Page: each op against the core's limits.", callback=output_file),
     ] = None,
     top: Annotated[int, typer.Option(help="Number of slowest ops to print.")] = 12,
     calibrate: Annotated[
@@ -47,26 +55,39 @@ def latency(
         Path, typer.Option(help="Output file of --calibrate.", callback=output_file)
     ] = Path("board.json"),
 ) -> None:
-    """Predict a model's latency on a Raspberry Pi 4 from instruction counts; needs no Pi."""
-    from ghostdepth_export.pi4.latency import check_request, read_coefficients, shipped
+    """Predict a model's latency on a Raspberry Pi from instruction counts; needs no Pi."""
+    from ghostdepth_export.pi4.latency import (
+        check_one_board,
+        check_request,
+        read_coefficients,
+        shipped,
+        write_predictions,
+    )
 
     check_request(threads, clock, runtime)
+    check_one_board(board, coefficients or calibrate)
     if calibrate:
-        board = read_coefficients(coefficients) if coefficients else shipped()
-        _calibrate(files, board, models, clock, out)
-    else:
-        _predict(files, coefficients, threads, clock, json, top)
+        start = read_coefficients(coefficients) if coefficients else shipped()
+        _calibrate(files, start, models, clock, out)
+        return
+    predictions = _predict(files, coefficients, board, threads, clock, top)
+    if json is not None:
+        write_predictions(json, predictions)
+    if html is not None:
+        from ghostdepth_export.pages.roofline_page import write_page
+
+        write_page(html, predictions)
+        say(f"page: {html}")
 
 
 def _predict(
     files: list[Path],
     coefficients: Path | None,
+    board: str | None,
     threads: int,
     clock: float | None,
-    json: Path | None,
     top: int,
-) -> None:
-    from ghostdepth_export.pi4.latency import write_predictions
+) -> list[LatencyPrediction]:
     from ghostdepth_export.pi4.latency.tables import compared, heading, show
 
     console = _console()
@@ -82,6 +103,7 @@ def _predict(
         files,
         threads=threads,
         clock_mhz=clock,
+        board=board,
         coefficients=coefficients,
         on_prediction=one,
         log=_log,
@@ -89,8 +111,7 @@ def _predict(
     if len(predictions) > 1:
         console.print()
         console.print(compared(predictions))
-    if json is not None:
-        write_predictions(json, predictions)
+    return predictions
 
 
 def _calibrate(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def search(
-    budget_ms: Annotated[float, typer.Option(help="Predicted milliseconds on a Raspberry Pi 4.")],
+    budget_ms: Annotated[float, typer.Option(help="Predicted milliseconds on the board.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for runs, tables, page and configs.")],
     val: Val = None,
@@ -52,6 +52,7 @@ def search(
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 4,
     target_file: Annotated[str, typer.Option(help="int8 or fp32, a .tflite file.")] = "int8",
+    board: Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")] = "rpi4",
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     strict: Strict = False,
 ) -> None:
@@ -75,6 +76,7 @@ def search(
             storage=storage,
             threads=threads,
             target_file=target_file,
+            board=board,
             workers=workers,
             strict=strict,
             on_step=lines.step,

@@ -9,8 +9,15 @@ import pytest
 from bench_depth import UserError
 from bench_depth.commands.cli import main
 from bench_depth.core.dataset import list_pairs
+from bench_depth.machine.board import Board
 from bench_depth.model.contract import read_contract
-from bench_depth.model.released import SAMPLES, default_model, find_model, read_catalogue
+from bench_depth.model.released import (
+    SAMPLES,
+    default_model,
+    find_model,
+    read_catalogue,
+    released_board,
+)
 
 QUICK = ["--warmup", "0", "--min-runs", "1", "--min-time", "0"]
 
@@ -96,3 +103,48 @@ def test_depth_takes_the_default_model(tmp_path: Path, capfd: pytest.CaptureFixt
     photo = list_pairs(SAMPLES)[0].rgb
     assert main(["depth", str(photo), "--out", str(tmp_path), "--format", "npy"]) == 0
     assert (tmp_path / photo.with_suffix(".npy").name).is_file()
+
+
+@pytest.mark.same_everywhere
+def test_the_fastest_file_of_each_board_is_named_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    catalogue = read_catalogue()
+    files = [file for model in catalogue.models for file in model.files]
+    for board, title in catalogue.boards.items():
+        assert main(["models", "--board", board]) == 0
+        table = capsys.readouterr().out
+        (line,) = [row for row in table.splitlines() if row.startswith("Fastest for you")]
+        least = min(file.board_ms[board][0] for file in files if file.board_ms)
+        assert f"({title}): " in line
+        assert f" {least:.1f} ms" in line
+        assert f"{board} ms (band)" in table
+    assert main(["models", "--board", "pi\x1b[1m"]) == 2
+    error = capsys.readouterr().err
+    assert "the boards are rpi4, rpi4-1800, rpi5, zero2" in error
+    assert "\x1b" not in error
+
+
+@pytest.mark.same_everywhere
+def test_a_pi_4_has_the_figures_that_it_had_before_there_were_boards() -> None:
+    for model in read_catalogue().models:
+        for file in model.files:
+            assert file.board_ms.get("rpi4") == file.pi4_ms
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.parametrize(
+    ("model", "clock", "name"),
+    [
+        ("Raspberry Pi 5 Model B Rev 1.0", 2400, "rpi5"),
+        ("Raspberry Pi Compute Module 5 Rev 1.0", 2400, "rpi5"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", 1000, "zero2"),
+        ("Raspberry Pi 4 Model B Rev 1.2", 1500, "rpi4"),
+        ("Raspberry Pi 4 Model B Rev 1.4", 1800, "rpi4-1800"),
+        ("Raspberry Pi 4 Model B Rev 1.4", None, "rpi4"),
+        (None, 4000, "rpi4"),
+    ],
+)
+def test_a_board_is_known_by_its_name(model: str | None, clock: float | None, name: str) -> None:
+    board = Board(model, None, 4, "aarch64", "Linux", clock, None, emulated=False)
+    assert released_board(board) == name

@@ -9,6 +9,7 @@ import pytest
 from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.listing import NOTHING
+from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import OpWork, prediction
 
 
@@ -40,7 +41,7 @@ def plain(name: str) -> OpWork:
 def count_without_qemu(monkeypatch: pytest.MonkeyPatch, each: InstructionCounts) -> None:
     """Makes every op of every model that is predicted cost the same, at once."""
 
-    def count(model: Path, root: Path) -> ModelCounts:
+    def count(model: Path, root: Path, cpu: str = CPU) -> ModelCounts:
         return model_counts([(op.name, each) for op in read_ops(model)], model.name)
 
     monkeypatch.setattr(prediction, "count", count)

@@ -64,7 +64,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Replaces exporting and emulating; the names of what was counted."""
     made: list[str] = []
 
-    def count(path: Path, root: Path) -> ModelCounts:
+    def count(path: Path, root: Path, cpu: str) -> ModelCounts:
         made.append(path.read_text())
         op = OpCounts(0, "ADD", "x", "1x2", NOTHING)
         return ModelCounts("m", "2.5", "cortex-a72", "7", NOTHING, NOTHING, [op])
@@ -100,6 +100,10 @@ def test_a_network_is_counted_once_whatever_its_weights_and_threads(
     FileLatency()(make_network(input_height=96), LatencyBudget(ms=1))
     FileLatency(camera=(240, 320))(network, LatencyBudget(ms=1))
     assert counted == ["64 int8", "64 fp32", "96 int8", "64 int8"]
+    # Another clock needs no counts of its own, another core does.
+    for board, number in (("rpi4-1800", 4), ("rpi5", 5), ("zero2", 6), ("rpi5", 6)):
+        FileLatency()(network, LatencyBudget.model_validate({"ms": 1, "board": board}))
+        assert len(counted) == number
 
 
 def test_what_was_cut_off_while_it_was_written_is_counted_again(

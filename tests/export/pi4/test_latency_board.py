@@ -293,7 +293,7 @@ def test_the_verb_calibrates_and_what_it_writes_predicts_better(
     paths, files = [], []
     real = a_board(1.2, 1.2, 1.2, 1500)
 
-    def count(path: Path, root: Path) -> ModelCounts:
+    def count(path: Path, root: Path, *_: object) -> ModelCounts:
         each = counts(1_000_000 * len(path.stem), 40_000 // len(path.stem))
         return model_counts([(op.name, each) for op in read_ops(path)], path.name)
 

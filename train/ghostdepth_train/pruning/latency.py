@@ -11,6 +11,8 @@ from ghostdepth_train.config import Config
 from ghostdepth_train.models.network import DepthNet
 
 TargetFile = Literal["int8", "fp32"]
+# As in ghostdepth_export/pi4/latency/boards.py, which this package does not import.
+TargetBoard = Literal["rpi4", "rpi4-1800", "rpi5", "zero2"]
 
 
 class LatencyBudget(Config):
@@ -20,16 +22,19 @@ class LatencyBudget(Config):
         ms: Milliseconds of one invocation, predicted.
         threads: Number of threads of the runtime, 1 to 4.
         file: Which .tflite file is meant: `int8` or `fp32`.
+        board: Board that the latency is predicted for.
     """
 
     ms: float = pydantic.Field(gt=0)
     threads: int = pydantic.Field(default=4, ge=1, le=4)
     file: TargetFile = "int8"
+    board: TargetBoard = "rpi4"
 
     @property
     def what(self) -> str:
-        """The file and its threads, for messages."""
-        return f"{self.file} file with {self.threads} thread{'s' * (self.threads > 1)}"
+        """The file, its threads and another board than the Raspberry Pi 4, for messages."""
+        where = f" on {self.board}" * (self.board != "rpi4")
+        return f"{self.file} file with {self.threads} thread{'s' * (self.threads > 1)}{where}"
 
 
 @dataclass(frozen=True)
@@ -55,4 +60,4 @@ class LatencyPredictor(Protocol):
     """Predicts the latency of every op of a network's exported file, in the file's order."""
 
     def __call__(self, network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
-        """Predicts for the file and threads of `budget`; `budget.ms` is not used."""
+        """Predicts for the file, threads and board of `budget`; `budget.ms` is not used."""

@@ -30,9 +30,16 @@ from ghostdepth_export.pi4.counter import (
     write_counts,
 )
 from ghostdepth_export.pi4.counter.graph import RUNTIME
-from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
+from ghostdepth_export.pi4.counter.plugin import CPU, build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
-from ghostdepth_export.pi4.latency import Coefficients, OpWork, predict_latency, read_work, shipped
+from ghostdepth_export.pi4.latency import (
+    Coefficients,
+    OpWork,
+    board_coefficients,
+    find_board,
+    predict_latency,
+    read_work,
+)
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency, TargetFile
 
@@ -46,7 +53,8 @@ class FileLatency:
     """Predicts the latency of the ops in networks' files.
 
     Args:
-        coefficients: Coefficients of the board; None for the shipped Raspberry Pi 4.
+        coefficients: Coefficients of a board with a Cortex-A72, whatever board is asked for; None
+            for the shipped ones of the board.
         camera: Height and width of the images that the files take, in pixels.
         log: Called with one line of progress text while a root of the emulator is built, which
             takes minutes.
@@ -61,23 +69,25 @@ class FileLatency:
         camera: tuple[int, int] = (480, 640),
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.coefficients = coefficients or shipped()
+        self.coefficients = coefficients
         self.camera = camera
         self.log = log
 
     def __call__(self, network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
         """The ops of the file that `budget` names, in the file's order, and the rest."""
-        counts, work, layers = self._counted(network, budget.file)
-        prediction = predict_latency(counts, work, self.coefficients, budget.threads)
+        cpu = CPU if self.coefficients else find_board(budget.board).cpu
+        counts, work, layers = self._counted(network, budget.file, cpu)
+        known = self.coefficients or board_coefficients(budget.board)
+        prediction = predict_latency(counts, work, known, budget.threads)
         ops = [
             LayerLatency(op.name, layer, own, op.ms)
             for op, (layer, own) in zip(prediction.ops, layers, strict=True)
         ]
         return [*ops, LayerLatency(OUTSIDE, "", False, prediction.outside_ms)]
 
-    def _counted(self, network: DepthNet, file: TargetFile) -> _CountedFile:
+    def _counted(self, network: DepthNet, file: TargetFile, cpu: str) -> _CountedFile:
         """Reads the counted file from the cache, or counts it and writes it there."""
-        folder = cache_folder() / "budget" / self._key(network, file)
+        folder = cache_folder() / "budget" / self._key(network, file, cpu)
         with locked(folder):
             # The counts are written last: if they exist, the rest does.
             if (folder / "counts.json").is_file():
@@ -85,31 +95,31 @@ class FileLatency:
                 kept = read_json(folder / "ops.json")
                 work = [OpWork(**{k: _tuples(v) for k, v in op.items()}) for op in kept["work"]]
                 return counts, work, [(layer, own) for layer, own in kept["layers"]]
-            counts, work, layers = self._count(network, file)
+            counts, work, layers = self._count(network, file, cpu)
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "ops.json", {"work": [asdict(op) for op in work], "layers": layers})
             write_counts(folder / "counts.json", [counts])
         return counts, work, layers
 
-    def _count(self, network: DepthNet, file: TargetFile) -> _CountedFile:
+    def _count(self, network: DepthNet, file: TargetFile, cpu: str) -> _CountedFile:
         from ghostdepth_export.pi4.budget.layers import op_layers
 
         data = build_file(network, file, self.camera)
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model.tflite"
             path.write_bytes(data)
-            return count(path, self._root), read_work(path), op_layers(data, network)
+            return count(path, self._root, cpu), read_work(path), op_layers(data, network)
 
     @cached_property
     def _root(self) -> Path:
         return build_root("bullseye", self.log)
 
-    def _key(self, network: DepthNet, file: TargetFile) -> str:
+    def _key(self, network: DepthNet, file: TargetFile, cpu: str) -> str:
         """Hash of everything that the counts depend on, and of the fields of the cached files."""
         programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
         form = [field.name for kind in (InstructionCounts, OpWork) for field in fields(kind)]
         config = network.config.model_dump(mode="json")
-        value = [programs, RUNTIME, _EXPORT, form, self.camera, config, file]
+        value = [programs, RUNTIME, cpu, _EXPORT, form, self.camera, config, file]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
 
 

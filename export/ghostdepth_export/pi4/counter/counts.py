@@ -73,13 +73,14 @@ def count_file(
     return count(model, build_root(chosen.root, progress), chosen.name)
 
 
-def count(model: Path, root: Path, runtime: str = "2.5") -> ModelCounts:
+def count(model: Path, root: Path, runtime: str = "2.5", cpu: str = CPU) -> ModelCounts:
     """Counts a warm invocation of a model on one thread of an emulated CPU.
 
     Args:
         model: A .tflite or .onnx file.
         root: The emulator's root of the runtime.
         runtime: A key of `RUNTIMES`.
+        cpu: QEMU's name of the CPU; cycles and caches are those of a Cortex-A72 on any.
 
     Raises:
         UserError: The model cannot be counted, a program is missing, or the counts are
@@ -91,7 +92,7 @@ def count(model: Path, root: Path, runtime: str = "2.5") -> ModelCounts:
         ops = read_ops(model)
     else:
         check_plain(model)
-    run = run_model(model, root, runtime=runtime)
+    run = run_model(model, root, runtime=runtime, cpu=cpu)
     if ops is None:
         ops = run.kept or []
     section = checked(model, run.listing)
@@ -99,7 +100,7 @@ def count(model: Path, root: Path, runtime: str = "2.5") -> ModelCounts:
     return ModelCounts(
         file=model.name,
         runtime=run.runtime,
-        cpu=CPU,
+        cpu=cpu,
         qemu=run.qemu,
         total=section.total,
         outside=section.total - sum((counts for _, counts in regions), NOTHING),
@@ -111,7 +112,9 @@ def count(model: Path, root: Path, runtime: str = "2.5") -> ModelCounts:
     )
 
 
-def run_model(model: Path, root: Path, warm_ups: int = 1, runtime: str = "2.5") -> CountedRun:
+def run_model(
+    model: Path, root: Path, warm_ups: int = 1, runtime: str = "2.5", cpu: str = CPU
+) -> CountedRun:
     """Runs a model under the plugin, without checking the counts.
 
     Args:
@@ -119,6 +122,7 @@ def run_model(model: Path, root: Path, warm_ups: int = 1, runtime: str = "2.5") 
         root: The emulator's root of the runtime.
         warm_ups: Number of invocations before the one that is counted in the last section.
         runtime: A key of `RUNTIMES`.
+        cpu: As in `count`.
 
     Raises:
         UserError: A program is missing, or the runtime refuses the model.
@@ -142,6 +146,7 @@ def run_model(model: Path, root: Path, warm_ups: int = 1, runtime: str = "2.5") 
                 root=root,
                 name="/usr/bin/python3",
                 environment=_ENVIRONMENTS.get(runtime, _ENVIRONMENT),
+                cpu=cpu,
             )
         except GuestError as error:
             label = RUNTIMES[runtime].label

@@ -93,6 +93,7 @@ def run_counted(
     root: Path | None = None,
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
+    cpu: str = CPU,
 ) -> tuple[str, Listing]:
     """Runs an aarch64 program under the plugin.
 
@@ -106,6 +107,7 @@ def run_counted(
         root: Root folder with the program's libraries; None for a static program.
         name: The program's `argv[0]`; `program` if None.
         environment: Complete environment of the program.
+        cpu: QEMU's name of the CPU; its features decide which kernels a library chooses.
 
     Returns:
         The program's standard output, and the counts.
@@ -117,7 +119,7 @@ def run_counted(
     plugin = str(build_plugin()).replace(",", ",,")
     listing = folder / "counts.txt"
     listing.unlink(missing_ok=True)
-    command = [need("setarch"), "-R", qemu.program, "-cpu", CPU, "-seed", "1"]
+    command = [need("setarch"), "-R", qemu.program, "-cpu", cpu, "-seed", "1"]
     if root is not None:
         command += ["-L", str(root)]
     command += ["-plugin", f"{plugin},out={listing.name}", "-0", name or str(program)]

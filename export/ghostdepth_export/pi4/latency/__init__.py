@@ -1,5 +1,13 @@
-"""Predicts a model's latency on a Raspberry Pi 4 from instruction counts on an emulated CPU."""
+"""Predicts a model's latency on a Raspberry Pi from instruction counts on an emulated CPU."""
 
+from ghostdepth_export.pi4.latency.boards import (
+    BOARDS,
+    DEFAULT_BOARD,
+    Board,
+    board_coefficients,
+    check_one_board,
+    find_board,
+)
 from ghostdepth_export.pi4.latency.coefficients import (
     Coefficient,
     Coefficients,
@@ -20,6 +28,9 @@ from ghostdepth_export.pi4.latency.threads import threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
 __all__ = [
+    "BOARDS",
+    "DEFAULT_BOARD",
+    "Board",
     "Coefficient",
     "Coefficients",
     "ErrorOf",
@@ -27,7 +38,10 @@ __all__ = [
     "OpLatency",
     "OpWork",
     "as_record",
+    "board_coefficients",
+    "check_one_board",
     "check_request",
+    "find_board",
     "predict_file_latencies",
     "predict_latency",
     "read_coefficients",

@@ -13,6 +13,8 @@ from bench_depth.core.files import read_json, write_json
 
 SCHEMA = "ghostdepth-coefficients/1"
 _SHIPPED = "coefficients.json"
+# Data types of the fitted networks, with those of indices and shapes.
+_TYPES = ("FLOAT32", "INT8", "UINT8", "INT32", "INT64")
 _FITTED = ("cycle", "line", "wake", "input", "query")
 
 
@@ -66,6 +68,9 @@ class Coefficients:
         errors: Errors by predicted latency, shortest first; the last entry has no `up_to_ms`.
         calibrated: Types of ops that are frequent enough in the fitted networks.
         uncalibrated_error: Fraction by which ops of other types may take longer than predicted.
+        decodes: Number of instructions that the core decodes in a cycle; None for a Cortex-A72,
+            whose issue-limited cycles hold it already.
+        types: Data types of the ops that were fitted.
     """
 
     board: str
@@ -79,6 +84,15 @@ class Coefficients:
     errors: tuple[ErrorOf, ...]
     calibrated: frozenset[str]
     uncalibrated_error: float
+    decodes: float | None = None
+    types: tuple[str, ...] = _TYPES
+
+    @property
+    def least_cycles(self) -> float:
+        """Issue-limited cycles that an instruction takes at least, by what the core decodes."""
+        if self.decodes is None:
+            return 0.0
+        return 1e3 / (self.decodes * self.clock_mhz * self.cycle.value)
 
     def error(self, ms: float) -> float:
         """The expected relative error of a prediction of `ms` milliseconds."""
@@ -121,10 +135,15 @@ def _coefficients(value: dict[str, Any]) -> Coefficients:
     errors = tuple(ErrorOf(**entry) for entry in value["errors"])
     if not errors or errors[-1].up_to_ms is not None:
         raise ValueError("errors must end with an entry whose up_to_ms is null")
-    calibrated = frozenset(value["calibrated"])
-    read = Coefficients(**{**value, **fitted, "errors": errors, "calibrated": calibrated})
+    sets = {
+        "calibrated": frozenset(value["calibrated"]),
+        "types": tuple(value.get("types", _TYPES)),
+    }
+    read = Coefficients(**{**value, **fitted, **sets, "errors": errors})
     if not read.clock_mhz > 0:
         raise ValueError("clock_mhz must be above 0")
+    if read.decodes is not None and not (read.decodes > 0 and read.cycle.value > 0):
+        raise ValueError("decodes and the value of cycle must be above 0")
     return read
 
 

@@ -28,17 +28,20 @@ class Costs:
         return Costs(self.cycles + other.cycles, self.lines + other.lines, self.wakes + other.wakes)
 
 
-def op_costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> list[Costs]:
+def op_costs(
+    counts: ModelCounts, work: Sequence[OpWork], threads: int, least_cycles: float = 0.0
+) -> list[Costs]:
     """The costs of every op, in the order of execution.
 
     Args:
         counts: Instruction counts of the model on one thread.
         work: Ops of the same model, in the same order.
         threads: Number of threads of the interpreter, 1..4.
+        least_cycles: Issue-limited cycles that an instruction takes at least; see `Coefficients`.
     """
     return [
         Costs(
-            busiest_cycles(of, op.counts.cycles, threads),
+            busiest_cycles(of, _cycles(op.counts, least_cycles), threads),
             _lines(op.counts),
             int(threads_used(of, threads) > 1),
         )
@@ -46,14 +49,18 @@ def op_costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> list[
     ]
 
 
-def outside_costs(counts: ModelCounts) -> Costs:
-    """The costs between and around the ops."""
-    return Costs(counts.outside.cycles, _lines(counts.outside), 0)
+def outside_costs(counts: ModelCounts, least_cycles: float = 0.0) -> Costs:
+    """The costs between and around the ops; arguments as in `op_costs`."""
+    return Costs(_cycles(counts.outside, least_cycles), _lines(counts.outside), 0)
 
 
 def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:
     """The costs of a whole model, including those outside its ops; arguments as in `op_costs`."""
     return sum(op_costs(counts, work, threads), Costs(0, 0, 0)) + outside_costs(counts)
+
+
+def _cycles(counts: InstructionCounts, least_cycles: float) -> float:
+    return max(counts.cycles, least_cycles * counts.instructions)
 
 
 def _lines(counts: InstructionCounts) -> int:

@@ -12,15 +12,17 @@ from bench_depth.model.released import find_model
 from ghostdepth_export.pi4.counter import ModelCounts, count
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
-from ghostdepth_export.pi4.latency.coefficients import Coefficients, shipped
+from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients, find_board
+from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.costs import op_costs, outside_costs
+from ghostdepth_export.pi4.latency.roofline import Limit, op_limit
 from ghostdepth_export.pi4.latency.threads import is_checked, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
 RUNTIMES = ("2.5",)
 MOST_THREADS = 4
-# Range of the CPU clock: slower than idle, faster than any overclocking of a Raspberry Pi 4.
-CLOCKS_MHZ = (300.0, 2500.0)
+# Range of the CPU clock: slower than idle, faster than any overclocking of a Raspberry Pi.
+CLOCKS_MHZ = (300.0, 3200.0)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class OpLatency:
             threads; otherwise the time is that of one thread.
         dtype: Data type of the first output, like `INT8`; with that of the weights where it
             differs, like `FLOAT32 x INT8`.
+        limit: Cycles of the whole op and the least that the chip allows; None where not known.
     """
 
     index: int
@@ -55,6 +58,7 @@ class OpLatency:
     calibrated: bool
     split_checked: bool = True
     dtype: str = ""
+    limit: Limit | None = None
 
     @property
     def ms(self) -> float:
@@ -121,7 +125,7 @@ def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
         UserError: The threads, the clock or the runtime is not supported.
     """
     if not 1 <= threads <= MOST_THREADS:
-        raise UserError(f"--threads {threads}: a Raspberry Pi 4 has 1..{MOST_THREADS}")
+        raise UserError(f"--threads {threads}: a Raspberry Pi has 1..{MOST_THREADS}")
     low, high = CLOCKS_MHZ
     if clock_mhz is not None and not low <= clock_mhz <= high:
         raise UserError(f"--clock {clock_mhz:g}: the clock is in MHz, {low:g}..{high:g}")
@@ -142,7 +146,8 @@ def predict_latency(
 
     ms = cycle * C + line * D + wake * N, where C is in million issue-limited cycles of each op's
     busiest thread, D in million lines read from or written to DRAM, which all cores share, and N is
-    the number of ops on several threads. Another clock scales only the cycles.
+    the number of ops on several threads. Another clock scales only the cycles. No op takes fewer
+    cycles than the core needs to decode its instructions.
 
     Args:
         counts: Instruction counts of the model on one thread.
@@ -160,7 +165,9 @@ def predict_latency(
     per_line = coefficients.line.value / 1e6
 
     ops = []
-    for op, of, cost in zip(counts.ops, work, op_costs(counts, work, threads), strict=True):
+    least = coefficients.least_cycles
+    costs = op_costs(counts, work, threads, least)
+    for op, of, cost in zip(counts.ops, work, costs, strict=True):
         assert op.name == of.name, (op, of)
         ops.append(
             OpLatency(
@@ -172,12 +179,15 @@ def predict_latency(
                 per_cycle * cost.cycles,
                 per_line * cost.lines,
                 coefficients.wake.value * cost.wakes,
-                op.name in coefficients.calibrated and is_checked(of),
+                op.name in coefficients.calibrated
+                and of.dtype in coefficients.types
+                and is_checked(of),
                 is_checked(of),
                 of.dtype if of.weights in (None, of.dtype) else f"{of.dtype} x {of.weights}",
+                op_limit(of, op.counts, counts.cpu),
             )
         )
-    around = outside_costs(counts)
+    around = outside_costs(counts, least)
     outside = per_cycle * around.cycles + per_line * around.lines
     ms = outside + sum(op.ms for op in ops)
     error = coefficients.error(ms)
@@ -202,6 +212,7 @@ def predict_file_latencies(
     clock_mhz: float | None = None,
     coefficients: Coefficients | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    board: str = DEFAULT_BOARD,
 ) -> Iterator[LatencyPrediction]:
     """Counts models on the emulated CPU and predicts their latency; about ten seconds each.
 
@@ -210,18 +221,20 @@ def predict_file_latencies(
             counted.
         threads: Number of threads of the interpreter, 1..4.
         clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
-        coefficients: Coefficients of the board; None for the shipped Raspberry Pi 4.
+        coefficients: Coefficients of a board with a Cortex-A72; None for those of `board`.
         progress: Called with one line of progress text at each slow step.
+        board: Name of the board, one of `BOARDS`.
 
     Yields:
         One prediction per model, in order.
 
     Raises:
-        UserError: A model cannot be counted, or a program is missing.
+        UserError: A model cannot be counted, a program is missing, or there is no such board.
     """
     from ghostdepth_export.pi4.emulator import build_root
 
     check_request(threads, clock_mhz, RUNTIMES[0])
+    known, cpu = coefficients or board_coefficients(board), find_board(board).cpu
     paths = [find_model(model) for model in models]
     for path in paths:
         read_ops(path)
@@ -229,7 +242,5 @@ def predict_file_latencies(
     root = build_root("bullseye", progress)
     for path in paths:
         progress(f"counting {path.name}")
-        counts = count(path, root)
-        yield predict_latency(
-            counts, read_work(path), coefficients or shipped(), threads, clock_mhz
-        )
+        counts = count(path, root, cpu)
+        yield predict_latency(counts, read_work(path), known, threads, clock_mhz)

@@ -10,11 +10,14 @@ from ghostdepth_export.host.screen import Screen, cell
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
 from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, NAMES, Calibration
+from ghostdepth_export.pi4.latency.roofline import ENOUGH, main_reasons
 from rich.table import Table
 from rich.text import Text
 
 # An op on one of several threads is marked from this fraction of the latency on.
 _NOTABLE = 0.05
+# Columns of words.
+_TEXT = ("", "unit", "doubts", "why")
 # Predictions with a larger relative error are marked.
 _FAR = 0.1
 
@@ -158,7 +161,9 @@ def _types(prediction: LatencyPrediction) -> Table:
     groups: dict[str, list[OpLatency]] = {}
     for op in prediction.ops:
         groups.setdefault(op.name, []).append(op)
-    table = _titled_table("by type of op", "ms", "fraction", "issue", "memory", "on one thread")
+    table = _titled_table(
+        "by type of op", "ms", "fraction", "issue", "memory", "on one thread", "of limit", "why"
+    )
     for name, ops in sorted(groups.items(), key=lambda item: -_total(item[1])):
         alone = sum(op.threads == 1 for op in ops)
         table.add_row(
@@ -166,6 +171,7 @@ def _types(prediction: LatencyPrediction) -> Table:
             *_time(_total(ops), prediction),
             *(cell(_ms(ms)) for ms in _issue_and_memory(ops)),
             cell(str(alone)),
+            *_of_limit(ops),
         )
     table.add_row(cell("outside the ops"), *_time(prediction.outside_ms, prediction))
     return table
@@ -173,7 +179,15 @@ def _types(prediction: LatencyPrediction) -> Table:
 
 def _ops(prediction: LatencyPrediction, top: int) -> Table:
     table = _titled_table(
-        "the slowest ops", "ms", "fraction", "issue", "memory", "threads", "bound"
+        "the slowest ops",
+        "ms",
+        "fraction",
+        "issue",
+        "memory",
+        "threads",
+        "bound",
+        "of limit",
+        "why",
     )
     for op in sorted(prediction.ops, key=lambda op: -op.ms)[:top]:
         alone = op.threads == 1 < prediction.threads and op.ms >= _NOTABLE * prediction.ms
@@ -183,8 +197,21 @@ def _ops(prediction: LatencyPrediction, top: int) -> Table:
             *(cell(_ms(ms)) for ms in _issue_and_memory([op])),
             cell(str(op.threads), style="bold red" if alone else ""),
             cell(op.bound, style="magenta" if op.bound == "memory" else ""),
+            *_of_limit([op]),
         )
     return table
+
+
+def _of_limit(ops: Sequence[OpLatency]) -> tuple[Text, Text]:
+    """The fraction of the chip's limit that ops reach, and why not half of it."""
+    limits = [op.limit for op in ops if op.limit is not None]
+    cycles = sum(limit.cycles for limit in limits)
+    least = sum(limit.fraction * limit.cycles for limit in limits)
+    if not cycles:
+        return cell(""), cell("")
+    low = least / cycles < ENOUGH
+    reasons = ", ".join(main_reasons(limits)) if low else ""
+    return cell(f"{least / cycles:.0%}", style="yellow" if low else ""), cell(reasons)
 
 
 def _titled_table(title: str, *columns: str) -> Table:
@@ -196,7 +223,7 @@ def _titled_table(title: str, *columns: str) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("", "unit", "doubts") else "right")
+        table.add_column(column, justify="left" if column in _TEXT else "right")
     return table
 
 

@@ -82,7 +82,7 @@ def split(op: OpWork, threads: int) -> ThreadSplit:
         depth = math.prod(op.inputs[1][1:])
         if columns == 1:
             return _vector(op.output[-1], depth, threads)
-        return split_product(op.output[-1], columns, depth, _itemsize(op), threads)
+        return split_product(op.output[-1], columns, depth, op.itemsize, threads)
     if op.name == "DEPTHWISE_CONV_2D":
         return _depthwise(op, threads)
     if op.name == "MEAN" and op.dtype != "FLOAT32" and len(op.inputs[0]) == _IMAGE_DIMENSIONS:
@@ -102,18 +102,19 @@ def busiest_cycles(op: OpWork, cycles: float, threads: int) -> float:
         cycles: Cycles of the whole op on one thread.
         threads: Number of threads of the interpreter, 1..4.
     """
-    alone = min(_im2col_cycles(op), cycles)
+    alone = min(im2col_cycles(op), cycles)
     return alone + (cycles - alone) / split(op, threads).speed_up
 
 
-def _im2col_cycles(op: OpWork) -> float:
+def im2col_cycles(op: OpWork) -> float:
+    """Cycles of copying patches to a matrix, which one thread does; 0 for what needs none."""
     if op.name != "CONV_2D":
         return 0.0
     height, width, channels = op.inputs[1][1:]
     if height == width == 1 and op.inputs[0][1:3] == op.output[1:3]:
         return 0.0
     runs = math.prod(op.output[:-1]) * height
-    return runs * (_CYCLES_PER_RUN + _CYCLES_PER_BYTE * width * channels * _itemsize(op))
+    return runs * (_CYCLES_PER_RUN + _CYCLES_PER_BYTE * width * channels * op.itemsize)
 
 
 def _vector(rows: int, depth: int, threads: int) -> ThreadSplit:
@@ -143,7 +144,3 @@ def _in_turn(length: int, threads: int) -> ThreadSplit:
         return ALONE
     # The last thread gets the most.
     return ThreadSplit(threads, length / math.ceil(length / threads))
-
-
-def _itemsize(op: OpWork) -> int:
-    return 4 if op.dtype == "FLOAT32" else 1

@@ -31,6 +31,11 @@ class OpWork:
     weights: str | None = None
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of a value: 4 for float32, 1 for 8 bits."""
+        return 4 if self.dtype == "FLOAT32" else 1
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of a convolution or a matrix product; 0 for other ops.
 
