@@ -66,8 +66,8 @@ def test_what_takes_the_cycles_is_named(used: dict[str, int], reason: str) -> No
 
 
 def test_copying_patches_is_named_and_half_of_the_limit_needs_no_reason() -> None:
-    image, weights = (1, 64, 64, 8), (16, 3, 3, 8)
-    large = OpWork("CONV_2D", "FLOAT32", (1, 64, 64, 16), (image, weights))
+    image, weights = (1, 64, 64, 8), (4, 3, 3, 8)
+    large = OpWork("CONV_2D", "FLOAT32", (1, 64, 64, 4), (image, weights))
     least = op_limit(large, counts(1), A72).least
     assert op_limit(large, counts(math.ceil(2.5 * least)), A72).reason == "im2col"
     assert op_limit(large, counts(math.floor(1.9 * least)), A72).reason == ""
