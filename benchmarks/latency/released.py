@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
-from ghostdepth_export.convert.export import export
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import (
     BOARDS,
@@ -50,6 +49,8 @@ def files(folder: Path | None) -> Iterator[Path]:
         for weights in sorted(ROOT.glob("models/*/model.safetensors")):
             name = weights.parent.name
             if folder is None:
+                from ghostdepth_export.convert.export import export
+
                 yield from export(weights.parent, Path(temporary), formats=FORMATS)
             else:
                 yield from (folder / f"{name}-{each}" for each in FORMATS)
