@@ -247,7 +247,7 @@ def measured(contract: ModelContract) -> Results:
     context = Context(
         "2026-01-02T03:04:05+00:00", "bench-depth 0.1.0", None, "3.9.2", board, 4, 5, 50, 5.0
     )
-    metrics = DepthMetrics(0.51234, 0.21987, 0.08, 0.19, 0.71234, 0.9, 0.97)
+    metrics = DepthMetrics(0.51234, 0.21987, 0.08, 0.19, 0.71234, 0.9, 0.97, 6.125, 9.25, 0.137)
     images = [ImageAccuracy("a", metrics)]
     bands = [
         Band(1.0, 2.0, 1234, 0.25, 0.5, 0.2, 0.6, 0.1),

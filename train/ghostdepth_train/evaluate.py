@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from bench_depth.accuracy.sharpness import metrics_with_sharpness
 from bench_depth.core.dataset import Pair, read_pair
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import DepthMetrics, depth_metrics, mean_metrics
@@ -44,7 +45,7 @@ def evaluate(network: Predictor, pairs: Sequence[Pair], align: str = "none") -> 
         prediction = predict_mm(network, rgb)
         if not np.isfinite(prediction).all():
             raise UserError(f"the network gives NaN or infinity on {pair.rgb}; lower the rate")
-        row = depth_metrics(prediction, ground_truth, align)
+        row = metrics_with_sharpness(prediction, ground_truth, align)
         if row is not None:
             rows.append(row)
     network.train(was_training)

@@ -96,7 +96,7 @@ def band_errors(
         [math.sqrt(value) for value in mean(((t - p) / 1000.0) ** 2)],
         mean(np.abs(p - t) / t),
         mean(np.maximum(p / t, t / p) < 1.25),
-        mean(np.log(p) - np.log(t)),
+        mean(np.log(p / t)),
     )
     return [BandErrors(*row) if row[0] else None for row in zip(*columns)]
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from bench_depth.accuracy.bands import band_errors, mean_bands
 from bench_depth.accuracy.records import Accuracy, ImageAccuracy
+from bench_depth.accuracy.sharpness import metrics_with_sharpness
 from bench_depth.core.dataset import Frame, write_depth
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.metrics import (
     MIN_MM,
     DepthMetrics,
-    depth_metrics,
     depth_of_relative_inverse,
     mean_metrics,
     score,
@@ -142,7 +142,9 @@ def evaluate(
             write_depth(predictions / f"{frame.name}.png", depth_mm)
         # Relative inverse depth was aligned when it was converted to millimetres.
         left = "none" if signature.relative and signature.quantity == "inverse-depth" else align
-        metrics = depth_metrics(depth_mm, ground_truth_mm, left) if depth_mm is not None else None
+        metrics = None
+        if depth_mm is not None:
+            metrics = metrics_with_sharpness(depth_mm, ground_truth_mm, left)
         if depth_mm is None or metrics is None:
             left_out.append(frame.name)
         else:

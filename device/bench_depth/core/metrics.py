@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,13 @@ class DepthMetrics:
         delta_1: Fraction of pixels within a factor of 1.25 of the ground truth; best 1.
         delta_2: Fraction of pixels within a factor of 1.25^2; best 1.
         delta_3: Fraction of pixels within a factor of 1.25^3; best 1.
+        dbe_acc: Depth-boundary error, accuracy: mean distance of predicted edges to the nearest
+            true edge in pixels, each at most 10; best 0. This and what follows is measured by
+            `accuracy.sharpness`; None where the ground truth has no edge, and in older files.
+        dbe_comp: Depth-boundary error, completeness: mean distance of true edges to the nearest
+            predicted edge in pixels, each at most 10; best 0.
+        edge_energy: Fraction of edge energy kept: sum of the gradient magnitudes of log depth at
+            the ground truth's edges, prediction over ground truth; best 1, less is blurred.
     """
 
     rmse: float
@@ -40,10 +48,17 @@ class DepthMetrics:
     delta_1: float
     delta_2: float
     delta_3: float
+    dbe_acc: Optional[float] = None
+    dbe_comp: Optional[float] = None
+    edge_energy: Optional[float] = None
 
     def to_dict(self) -> dict[str, float]:
-        """Returns the metrics by name."""
-        return asdict(self)
+        """Returns the metrics by name, without those that were not measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+# Names of all metrics, in the order of their fields.
+METRICS = tuple(field.name for field in fields(DepthMetrics))
 
 
 def depth_metrics(
@@ -74,7 +89,7 @@ def depth_metrics(
     if pixels is None:
         return None
     p, t = pixels
-    d = np.log(p) - np.log(t)
+    d = np.log(p / t)
     ratio = np.maximum(p / t, t / p)
     variance = float(np.mean(d**2) - np.mean(d) ** 2)
     return DepthMetrics(
@@ -178,7 +193,7 @@ def _valid(
 
 
 def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:
-    """Averages the metrics over images.
+    """Averages the metrics over images, each over those that have it.
 
     Raises:
         ValueError: There is no image.
@@ -186,12 +201,12 @@ def mean_metrics(per_image: Iterable[DepthMetrics]) -> DepthMetrics:
     rows = list(per_image)
     if not rows:
         raise ValueError("no image with valid depth: nothing to average")
-    return DepthMetrics(
-        **{
-            f.name: math.fsum(getattr(row, f.name) for row in rows) / len(rows)
-            for f in fields(rows[0])
-        }
-    )
+    means = {}
+    for name in METRICS:
+        values = [getattr(row, name) for row in rows]
+        measured = [value for value in values if value is not None]
+        means[name] = math.fsum(measured) / len(measured) if measured else None
+    return DepthMetrics(**means)  # type: ignore[arg-type]  # only what may be None is None
 
 
 def score(si_rmse: float, runtime_ms: float) -> float:

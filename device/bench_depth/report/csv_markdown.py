@@ -6,13 +6,19 @@ import csv
 import io
 from collections.abc import Sequence
 
+from bench_depth.core.metrics import METRICS
 from bench_depth.core.screen import printable
-from bench_depth.report.wording import band_summary, board_name, cpu_text, runtimes_text, summary
+from bench_depth.report.accuracy_wording import band_summary, sharpness_summary
+from bench_depth.report.wording import (
+    board_name,
+    cpu_text,
+    runtimes_text,
+    summary,
+)
 from bench_depth.results.advice import ADVICE
 from bench_depth.results.records import STAGES, ModelRecord, Results
 
 _STATISTICS = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
-_ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
 
 
 def to_csv(results: Results) -> str:
@@ -29,11 +35,11 @@ def to_csv(results: Results) -> str:
 
 
 def to_markdown(results: Results) -> str:
-    """The comparison as a table, followed by the machine, the errors by distance and warnings."""
+    """The comparison as a table, then the machine, sharpness, errors by distance and warnings."""
     lines = [*_table(*summary(results)), "", _measured_on(results)]
-    heads, rows = band_summary(results)
-    if rows:
-        lines += [*_table(heads, rows), ""]
+    for heads, rows in (sharpness_summary(results), band_summary(results)):
+        if rows:
+            lines += [*_table(heads, rows), ""]
     codes = [c for c in ADVICE if any(c in record.warnings for record in results.models)]
     lines += [f"- **{code}**: {ADVICE[code]}" for code in codes]
     return "\n".join(lines) + "\n"
@@ -81,7 +87,7 @@ def _row(record: ModelRecord, results: Results) -> dict[str, object]:
     row["ratio"] = comparison and comparison.ratio
     row["ratio_low"] = comparison and comparison.low
     row["ratio_high"] = comparison and comparison.high
-    for name in _ACCURACY:
+    for name in METRICS:
         row[name] = accuracy and getattr(accuracy.mean, name)
     row["align"] = accuracy and accuracy.align
     row["score"] = accuracy and accuracy.score

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import fields
 
-from bench_depth.core.metrics import DepthMetrics
+from bench_depth.core.metrics import METRICS
 from bench_depth.results.records import Results
 
 
@@ -15,18 +14,17 @@ def to_csv(results: Results) -> str:
 
     Images without a valid pixel come after the others of their model, with empty figures.
     """
-    figures = [field.name for field in fields(DepthMetrics)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["file", "threads", "image", "align", *figures])
+    writer.writerow(["file", "threads", "image", "align", *METRICS])
     for record in results.models:
         accuracy = record.accuracy
         if accuracy is None:
             continue
         model = [record.file, record.threads or results.context.threads]
         for image in accuracy.images:
-            row = [getattr(image.metrics, name) for name in figures]
+            row = [getattr(image.metrics, name) for name in METRICS]
             writer.writerow([*model, image.name, accuracy.align, *row])
         for name in accuracy.left_out:
-            writer.writerow([*model, name, accuracy.align, *[""] * len(figures)])
+            writer.writerow([*model, name, accuracy.align, *[""] * len(METRICS)])
     return stream.getvalue()

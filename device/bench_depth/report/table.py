@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 
 from bench_depth.accuracy.bands import Band
 from bench_depth.core.screen import printable
-from bench_depth.report.wording import (
+from bench_depth.report.accuracy_wording import (
     BAND_HEADS,
     BAND_NOTE,
+    accuracy_notes,
+    band_rows,
+    sharpness_summary,
+)
+from bench_depth.report.wording import (
     KIND_HEADS,
     RATE_NOTE,
     STAGE_HEADS,
     TOTAL_NOTE,
-    accuracy_notes,
-    band_rows,
     board_name,
     cpu_facts,
     figure,
@@ -59,6 +62,10 @@ def render(results: Results, terminal: bool = False) -> str:
         table = _layout(*summary(results))
         ruled = [following.startswith("---") for following in [*table[1:], ""]]
         lines += ["", *(paint(row, _BOLD) if head else row for row, head in zip(table, ruled))]
+    heads, rows = sharpness_summary(results)
+    if rows:
+        head, *rest = _layout(heads, rows)
+        lines += ["", paint(head, _BOLD), *rest]
     lines += _notes(results, paint)
     return "\n".join(lines) + "\n"
 

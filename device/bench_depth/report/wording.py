@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.machine.board import Board
 from bench_depth.results.advice import ADVICE
@@ -27,11 +25,6 @@ TOTAL_NOTE = (
     "total is a whole frame, from photo to depth. It can take longer than the sum of its stages: "
     "invoke is timed in runs that follow each other directly, so that its data is still in the "
     "caches; in a frame the photo and the depth map have displaced it"
-)
-BAND_HEADS = ("distance m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
-BAND_NOTE = (
-    "by distance of the ground truth: means over the images with pixels in the band; bias is the "
-    "mean of ln(prediction / ground truth), above 0 is too far"
 )
 
 
@@ -189,43 +182,6 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def band_text(band: Band) -> str:
-    """Like `1-2`, or `10+`: metres."""
-    return f"{band.near_m:g}+" if band.far_m is None else f"{band.near_m:g}-{band.far_m:g}"
-
-
-def band_rows(bands: Sequence[Band]) -> list[list[str]]:
-    """One row under `BAND_HEADS` per band that has pixels."""
-    return [
-        [
-            band_text(band),
-            f"{100 * band.share:.1f} %",
-            f"{band.rmse:.3f}",
-            f"{band.rel:.3f}",
-            f"{band.delta_1:.4f}",
-            f"{band.bias:+.3f}",
-            str(band.images),
-        ]
-        for band in bands
-    ]
-
-
-def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
-    """The RMSE of every model by distance: the headings, and one row per band.
-
-    There are no rows where no accuracy was measured. All models were run on the same images.
-    """
-    measured = [r.accuracy.bands if r.accuracy is not None else [] for r in results.models]
-    bands = max(measured, key=len, default=[])
-    heads = ["distance m", "pixels", *(f"RMSE {label}" for label in labels(results))]
-    rows = [row[:2] for row in band_rows(bands)]
-    for row, band in zip(rows, bands):
-        for others in measured:
-            rmse = next((o.rmse for o in others if o.near_m == band.near_m), None)
-            row.append("-" if rmse is None else f"{rmse:.3f}")
-    return heads, rows
-
-
 def machine_text(predicted: PredictedLatency) -> str:
     """The machine that a latency was predicted for, and what it was predicted from."""
     threads = f"{predicted.threads} thread{'s' if predicted.threads > 1 else ''}"
@@ -282,26 +238,9 @@ def notices(results: Results, command: str = "bench-depth") -> list[tuple[str, s
     return found
 
 
-def accuracy_notes(results: Results) -> list[str]:
-    """How accuracy was measured; one sentence for all models that share it."""
-    accuracies = [record.accuracy for record in results.models if record.accuracy is not None]
-    return list(dict.fromkeys(map(_accuracy_note, accuracies)))
-
-
 def _quality(accuracy: Optional[Accuracy]) -> list[str]:
     if accuracy is None:
         return ["-"] * 4
     mean = accuracy.mean
     quality = [f"{mean.rmse:.3f}", f"{mean.si_rmse:.4f}", f"{mean.delta_1:.4f}"]
     return [*quality, figure(accuracy.score)]
-
-
-def _accuracy_note(accuracy: Accuracy) -> str:
-    align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
-    note = (
-        f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
-    )
-    if accuracy.left_out:
-        names = ", ".join(accuracy.left_out)
-        note += f"; left out, as their ground truth has no valid pixel: {names}"
-    return note

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Optional
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.metrics import METRICS
 from bench_depth.results.records import STAGES, ModelRecord, Results, labels
 from bench_depth.timing.measure import Timing
 
 _STATISTICS = {"min": "minimum", "max": "maximum"}
 _TIMES = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
-_ACCURACY = ("rmse", "si_rmse", "log10", "rel", "delta_1", "delta_2", "delta_3")
 # Factors from units to those of the results: milliseconds, bytes, metres.
 _UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "MB": 1e6, "kB": 1e3, "B": 1.0, "m": 1.0, "": 1.0}
 _FORM = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)\s*(%|[A-Za-z]*)\s*")
 HELP = (
     "STAGE.STATISTIC (invoke.p95, total.median; median alone is invoke.median), load, first, "
-    "peak_rss, size, si_rmse, rmse, delta_1, ..., then < or >, then a number with ms, s, MB or "
-    "none; +5% and -5% are against --baseline"
+    "peak_rss, size, si_rmse, rmse, delta_1, edge_energy, ..., then < or >, then a number "
+    "with ms, s, MB or none; +5% and -5% are against --baseline"
 )
 
 
@@ -121,7 +121,7 @@ def _partner(record: ModelRecord, threshold: Threshold, baseline: Optional[Resul
 
 def _normal(figure: str) -> Optional[str]:
     stage, dot, statistic = figure.partition(".")
-    if not dot and figure in (*_ACCURACY, "load", "first", "peak_rss", "size", "score"):
+    if not dot and figure in (*METRICS, "load", "first", "peak_rss", "size", "score"):
         return figure
     if not dot:
         stage, statistic = "invoke", figure
@@ -149,5 +149,10 @@ def _value(record: ModelRecord, threshold: Threshold) -> float:
         return float(getattr(timing.statistics, statistic))
     if record.accuracy is None:
         raise UserError(f"--fail-if {threshold.text!r}: give --data, so that accuracy is measured")
-    source = record.accuracy if figure == "score" else record.accuracy.mean
-    return float(getattr(source, figure))
+    value = getattr(record.accuracy if figure == "score" else record.accuracy.mean, figure)
+    if value is None:
+        raise UserError(
+            f"--fail-if {threshold.text!r}: {figure} of {record.file} was not measured: no ground "
+            "truth has an edge, or the results are of an older version"
+        )
+    return float(value)

@@ -146,7 +146,8 @@ def evaluate(
     )
     say(f"{len(list_pairs(data))} images, alignment: {align}")
     for key, value in metrics.to_dict().items():
-        say(f"{key:8} {value:.4f}{' m' if key == 'rmse' else ''}")
+        unit = {"rmse": " m", "dbe_acc": " px", "dbe_comp": " px"}.get(key, "")
+        say(f"{key:11} {value:.4f}{unit}")
 
 
 @app.command()

@@ -49,6 +49,8 @@ def test_what_is_no_condition_is_refused(text: str, message: str) -> None:
         ("total.p95>0.01s", True),
         ("si_rmse>0.23", False),
         ("delta_1<0.72", True),
+        ("dbe_acc>6", True),
+        ("edge_energy<0.1", False),
         ("load>12ms", True),
         ("size>2MB", False),
         ("score<400", True),
@@ -60,6 +62,15 @@ def test_figures_are_those_of_the_record(measured: Results, text: str, fails: bo
     assert bool(lines) is fails
     if fails:
         assert lines[0].endswith(f"fails {text}")
+
+
+def test_sharpness_that_was_not_measured_is_one_line(measured: Results) -> None:
+    record = measured.models[0]
+    assert record.accuracy is not None
+    mean = dataclasses.replace(record.accuracy.mean, dbe_comp=None)
+    blunt = dataclasses.replace(record, accuracy=dataclasses.replace(record.accuracy, mean=mean))
+    with pytest.raises(UserError, match=r"dbe_comp of .* was not measured: no ground truth"):
+        failures(dataclasses.replace(measured, models=[blunt]), [parse("dbe_comp>9")])
 
 
 def test_changes_are_against_the_same_model_of_the_baseline(measured: Results) -> None:

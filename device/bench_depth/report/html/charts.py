@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Optional
 
 from bench_depth.accuracy.bands import Band
+from bench_depth.report.accuracy_wording import band_text
 from bench_depth.report.html import svg
-from bench_depth.report.wording import band_text, figure
+from bench_depth.report.wording import figure
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, percentile
 from bench_depth.timing.sustained import Sustained

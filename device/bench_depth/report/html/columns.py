@@ -61,11 +61,13 @@ def columns(results: Results) -> list[Column]:
             )
         )
     if any(record.accuracy for record in results.models):
-        found += _accuracy_columns(results.models[0], len(results.models) > 1)
+        found += _accuracy_columns(results.models)
     return found
 
 
-def _accuracy_columns(first: ModelRecord, several: bool) -> list[Column]:
+def _accuracy_columns(models: Sequence[ModelRecord]) -> list[Column]:
+    first = models[0]
+
     def mean(name: str) -> Callable[[ModelRecord], Optional[float]]:
         return lambda r: None if r.accuracy is None else getattr(r.accuracy.mean, name)
 
@@ -77,14 +79,20 @@ def _accuracy_columns(first: ModelRecord, several: bool) -> list[Column]:
         return None if record.accuracy is None else record.accuracy.score
 
     variant = first.contract.variant if first.contract else "the first"
-    unit = f"to {variant}" if several else ""
+    unit = f"to {variant}" if len(models) > 1 else ""
     si_rmse = _number("si-RMSE", unit, mean("si_rmse"), "{:.4f}".format, min, _as_good("si_rmse"))
     si_rmse = dataclasses.replace(si_rmse, small=change)
+    sharpness = [
+        _number("DBE acc.", "px", mean("dbe_acc"), "{:.2f}".format, min),
+        _number("DBE comp.", "px", mean("dbe_comp"), "{:.2f}".format, min),
+        _number("edge energy", "", mean("edge_energy"), "{:.3f}".format),
+    ]
     return [
         _number("RMSE", "m", mean("rmse"), "{:.3f}".format, min, _as_good("rmse")),
         si_rmse,
         _number("δ₁", "", mean("delta_1"), "{:.4f}".format, max, _as_good("delta_1")),
         _number("score", "", points, figure),
+        *(sharpness if any(mean("dbe_acc")(record) is not None for record in models) else []),
     ]
 
 

@@ -14,7 +14,7 @@ from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.paired import difference_interval
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
-from bench_depth.report import wording
+from bench_depth.report import accuracy_wording, wording
 from bench_depth.report.html import charts, pictures
 from bench_depth.report.html.columns import columns, row
 from bench_depth.report.html.pictures import Scene
@@ -80,7 +80,7 @@ def render(
         accuracy=accuracy,
         columns=found,
         rows=[row(*pair, found, models) for pair in zip(models, names)],
-        notes=wording.accuracy_notes(results),
+        notes=accuracy_wording.accuracy_notes(results),
         predictions=_predictions(models, names),
         unpredicted=unpredicted,
         plots=_plots(models, names),
@@ -96,8 +96,8 @@ def render(
             _model(*pair, results, worst.get(number, ()), first=number == 0)
             for number, pair in enumerate(zip(models, labels(results)))
         ],
-        band_heads=wording.BAND_HEADS,
-        band_note=wording.BAND_NOTE,
+        band_heads=accuracy_wording.BAND_HEADS,
+        band_note=accuracy_wording.BAND_NOTE,
         kind_heads=wording.KIND_HEADS,
         stage_heads=wording.STAGE_HEADS,
         total_note=wording.TOTAL_NOTE,
@@ -291,4 +291,4 @@ def _bands(bands: Sequence[Band], results: Results) -> dict[str, Any]:
     every = [band for r in results.models if r.accuracy is not None for band in r.accuracy.bands]
     top = max(band.rmse for band in every)
     pictures = [charts.distances(bands, top, width) for width in charts.WIDTHS]
-    return {"svg": pictures, "rows": wording.band_rows(bands)}
+    return {"svg": pictures, "rows": accuracy_wording.band_rows(bands)}
