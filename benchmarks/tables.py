@@ -126,6 +126,20 @@ def speed() -> str:
     return "\n".join(rows)
 
 
+def sharpness() -> str:
+    """Depth-boundary errors and edge energy of the released networks."""
+    from sharpness import table
+
+    return table()
+
+
+def peers() -> str:
+    """Networks of other authors beside ours."""
+    from peers.table import table
+
+    return table()
+
+
 def soak() -> str:
     """What was tried of each class, and what was not clean."""
     from fuzz.figures import table
@@ -227,6 +241,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "distillation": distillation,
     "speed": speed,
     "soak": soak,
+    "sharpness": sharpness,
+    "peers": peers,
     "instructions": instructions,
     "runtimes": runtime_instructions,
     "latency-forms": lambda: predicted("forms"),

@@ -96,7 +96,8 @@ class RunOptions:
 class Trainer:
     """One run: built, then `run()` once.
 
-    A method that trains in another way overrides `step`, `loss`, `predict` or `validate`.
+    A method that trains in another way overrides `step`, `loss`, `predict` or `validate`;
+    one for another network overrides `build`.
 
     Args:
         config: Network and training settings.
@@ -129,7 +130,7 @@ class Trainer:
         self._data = listing_sha256(split)
         self.rank, self.world, self.device = distributed.start()
         torch.manual_seed(config.seed)
-        self.network = DepthNet(config.network)
+        self.network = self.build()
         if options.imagenet is not None:
             load_imagenet(self.network, options.imagenet)
         if options.init is not None:
@@ -160,6 +161,10 @@ class Trainer:
     def averaged_network(self) -> DepthNet:
         """The network with the averaged weights."""
         return cast(DepthNet, self.averaged.module)
+
+    def build(self) -> DepthNet:
+        """The network to be trained, with random weights."""
+        return DepthNet(self.config.network)
 
     def _trained(self) -> nn.ModuleDict:
         return nn.ModuleDict({"network": self.network, "beside": self.beside})

@@ -1,0 +1,198 @@
+"""Small depth networks of other authors beside ours: figures for `results.csv`, table and plot.
+
+    python benchmarks/peers/run.py [--only NAME]...
+    python benchmarks/peers/run.py --train MINUTES --data DATA --runs RUNS [--only NAME]...
+
+Of each network: multiply-accumulates, parameters, and of its fp32 and int8 .tflite files, 640x480
+in and out, size, instructions and predicted latency on a Raspberry Pi 4 with four threads. Networks
+of other authors are counted on the emulated Pi with random weights, as what a file executes does
+not depend on them; the figures of ours are those of the repository. With --train each is trained
+from random weights on DATA/train for as many minutes, with the same recipe, and measured on
+DATA/val; a run that was stopped goes on. `score` is the challenge's with the predicted latency of
+the int8 file, relative to `litedepth-like`. Figures that exist are kept; what is not measured is
+empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
+from bench_depth.core.metrics import score
+from ghostdepth_export.host.checkout import find_checkpoint
+from ghostdepth_export.pi4.counter import count, read_counts
+from ghostdepth_export.pi4.emulator import build_root
+from ghostdepth_export.pi4.latency import predict_latency, read_work, shipped
+from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.config import load_train_config
+from ghostdepth_train.data import read_split
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.models.network import DepthNet, Predictor
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.run_folder import run_folder
+from ghostdepth_train.trainer import RunOptions, Trainer
+from networks import PEERS
+from table import ACCURACY, FIELDS, FILES, RESULTS, Row, plot, read, table
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE, REFERENCE = "s", "litedepth-like"
+OURS = tuple(sorted(path.parent.name for path in ROOT.glob("models/*/model.safetensors")))
+Log = Callable[[str], None]
+
+
+def build(name: str) -> Predictor:
+    """A network with random weights: a peer, or the architecture of a released one."""
+    torch.manual_seed(0)
+    if name in PEERS:
+        return PEERS[name]()
+    return DepthNet(load_checkpoint(find_checkpoint(name)).config)
+
+
+def costs(name: str) -> Row:
+    """What a network's config alone tells."""
+    network = build(name).eval()
+    layers = layer_costs(network)  # type: ignore[arg-type]  # needs no more than a Predictor
+    return {
+        "input": f"{network.config.input_width}x{network.config.input_height}",
+        "macs": str(sum(layer.macs for layer in layers)),
+        "parameters": str(sum(p.numel() for p in network.parameters())),
+    }
+
+
+def released_file(name: str, file: str) -> Row:
+    """Figures of a released file, as the repository has them."""
+    path = f"{name}-{file}.tflite"
+    with (ROOT / "benchmarks/latency/released.csv").open() as stream:
+        latency = {row["file"]: row for row in csv.DictReader(stream)}
+    counts = {
+        each.file: each for each in read_counts(ROOT / "benchmarks/instructions/baseline.json")
+    }
+    metrics = json.loads((ROOT / "models" / name / "metrics.json").read_text())
+    return {
+        f"bytes_{file}": str(metrics["files"][path]["bytes"]),
+        f"instr_{file}": str(counts[path].total.instructions),
+        f"ms_{file}": latency[path]["ms_4_threads"],
+    }
+
+
+def peer_file(name: str, file: str, log: Log) -> Row:
+    """Figures of a peer's file, exported and counted."""
+    from ghostdepth_export.pi4.budget.file_latency import build_file
+
+    log(f"{name}: exporting and counting {file}")
+    data = build_file(build(name), file, (480, 640))  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / f"{name}-{file}.tflite"
+        path.write_bytes(data)
+        counts, work = count(path, build_root("bullseye", log)), read_work(path)
+    return {
+        f"bytes_{file}": str(len(data)),
+        f"instr_{file}": str(counts.total.instructions),
+        f"ms_{file}": f"{predict_latency(counts, work, shipped()).ms:.2f}",
+    }
+
+
+class PeerTrainer(Trainer):
+    """The house's training of a network that no config describes."""
+
+    def __init__(self, name: str, *arguments: object) -> None:
+        self.name = name
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def build(self) -> DepthNet:
+        """See `Trainer.build`."""
+        return build(self.name)  # type: ignore[return-value]  # the loop needs only a Predictor
+
+
+def train(name: str, minutes: float, options: argparse.Namespace, log: Log) -> Row:
+    """Accuracy on DATA/val after training; the epochs of the recipe, or as many as fit."""
+    split = read_split(options.data)
+    recipe = load_train_config(RECIPE, {"epochs": options.epochs} if options.epochs else {})
+    config = recipe.model_copy(update={"network": build(name).config})
+    out = options.runs / name
+    run = RunOptions(out, name, f"{len(split.train)} pairs", minutes=minutes)
+    resume = (out / "last").exists()
+    with run_folder(out, "benchmarks/peers/run.py"):
+        trainer = PeerTrainer(name, config, split, replace(run, resume=resume))
+        trainer.run(report=lambda row: log(f"{name}: epoch {row['epoch']:.0f}, {row['loss']:.4f}"))
+        metrics = evaluate(trainer.averaged_network, split.val).to_dict()
+    found = {key: f"{metrics[key]:.4f}" for key in ACCURACY if key in metrics}
+    return found | {"minutes": f"{minutes:g}"}
+
+
+def relative_scores(rows: dict[str, Row]) -> None:
+    """Fills in the score of every trained network against the reference's."""
+
+    def points(row: Row) -> float | None:
+        if not (row.get("si_rmse") and row.get("ms_int8")):
+            return None
+        return score(float(row["si_rmse"]), float(row["ms_int8"]))
+
+    reference = points(rows.get(REFERENCE, {}))
+    for row in rows.values():
+        own = points(row)
+        row["score"] = f"{own / reference:.3f}" if own and reference else ""
+
+
+def save(name: str, found: Row) -> None:
+    """Puts figures into the row of a network."""
+    rows = read()
+    rows[name] = {"network": name} | rows.get(name, {}) | found
+    relative_scores(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[each] for each in (*PEERS, *OURS) if each in rows)
+    write_bytes(RESULTS, text.getvalue().encode())
+
+
+def complete(name: str, options: argparse.Namespace, log: Log) -> None:
+    """Measures what the row of a network lacks."""
+    if not read().get(name, {}).get("macs"):
+        save(name, costs(name))
+    for file in FILES if not options.no_count else ():
+        if not read()[name].get(f"ms_{file}"):
+            ours = name in OURS
+            save(name, released_file(name, file) if ours else peer_file(name, file, log))
+    if options.train and read()[name].get("minutes") != f"{options.train:g}":
+        save(name, train(name, options.train, options, log))
+
+
+def main() -> int:
+    """Measures what is missing, and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", action="append", choices=[*PEERS, *OURS], help="all if none")
+    parser.add_argument("--no-count", action="store_true", help="export and count nothing")
+    parser.add_argument("--train", type=float, metavar="MINUTES", help="of each training")
+    parser.add_argument("--epochs", type=int, help="at most so many instead of the recipe's")
+    parser.add_argument("--data", type=Path, help="folder with train/ and val/")
+    parser.add_argument("--runs", type=Path, help="folder of the trainings")
+    options = parser.parse_args()
+    if options.train and not (options.data and options.runs):
+        parser.error("--train needs --data and --runs")
+    log: Log = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    for name in options.only or [*PEERS, *OURS]:
+        complete(name, options, log)
+    rows = list(read().values())
+    plot(rows, highlighted=OURS)
+    print(table())
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,33 @@
+"""The peers give depth of the size that their configs say, and cost what their papers say."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "peers"))
+    return importlib.import_module("networks")
+
+
+@pytest.mark.parametrize(("name", "macs"), [("litedepth-like", 22e6), ("fastdepth-like", 740e6)])
+def test_a_peer_gives_depth_at_its_stride(networks: ModuleType, name: str, macs: float) -> None:
+    from ghostdepth_export.convert.source import network_size
+    from ghostdepth_train.models.summary import layer_costs
+
+    peer = networks.PEERS[name]().eval()
+    with torch.no_grad():
+        depth = peer(torch.zeros(1, 3, *peer.size))
+    assert depth.shape == (1, 1, *network_size(peer))
+    # The middle of the range, on a log scale, before any training.
+    assert depth.exp().mean().item() == pytest.approx(1.9, abs=0.3)
+    # 0.74 GMACs are those of FastDepth's paper before pruning.
+    assert sum(layer.macs for layer in layer_costs(peer)) == pytest.approx(macs, rel=0.02)
