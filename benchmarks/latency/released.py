@@ -118,7 +118,7 @@ def count_on_a76(folder: Path | None) -> None:
     known = {model.file: _graph(model) for model in read_counts(COUNTS)}
     for path in files(folder):
         if path.name.endswith(FORMATS[1]) and known[path.name] not in found:
-            found[known[path.name]] = count(path, root, A76)
+            found[known[path.name]] = count(path, root, cpu=A76)
     write_counts(COUNTS_A76, list(found.values()))
 
 

@@ -41,7 +41,7 @@ def plain(name: str) -> OpWork:
 def count_without_qemu(monkeypatch: pytest.MonkeyPatch, each: InstructionCounts) -> None:
     """Makes every op of every model that is predicted cost the same, at once."""
 
-    def count(model: Path, root: Path, cpu: str = CPU) -> ModelCounts:
+    def count(model: Path, root: Path, *, cpu: str = CPU) -> ModelCounts:
         return model_counts([(op.name, each) for op in read_ops(model)], model.name)
 
     monkeypatch.setattr(prediction, "count", count)

@@ -122,7 +122,7 @@ def test_each_board_is_counted_on_its_own_core(name: str, monkeypatch: pytest.Mo
     seen: list[str] = []
     count_without_qemu(monkeypatch, counts(1000))
     plainly = prediction.count
-    monkeypatch.setattr(prediction, "count", lambda m, r, cpu: seen.append(cpu) or plainly(m, r))
+    monkeypatch.setattr(prediction, "count", lambda m, r, *, cpu: seen.append(cpu) or plainly(m, r))
     (found,) = predict_file_latencies([MODEL], board=name)
     assert seen == [find_board(name).cpu]
     assert found.board == find_board(name).title

@@ -64,7 +64,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Replaces exporting and emulating; the names of what was counted."""
     made: list[str] = []
 
-    def count(path: Path, root: Path, cpu: str) -> ModelCounts:
+    def count(path: Path, root: Path, *, cpu: str) -> ModelCounts:
         made.append(path.read_text())
         op = OpCounts(0, "ADD", "x", "1x2", NOTHING)
         return ModelCounts("m", "2.5", "cortex-a72", "7", NOTHING, NOTHING, [op])

@@ -108,7 +108,7 @@ class FileLatency:
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model.tflite"
             path.write_bytes(data)
-            return count(path, self._root, cpu), read_work(path), op_layers(data, network)
+            return count(path, self._root, cpu=cpu), read_work(path), op_layers(data, network)
 
     @cached_property
     def _root(self) -> Path:

@@ -242,5 +242,5 @@ def predict_file_latencies(
     root = build_root("bullseye", progress)
     for path in paths:
         progress(f"counting {path.name}")
-        counts = count(path, root, cpu)
+        counts = count(path, root, cpu=cpu)
         yield predict_latency(counts, read_work(path), known, threads, clock_mhz)
