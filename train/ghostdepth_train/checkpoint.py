@@ -202,11 +202,16 @@ def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Pa
 def start_from(network: DepthNet, folder: Path) -> None:
     """Copies the weights of a checkpoint of the same network config.
 
+    The recurrent cell of a stream keeps its own weights if the checkpoint has none.
+
     Raises:
         UserError: As `load_checkpoint`, or the checkpoint is of another network.
     """
-    checkpoint = load_checkpoint(folder)
-    load_weights(network, checkpoint.network.state_dict(), folder / WEIGHTS)
+    weights = load_checkpoint(folder).network.state_dict()
+    if not any(key.startswith("stream.") for key in weights):
+        own = network.state_dict()
+        weights |= {key: own[key] for key in own if key.startswith("stream.")}
+    load_weights(network, weights, folder / WEIGHTS)
 
 
 def load_imagenet(network: DepthNet, source: str) -> None:

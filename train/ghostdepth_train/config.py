@@ -85,6 +85,20 @@ class AttentionConfig(Config):
     feed_forward: int = pydantic.Field(default=128, ge=0, le=_MAX_CHANNELS)
 
 
+class StreamConfig(Config):
+    """A recurrent cell at stride 16 of the decoder, for depth of frames (see `stream.py`).
+
+    Attributes:
+        kind: `gru` for a gated recurrent unit, `minimal` for one with a single gate.
+        channels: Channels of the state.
+        kernel: Size of the kernels, 1 or 3.
+    """
+
+    kind: Literal["gru", "minimal"] = "minimal"
+    channels: int = pydantic.Field(default=16, ge=2, le=512)
+    kernel: Literal[1, 3] = 3
+
+
 _Attention = Annotated[tuple[AttentionConfig, ...], pydantic.Field(max_length=8)]
 
 # GhostNet (Han et al. 2020), table 1: kernel, expansion, out, SE?, stride; one row per block.
@@ -240,6 +254,8 @@ class DecoderConfig(Config):
             2016): finer depth without a finer level. Files may call it by its former name,
             `enlarge`.
         attention: Attention blocks after the level at stride 16.
+        stream: Recurrent cell after them, whose state is carried from frame to frame; None for a
+            network that takes every picture by itself.
     """
 
     widths: tuple[_Channels, ...] = pydantic.Field(min_length=1, max_length=4)
@@ -247,6 +263,7 @@ class DecoderConfig(Config):
         default=1, validation_alias=pydantic.AliasChoices("upsample", "enlarge")
     )
     attention: _Attention = ()
+    stream: StreamConfig | None = None
 
     @property
     def output_stride(self) -> int:
@@ -305,14 +322,28 @@ class NetworkConfig(Config):
 
 
 def require_ghostnet(config: NetworkConfig, method: str) -> None:
-    """Refuses encoders of libraries, whose widths cannot be changed.
+    """Refuses encoders of libraries, whose widths cannot be changed, and networks with a state.
 
     Raises:
-        UserError: The encoder is a library's.
+        UserError: The encoder is a library's, or the network has a stream.
     """
+    refuse_stream(config, method)
     kind = getattr(config.encoder, "kind", None)
     if kind is not None:
         raise UserError(f"{method} works on GhostNet encoders; this network has a {kind} encoder")
+
+
+def refuse_stream(config: NetworkConfig, method: str) -> None:
+    """Refuses networks that carry a state, of which methods that take pictures know nothing.
+
+    Raises:
+        UserError: The network has a stream.
+    """
+    if config.decoder.stream is not None:
+        raise UserError(
+            f"{method} works on networks that take every picture by itself, and this one carries "
+            f"a state; use {method} first, then train its result with a stream and --init"
+        )
 
 
 class AugmentConfig(Config):
@@ -356,6 +387,22 @@ class LossConfig(Config):
     gradient_scales: int = pydantic.Field(default=4, ge=1, le=6)
 
 
+class ClipConfig(Config):
+    """Clips, on which the state of a stream is trained (see `data/clips.py`).
+
+    Attributes:
+        source: `frames` for the frames of clip folders, `crop` for a moving crop of each pair.
+        frames: Number of frames of a clip, at least 2.
+        truncate: Number of frames after which the state passes no gradient on.
+        motion: How far a crop moves in a clip, as a fraction of the way that it has.
+    """
+
+    source: Literal["frames", "crop"] = "crop"
+    frames: int = pydantic.Field(default=4, ge=2, le=64)
+    truncate: int = pydantic.Field(default=4, ge=1, le=64)
+    motion: float = pydantic.Field(default=0.3, ge=0, le=1)
+
+
 class TrainingConfig(Config):
     """How to train, whatever the network.
 
@@ -392,9 +439,19 @@ class TrainConfig(TrainingConfig):
 
     Attributes:
         network: The network to train.
+        clip: Clips to train a network with a `stream` on; None for pictures.
     """
 
     network: NetworkConfig
+    clip: ClipConfig | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _clips_are_for_streams(self) -> TrainConfig:
+        if self.clip is not None and self.network.decoder.stream is None:
+            raise ValueError("clip is for a network with a stream; set network.decoder.stream")
+        if self.clip is None and self.network.decoder.stream is not None:
+            raise ValueError("a network with a stream is trained on clips; set clip.frames")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _batch_norm_has_two_values(self) -> TrainConfig:

@@ -33,6 +33,7 @@ from ghostdepth_train.checkpoint import (
 )
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import (
+    ClipDataset,
     DepthDataset,
     EpochSampler,
     Split,
@@ -144,10 +145,10 @@ class Trainer:
         self.optimizer = make_optimizer(self._trained(), config)
         self.averaged = averaged_model(self.network, config.ema_decay)
         size = (config.network.input_height, config.network.input_width)
+        dataset = self._dataset(size)
         self.sampler = EpochSampler(
-            len(split.train), config.batch_size, config.seed, self.rank, self.world
+            len(dataset), config.batch_size, config.seed, self.rank, self.world
         )
-        dataset = DepthDataset(split.train, size, config.augment, config.seed)
         self.loader = training_loader(dataset, self.sampler, options.workers)
         self.normalise = normaliser(config.network)
         self.epoch = 0
@@ -165,6 +166,12 @@ class Trainer:
     def build(self) -> DepthNet:
         """The network to be trained, with random weights."""
         return DepthNet(self.config.network)
+
+    def _dataset(self, size: tuple[int, int]) -> DepthDataset:
+        config, pairs = self.config, self.split.train
+        if config.clip is None:
+            return DepthDataset(pairs, size, config.augment, config.seed)
+        return ClipDataset(pairs, size, config.augment, config.seed, config.clip)
 
     def _trained(self) -> nn.ModuleDict:
         return nn.ModuleDict({"network": self.network, "beside": self.beside})
@@ -275,17 +282,25 @@ class Trainer:
         return loss.detach()
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres."""
+        """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres, or NxTx... of clips."""
         depth = depth.to(self.device, non_blocking=True)
+        if self.config.clip is not None:
+            depth = depth.flatten(0, 1)
         return depth_loss(self.predict(model, rgb), depth, self.config.loss)
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
-        """Nx3xHxW uint8 -> Nx1xhxw float32 ln(metres), at the network's output stride."""
+        """Nx3xHxW uint8 -> Nx1xhxw float32 ln(metres), at the network's output stride.
+
+        Clips of NxTx3xHxW become N T maps, each clip's frames one after the other.
+        """
         rgb = rgb.to(self.device, non_blocking=True)
-        x = self.normalise(rgb).contiguous(memory_format=torch.channels_last)
-        mixed = self.device.type == "cuda"
+        clip, mixed = self.config.clip, self.device.type == "cuda"
+        x = self.normalise(rgb.flatten(0, -4)).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            encoded = model(x)
+            if clip is None:
+                encoded = model(x)
+            else:
+                encoded = model(x.unflatten(0, rgb.shape[:2]), clip.truncate).flatten(0, 1)
         # bfloat16 has three digits: enough for the network, not for the logarithm of its errors.
         return log_depth(encoded.float() if mixed else encoded, self.config.network)
 

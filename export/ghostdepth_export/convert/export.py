@@ -80,6 +80,11 @@ def export(
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
     _refuse_adders(checkpoint, checkpoint_folder)
+    if checkpoint.config.decoder.stream is not None:
+        raise UserError(
+            f"{checkpoint_folder} carries a state from frame to frame, which is not exported yet; "
+            "export the checkpoint that it was trained from"
+        )
     calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
     if calibrates and len(pairs) < MIN_CALIBRATION_IMAGES:
         raise UserError(

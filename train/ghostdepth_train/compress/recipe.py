@@ -22,6 +22,7 @@ from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, sa
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.methods import compress, method_config
 from ghostdepth_train.compress.prune import PruneConfig
+from ghostdepth_train.config import refuse_stream
 from ghostdepth_train.data import listing_sha256
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
@@ -127,6 +128,7 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
         UserError: A step fails, the folder holds another run, or another process works in it.
     """
     start = load_checkpoint(checkpoint_folder)
+    refuse_stream(start.config, "compress")
     name = f"{start.name}-{'-'.join(config.method for config in recipe)}"
     plain_name(name, "the name of the result, that of the checkpoint with the steps,")
     work = dataclasses.replace(work, training_data=work.training_data or start.training_data)

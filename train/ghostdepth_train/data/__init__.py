@@ -1,5 +1,6 @@
 """Dataset folders, and the batches of a training."""
 
+from ghostdepth_train.data.clips import ClipDataset
 from ghostdepth_train.data.loader import (
     DepthDataset,
     EpochSampler,
@@ -15,6 +16,7 @@ from ghostdepth_train.data.split import (
 )
 
 __all__ = [
+    "ClipDataset",
     "DepthDataset",
     "EpochSampler",
     "Split",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench_depth.accuracy.readers import evenly_spaced
 from bench_depth.core.data_checks import Finding, survey_pairs
-from bench_depth.core.dataset import Pair, list_pairs
+from bench_depth.core.dataset import Pair, list_files, list_pairs
 from bench_depth.core.errors import UserError
 
 
@@ -24,20 +24,29 @@ def read_split(data: Path, val: Path | None = None) -> Split:
     """Finds both sets: `data/train` + `data/val`, or a dataset folder of its own for each.
 
     A single dataset folder is split: the last tenth (by name) is for validation, because
-    neighbouring names are often neighbouring frames of one room.
+    neighbouring names are often neighbouring frames of one room. In place of a dataset folder there
+    may be a folder of clips, each a dataset folder of its own.
 
     Raises:
         UserError: As `bench_depth.core.dataset.list_pairs`, or too few pairs to split.
     """
     if val is not None:
-        return Split(list_pairs(data), list_pairs(val))
+        return Split(_pairs(data), _pairs(val))
     if (data / "train").is_dir() and (data / "val").is_dir():
-        return Split(list_pairs(data / "train"), list_pairs(data / "val"))
-    pairs = list_pairs(data)
+        return Split(_pairs(data / "train"), _pairs(data / "val"))
+    pairs = _pairs(data)
     held_out = max(1, len(pairs) // 10)
     if len(pairs) <= held_out:
         raise UserError(f"{data} has {len(pairs)} pair; training needs at least two")
     return Split(pairs[:-held_out], pairs[-held_out:])
+
+
+def _pairs(folder: Path) -> list[Pair]:
+    """The pairs of a dataset folder, or of each clip in a folder of them, in the clips' order."""
+    if (folder / "rgb").is_dir() or not folder.is_dir():
+        return list_pairs(folder)
+    clips = [path for path in list_files(folder) if (path / "rgb").is_dir()]
+    return [pair for clip in clips for pair in list_pairs(clip)] or list_pairs(folder)
 
 
 def fraction_of(split: Split, fraction: float) -> Split:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from ghostdepth_train.models.adder_conv import use_adders
 from ghostdepth_train.models.attention import AttentionBlock
 from ghostdepth_train.models.encoders import build_encoder
 from ghostdepth_train.models.ghostnet import conv
+from ghostdepth_train.models.stream import StreamCell
 
 
 def resize(x: Tensor, height: int, width: int) -> Tensor:
@@ -64,6 +65,9 @@ class Predictor(nn.Module):
 class DepthNet(Predictor):
     """Normalised RGB -> one channel of encoded depth at the decoder's output stride.
 
+    With a `stream` in its config it also carries a state from frame to frame; where none is given,
+    the state is empty, all 0.
+
     Raises:
         UserError: The config names an adder where none can be.
     """
@@ -81,6 +85,8 @@ class DepthNet(Predictor):
         self.attention = nn.Sequential(
             *(AttentionBlock(config.decoder.widths[0], each) for each in config.decoder.attention)
         )
+        stream, width_16 = config.decoder.stream, config.decoder.widths[0]
+        self.stream = None if stream is None else StreamCell(width_16, stream)
         self.head = nn.Conv2d(width, config.decoder.upsample**2, 3, padding=1)
         self._initialise()
         use_adders(self, config.adder)
@@ -91,6 +97,8 @@ class DepthNet(Predictor):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if self.stream is not None:
+            self.stream.initialise()
         # Start at a plausible depth everywhere: the middle of the range on a log scale.
         middle = math.sqrt(self.config.depth_min * self.config.depth_max)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -98,16 +106,68 @@ class DepthNet(Predictor):
         start = math.log(middle) if self.config.depth_encoding == "log" else 1 / middle
         nn.init.constant_(self.head.bias, start)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Nx3xHxW normalised RGB -> Nx1xH/sxW/s: ln(metres) or 1/metres, not clamped."""
-        return self.decode(self.encoder(x))
+    def forward(self, x: Tensor, truncate: int | None = None) -> Tensor:
+        """Nx3xHxW normalised RGB -> Nx1xH/sxW/s: ln(metres) or 1/metres, not clamped.
+
+        With `truncate`, NxTx3xHxW clips -> NxTx1xH/sxW/s, see `clip`.
+        """
+        return self.decode(self.encoder(x)) if truncate is None else self.clip(x, truncate)
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """The encoder's features, finest first -> Nx1xH/sxW/s, as `forward`."""
-        *skips, x = features
+        x = self._coarse(features)
+        if self.stream is not None:
+            x, _ = self.stream(x, self.stream.empty(x))
+        return self._fine(x, features)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One frame of each of N streams; only for a network with a `stream`.
+
+        Args:
+            x: Nx3xHxW normalised RGB.
+            state: The state after the frame before, of `state_shape`; zeros where there is none.
+
+        Returns:
+            Nx1xH/sxW/s encoded depth, and the state after this frame.
+        """
+        assert self.stream is not None
+        features = self.encoder(x)
+        y, state = self.stream(self._coarse(features), state)
+        return self._fine(y, features), state
+
+    def clip(self, x: Tensor, truncate: int) -> Tensor:
+        """Every frame of N clips, each from an empty state; only with a `stream`.
+
+        Args:
+            x: NxTx3xHxW normalised RGB.
+            truncate: Number of frames after which the state passes no gradient on.
+
+        Returns:
+            NxTx1xH/sxW/s encoded depth.
+        """
+        assert self.stream is not None
+        features = self.encoder(x.flatten(0, 1))
+        y = self._coarse(features).unflatten(0, x.shape[:2])
+        y = self.stream.clip(y, truncate).flatten(0, 1)
+        return self._fine(y, features).unflatten(0, x.shape[:2])
+
+    @property
+    def state_shape(self) -> tuple[int, int, int] | None:
+        """Channels, rows and columns of the state of one stream; None without a `stream`."""
+        stream, config = self.config.decoder.stream, self.config
+        if stream is None:
+            return None
+        return stream.channels, -(-config.input_height // 16), -(-config.input_width // 16)
+
+    def _coarse(self, features: Sequence[Tensor]) -> Tensor:
+        """The decoder's features at stride 16."""
+        return cast(Tensor, self.attention(self.decoder[0](features[-1], features[-2])))
+
+    def _fine(self, x: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """The decoder's features at stride 16 -> encoded depth."""
+        skips = list(features[:-2])
         for index, level in enumerate(self.decoder):
-            x = level(x, skips.pop())
-            x = x if index else self.attention(x)
+            x = level(x, skips.pop()) if index else x
         x = self.head(x)
         factor = self.config.decoder.upsample
         return cast(Tensor, x if factor == 1 else F.pixel_shuffle(x, factor))
@@ -144,11 +204,20 @@ class CameraTrunk(nn.Module):
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", torch.tensor(shift).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """NxHxWx3 float RGB 0..255 -> Nx1xhxw encoded depth."""
+    def forward(self, rgb: Tensor, state: Tensor | None = None) -> Any:
+        """One picture, or one frame of a stream.
+
+        Args:
+            rgb: NxHxWx3 float RGB 0..255.
+            state: As `DepthNet.step` takes it; None for a picture by itself.
+
+        Returns:
+            Nx1xhxw encoded depth; with a state, a pair of this and the next state.
+        """
         x = rgb.permute(0, 3, 1, 2)
         x = resize(x, self.net.config.input_height, self.net.config.input_width)
-        return cast(Tensor, self.net(x * self.scale + self.shift))
+        x = x * self.scale + self.shift
+        return self.net(x) if state is None else cast(DepthNet, self.net).step(x, state)
 
 
 class CameraTail(nn.Module):
@@ -175,9 +244,12 @@ class CameraNet(nn.Module):
         self.trunk = CameraTrunk(net)
         self.tail = CameraTail(net.config, height, width)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres."""
-        return cast(Tensor, self.tail(self.trunk(rgb)))
+    def forward(self, rgb: Tensor, state: Tensor | None = None) -> Any:
+        """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres; with a state, a pair of it and this."""
+        if state is None:
+            return self.tail(self.trunk(rgb))
+        encoded, state = self.trunk(rgb, state)
+        return self.tail(encoded), state
 
 
 def normaliser(config: NetworkConfig) -> Callable[[Tensor], Tensor]:
