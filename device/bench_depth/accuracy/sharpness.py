@@ -148,9 +148,10 @@ def _filled(depth: _Map, known: NDArray[np.bool_]) -> _Map:
     """The map with the depth of the nearest known pixel wherever it is unknown."""
     if known.all():
         return depth
-    _, labels = cv2.distanceTransformWithLabels(
+    _, found = cv2.distanceTransformWithLabels(
         np.asarray(~known, np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    labels = np.asarray(found, np.intp)
     nearest = np.zeros(int(labels.max()) + 1, np.float32)
     nearest[labels[known]] = depth[known]
     return nearest[labels]
@@ -163,4 +164,5 @@ def _bounded(depth: NDArray[np.generic]) -> _Map:
     if factor >= 1:
         return depth
     height, width = (max(1, round(side * factor)) for side in depth.shape)
-    return np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST))
+    small = cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(small, np.float32)
