@@ -300,7 +300,8 @@ class Trainer:
             if clip is None:
                 encoded = model(x)
             else:
-                encoded = model(x.unflatten(0, rgb.shape[:2]), clip.truncate).flatten(0, 1)
+                clips = x.reshape(*rgb.shape[:2], *x.shape[1:])
+                encoded = model(clips, clip.truncate).flatten(0, 1)
         # bfloat16 has three digits: enough for the network, not for the logarithm of its errors.
         return log_depth(encoded.float() if mixed else encoded, self.config.network)
 

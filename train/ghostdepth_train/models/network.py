@@ -147,9 +147,10 @@ class DepthNet(Predictor):
         """
         assert self.stream is not None
         features = self.encoder(x.flatten(0, 1))
-        y = self._coarse(features).unflatten(0, x.shape[:2])
-        y = self.stream.clip(y, truncate).flatten(0, 1)
-        return self._fine(y, features).unflatten(0, x.shape[:2])
+        coarse = self._coarse(features)
+        coarse = coarse.reshape(*x.shape[:2], *coarse.shape[1:])
+        encoded = self._fine(self.stream.clip(coarse, truncate).flatten(0, 1), features)
+        return encoded.reshape(*x.shape[:2], *encoded.shape[1:])
 
     @property
     def state_shape(self) -> tuple[int, int, int] | None:
@@ -170,7 +171,7 @@ class DepthNet(Predictor):
             x = level(x, skips.pop()) if index else x
         x = self.head(x)
         factor = self.config.decoder.upsample
-        return cast(Tensor, x if factor == 1 else F.pixel_shuffle(x, factor))
+        return x if factor == 1 else F.pixel_shuffle(x, factor)
 
 
 def log_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
