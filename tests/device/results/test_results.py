@@ -110,7 +110,7 @@ def test_every_heading_is_bold_on_a_terminal(measured: Results) -> None:
     lines = table.render(measured, terminal=True).splitlines()
     heads = [lines[i - 1] for i, line in enumerate(lines) if line.startswith("---")]
     heads += [line for line in lines if "distance m" in line]
-    assert len(heads) == 4
+    assert len(heads) == 5
     assert all(head.startswith("\033[1m") for head in heads)
 
 
