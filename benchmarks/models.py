@@ -3,7 +3,7 @@
     python benchmarks/models.py [--catalogue]
 
 Every format of every checkpoint in `models/` is exported to `build/models`, some minutes in all.
-The files that the device package holds are replaced where they differ, as `git status` then shows.
+The files that are committed are replaced where they differ, as `git status` then shows.
 The figures of the catalogue come from committed results: accuracy and size from
 `models/*/metrics.json`, milliseconds from `benchmarks/latency/released*.csv`.
 With --catalogue only that is written.
@@ -39,7 +39,8 @@ LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
 # The rate of a camera that the default model must keep up with, at the far end of its error band.
 FRAMES_PER_SECOND = 30
-# Larger files are not committed; `make models` builds them.
+# Larger files do not come with the package: the int8 ones lie beside their checkpoints, `make models`
+# builds the rest.
 LARGEST = 2_000_000
 
 
@@ -52,7 +53,11 @@ def catalogue() -> Catalogue:
     models = [_model(folder, latency, boards) for folder in checkpoints()]
     models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
     models.sort(key=_milliseconds)
-    fast = [each for each in models if _band(each)[2] <= 1000 / FRAMES_PER_SECOND]
+    fast = [
+        each
+        for each in models
+        if _band(each)[2] <= 1000 / FRAMES_PER_SECOND and each.files[0].bytes <= LARGEST
+    ]
     return Catalogue(
         schema=SCHEMA,
         default=min(fast, key=lambda each: each.files[0].rmse).name,
@@ -75,7 +80,7 @@ def _model(
     files = [
         ReleasedFile(
             file=name,
-            bytes=_size(MODELS / name, row["bytes"]),
+            bytes=_size((MODELS / name, folder / name), row["bytes"]),
             rmse=round(row["rmse"], 4),
             si_rmse=round(row["si_rmse"], 4),
             delta_1=round(row["delta_1"], 4),
@@ -98,13 +103,13 @@ def _model(
     )
 
 
-def _size(held: Path, measured: int) -> int:
-    """The size of a file that the device package holds; of another the measured one.
+def _size(held: tuple[Path, ...], measured: int) -> int:
+    """The size of a file that is committed; of another the measured one.
 
     A contract holds all measured figures, so a size changes by some bytes when they are measured
     again.
     """
-    return held.stat().st_size if held.is_file() else measured
+    return next((file.stat().st_size for file in held if file.is_file()), measured)
 
 
 def _predicted(row: dict[str, str] | None) -> tuple[float, float, float] | None:
@@ -140,15 +145,21 @@ def _dominating(model: ReleasedModel, models: list[ReleasedModel]) -> str | None
     return min(better, key=_milliseconds).name if better else None
 
 
-def committed(listed: Catalogue) -> list[str]:
-    """Names of the files that the device package holds."""
+def committed(listed: Catalogue) -> list[Path]:
+    """The files that are committed: those that the device package holds, and larger int8 ones."""
     kept = [model for model in listed.models if model.dominated_by is None]
-    return [
-        file.file
+    small = [
+        MODELS / file.file
         for model in kept
         for file in model.files
         if file.file.endswith(("int8.tflite", "fp32.tflite")) and file.bytes <= LARGEST
     ]
+    large = [
+        ROOT / "models" / model.name / model.files[0].file
+        for model in kept
+        if model.files[0].bytes > LARGEST
+    ]
+    return small + large
 
 
 def build(listed: Catalogue) -> None:
@@ -157,11 +168,10 @@ def build(listed: Catalogue) -> None:
 
     for folder in checkpoints():
         export(folder, BUILT)
-    for name in committed(listed):
-        data = (BUILT / name).read_bytes()
-        target = MODELS / name
+    for target in committed(listed):
+        data = (BUILT / target.name).read_bytes()
         same = target.is_file() and target.read_bytes() == data
-        print(f"{name}: {'as committed' if same else 'replaced'}")
+        print(f"{target.name}: {'as committed' if same else 'replaced'}")
         if not same:
             write_bytes(target, data)
 

@@ -92,12 +92,13 @@ def again(name: str, data: Path) -> Path:
 
 
 def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
-    """Exports a checkpoint and measures every file; replaces those of the device package."""
+    """Exports a checkpoint and measures every file; replaces those that are committed."""
     with tempfile.TemporaryDirectory() as temporary:
         files = export(folder, Path(temporary), progress=_log)
         for file in files:
-            if (MODELS / file.name).is_file():
-                write_bytes(MODELS / file.name, file.read_bytes())
+            for held in (MODELS / file.name, folder / file.name):
+                if held.is_file():
+                    write_bytes(held, file.read_bytes())
         return _measure(files, data / "val")
 
 

@@ -27,10 +27,9 @@ PAGES = tuple(
     for name in (
         "README.md",
         "models/ghostdepth-s/README.md",
-        "models/ghostdepth-s-distilled/README.md",
+        "models/ghostdepth-m/README.md",
         "models/ghostdepth-xs/README.md",
         "models/ghostdepth-xxs/README.md",
-        "models/teachers/efficientnet-lite0/README.md",
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
@@ -46,17 +45,16 @@ _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def release_files() -> str:
-    """The files of the model that README shows first, and the fastest file."""
+    """The files of the model that README shows first, and the int8 files of the others."""
     listed = read_catalogue()
     (best,) = [model for model in listed.models if model.name == listed.default]
-    fastest = listed.models[0].files[0]
+    kept = [model for model in listed.models if model.dominated_by is None]
     rows = [
         "| file | Pi 4 ms | RMSE m | si-RMSE | delta_1 | MB |",
         "|---|--:|--:|--:|--:|--:|",
         *(_file_row(file) for file in best.files),
     ]
-    if fastest not in best.files:
-        rows.append(_file_row(fastest))
+    rows += [_file_row(model.files[0]) for model in kept if model is not best]
     constant = _json(MODELS / best.name / "metrics.json")["constant_map"]
     figures = f"{constant['rmse']:.3f} | {constant['si_rmse']:.4f} | {constant['delta_1']:.3f}"
     rows += [
@@ -114,6 +112,13 @@ def released_models() -> str:
         )
     notes = f"Milliseconds: {listed.latency}. Accuracy of the int8 file: {listed.accuracy}."
     return "\n".join([*rows, "", notes])
+
+
+def transfer() -> str:
+    """How well the released networks see what they were not trained on."""
+    from transfer.run import table
+
+    return table()
 
 
 def speed() -> str:
@@ -232,13 +237,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
     "released-models": released_models,
     "card-s": lambda: release_card("ghostdepth-s"),
-    "card-s-distilled": lambda: release_card("ghostdepth-s-distilled"),
+    "card-m": lambda: release_card("ghostdepth-m"),
     "card-xs": lambda: release_card("ghostdepth-xs"),
     "card-xxs": lambda: release_card("ghostdepth-xxs"),
-    "card-teacher": lambda: release_card("teachers/efficientnet-lite0"),
     "compression-summary": compression_summary,
     "compression": compression,
     "distillation": distillation,
+    "transfer": transfer,
     "speed": speed,
     "soak": soak,
     "sharpness": sharpness,

@@ -4,7 +4,7 @@
         --set kitchen=DIR:6 [--run RUN]...
 
 A set is a dataset folder (`rgb/`, `depth/`), with `:N` every N-th image of it, in the order of
-names. Every released network and every RUN, a folder of `ghostdepth compress`, is measured by
+names. Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is measured by
 the protocol without alignment, in torch, through the graph that is exported. `results.csv` gets a
 row for each network and set, in place of an older one, with the mean of ln(prediction / truth) as
 well, and all its rows are printed.
@@ -62,24 +62,47 @@ def read_set(text: str) -> tuple[str, list[Pair]]:
     return name, list_pairs(Path(folder if colon else place))[:: int(step) if colon else 1]
 
 
+def table() -> str:
+    """The released networks on every set, as a table of Markdown."""
+    rows = _read()
+    names = sorted({name for name, _ in rows if (ROOT / "models" / name).is_dir()})
+    sets = sorted({where for name, where in rows if name in names})
+    lines = [
+        f"| si-RMSE / delta_1 / log bias | {' | '.join(sets)} |",
+        "|---|" + "--:|" * len(sets),
+    ]
+    for name in names:
+        cells = []
+        for row in (rows[name, where] for where in sets):
+            si, delta, bias = (float(row[k]) for k in ("si_rmse", "delta_1", "log_bias"))
+            cells.append(f"{si:.3f} / {delta:.3f} / {bias:+.2f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _read() -> dict[tuple[str, str], Row]:
+    if not RESULTS.is_file():
+        return {}
+    rows = csv.DictReader(RESULTS.read_text().splitlines())
+    return {(row["network"], row["set"]): row for row in rows}
+
+
 def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
-    """Measures all, and writes and prints the table."""
-    networks = {folder.parent.name: folder.parent for folder in ROOT.glob("models/**/metrics.json")}
-    networks |= {run.name: run / "result" for run in runs}
-    rows: dict[tuple[str, str], Row] = {}
-    if RESULTS.is_file():
-        for row in csv.DictReader(RESULTS.read_text().splitlines()):
-            rows[row["network"], row["set"]] = row
+    """Measures all, and writes and prints the rows."""
+    networks = {folder.parent.name: folder.parent for folder in ROOT.glob("models/*/metrics.json")}
+    for run in runs:
+        networks[run.name] = next(p for p in (run / "result", run / "best", run) if p.is_dir())
+    rows = _read()
     for text in sets:
         name, pairs = read_set(text)
         for network, folder in sorted(networks.items()):
             rows[network, name] = {"network": network, "set": name} | measure(folder, pairs)
-    table = io.StringIO()
-    writer = csv.DictWriter(table, FIELDS, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows[key] for key in sorted(rows))
-    write_bytes(RESULTS, table.getvalue().encode())
-    print(table.getvalue(), end="")
+    write_bytes(RESULTS, text.getvalue().encode())
+    print(text.getvalue(), end="")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ SAMPLES = next(
 )
 
 # The teacher for rooms; a wheel does not have it.
-TEACHER = SOURCE / "models" / "teachers" / "efficientnet-lite0"
+TEACHER = SOURCE / "models" / "ghostdepth-m"
 
 
 def find_checkpoint(checkpoint: Path | str) -> Path:

@@ -58,7 +58,8 @@ class CalibrateConfig(Method):
 
 def apply(checkpoint: Checkpoint, config: CalibrateConfig, work: Work) -> Compressed:
     """Calibrates the ranges, adjusts the weights and evaluates the int8 network."""
-    require_ghostnet(checkpoint.config, "calibrate")
+    if config.equalization or config.bias_correction:
+        require_ghostnet(checkpoint.config, "equalization or bias correction")
     network = copy_of(checkpoint.network)
     trunk = Trunk.of(network)
     images = calibration_images(work.split.train, network.config, config.images, config.seed)
