@@ -86,7 +86,7 @@ def release_card(name: str) -> str:
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for label, row in ((Path(name).name, network), ("constant map (to beat)", constant)):
-        numbers = " | ".join(f"{row[k]:.4f}" for k in network)
+        numbers = " | ".join(f"{row[k]:.4f}" for k in constant)
         rows.append(f"| {label} | {numbers} |")
     return "\n".join(rows)
 
