@@ -39,8 +39,8 @@ LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
 # The rate of a camera that the default model must keep up with, at the far end of its error band.
 FRAMES_PER_SECOND = 30
-# Larger files do not come with the package: the int8 ones lie beside their checkpoints, `make models`
-# builds the rest.
+# Larger files do not come with the package: the int8 ones lie beside their checkpoints, and
+# `make models` builds the rest.
 LARGEST = 2_000_000
 
 

@@ -41,7 +41,7 @@ from ghostdepth_train.models.network import DepthNet, Predictor
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.run_folder import run_folder
 from ghostdepth_train.trainer import RunOptions, Trainer
-from networks import PEERS
+from peer_networks import PEERS
 from table import ACCURACY, FIELDS, FILES, RESULTS, Row, plot, read, table
 
 ROOT = Path(__file__).resolve().parents[2]

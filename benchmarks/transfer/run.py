@@ -4,10 +4,10 @@
         --set kitchen=DIR:6 [--run RUN]...
 
 A set is a dataset folder (`rgb/`, `depth/`), with `:N` every N-th image of it, in the order of
-names. Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is measured by
-the protocol without alignment, in torch, through the graph that is exported. `results.csv` gets a
-row for each network and set, in place of an older one, with the mean of ln(prediction / truth) as
-well, and all its rows are printed.
+names. Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is
+measured by the protocol without alignment, in torch, through the graph that is exported.
+`results.csv` gets a row for each network and set, in place of an older one, with the mean of
+ln(prediction / truth) as well, and all its rows are printed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from bench_depth.core.dataset import Pair, list_pairs, read_pair
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
-from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.evaluate import predict_mm
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -35,6 +33,10 @@ Row = dict[str, str]
 
 def measure(checkpoint: Path, pairs: Sequence[Pair]) -> Row:
     """The figures of one network on one set."""
+    # Here, so that the table needs no torch.
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.evaluate import predict_mm
+
     network = load_checkpoint(checkpoint).network
     rows, biases = [], []
     for pair in pairs:

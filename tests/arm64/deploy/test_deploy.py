@@ -22,6 +22,7 @@ def sent(lines: list[str]) -> list[tuple[int, float]]:
 
 
 @on_emulated_pi
+@pytest.mark.timeout(1800)
 def test_the_results_come_back_and_are_shown(pi: Pi) -> None:
     model = pi.new_model()
     done = pi.deploy(model)

@@ -199,11 +199,13 @@ def test_ctrl_c_while_copying_ends_the_pi_as_well(pi: Pi) -> None:
 
 
 @on_emulated_pi
+@pytest.mark.timeout(1800)
 def test_ctrl_c_while_measuring_ends_the_pi_as_well(pi: Pi) -> None:
     ended(pi, "measuring once")
 
 
 @on_emulated_pi
+@pytest.mark.timeout(1800)
 def test_an_installer_killed_on_the_pi_leaves_the_old_version(pi: Pi) -> None:
     old, model = pi.current(), pi.new_model()
     # Of all that runs on the Pi only the installer sets this.

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.accuracy.evaluation import EvaluatedImage
+from bench_depth.accuracy.sharpness import metrics_with_sharpness
 from bench_depth.commands import bench as bench_module
 from bench_depth.commands.bench import bench
 from bench_depth.commands.hooks import Hooks
@@ -107,7 +108,8 @@ def test_each_image_is_shown_to_who_asked_with_its_models_place(
         accuracy = found.models[place].accuracy
         assert accuracy is not None
         assert image.metrics in [entry.metrics for entry in accuracy.images]
-        assert depth_metrics(image.depth_mm, image.ground_truth_mm, image.align) == image.metrics
+        wanted = metrics_with_sharpness(image.depth_mm, image.ground_truth_mm, image.align)
+        assert wanted == image.metrics
         np.testing.assert_array_equal(image.photo, read_rgb(dataset / "rgb" / f"{image.name}.png"))
 
 

@@ -233,7 +233,8 @@ def test_relative_inverse_depth_is_fitted_to_the_truth(dataset: Path, tmp_path: 
         assert aligned is not None
         rows.append(depth_metrics(aligned, truth))
         np.testing.assert_allclose(read_depth(out / f"{pair.name}.png"), aligned, atol=1.5)
-    assert accuracy.mean.to_dict() == pytest.approx(mean_metrics(rows).to_dict(), rel=1e-3)
+    found, wanted = accuracy.mean.to_dict(), mean_metrics(rows).to_dict()
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

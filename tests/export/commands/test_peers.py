@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "peers"))
-    return importlib.import_module("networks")
+    return importlib.import_module("peer_networks")
 
 
 @pytest.mark.parametrize(("name", "macs"), [("litedepth-like", 22e6), ("fastdepth-like", 740e6)])

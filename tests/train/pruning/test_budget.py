@@ -167,7 +167,7 @@ def test_a_run_is_resolved_and_resumed_without_another_look(
     out = tmp_path / "out"
     result = load_checkpoint(run_recipe(tmp_path / "s", plan, work(data, out)))
     (written,) = json.loads((out / "recipe.json").read_text())["steps"]
-    assert written["budget"] == {"ms": ms, "threads": 4, "file": "int8"}
+    assert written["budget"] == {"ms": ms, "threads": 4, "file": "int8", "board": "rpi4"}
     assert result.metrics["steps"][0]["notes"]["rounds"][0]["budget"]["ms"] == ms
 
     def broken(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
