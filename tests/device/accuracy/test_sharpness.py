@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from bench_depth.accuracy.sharpness import edges, metrics_with_sharpness, sharpness
 from bench_depth.core.metrics import DepthMetrics, depth_metrics, mean_metrics
+
+pytest.importorskip("hypothesis")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

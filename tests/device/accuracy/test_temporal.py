@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bench_depth.accuracy.temporal import camera_motion, flicker, log_error, temporal_error
+
+pytest.importorskip("hypothesis")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

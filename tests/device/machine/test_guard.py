@@ -85,7 +85,7 @@ def test_ending_the_command_ends_the_child(number: signal.Signals) -> None:
     )
     process, child = started(code)
     process.send_signal(number)
-    assert process.wait(timeout=30) == -number
+    assert process.wait(timeout=120) == -number
     process.stdout.close()
     for _ in range(100):
         try:
@@ -124,7 +124,7 @@ def interrupted(grace: str, signals: int) -> subprocess.CompletedProcess[str]:
     for _ in range(signals - 1):  # after the last one it may be killed before it answers
         assert process.stdout.readline() == "heard\n"
         process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
@@ -155,5 +155,5 @@ def test_ctrl_z_stops_the_child_as_well() -> None:
         else:
             pytest.fail(f"not both in {states}: {found}")
     process.terminate()
-    assert process.wait(timeout=30) == -signal.SIGTERM
+    assert process.wait(timeout=120) == -signal.SIGTERM
     process.stdout.close()
