@@ -25,9 +25,7 @@ MODELS = _PACKAGE / "models"
 CATALOGUE = MODELS / "catalogue.json"
 # A dataset folder of a few of the project's rendered photos, to try a model on.
 SAMPLES = _PACKAGE / "samples"
-# Inside the package; in a clone, beside the checkpoints, and what `make models` builds.
 _CLONE = _PACKAGE.parents[1]
-_FOLDERS = (MODELS, *sorted(_CLONE.glob("models/*/")), _CLONE / "build" / "models")
 # Of several files of a model the first of these: int8 is the fastest on a Raspberry Pi.
 VARIANTS = ("int8.tflite", "fp32.tflite", "fp16.tflite", "dynamic.tflite", "fp32.onnx", "int8.onnx")
 # From this clock on a Raspberry Pi 4 counts as one at 1800 MHz.
@@ -62,7 +60,9 @@ class ReleasedFile:
     @property
     def path(self) -> Optional[Path]:
         """Where the file is here; None where it is not."""
-        places = (folder / self.file for folder in _FOLDERS)
+        # In the package; in a clone, beside its checkpoint, and where `make models` builds it.
+        beside = _CLONE / "models" / self.file.rpartition("-")[0]
+        places = (folder / self.file for folder in (MODELS, beside, _CLONE / "build" / "models"))
         return next((place for place in places if place.is_file()), None)
 
 
