@@ -18,6 +18,7 @@ from pathlib import Path
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
+from ghostdepth_train.csv_files import csv_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "sharpness.csv"
@@ -69,11 +70,7 @@ def main() -> int:
         if network in rows:
             continue
         rows[network] = measure(network, options.data)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ("network", "images", *FIGURES), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows[each] for each in sorted(rows))
-        write_bytes(RESULTS, text.getvalue().encode())
+        write_bytes(RESULTS, csv_bytes([rows[each] for each in sorted(rows)]))
     print(table())
     return 0
 

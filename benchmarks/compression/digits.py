@@ -25,6 +25,7 @@ import torch
 from bench_depth.core.files import write_bytes
 from ghostdepth_train.compress.lottery import prune_smallest, rewind
 from ghostdepth_train.compress.snip import connection_sensitivity
+from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.pruning.masks import (
     Masking,
     Masks,
@@ -34,7 +35,6 @@ from ghostdepth_train.pruning.masks import (
     present,
     weights,
 )
-from ghostdepth_train.trainer import csv_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 

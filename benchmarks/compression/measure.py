@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import statistics
 import sys
@@ -36,6 +35,7 @@ from bench_depth.results.records import ModelRecord
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
@@ -157,12 +157,7 @@ def read_rows() -> list[Row]:
 def write_rows(rows: Sequence[Row]) -> None:
     """Adds rows; one with the same key is replaced."""
     kept = {tuple(str(row[k]) for k in KEY): row for row in [*read_rows(), *rows]}
-    text = io.StringIO()
-    fields = list(dict.fromkeys(field for row in kept.values() for field in row))
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(kept.values())
-    write_bytes(RESULTS, text.getvalue().encode())
+    write_bytes(RESULTS, csv_bytes(list(kept.values())))
 
 
 def summary() -> str:

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path
+from bench_depth.core.files import write_bytes
 from ghostdepth_export.pi4.counter import (
     RUNTIMES,
     ModelCounts,
@@ -25,6 +25,7 @@ from ghostdepth_export.pi4.counter import (
     count_file,
     read_counts,
 )
+from ghostdepth_train.csv_files import csv_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("ghostdepth-xs",)
@@ -60,10 +61,7 @@ def read_rows() -> list[dict[str, str]]:
 def add_row(new: dict[str, str]) -> None:
     """Writes a row among the others, in the order of the files."""
     rows = sorted([*read_rows(), new], key=lambda row: (row["model"], row["runtime"]))
-    with atomic_path(RESULTS) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_bytes(RESULTS, csv_bytes(rows))
 
 
 def table() -> str:

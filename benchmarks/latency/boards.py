@@ -9,7 +9,6 @@ factors that `ghostdepth latency --board` ships.
 from __future__ import annotations
 
 import csv
-import io
 import sys
 import zlib
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from bench_depth.core.files import write_bytes, write_json
 from fit import Array, Errors, errors, fit, intervals, left_out
 from ghostdepth_export.pi4.latency import Coefficient, shipped
 from ghostdepth_export.pi4.latency.boards import SCHEMA
+from ghostdepth_train.csv_files import csv_bytes
 from rows import read_rows
 
 HERE = Path(__file__).resolve().parent
@@ -177,12 +177,9 @@ def main() -> int:
             for side, e in found.items()
         ]
     write_json(SHIPPED, {"schema": SCHEMA, "boards": boards})
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, table[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    write_bytes(RESULTS, stream.getvalue().encode())
-    print(stream.getvalue(), end="")
+    written = csv_bytes(table)
+    write_bytes(RESULTS, written)
+    print(written.decode(), end="")
     return 0
 
 

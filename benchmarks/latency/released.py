@@ -12,13 +12,13 @@ changed.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import write_bytes
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import (
     BOARDS,
@@ -31,6 +31,7 @@ from ghostdepth_export.pi4.latency import (
     shipped,
 )
 from ghostdepth_export.pi4.latency.boards import A76
+from ghostdepth_train.csv_files import csv_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -132,10 +133,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"released.py: {error}", file=sys.stderr)
         return error.exit_code
     for path, rows in zip((RESULTS, BOARD_RESULTS), tables, strict=True):
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_bytes(path, csv_bytes(rows))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +13,7 @@ from bench_depth.core.files import write_bytes
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import OpWork, read_work
 from ghostdepth_export.pi4.latency.costs import costs
+from ghostdepth_train.csv_files import csv_bytes
 from networks import network, write
 
 THREADS = 4
@@ -119,11 +119,8 @@ def read_rows(path: Path) -> list[Row]:
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Writes what `read_rows` reads."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, [f.name for f in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**asdict(row), "predicted_ms": f"{row.predicted_ms:.3f}"} for row in rows)
-    write_bytes(path, stream.getvalue().encode())
+    texts = [{**asdict(row), "predicted_ms": f"{row.predicted_ms:.3f}"} for row in rows]
+    write_bytes(path, csv_bytes(texts))
 
 
 def counted(name: str, folder: Path, root: Path) -> tuple[ModelCounts, list[OpWork]]:

@@ -29,6 +29,7 @@ from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.budget import FileLatency
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
+from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
@@ -154,11 +155,7 @@ def _read() -> list[Row]:
 
 
 def _write(rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(RESULTS, text.getvalue().encode())
+    write_bytes(RESULTS, csv_bytes(rows))
 
 
 def main() -> int:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency import predict_latency, read_work, shipped
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import load_train_config
+from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet, Predictor
@@ -149,11 +149,9 @@ def save(name: str, found: Row) -> None:
     rows = read()
     rows[name] = {"network": name} | rows.get(name, {}) | found
     relative_scores(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows[each] for each in (*PEERS, *OURS) if each in rows)
-    write_bytes(RESULTS, text.getvalue().encode())
+    known = [rows[each] for each in (*PEERS, *OURS) if each in rows]
+    whole = [{field: row.get(field, "") for field in FIELDS} for row in known]
+    write_bytes(RESULTS, csv_bytes(whole))
 
 
 def complete(name: str, options: argparse.Namespace, log: Log) -> None:

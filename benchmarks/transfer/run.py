@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from bench_depth.core.dataset import Pair, list_pairs, read_pair
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
+from ghostdepth_train.csv_files import csv_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -99,12 +99,9 @@ def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
         name, pairs = read_set(text)
         for network, folder in sorted(networks.items()):
             rows[network, name] = {"network": network, "set": name} | measure(folder, pairs)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows[key] for key in sorted(rows))
-    write_bytes(RESULTS, text.getvalue().encode())
-    print(text.getvalue(), end="")
+    written = csv_bytes([rows[key] for key in sorted(rows)])
+    write_bytes(RESULTS, written)
+    print(written.decode(), end="")
 
 
 if __name__ == "__main__":

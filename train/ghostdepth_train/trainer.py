@@ -8,12 +8,10 @@ is replaced in one piece: a run that is killed goes on from it to the same resul
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -32,6 +30,7 @@ from ghostdepth_train.checkpoint import (
     start_from,
 )
 from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.data import (
     ClipDataset,
     DepthDataset,
@@ -370,13 +369,3 @@ class Trainer:
             yield board
         finally:
             board.close()
-
-
-def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Rows as a CSV file whose columns are all their keys."""
-    fields = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from bench_depth.core.files import write_bytes
 from ghostdepth_train.config import TrainConfig
-from ghostdepth_train.trainer import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -32,6 +32,7 @@ from ghostdepth_train.checkpoint import (
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.snip import Start, describe, starting_network
 from ghostdepth_train.config import TrainConfig, TrainingConfig
+from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.data import EpochSampler, Split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
@@ -46,7 +47,7 @@ from ghostdepth_train.pruning.masks import (
     require_path,
     weights,
 )
-from ghostdepth_train.trainer import RunOptions, csv_bytes
+from ghostdepth_train.trainer import RunOptions
 
 HISTORY = "rounds.csv"
 EARLY = "early.safetensors"
