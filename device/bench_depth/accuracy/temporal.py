@@ -66,9 +66,8 @@ def camera_motion(
         x, y = x.astype(np.float32), y.astype(np.float32)
         there = _at(np.asarray(next_ground_truth, np.float64), (x, y))
         seen = (z > 0) & (np.abs(there / moved[..., 2] - 1) < _SAME)
-    return np.where(seen, x, np.nan).astype(np.float32), np.where(seen, y, np.nan).astype(
-        np.float32
-    )
+    x[~seen] = y[~seen] = np.nan
+    return x, y
 
 
 def temporal_error(errors: Sequence[Map], motions: Sequence[Motion]) -> float:
