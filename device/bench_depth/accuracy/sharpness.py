@@ -141,7 +141,9 @@ def _mean_distance(of: NDArray[np.bool_], to: NDArray[np.bool_]) -> float:
     if not (of.any() and to.any()):
         return MAX_DISTANCE_PX
     distances = cv2.distanceTransform(np.asarray(~to, np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return float(np.minimum(distances[of], MAX_DISTANCE_PX).mean(dtype=np.float64))
+    # Squares of distances are integers; OpenCV's last digits differ with its number of threads.
+    exact = np.sqrt(np.rint(np.square(distances[of], dtype=np.float64)))
+    return float(np.minimum(exact, MAX_DISTANCE_PX).mean())
 
 
 def _filled(depth: _Map, known: NDArray[np.bool_]) -> _Map:
