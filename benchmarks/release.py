@@ -1,6 +1,6 @@
 """Releases the checkpoint of a training run and measures every figure of its model card.
 
-    python benchmarks/release.py --run runs/s --run runs/s-finish --data DATA
+    python benchmarks/release.py --run runs/ghostnet-s --run runs/ghostnet-s-finish --data DATA
     python benchmarks/release.py --run runs/half --name ghostdepth-xs --data DATA
     python benchmarks/release.py --run runs/t --name teachers/x --no-files --data DATA
     python benchmarks/release.py --again ghostdepth-xs --data DATA

@@ -26,7 +26,7 @@ PAGES = tuple(
     ROOT / name
     for name in (
         "README.md",
-        "models/ghostdepth-s/README.md",
+        "models/ghostnet-s/README.md",
         "models/ghostdepth-m/README.md",
         "models/ghostdepth-xs/README.md",
         "models/ghostdepth-xxs/README.md",
@@ -236,7 +236,7 @@ def adder_digits() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
     "released-models": released_models,
-    "card-s": lambda: release_card("ghostdepth-s"),
+    "card-s": lambda: release_card("ghostnet-s"),
     "card-m": lambda: release_card("ghostdepth-m"),
     "card-xs": lambda: release_card("ghostdepth-xs"),
     "card-xxs": lambda: release_card("ghostdepth-xxs"),

@@ -4,7 +4,7 @@ Trainer: one epoch as `ghostdepth train` runs it, data loading included. Bare: f
 backward and optimizer step on one batch that is already in memory. The ratio of
 their images per second should be at least 0.9.
 
-    python benchmarks/training_speed.py [--data samples] [--config s]
+    python benchmarks/training_speed.py [--data samples] [--config ghostnet-s]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     """Measures, prints the table, writes the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT / "samples")
-    parser.add_argument("--config", default="s")
+    parser.add_argument("--config", default="ghostnet-s")
     options = parser.parse_args()
     config = load_train_config(options.config, {"epochs": ROUNDS + 1})
     split = _of_length(read_split(options.data), STEPS * config.batch_size)

@@ -48,7 +48,7 @@ TORCH = "torch"
 KEY = ("name", "seed", "file")
 # What `summary` shows of the networks, and how it says what they are.
 BEST = {
-    "ghostdepth-s": "as it is",
+    "ghostnet-s": "as it is",
     "s-student": "distilled",
     "half-student": "distilled, pruned to half, distilled",
     "qat-xxs": "pruned, distilled, blocks removed, distilled, trained for int8",
@@ -167,7 +167,7 @@ def summary() -> str:
     groups = sorted(_groups(best, "name", "file"), key=lambda rows: order.index(rows[0]["name"]))
     dense = groups[0]
     lines = [
-        "| from ghostdepth-s | file | MACs | size | latency | si-RMSE | delta_1 |",
+        "| from ghostnet-s | file | MACs | size | latency | si-RMSE | delta_1 |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for rows in groups:
@@ -268,7 +268,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--reference", type=Path, default=ROOT / "models" / "ghostdepth-s")
+    parser.add_argument("--reference", type=Path, default=ROOT / "models" / "ghostnet-s")
     parser.add_argument("--seconds", type=float, default=8.0, help="for each file")
     parser.add_argument("--no-latency", action="store_true", help="accuracy alone, in torch")
     arguments = parser.parse_args()

@@ -45,7 +45,7 @@ from peer_networks import PEERS
 from table import ACCURACY, FIELDS, FILES, RESULTS, Row, plot, read, table
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE, REFERENCE = "s", "litedepth-like"
+RECIPE, REFERENCE = "ghostnet-s", "litedepth-like"
 OURS = tuple(sorted(path.parent.name for path in ROOT.glob("models/*/model.safetensors")))
 Log = Callable[[str], None]
 

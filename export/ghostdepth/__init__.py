@@ -2,7 +2,7 @@
 
     import ghostdepth
 
-    best = ghostdepth.train("data", "runs/s", config="s")
+    best = ghostdepth.train("data", "runs/s", config="ghostnet-s")
     files = ghostdepth.export(best, "exported")
     print(ghostdepth.latency(files[0])[0].ms)
 

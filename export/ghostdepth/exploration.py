@@ -47,7 +47,7 @@ def search(
     val: Path | str | None = None,
     trials: int = 50,
     epochs: int = 5,
-    config: Path | str = "s",
+    config: Path | str = "ghostnet-s",
     minutes: float | None = None,
     patience: int | None = None,
     fraction: float = 1.0,

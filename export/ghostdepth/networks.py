@@ -22,7 +22,7 @@ def train(
     data: Path | str,
     out: Path | str,
     *,
-    config: Path | str = "s",
+    config: Path | str = "ghostnet-s",
     val: Path | str | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
@@ -157,7 +157,9 @@ def evaluate(
     return measure(load_checkpoint(find_checkpoint(checkpoint)).network, pairs, align)
 
 
-def summary(config: Path | str = "s", checkpoint: Path | str | None = None) -> list[LayerCost]:
+def summary(
+    config: Path | str = "ghostnet-s", checkpoint: Path | str | None = None
+) -> list[LayerCost]:
     """The cost of each layer of a network: parameters, multiply-accumulates and activations.
 
     Args:

@@ -29,7 +29,7 @@ CASES = [(machine, variant) for machine, variants in FILES.items() for variant i
 
 
 def file(variant: str) -> str:
-    return f"ghostdepth-s-{variant}"
+    return f"ghostnet-s-{variant}"
 
 
 def wanted(name: str, folder: str) -> list[str]:

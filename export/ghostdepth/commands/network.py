@@ -40,7 +40,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
+    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "ghostnet-s",
     val: Val = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs, not the config's.")] = None,
     minutes: Minutes = None,
@@ -152,7 +152,7 @@ def evaluate(
 
 @app.command()
 def summary(
-    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "s",
+    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "ghostnet-s",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder, or a model's name, instead of a config.")
     ] = None,

@@ -29,7 +29,7 @@ def search(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each trial's short training.")] = 5,
     config: Annotated[
         str, typer.Option(help="How to train, and what the space does not choose.")
-    ] = "s",
+    ] = "ghostnet-s",
     minutes: Annotated[
         float | None,
         typer.Option(min=0, help="Pause after the last trial that fits; start it again to go on."),

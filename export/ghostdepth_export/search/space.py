@@ -19,7 +19,7 @@ from ghostdepth_train.yaml_files import read_yaml
 if TYPE_CHECKING:
     from optuna import Trial
 
-# Of 1x: stages of GhostNet up to stride 8, and the decoder of ghostdepth-s.
+# Of 1x: stages of GhostNet up to stride 8, and the decoder of ghostnet-s.
 _SHALLOW_STAGES = 5
 _DECODER = (96, 48, 32, 16)
 _Factors = tuple[Annotated[float, pydantic.Field(gt=0, le=4)], ...]

@@ -50,7 +50,7 @@ def empty_dataset(folder: Path) -> Path:
         (["check", "DATA", "--html", "DATA"], "it is a folder; give the name of a file"),
         (["count", "NONE", "--json", "/dev/zero"], "it is a device; give the name of a file"),
         (["latency", "NONE", "--json", "/dev/zero"], "it is a device; give the name of a file"),
-        (["summary", "--confg", "s"], "No such option: --confg"),
+        (["summary", "--confg", "ghostnet-s"], "No such option: --confg"),
         (
             ["summary", "a\033[2J\u202e"],
             "(a\\x1b[2J\\u202e); see ghostdepth summary",

@@ -126,7 +126,7 @@ def ghostdepth(without: str, *arguments: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("extra", "arguments"),
     [
-        ("train", ["summary", "--config", "s"]),
+        ("train", ["summary", "--config", "ghostnet-s"]),
         ("export", ["export", "--checkpoint", str(MODEL), "--out", "OUT"]),
     ],
 )

@@ -174,14 +174,14 @@ def test_minutes_end_it_after_a_trial_and_it_goes_on(tmp_path: Path) -> None:
 )
 def test_a_setting_that_the_search_chooses_is_refused(key: str, by: str) -> None:
     with pytest.raises(UserError, match=f"--set {key}: .* is chosen by .*{by}"):
-        base_training("s", {key: 1})
+        base_training("ghostnet-s", {key: 1})
 
 
 def test_other_settings_are_of_the_config() -> None:
-    base = base_training("s", {"learning_rate": 0.5, "network.depth_max": 20})
+    base = base_training("ghostnet-s", {"learning_rate": 0.5, "network.depth_max": 20})
     assert (base.learning_rate, base.network.depth_max) == (0.5, 20)
     with pytest.raises(UserError, match="did you mean learning_rate"):
-        base_training("s", {"learning_rat": 1})
+        base_training("ghostnet-s", {"learning_rat": 1})
 
 
 def test_an_interrupted_trial_is_queued_again(tmp_path: Path) -> None:
@@ -257,12 +257,12 @@ def test_a_space_may_be_a_file_and_a_wrong_field_is_named(tmp_path: Path) -> Non
 
 
 def test_a_warm_up_never_fills_the_short_training() -> None:
-    assert short_training(load_train_config("s"), 1).warmup_epochs == 0.1
-    assert short_training(load_train_config("s"), 75).warmup_epochs == 3
+    assert short_training(load_train_config("ghostnet-s"), 1).warmup_epochs == 0.1
+    assert short_training(load_train_config("ghostnet-s"), 75).warmup_epochs == 3
 
 
 def test_patience_needs_an_evaluation_after_each_epoch_and_is_of_the_plan() -> None:
-    base = load_train_config("s")
+    base = load_train_config("ghostnet-s")
     assert [short_training(base, 5, patience).eval_every for patience in (None, 2)] == [5, 1]
     # A study from before there was a patience is one without.
     assert "patience" not in plan().to_json()

@@ -97,7 +97,7 @@ def test_camera_net_is_resize_normalise_network_decode_upsample() -> None:
 
 
 def test_costs_sum_to_the_parameters_and_to_hand_counted_macs() -> None:
-    config = load_train_config("s").network
+    config = load_train_config("ghostnet-s").network
     network = DepthNet(config)
     rows = layer_costs(network)
     assert sum(r.parameters for r in rows) == sum(p.numel() for p in network.parameters())
@@ -126,7 +126,7 @@ def test_config_round_trip_keeps_every_width() -> None:
 
 
 def test_a_config_with_a_base_has_its_other_fields() -> None:
-    whole, finish = load_train_config("s"), load_train_config("s-finish")
+    whole, finish = load_train_config("ghostnet-s"), load_train_config("ghostnet-s-finish")
     assert finish.network == whole.network and finish.batch_size == whole.batch_size
     assert (finish.epochs, finish.augment.zoom) == (48, 1.15)
 
@@ -148,5 +148,5 @@ def test_a_wrong_field_is_named(change: dict[str, object], field: str) -> None:
 
 
 def test_unknown_config_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"unknown config .xl.*s, s-finish, teacher, tiny"):
+    with pytest.raises(UserError, match=r"unknown config .xl.*ghostnet-s, ghostnet-s-finish"):
         load_train_config("xl")

@@ -58,7 +58,7 @@ def tiny(config: TrainConfig) -> DepthNet:
 @pytest.fixture(scope="module")
 def small() -> DepthNet:
     """The released network's widths, without its weights, on a small picture; nobody changes it."""
-    network = load_train_config("s").network
+    network = load_train_config("ghostnet-s").network
     return make(network.model_copy(update={"input_height": 64, "input_width": 64}))
 
 

@@ -87,7 +87,7 @@ def unprunable(network: DepthNet) -> set[str]:
 
     They are 3 % of the weights of `s`, and their magnitudes cannot be compared with those of the
     other layers: a batch norm follows, so the scale of a layer is that of its initialization. With
-    60 % of the weights of `ghostdepth-s` removed at once, its si-RMSE is 0.220 when they are kept
+    60 % of the weights of `ghostnet-s` removed at once, its si-RMSE is 0.220 when they are kept
     and 0.287 when they are not (dense: 0.222; a third of the validation split).
     """
     depthwise = {
