@@ -125,7 +125,7 @@ class _Lines:
         self.end()
         if self._json:
             say(dumps(dataclasses.asdict(done)))
-        elif done.error is None:
+        elif done.files:
             say(_line(done))
         if done.error is not None:
             say(f"{self._program}: {done.error}", error=True)

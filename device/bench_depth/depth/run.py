@@ -28,6 +28,9 @@ from bench_depth.live.source.sources import open_source
 # Threads that draw and write: one encodes while the other waits for the disk.
 _WRITERS = 2
 
+# Depth maps, of a video some pixels of each; the writing that is not finished; why it ended early.
+_Result = tuple[list[NDArray[np.float32]], Optional[Future[None]], Optional[str]]
+
 
 @dataclass(frozen=True)
 class Done:
@@ -42,7 +45,8 @@ class Done:
         farthest: Largest depth, likewise.
         unit: `m`, or `relative`.
         skipped: Whether the results were there already.
-        error: Why it failed; None for one that did not.
+        error: Why it failed, or why a video ended early, of which the frames before that are in
+            its file; None for one that did neither.
     """
 
     source: str
@@ -80,7 +84,7 @@ def run(
         gallery: The page of the results; an input that it lacks is processed again.
 
     Returns:
-        The number of inputs that failed.
+        The number of inputs that failed or ended early.
 
     Raises:
         UserError: The output folder cannot be written, or the model cannot run.
@@ -98,21 +102,23 @@ def run(
             show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
             write = partial(writer.submit, write_image, found)
             try:
-                depths, written = (
-                    (_video(model, one, found, options, show), None)
+                depths, written, broken = (
+                    _video(model, one, found, options, show)
                     if one.kind == "video"
                     else _image(model, one, write, options, show)
                 )
-                distances = model.scale.distances(depths)
-                done = Done(one.source, _names(found), *distances, unit=_unit(model))
-                checks = [partial(watch, one.source, depth) for depth in depths]
-                add = [] if gallery is None else [partial(gallery.add, one, found, distances)]
-                report(done, written, [*checks, *add])
             except _UnreadableError as error:
+                depths, written, broken, found = [], None, str(error), {}
+            distances = model.scale.distances(depths)
+            then = [partial(watch, one.source, depth) for depth in depths]
+            if gallery is not None and depths:
+                then.append(partial(gallery.add, one, found, distances))
+            if broken is not None:
                 failed += 1
                 if gallery is not None:
-                    gallery.fail(str(error))
-                report(Done(one.source, [], unit=_unit(model), error=str(error)))
+                    gallery.fail(broken)
+            done = Done(one.source, _names(found), *distances, _unit(model), error=broken)
+            report(done, written, then)
     return failed
 
 
@@ -173,12 +179,12 @@ def _image(
     write: Callable[..., Future[None]],
     options: OutputOptions,
     show: Show,
-) -> tuple[list[NDArray[np.float32]], Future[None]]:
+) -> _Result:
     photo = _read(one)
     depth = model(photo)
     written = write(photo, depth, model.scale, options)
     show(photo, depth)
-    return [depth], written
+    return [depth], written, None
 
 
 def _read(one: Input) -> NDArray[np.uint8]:
@@ -193,23 +199,29 @@ def _read(one: Input) -> NDArray[np.uint8]:
 
 def _video(
     model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions, show: Show
-) -> list[NDArray[np.float32]]:
-    """Colours every frame; the video gets its name when it is complete."""
+) -> _Result:
+    """Colours every frame that can be read; the video gets its name after the last one."""
     samples: list[NDArray[np.float32]] = []
+    broken = None
     with _frames(one) as (shots, fps):
         recorder = VideoRecorder(found["video"], model.scale, fps, options=options)
         try:
-            for shot in shots:
-                depth = model(shot.photo)
-                recorder.write(shot.name, shot.photo, depth)
+            try:
+                for shot in shots:
+                    depth = model(shot.photo)
+                    recorder.write(shot.name, shot.photo, depth)
+                    if not samples:
+                        show(shot.photo, depth)
+                    samples.append(depth[::16, ::16])
+            except _UnreadableError as error:
                 if not samples:
-                    show(shot.photo, depth)
-                samples.append(depth[::16, ::16])
+                    raise
+                broken = f"{error}; the frames before are in {found['video']}"
             recorder.close()
         except BaseException:
             recorder.discard()
             raise
-    return samples
+    return samples, None, broken
 
 
 @contextlib.contextmanager

@@ -38,13 +38,13 @@ class Scale:
         return finite if self.relative else finite & (depth > 0)
 
     def distances(self, depths: Sequence[NDArray[np.float32]]) -> Distances:
-        """Nearest, median and farthest depth of one or more depth maps, to three decimals.
+        """Nearest, median and farthest depth of any number of depth maps, to three decimals.
 
         Returns:
             Three numbers; three times None if no pixel has depth.
         """
         parts = [self._values(depth) for depth in depths]
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.float32)])
         if not values.size:
             return None, None, None
         low, median, high = (

@@ -188,7 +188,7 @@ def test_inputs_that_differ_in_their_suffix_alone_keep_it(
     assert sum("3.mov" in line for line in capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_truncated_video_leaves_nothing_half_written(
+def test_of_a_truncated_video_the_frames_before_are_kept(
     tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "clip.avi"
@@ -201,8 +201,12 @@ def test_a_truncated_video_leaves_nothing_half_written(
     path.write_bytes(data[: len(data) // 3])
     out = tmp_path / "out"
     assert main(["depth", str(path), "--model", str(tiny_tflite), "--out", str(out)]) == 1
-    assert "clip.avi" in capsys.readouterr().err
-    assert not list(out.rglob("*")), "neither a video nor a temporary file is left"
+    said = capsys.readouterr()
+    assert f"of 20; it is truncated or damaged; the frames before are in {out}" in said.err
+    assert "clip.avi: nearest" in said.out
+    video = cv2.VideoCapture(str(out / "clip-depth.mp4"))
+    assert 0 < video.get(cv2.CAP_PROP_FRAME_COUNT) < 20
+    assert len(list(out.rglob("*"))) == 1, "no temporary file is left"
 
 
 def test_relative_depth_says_so(
