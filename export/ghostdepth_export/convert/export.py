@@ -14,7 +14,7 @@ from bench_depth.core.files import atomic_path, write_json
 from bench_depth.core.screen import say
 from bench_depth.model.contract import METADATA_NAME, ModelContract
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
-from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, parse_version
+from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, require_release
 from ghostdepth_export.convert.source import (
     MIN_CALIBRATION_IMAGES,
     ExportSource,
@@ -73,7 +73,7 @@ def export(
             the folder, or a file cannot be written.
     """
     kinds = [find_format(name) for name in formats]
-    parse_version(runtime)
+    require_release(runtime)
     for name, size in (("camera", camera), ("output", output_size)):
         if isinstance(size, tuple) and min(size) < 1:
             raise UserError(f"the {name}'s size must be positive, got {size[1]}x{size[0]}")

@@ -5,6 +5,7 @@ The `min_runtime_version` that converters write is often blank, absent or stale,
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, THRESHOLD_FAILED, UserError
@@ -127,6 +128,8 @@ ZEROS_LIKE 1.12
 """
 
 Version = tuple[int, ...]
+# The series of the first release with TensorFlow Lite, and the last one before 2.0.
+_FIRST, _LAST_OF_1 = (1, 5), (1, 15)
 
 
 def _table() -> dict[tuple[str, int], str]:
@@ -148,11 +151,27 @@ def parse_version(text: str) -> Version:
     Raises:
         UserError: It is not a version.
     """
-    fields = text.split(".")
-    if not 1 <= len(fields) <= 3 or not all(field.isdecimal() for field in fields):
-        raise UserError(f"{text!r} is not a runtime version; write it like 2.5", BAD_INPUT)
-    numbers = [int(field) for field in fields]
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}", text):
+        raise UserError(f"{text[:40]!r} is not a runtime version; write it like 2.5", BAD_INPUT)
+    numbers = [int(field) for field in text.split(".")]
     return tuple(numbers + [0] * (3 - len(numbers)))
+
+
+def require_release(text: str) -> None:
+    """Refuses a version of TensorFlow Lite that was never released, or after the table was made.
+
+    Raises:
+        UserError: It is no version, or none of these.
+    """
+    series = parse_version(text)[:2]
+    newest = max(map(parse_version, OP_RUNTIMES.values()))[:2]
+    if not (_FIRST <= series <= _LAST_OF_1 or (2, 0) <= series <= newest):
+        first, last, new = (".".join(map(str, each)) for each in (_FIRST, _LAST_OF_1, newest))
+        raise UserError(
+            f"--runtime {text}: there is no such TensorFlow Lite, or its ops are not known here; "
+            f"give one of {first} to {last} or 2.0 to {new}",
+            BAD_INPUT,
+        )
 
 
 def ops_of(data: bytes) -> set[tuple[str, int]]:

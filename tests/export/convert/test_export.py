@@ -166,6 +166,7 @@ def test_a_runtime_that_lacks_an_op_is_refused_before_anything_is_written(
     [
         ({"formats": ("fp64.tflite",)}, "unknown format 'fp64.tflite'; choose from fp32.tflite"),
         ({"runtime": "two"}, "'two' is not a runtime version"),
+        ({"runtime": "9"}, "--runtime 9: there is no such TensorFlow Lite"),
         ({"camera": (0, 128)}, "must be positive, got 128x0"),
     ],
 )

@@ -14,6 +14,7 @@ from ghostdepth_export.convert.op_versions import (
     ops_of,
     parse_version,
     refused_at_prepare,
+    require_release,
 )
 from ghostdepth_export.convert.tensorflow_quietly import schema
 from ghostdepth_export.convert.tflite import convert
@@ -106,10 +107,21 @@ def test_an_op_of_a_later_schema_has_at_least_a_number(conv_file: bytes) -> None
     assert op_name(model, model.subgraphs[0].operators[0]) == "builtin 9999"
 
 
-@pytest.mark.parametrize("text", ["", "two", "2.x", "2.5.0.1", "-2", "2..5"])
+@pytest.mark.parametrize("text", ["", "two", "2.x", "2.5.0.1", "-2", "2..5", "2." + 5000 * "9"])
 def test_what_is_not_a_version_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is not a runtime version"):
         parse_version(text)
+
+
+@pytest.mark.parametrize("text", ["9", "0", "1.4", "1.16", "2.99", "3.0"])
+def test_a_release_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="there is no such TensorFlow Lite"):
+        require_release(text)
+
+
+@pytest.mark.parametrize("text", ["1.5", "1.15", "2", "2.5", "2.14.1"])
+def test_a_release_is_accepted(text: str) -> None:
+    require_release(text)
 
 
 def test_versions_compare_as_numbers() -> None:
