@@ -18,7 +18,15 @@ from ghostdepth.compression import Labels, compress, label
 from ghostdepth.datasets import check, convert
 from ghostdepth.exploration import Found, WidthSensitivity, search, sensitivity
 from ghostdepth.images import depth
-from ghostdepth.model_files import bundle, count, demo, export, latency, models
+from ghostdepth.model_files import (
+    bundle,
+    calibrate_latency,
+    count,
+    demo,
+    export,
+    latency,
+    models,
+)
 from ghostdepth.networks import evaluate, summary, train
 
 # In this field, `predict` means running a model on an image.
@@ -31,6 +39,7 @@ __all__ = [
     "WidthSensitivity",
     "__version__",
     "bundle",
+    "calibrate_latency",
     "check",
     "compress",
     "convert",

@@ -1,4 +1,4 @@
-"""Functions about model files: export, latency, count, bundle, demo, models."""
+"""Functions about model files: export, latency, calibrate_latency, count, bundle, demo, models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ghostdepth_export.pages.demo import Demo
     from ghostdepth_export.pi4.counter import ModelCounts
     from ghostdepth_export.pi4.latency import LatencyPrediction
+    from ghostdepth_export.pi4.latency.refit import Calibration
 
 Log = Callable[[str], None]
 Model = Path | str
@@ -81,7 +82,7 @@ def latency(
         threads: Number of threads of the interpreter, 1 to 4.
         clock_mhz: CPU clock in MHz; None for that of the board.
         board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`; None for `rpi4`.
-        coefficients: File of `ghostdepth latency --calibrate`, instead of a board.
+        coefficients: File of `calibrate_latency`, instead of a board.
         on_prediction: Called with each prediction when it is made, some ten seconds each.
         log: Called with one line of progress text.
 
@@ -107,6 +108,50 @@ def latency(
     ):
         on_prediction(prediction)
         found.append(prediction)
+    return found
+
+
+def calibrate_latency(
+    results: Model | Sequence[Model],
+    out: Path | str,
+    *,
+    models: Path | str | None = None,
+    clock_mhz: float | None = None,
+    coefficients: Path | str | None = None,
+    log: Log = lambda line: None,
+) -> Calibration:
+    """Fits the coefficients of `latency` to measurements of a board; needs QEMU, no Pi.
+
+    Args:
+        results: Results file of bench-depth or several, all from one board.
+        out: File for the coefficients, which `latency` takes.
+        models: Folder of the measured models; None for the folder of each results file.
+        clock_mhz: CPU clock in MHz, used if the results files do not state it.
+        coefficients: File of coefficients to start from; None for those of a Raspberry Pi 4.
+        log: Called with one line of progress text.
+
+    Returns:
+        The coefficients, and the milliseconds of each measurement as predicted before, after, and
+        without that model.
+
+    Raises:
+        UserError: A results file or model cannot be used, `out` cannot be written, or QEMU is
+            missing.
+    """
+    from bench_depth.core.files import require_writable
+    from ghostdepth_export.pi4.latency import read_coefficients, shipped, write_coefficients
+    from ghostdepth_export.pi4.latency.calibrate import calibrate
+
+    target = require_writable(Path(out))
+    start = shipped() if coefficients is None else read_coefficients(Path(coefficients))
+    found = calibrate(
+        [Path(each) for each in _listed(results)],
+        start,
+        folder=None if models is None else Path(models),
+        clock_mhz=clock_mhz,
+        progress=log,
+    )
+    write_coefficients(target, found.coefficients)
     return found
 
 

@@ -13,7 +13,7 @@ from ghostdepth.commands.app import app, output_file
 
 if TYPE_CHECKING:
     from ghostdepth_export.host.screen import Screen
-    from ghostdepth_export.pi4.latency import Coefficients, LatencyPrediction
+    from ghostdepth_export.pi4.latency import LatencyPrediction
 
 
 @app.command()
@@ -59,16 +59,13 @@ def latency(
     from ghostdepth_export.pi4.latency import (
         check_one_board,
         check_request,
-        read_coefficients,
-        shipped,
         write_predictions,
     )
 
     check_request(threads, clock, runtime)
     check_one_board(board, coefficients or calibrate)
     if calibrate:
-        start = read_coefficients(coefficients) if coefficients else shipped()
-        _calibrate(files, start, models, clock, out)
+        _calibrate(files, coefficients, models, clock, out)
         return
     predictions = _predict(files, coefficients, board, threads, clock, top)
     if json is not None:
@@ -115,15 +112,18 @@ def _predict(
 
 
 def _calibrate(
-    files: list[Path], start: Coefficients, models: Path | None, clock: float | None, out: Path
+    files: list[Path],
+    coefficients: Path | None,
+    models: Path | None,
+    clock: float | None,
+    out: Path,
 ) -> None:
-    from ghostdepth_export.pi4.latency import write_coefficients
-    from ghostdepth_export.pi4.latency.calibrate import calibrate
     from ghostdepth_export.pi4.latency.tables import show_calibration
 
-    found = calibrate(files, start, folder=models, clock_mhz=clock, progress=_log)
-    write_coefficients(out, found.coefficients)
-    show_calibration(found, start, _console())
+    found = model_files.calibrate_latency(
+        files, out, models=models, clock_mhz=clock, coefficients=coefficients, log=_log
+    )
+    show_calibration(found, _console())
     say(f"written: {out}; use it with: ghostdepth latency --coefficients {out} MODEL.tflite")
 
 

@@ -51,6 +51,7 @@ class Calibration:
         after: Predicted milliseconds with the fitted coefficients.
         left_out: Predicted milliseconds with coefficients fitted without that model.
         coefficients: Fitted coefficients at the board's clock.
+        start: Coefficients that the fit started from.
     """
 
     measurements: Sequence[Measurement]
@@ -58,6 +59,7 @@ class Calibration:
     after: Array
     left_out: Array
     coefficients: Coefficients
+    start: Coefficients
 
     def errors(self, predicted: Array) -> Array:
         """Predicted / measured - 1 for each measurement."""
@@ -99,7 +101,7 @@ def refit(
     board = _board(measurements, start, clock, fitted, deviations)
     if len(set(models)) >= ENOUGH_MODELS:
         board = _with_own_errors(board, left_out / ms - 1, list(counted.values()))
-    return Calibration(measurements, x @ known, x @ fitted, left_out, board)
+    return Calibration(measurements, x @ known, x @ fitted, left_out, board, start)
 
 
 def _fit(x: Array, ms: Array, known: Array) -> tuple[Array, Array]:

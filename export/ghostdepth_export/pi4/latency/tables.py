@@ -38,12 +38,11 @@ def show(prediction: LatencyPrediction, top: int, console: Screen) -> None:
         console.print(cell(f"warning: {warning}", style="yellow"))
 
 
-def show_calibration(found: Calibration, start: Coefficients, console: Screen) -> None:
+def show_calibration(found: Calibration, console: Screen) -> None:
     """Prints each measurement with its predictions, the errors, and the coefficients.
 
     Args:
         found: Calibration from `calibrate`.
-        start: Coefficients that the calibration started from.
         console: Screen to print to.
     """
     board = found.coefficients
@@ -59,7 +58,7 @@ def show_calibration(found: Calibration, start: Coefficients, console: Screen) -
             f", {left_out:.1%} for models left out of the fit",
         )
     )
-    console.print(_coefficient_table(found.coefficients, start))
+    console.print(_coefficient_table(found.coefficients, found.start))
     models = len({each.sha256 for each in found.measurements})
     if models < ENOUGH_MODELS:
         console.print(
