@@ -13,6 +13,29 @@ from bench_depth.core.jsonable import build
 
 SCHEMA = "ghostdepth-model/1"
 METADATA_NAME = "ghostdepth_contract"
+# Names of the second input and the second output of a stream's model.
+STATE_IN, STATE_OUT = "state_in", "state_out"
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """The state that a stream's model carries from frame to frame; it is empty where all is 0.
+
+    Attributes:
+        input: Name of the input that takes the state after the frame before.
+        output: Name of the output that gives the state after this frame.
+        shape: Size of each axis of both.
+        dtype: Dtype of both, `float32` or `int8`.
+        scale: Scale of an int8 state, whose values are scale * (integer - zero point).
+        zero_point: The integer of an int8 state that stands for 0.
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, int, int, int]
+    dtype: str
+    scale: float = 1.0
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,7 @@ class ModelContract:
         training_data: Description of the training data.
         metrics: Metrics of the checkpoint, as measured by its author.
         created_by: Name and version of the program that wrote the file.
+        state: State of a stream; None for a model that takes every picture by itself.
     """
 
     name: str
@@ -62,10 +86,14 @@ class ModelContract:
     training_data: str
     metrics: dict[str, Any]
     created_by: str
+    state: Optional[StateTensor] = None
 
     def to_json(self) -> str:
         """Returns the contract as one line of JSON, the form stored in a model file."""
-        return dumps({"schema": SCHEMA, **asdict(self)})
+        fields = asdict(self)
+        if self.state is None:
+            del fields["state"]
+        return dumps({"schema": SCHEMA, **fields})
 
     @classmethod
     def from_json(cls, text: Union[str, bytes]) -> ModelContract:

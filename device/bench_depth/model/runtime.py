@@ -65,12 +65,31 @@ class LoadedModel(Protocol):
         """Selects which of `outputs` is returned by `output`; the default is the first."""
         ...
 
+    def carry(self, given: int, after: int, zero: int) -> None:
+        """Carries a state from run to run, which is empty now.
+
+        The state's input and output then no longer are among `inputs` and `outputs`.
+
+        Args:
+            given: Index of the state in `inputs`.
+            after: Index of the next state in `outputs`; it has the same shape and dtype.
+            zero: Every number of an empty state.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Empties the state; does nothing where none is carried."""
+        ...
+
     def set_input(self, array: NDArray[Any]) -> None:
-        """Sets the first input to an array of its exact shape and dtype."""
+        """Sets the first of `inputs` to an array of its exact shape and dtype."""
         ...
 
     def invoke(self) -> None:
-        """Runs the graph once; the latency is the time of this call."""
+        """Runs the graph once; the latency is the time of this call.
+
+        A state that is carried goes from this run into the next one.
+        """
         ...
 
     def output(self) -> NDArray[Any]:

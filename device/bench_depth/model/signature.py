@@ -11,7 +11,7 @@ from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import COLORS, Description
 from bench_depth.model.input_values import Channels, input_values
 from bench_depth.model.runtime import LoadedModel, TensorSpec
-from bench_depth.model.tensors import check_axes, check_tensors, quantization
+from bench_depth.model.tensors import carry_state, check_axes, check_tensors, quantization
 
 INPUT_DTYPES = ("float32", "float16", "uint8", "int8")
 OUTPUT_DTYPES = (
@@ -91,6 +91,7 @@ def check_signature(
     description = description if description is not None else Description()
     check_axes(path, model.inputs)
     check_tensors(path, [*model.inputs, *model.outputs])
+    carry_state(path, model, contract)
     layout, height, width = _only_input(path, model.inputs, description)
     spec = model.inputs[0]
     if None in spec.shape:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
-from bench_depth.model.runtime import TensorSpec
+from bench_depth.model.contract import ModelContract
+from bench_depth.model.runtime import LoadedModel, TensorSpec
 
 # A Pi has 1 to 8 GB in all, and a photo of 8000x6000 in float32 is 0.6 GB.
 LARGEST_BYTES = 2**30
@@ -46,6 +48,42 @@ def check_axes(path: Path, inputs: Sequence[TensorSpec]) -> None:
                 f"{path} takes {spec}, with an axis of size {smallest}; export it again",
                 MODEL_FAILED,
             )
+
+
+def carry_state(path: Path, model: LoadedModel, contract: Optional[ModelContract]) -> None:
+    """Lets a model carry the state that its contract names, if it names one.
+
+    Raises:
+        UserError: The model's tensors are not as the contract says (exit code 3).
+    """
+    state = contract.state if contract is not None else None
+    if state is None:
+        return
+    size = "x".join(map(str, state.shape))
+    places = []
+    for what, name, specs in (
+        ("input", state.input, model.inputs),
+        ("output", state.output, model.outputs),
+    ):
+        found = [index for index, spec in enumerate(specs) if spec.name == name]
+        if not found:
+            raise _state_error(path, f"has no {what} {name}", "one")
+        spec = specs[found[0]]
+        if spec.shape != state.shape or spec.dtype != state.dtype:
+            raise _state_error(path, f"has the state {name} as {spec}", f"{size} {state.dtype}")
+        scale, zero = quantization(path, spec)
+        if (scale, zero) != (state.scale, state.zero_point):
+            raise _state_error(
+                path,
+                f"has the state {name} with scale {scale:g} and zero point {zero}",
+                f"{state.scale:g} and {state.zero_point}",
+            )
+        places.append(found[0])
+    model.carry(places[0], places[1], state.zero_point)
+
+
+def _state_error(path: Path, found: str, expected: str) -> UserError:
+    return UserError(f"{path} {found}; its contract says {expected}: export it again", MODEL_FAILED)
 
 
 def item_size(dtype: str) -> int:

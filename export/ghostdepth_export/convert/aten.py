@@ -248,5 +248,7 @@ LOWERINGS: dict[Any, Callable[..., Any]] = {
     aten.relu.default: tf.nn.relu,
     aten.relu6.default: tf.nn.relu6,
     aten.slice.Tensor: slice_,
+    aten.sub.Tensor: _binary(lambda a, b: a - b),
+    aten.tanh.default: tf.tanh,
     aten.upsample_bilinear2d.vec: upsample_bilinear2d,
 }

@@ -12,7 +12,7 @@ from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path, write_json
 from bench_depth.core.screen import say
-from bench_depth.model.contract import METADATA_NAME, ModelContract
+from bench_depth.model.contract import METADATA_NAME, ModelContract, StateTensor
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
 from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, require_release
 from ghostdepth_export.convert.source import (
@@ -80,11 +80,6 @@ def export(
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
     _refuse_adders(checkpoint, checkpoint_folder)
-    if checkpoint.config.decoder.stream is not None:
-        raise UserError(
-            f"{checkpoint_folder} carries a state from frame to frame, which is not exported yet; "
-            "export the checkpoint that it was trained from"
-        )
     calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
     if calibrates and len(pairs) < MIN_CALIBRATION_IMAGES:
         raise UserError(
@@ -150,13 +145,15 @@ def _with_contract(
     if kind.suffix == ".onnx":
         from ghostdepth_export.convert import onnx_files
 
-        contract = _contract(kind, source, checkpoint, onnx_files.MINIMUM_RUNTIME)
+        state = onnx_files.state_tensor(data)
+        contract = _contract(kind, source, checkpoint, onnx_files.MINIMUM_RUNTIME, state=state)
         return onnx_files.finish(data, METADATA_NAME, contract.to_json())
     from ghostdepth_export.convert import tflite
 
     oldest = minimum_runtime(data)
     layout = tflite.output_layout(data)
-    contract = _contract(kind, source, checkpoint, oldest, layout)
+    state = tflite.state_tensor(data)
+    contract = _contract(kind, source, checkpoint, oldest, layout, state)
     return tflite.finish(data, oldest, METADATA_NAME, contract.to_json())
 
 
@@ -166,6 +163,7 @@ def _contract(
     checkpoint: Checkpoint,
     minimum: str,
     output_layout: str = "NHWC",
+    state: StateTensor | None = None,
 ) -> ModelContract:
     config = source.network.config
     return ModelContract(
@@ -189,6 +187,7 @@ def _contract(
         training_data=checkpoint.training_data,
         metrics=checkpoint.metrics,
         created_by=f"ghostdepth {bench_depth.__version__}",
+        state=state,
     )
 
 

@@ -7,6 +7,7 @@ and pack it again.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
@@ -48,11 +49,11 @@ def builtin_name(code: Any) -> str:
 def join(front: Model, back: Model) -> Model:
     """One model that feeds the output of `front` to `back`; `front` is modified and returned.
 
-    Both must have one graph, one input and one output, and the output of `front` must have the
-    shape and type of the input of `back`.
+    Both must have one graph, `back` one input and one output, and the first output of `front` the
+    shape and type of the input of `back`; other outputs of `front` follow that of `back`.
     """
     (first,), (second,) = front.subgraphs, back.subgraphs
-    (meeting,), (entry,) = first.outputs, second.inputs
+    (meeting, *others), (entry,) = first.outputs, second.inputs
     a, b = first.tensors[meeting], second.tensors[entry]
     assert list(a.shape) == list(b.shape) and a.type == b.type, (a.shape, b.shape)
     tensors, buffers = len(first.tensors), len(front.buffers)
@@ -75,7 +76,7 @@ def join(front: Model, back: Model) -> Model:
         op.inputs, op.outputs = moved(op.inputs), moved(op.outputs)
         op.intermediates = moved(op.intermediates)
         first.operators.append(op)
-    first.outputs = moved(second.outputs)
+    first.outputs = np.array([*moved(second.outputs), *others], np.int32)
     return front
 
 
@@ -104,29 +105,61 @@ def resize_before_quantize(model: Model) -> None:
     graph.operators[:2] = [resize, quantize]
 
 
+def order_ends(model: Model) -> None:
+    """Puts inputs and outputs in the function's order; the converter gives several in any order."""
+    (graph,), (signature, *_) = model.subgraphs, model.signatureDefs
+    inputs, outputs = (
+        np.array([end.tensorIndex for end in sorted(ends, key=lambda end: end.name)], np.int32)
+        for ends in (signature.inputs, signature.outputs)
+    )
+    assert sorted(inputs) == sorted(graph.inputs) and sorted(outputs) == sorted(graph.outputs)
+    graph.inputs, graph.outputs = inputs, outputs
+
+
+def keep_state_quantized(model: Model) -> None:
+    """Lets a second input and output be the int8 tensors that they are converted to and from.
+
+    What one run gives goes into the next one byte by byte.
+    """
+    graph = model.subgraphs[0]
+    if len(graph.inputs) == 1:
+        return
+    (picture, state), (result, after) = graph.inputs, graph.outputs
+    (entry,) = (op for op in graph.operators if state in op.inputs)
+    (leave,) = (op for op in graph.operators if after in op.outputs)
+    assert (op_name(model, entry), op_name(model, leave)) == ("QUANTIZE", "DEQUANTIZE")
+    graph.inputs = np.array([picture, entry.outputs[0]], np.int32)
+    graph.outputs = np.array([result, leave.inputs[0]], np.int32)
+    graph.operators = [op for op in graph.operators if op is not entry and op is not leave]
+    ends = [graph.tensors[index] for index in (graph.inputs[1], graph.outputs[1])]
+    scales = [(list(end.quantization.scale), list(end.quantization.zeroPoint)) for end in ends]
+    assert scales[0] == scales[1], scales
+
+
 def remove_last_reshape(model: Model) -> None:
-    """Removes a RESHAPE at the end of a model, so that the output has its input's shape.
+    """Removes a RESHAPE before the first output of a model, which then has its input's shape.
 
     The values and their order are the same. TensorFlow Lite 2.5 copies them on one thread.
     """
     graph = model.subgraphs[0]
-    (output,), last = graph.outputs, graph.operators[-1]
-    if op_name(model, last) != "RESHAPE" or list(last.outputs) != [output]:
+    output, *others = graph.outputs
+    last = next((op for op in graph.operators if list(op.outputs) == [output]), None)
+    if last is None or op_name(model, last) != "RESHAPE":
         return
     source = last.inputs[0]
     # An input of the graph, or a constant, cannot take the output's place.
     if not any(source in op.outputs for op in graph.operators):
         return
-    graph.operators.pop()
-    graph.outputs = np.array([source], np.int32)
+    graph.operators.remove(last)
+    graph.outputs = np.array([source, *others], np.int32)
 
 
-def name_ends(model: Model, input_name: str, output_name: str) -> None:
-    """Names the input and the output of a model that has one of each."""
+def name_ends(model: Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Names the inputs and the outputs of a model, as many as it has, in their order."""
     graph = model.subgraphs[0]
-    (first,), (last,) = graph.inputs, graph.outputs
-    graph.tensors[first].name = input_name.encode()
-    graph.tensors[last].name = output_name.encode()
+    for names, tensors in ((inputs, graph.inputs), (outputs, graph.outputs)):
+        for name, index in zip(names, tensors, strict=False):
+            graph.tensors[index].name = name.encode()
     # The converter's signatures use the old names, and a joined model has two sets of them.
     model.signatureDefs = None
 

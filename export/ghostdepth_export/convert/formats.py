@@ -77,8 +77,10 @@ def _dynamic_tflite(source: ExportSource) -> bytes:
 def _int8_tflite(source: ExportSource) -> bytes:
     from ghostdepth_export.convert import tflite
 
-    images = source.calibration_images() if source.ranges is None else None
-    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, images)
+    inputs = None
+    if source.ranges is None:
+        inputs = source.with_states(source.calibration_images())
+    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, inputs)
 
 
 def _fp32_onnx(source: ExportSource) -> bytes:
@@ -94,7 +96,8 @@ def _int8_onnx(source: ExportSource) -> bytes:
             source.onnx_model, source.camera.trunk, source.input_shape, source.ranges
         )
     # The normalized image has no range in the checkpoint, so calibration is still needed.
-    model = onnx_files.convert_int8(source.onnx_model, source.calibration_images(), known)
+    inputs = source.with_states(source.calibration_images())
+    model = onnx_files.convert_int8(source.onnx_model, inputs, known)
     return bytes(model.SerializeToString())
 
 

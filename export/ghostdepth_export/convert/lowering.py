@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.aten import CONV2D, LOWERINGS
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.host.quiet import native_quiet
-from ghostdepth_train.quantization import PIXELS, Range, find_quantized_tensors, read_ranges
+from ghostdepth_train.quantization import PIXELS, STATE, Range, find_quantized_tensors, read_ranges
 from ghostdepth_train.quantization.torch_graph import TorchGraph, trace
 from torch import nn
 from torch.fx import Node
@@ -24,7 +24,8 @@ class Lowered:
 
     Attributes:
         module: The `tf.Module` that keeps the function alive.
-        function: Concrete function of one float32 tensor, NHWC in and out.
+        function: Concrete function of one float32 tensor, NHWC in and out; of a stream's network
+            of a picture and a state, and to a pair.
     """
 
     module: Any
@@ -38,6 +39,7 @@ def lower(
     pixels: bool = False,
     ranges: Any = None,
     blocks: bool = True,
+    state_shape: tuple[int, ...] | None = None,
 ) -> Lowered:
     """Lowers a torch module (see `torch_graph.trace` for the modules that are supported).
 
@@ -49,12 +51,13 @@ def lower(
         ranges: Contents of a checkpoint's `ranges.json`. The range of each quantized tensor is then
             part of the graph, and no calibration is needed.
         blocks: Whether a convolution to few channels may compute a block of pixels at once.
+        state_shape: NxCxHxW of the state of a stream; None for a module without.
 
     Raises:
         UserError: An op has no lowering (the line names it), or the ranges belong to another
             network.
     """
-    traced = trace(module, input_shape)
+    traced = trace(module, input_shape, state_shape)
     for node in _calls(traced):
         if node.target not in LOWERINGS:
             raise UserError(
@@ -62,10 +65,14 @@ def lower(
                 "replace it in the network or add it to ghostdepth_export/convert/aten.py"
             )
     known = _known_ranges(traced, ranges, pixels)
+    shapes = [traced.input_shape]
+    if state_shape is not None:
+        n, c, h, w = state_shape
+        shapes.append((n, h, w, c))
     holder = tf.Module()
     holder.network = tf.function(
-        lambda x: _run(traced, x, known, blocks),
-        input_signature=[tf.TensorSpec(traced.input_shape, tf.float32)],
+        lambda *inputs: _run(traced, inputs, known, blocks),
+        input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes],
         autograph=False,
     )
     with native_quiet():
@@ -78,14 +85,20 @@ def _calls(traced: TorchGraph) -> list[Node]:
 
 def _known_ranges(traced: TorchGraph, ranges: Any, pixels: bool) -> dict[Node, Range]:
     if ranges is None:
-        return {traced.input: PIXELS} if pixels else {}
+        if not pixels:
+            return {}
+        state, after = traced.state, traced.next_state
+        states = {} if state is None or after is None else {state: STATE, after: STATE}
+        return {traced.input: PIXELS, **states}
     quantized = find_quantized_tensors(traced)
     read = read_ranges(ranges, set(quantized.names.values()), "ranges.json")
     known = {node: read[name] for node, name in quantized.names.items()}
     return quantized.fixed | known
 
 
-def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) -> Any:
+def _run(
+    traced: TorchGraph, inputs: Sequence[Any], known: Mapping[Node, Range], blocks: bool
+) -> Any:
     values: dict[Node, Any] = {n: value().detach().numpy() for n, value in traced.constants.items()}
 
     def marked(node: Node, value: Any) -> Any:
@@ -96,9 +109,13 @@ def _run(traced: TorchGraph, x: Any, known: Mapping[Node, Range], blocks: bool) 
         )
 
     lowerings: dict[Any, Any] = {**LOWERINGS, CONV2D: partial(LOWERINGS[CONV2D], blocks=blocks)}
-    values[traced.input] = marked(traced.input, x)
+    for node, x in zip((traced.input, traced.state), inputs, strict=False):
+        assert node is not None
+        values[node] = marked(node, x)
     for node in _calls(traced):
         args = map_arg(node.args, values.__getitem__)
         kwargs = map_arg(node.kwargs, values.__getitem__)
         values[node] = marked(node, lowerings[node.target](*args, **kwargs))
-    return values[traced.output]
+    if traced.next_state is None:
+        return values[traced.output]
+    return values[traced.output], values[traced.next_state]

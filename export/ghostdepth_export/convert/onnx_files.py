@@ -7,13 +7,14 @@ import logging
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from bench_depth.model.contract import STATE_IN, STATE_OUT, StateTensor
 from ghostdepth_train.quantization import Range, find_quantized_tensors, read_ranges
 from ghostdepth_train.quantization.ranges import LOWEST
 from ghostdepth_train.quantization.torch_graph import trace
@@ -29,21 +30,26 @@ MINIMUM_RUNTIME = "1.14.0"
 _RENAMED = (torch.ops.aten.reshape.default, torch.ops.aten.transpose.int)
 
 
-def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
+def convert(
+    module: nn.Module, input_shape: tuple[int, ...], state_shape: tuple[int, ...] | None = None
+) -> onnx.ModelProto:
     """Exports a module; the input is called `rgb`, the output `depth`.
 
     Args:
         module: Module with one float32 input and one float32 output.
         input_shape: Shape of the input.
+        state_shape: Shape of the state of a stream, a second input and output; None for a module
+            without.
     """
+    shapes = (input_shape,) if state_shape is None else (input_shape, state_shape)
     with _python_log_quiet():
         program = torch.onnx.export(
             module.eval(),
-            (torch.zeros(input_shape),),
+            tuple(map(torch.zeros, shapes)),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["rgb"],
-            output_names=["depth"],
+            input_names=["rgb", STATE_IN][: len(shapes)],
+            output_names=["depth", STATE_OUT][: len(shapes)],
             external_data=False,
             verbose=False,
         )
@@ -57,7 +63,7 @@ def convert(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
 
 def convert_int8(
     model: onnx.ModelProto,
-    images: Iterable[NDArray[np.float32]],
+    inputs: Iterable[Sequence[NDArray[np.float32]]],
     known: Mapping[str, Range] | None = None,
 ) -> onnx.ModelProto:
     """Quantizes a float model to int8 with QuantizeLinear / DequantizeLinear pairs.
@@ -68,7 +74,7 @@ def convert_int8(
 
     Args:
         model: Float model from `convert`; it is not changed.
-        images: Calibration images, each 1xHxWx3 float32, 0..255.
+        inputs: Calibration inputs as `ExportSource.with_states` gives them.
         known: Fixed ranges by tensor name; the other tensors get theirs from calibration.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -81,7 +87,7 @@ def convert_int8(
         quantize_static(
             onnx.ModelProto.FromString(model.SerializeToString()),
             target,
-            _calibration_reader(images),
+            _calibration_reader(inputs),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -139,6 +145,15 @@ def _overrides(known: Mapping[str, Range]) -> dict[str, Any]:
     }
 
 
+def state_tensor(data: bytes) -> StateTensor | None:
+    """The state of a stream in a model's bytes; None for a model without one."""
+    graph = onnx.ModelProto.FromString(data).graph
+    if len(graph.input) == 1:
+        return None
+    n, c, h, w = (int(dim.dim_value) for dim in graph.input[1].type.tensor_type.shape.dim)
+    return StateTensor(STATE_IN, STATE_OUT, (n, c, h, w), "float32")
+
+
 def finish(data: bytes, name: str, contract: str) -> bytes:
     """Writes the contract (JSON) into the model's properties and checks the model."""
     model = onnx.ModelProto.FromString(data)
@@ -194,16 +209,16 @@ def _make_input_uint8(model: onnx.ModelProto) -> None:
     graph.node.insert(index + 1, cast)
 
 
-def _calibration_reader(images: Iterable[NDArray[np.float32]]) -> Any:
+def _calibration_reader(inputs: Iterable[Sequence[NDArray[np.float32]]]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.remaining = iter(images)
+            self.remaining = iter(inputs)
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            image = next(self.remaining, None)
-            return None if image is None else {"rgb": image}
+            values = next(self.remaining, None)
+            return None if values is None else dict(zip(("rgb", STATE_IN), values, strict=False))
 
     return Reader()
 

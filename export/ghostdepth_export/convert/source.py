@@ -57,12 +57,18 @@ class ExportSource:
         """Shape of the input, 1xHxWx3."""
         return (1, self.height, self.width, 3)
 
+    @property
+    def state_shape(self) -> tuple[int, ...] | None:
+        """1xCxHxW of the state of a stream; None for a network without one."""
+        shape = self.network.state_shape
+        return None if shape is None else (1, *shape)
+
     @cached_property
     def lowered(self) -> Lowered:
         """The whole network in TensorFlow."""
         from ghostdepth_export.convert.lowering import lower
 
-        return lower(self.camera, self.input_shape)
+        return lower(self.camera, self.input_shape, state_shape=self.state_shape)
 
     @cached_property
     def lowered_without_blocks(self) -> Lowered:
@@ -73,14 +79,15 @@ class ExportSource:
         """
         from ghostdepth_export.convert.lowering import lower
 
-        return lower(self.camera, self.input_shape, blocks=False)
+        return lower(self.camera, self.input_shape, blocks=False, state_shape=self.state_shape)
 
     @cached_property
     def lowered_trunk(self) -> Lowered:
         """The part that can run in int8, in TensorFlow."""
         from ghostdepth_export.convert.lowering import lower
 
-        return lower(self.camera.trunk, self.input_shape, pixels=True, ranges=self.ranges)
+        trunk, state = self.camera.trunk, self.state_shape
+        return lower(trunk, self.input_shape, pixels=True, ranges=self.ranges, state_shape=state)
 
     @cached_property
     def lowered_tail(self) -> Lowered:
@@ -94,12 +101,26 @@ class ExportSource:
         """The whole network as an `onnx.ModelProto` in float32."""
         from ghostdepth_export.convert import onnx_files
 
-        return onnx_files.convert(self.camera, self.input_shape)
+        return onnx_files.convert(self.camera, self.input_shape, self.state_shape)
 
     def calibration_images(self) -> list[NDArray[np.float32]]:
         """At most `CALIBRATION_IMAGES` network inputs: 1xHxWx3 float32, 0..255."""
         chosen = evenly(self.pairs, CALIBRATION_IMAGES)
         return [self.network_input(read_stored_rgb(pair.rgb)) for pair in chosen]
+
+    def with_states(self, images: Sequence[NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
+        """All inputs of the network for each of several pictures.
+
+        For a stream the state follows the picture: 1xCxHxW float32 that the pictures before leave,
+        empty at the first.
+        """
+        if self.state_shape is None:
+            return [[image] for image in images]
+        state, inputs = np.zeros(self.state_shape, np.float32), []
+        for image in images:
+            inputs.append([image, state])
+            _, state = self._run(image, state)
+        return inputs
 
     def network_input(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Resizes an image (any height x any width x 3, uint8) to 1xHxWx3 float32, 0..255."""
@@ -107,10 +128,15 @@ class ExportSource:
             rgb = np.asarray(cv2.resize(rgb, (self.width, self.height)), np.uint8)
         return rgb[None].astype(np.float32)
 
+    def predict(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs torch on a network input, of a stream on the state as well: HxW metres."""
+        return self._run(*inputs)[0][0, :, :, 0]
+
     @torch.no_grad()
-    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Runs torch on a network input: HxW metres."""
-        return np.asarray(self.camera(torch.from_numpy(image))[0, :, :, 0].numpy())
+    def _run(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        results = self.camera(*map(torch.from_numpy, inputs))
+        results = results if isinstance(results, tuple) else (results,)
+        return [np.asarray(result.numpy()) for result in results]
 
 
 def network_size(network: DepthNet) -> tuple[int, int]:

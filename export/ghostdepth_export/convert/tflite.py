@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from bench_depth.model.contract import STATE_IN, STATE_OUT, StateTensor
 from ghostdepth_export.convert.flatbuffer import (
     MIN_RUNTIME_NAME,
+    Model,
     join,
+    keep_state_quantized,
     name_ends,
+    order_ends,
     pack,
     remove_last_reshape,
     resize_before_quantize,
@@ -18,7 +22,7 @@ from ghostdepth_export.convert.flatbuffer import (
     unpack,
 )
 from ghostdepth_export.convert.lowering import Lowered
-from ghostdepth_export.convert.tensorflow_quietly import tf
+from ghostdepth_export.convert.tensorflow_quietly import schema, tf
 from ghostdepth_export.host.quiet import native_quiet
 from numpy.typing import NDArray
 
@@ -41,13 +45,13 @@ def convert(lowered: Lowered, weights: Weights = "float32") -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    model = unpack(_convert(converter))
+    model = _convert(converter)
     remove_last_reshape(model)
     return pack(model)
 
 
 def convert_int8(
-    trunk: Lowered, tail: Lowered, images: Iterable[NDArray[np.float32]] | None
+    trunk: Lowered, tail: Lowered, inputs: Iterable[Sequence[NDArray[np.float32]]] | None
 ) -> bytes:
     """Converts to a file that takes uint8 pixels, with the trunk in int8 and the tail in float32.
 
@@ -57,15 +61,24 @@ def convert_int8(
     Args:
         trunk: Trunk lowered with `pixels=True`, or with ranges.
         tail: Lowered module that takes the trunk's output.
-        images: Calibration images, each 1xHxWx3 float32, 0..255; None if the trunk has ranges.
+        inputs: Calibration inputs as `ExportSource.with_states` gives them; None if the trunk has
+            ranges.
     """
     converter = int8_converter(trunk)
-    if images is not None:
-        kept = list(images)
-        converter.representative_dataset = lambda: ([image] for image in kept)
+    if inputs is not None:
+        names = [spec.name for spec in trunk.function.structured_input_signature[0]]
+        # Torch has the state as NxCxHxW.
+        kept = [
+            dict(
+                zip(names, (image, *(state.transpose(0, 2, 3, 1) for state in states)), strict=True)
+            )
+            for image, *states in inputs
+        ]
+        converter.representative_dataset = lambda: iter(kept)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    front = unpack(_convert(converter))
+    front = _convert(converter)
     resize_before_quantize(front)
+    keep_state_quantized(front)
     return pack(join(front, unpack(convert(tail))))
 
 
@@ -78,6 +91,21 @@ def int8_converter(trunk: Lowered) -> Any:
     return converter
 
 
+def state_tensor(data: bytes) -> StateTensor | None:
+    """The state of a stream in a converted file; None for a file without one."""
+    (graph,) = unpack(data).subgraphs
+    if len(graph.inputs) == 1:
+        return None
+    tensor = graph.tensors[graph.inputs[1]]
+    given, after = tensor, graph.tensors[graph.outputs[1]]
+    assert list(given.shape) == list(after.shape) and given.type == after.type
+    n, h, w, c = map(int, tensor.shape)
+    if tensor.type == schema.TensorType.FLOAT32:
+        return StateTensor(STATE_IN, STATE_OUT, (n, h, w, c), "float32")
+    (scale,), (zero,) = tensor.quantization.scale, tensor.quantization.zeroPoint
+    return StateTensor(STATE_IN, STATE_OUT, (n, h, w, c), "int8", float(scale), int(zero))
+
+
 def output_layout(data: bytes) -> str:
     """`NHWC`, or `NHCW` for a depth map of 1xHx1xW."""
     (graph,) = unpack(data).subgraphs
@@ -86,7 +114,7 @@ def output_layout(data: bytes) -> str:
 
 
 def finish(data: bytes, minimum_runtime: str, name: str, contract: str) -> bytes:
-    """Names the input `rgb` and the output `depth`, and writes the metadata.
+    """Names the input `rgb` and the output `depth`, the state if there is one; writes the metadata.
 
     Args:
         data: Bytes of a converted file.
@@ -95,7 +123,7 @@ def finish(data: bytes, minimum_runtime: str, name: str, contract: str) -> bytes
         contract: The contract as JSON.
     """
     model = unpack(data)
-    name_ends(model, "rgb", "depth")
+    name_ends(model, ("rgb", STATE_IN), ("depth", STATE_OUT))
     # TensorFlow's readers expect 16 bytes, padded with zeros.
     set_metadata(model, MIN_RUNTIME_NAME, minimum_runtime.encode().ljust(16, b"\0"))
     set_metadata(model, name.encode(), contract.encode())
@@ -106,8 +134,12 @@ def _converter(lowered: Lowered) -> Any:
     return tf.lite.TFLiteConverter.from_concrete_functions([lowered.function], lowered.module)
 
 
-def _convert(converter: Any) -> bytes:
+def _convert(converter: Any) -> Model:
     with native_quiet(), warnings.catch_warnings():
         # The ranges that this warning asks for come from the calibration images.
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
-        return bytes(converter.convert())
+        # The converter itself finds the names of the inputs with this interpreter.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+        model = unpack(bytes(converter.convert()))
+    order_ends(model)
+    return model

@@ -12,8 +12,10 @@ import numpy as np
 from bench_depth.core.dataset import Pair, read_pair
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics
+from bench_depth.model.contract import read_contract
 from bench_depth.model.postprocess import plane
 from bench_depth.model.runtimes import choose
+from bench_depth.model.tensors import carry_state
 from ghostdepth_export.convert.formats import Format, Limit
 from ghostdepth_export.host.quiet import native_quiet
 from numpy.typing import NDArray
@@ -69,7 +71,8 @@ class Reference:
     """Images with what torch gives for them.
 
     Attributes:
-        images: 1xHxWx3 float32 each, integers 0..255.
+        images: 1xHxWx3 float32 each, integers 0..255; a network with a state takes them as the
+            frames of one stream.
         depths: HxW float32 each, metres.
         ground_truths_mm: uint16 millimetres each, at the image file's own size; 0 is unknown.
     """
@@ -88,13 +91,13 @@ def make_reference(source: ExportSource, pairs: Sequence[Pair]) -> Reference:
     reference = Reference([], [], [])
     for pair in pairs:
         rgb, ground_truth_mm = read_pair(pair)
-        image = source.network_input(rgb)
-        depth = source.predict(image)
+        reference.images.append(source.network_input(rgb))
+        reference.ground_truths_mm.append(ground_truth_mm)
+    for pair, inputs in zip(pairs, source.with_states(reference.images), strict=True):
+        depth = source.predict(*inputs)
         if not np.isfinite(depth).all():
             raise UserError(f"the network gives NaN or infinity for {pair.rgb}; train it again")
-        reference.images.append(image)
         reference.depths.append(depth)
-        reference.ground_truths_mm.append(ground_truth_mm)
     if not any(ground_truth.any() for ground_truth in reference.ground_truths_mm):
         raise UserError(f"no depth map beside {pairs[0].depth} has a valid pixel; all are unknown")
     return reference
@@ -155,11 +158,14 @@ def check_limits(file_name: str, kind: Format, parity: Parity) -> None:
 def open_model(path: Path) -> Callable[[NDArray[Any]], DepthMap]:
     """A function 1xHxWx3 pixels of the file's dtype -> HxW float32 metres, that runs the file.
 
+    A file with a state goes on from the picture before.
+
     Raises:
         UserError: No runtime for it is installed, or the runtime cannot load it.
     """
     with native_quiet():
         model = choose(path).load(path, threads=1)
+    carry_state(path, model, read_contract(path))
 
     def run(image: NDArray[Any]) -> DepthMap:
         model.set_input(image)

@@ -223,7 +223,8 @@ def test_odd_sizes_survive_int8(
     source: ExportSource, make_network: Callable[..., DepthNet]
 ) -> None:
     other = ExportSource(make_network(input_height=75, input_width=101), 97, 131, source.pairs)
-    data = convert_int8(other.lowered_trunk, other.lowered_tail, other.calibration_images())
+    inputs = other.with_states(other.calibration_images())
+    data = convert_int8(other.lowered_trunk, other.lowered_tail, inputs)
     assert op_names(data)[-4:] == UPSAMPLING
 
 

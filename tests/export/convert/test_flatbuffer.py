@@ -74,14 +74,14 @@ def test_metadata_is_added_and_replaced() -> None:
 
 def test_the_ends_get_their_names() -> None:
     model = unpack(conv(3, 4))
-    name_ends(model, "rgb", "depth")
+    name_ends(model, ["rgb"], ["depth"])
     graph = unpack(pack(model)).subgraphs[0]
     assert graph.tensors[graph.inputs[0]].name == b"rgb"
     assert graph.tensors[graph.outputs[0]].name == b"depth"
 
 
 def test_the_resize_runs_on_bytes_before_they_are_converted(source: ExportSource) -> None:
-    images = source.calibration_images()
+    images = source.with_states(source.calibration_images())
     data = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     model = unpack(data)
     assert names(model)[:3] == ["RESIZE_BILINEAR", "QUANTIZE", "CONCATENATION"]
@@ -100,12 +100,12 @@ def test_a_model_that_starts_otherwise_is_left_alone() -> None:
 def test_the_swap_changes_no_more_than_rounding(source: ExportSource, monkeypatch: Any) -> None:
     from ghostdepth_export.convert import tflite
 
-    images = source.calibration_images()
+    images = source.with_states(source.calibration_images())
     swapped = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     monkeypatch.setattr(tflite, "resize_before_quantize", lambda model: None)
     plain = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     assert names(unpack(plain))[:2] == ["QUANTIZE", "RESIZE_BILINEAR"]
-    bytes_in = images[0].astype(np.uint8)
+    bytes_in = images[0][0].astype(np.uint8)
     a, b = run(swapped, bytes_in), run(plain, bytes_in)
     assert np.mean((a - b) ** 2) < 1e-3 * np.mean(b**2)
 

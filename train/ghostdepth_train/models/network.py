@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -205,11 +205,20 @@ class CameraTrunk(nn.Module):
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", torch.tensor(shift).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """NxHxWx3 float RGB 0..255 -> Nx1xhxw encoded depth."""
+    def forward(self, rgb: Tensor, state: Tensor | None = None) -> Any:
+        """One picture, or one frame of a stream.
+
+        Args:
+            rgb: NxHxWx3 float RGB 0..255.
+            state: As `DepthNet.step` takes it; None for a picture by itself.
+
+        Returns:
+            Nx1xhxw encoded depth; with a state, a pair of this and the next state.
+        """
         x = rgb.permute(0, 3, 1, 2)
         x = resize(x, self.net.config.input_height, self.net.config.input_width)
-        return cast(Tensor, self.net(x * self.scale + self.shift))
+        x = x * self.scale + self.shift
+        return self.net(x) if state is None else cast(DepthNet, self.net).step(x, state)
 
 
 class CameraTail(nn.Module):
@@ -236,9 +245,12 @@ class CameraNet(nn.Module):
         self.trunk = CameraTrunk(net)
         self.tail = CameraTail(net.config, height, width)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres."""
-        return cast(Tensor, self.tail(self.trunk(rgb)))
+    def forward(self, rgb: Tensor, state: Tensor | None = None) -> Any:
+        """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres; with a state, a pair of it and this."""
+        if state is None:
+            return self.tail(self.trunk(rgb))
+        encoded, state = self.trunk(rgb, state)
+        return self.tail(encoded), state
 
 
 def normaliser(config: NetworkConfig) -> Callable[[Tensor], Tensor]:

@@ -9,10 +9,11 @@ from ghostdepth_train.quantization.quantized_tensors import (
     Trunk,
     find_quantized_tensors,
 )
-from ghostdepth_train.quantization.ranges import PIXELS, Range, read_ranges, write_ranges
+from ghostdepth_train.quantization.ranges import PIXELS, STATE, Range, read_ranges, write_ranges
 
 __all__ = [
     "PIXELS",
+    "STATE",
     "QuantizedTensors",
     "Range",
     "Trunk",

@@ -59,6 +59,8 @@ class Range:
 # The camera's bytes, and what sigmoid and softmax give in every int8 file.
 PIXELS = Range(1.0, LOWEST)
 FRACTIONS = Range(1 / 256, LOWEST)
+# The state of a stream, which lies between -1 and 1 as a tanh does.
+STATE = Range(1 / 128, 0)
 
 
 def write_ranges(ranges: Mapping[str, Range]) -> dict[str, Any]:

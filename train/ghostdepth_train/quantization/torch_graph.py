@@ -34,6 +34,7 @@ class TorchGraph:
         constants: Gives the placeholders that are weights, in torch's layouts.
         input: The placeholder that is the image (or the encoded depth).
         input_shape: NxHxWxC, as stored: every activation is stored channels last.
+        state: The placeholder that is the state of a stream; None for a network without one.
         names: What the module calls the parameters and buffers among the constants.
     """
 
@@ -42,13 +43,22 @@ class TorchGraph:
     input: Node
     input_shape: tuple[int, int, int, int]
     names: dict[Node, str]
+    state: Node | None = None
 
     @property
     def output(self) -> Node:
         """The node whose value is the result."""
+        return self._results()[0]
+
+    @property
+    def next_state(self) -> Node | None:
+        """The node whose value is the state after the frame; None for a network without one."""
+        return self._results()[1] if self.state is not None else None
+
+    def _results(self) -> tuple[Node, ...]:
         result = self.graph.output_node().args[0]
-        assert isinstance(result, tuple) and len(result) == 1 and isinstance(result[0], Node)
-        return result[0]
+        assert isinstance(result, tuple) and len(result) == 1 + (self.state is not None)
+        return tuple(map(_node, result))
 
     def calls(self, target: Any) -> Iterator[Node]:
         """The calls of one aten op, in order; the graph may be changed meanwhile."""
@@ -66,18 +76,23 @@ class TorchGraph:
         return node
 
 
-def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
+def trace(
+    module: nn.Module, input_shape: tuple[int, ...], state_shape: tuple[int, ...] | None = None
+) -> TorchGraph:
     """Traces a module in eval mode and simplifies the graph.
 
     Args:
         module: Takes one float32 tensor and gives one. Either may be NHWC, when the module starts
             or ends with the permutation; everything in between is NCHW.
         input_shape: Of the module's argument.
-
+        state_shape: NxCxHxW of the module's second argument, to which its second result is the
+            successor; None for a module without.
     """
+    shapes = (input_shape,) if state_shape is None else (input_shape, state_shape)
     with torch.no_grad():
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
-        program = torch.export.export(module.eval(), (torch.zeros(input_shape, device=device),))
+        arguments = tuple(torch.zeros(shape, device=device) for shape in shapes)
+        program = torch.export.export(module.eval(), arguments)
     graph = program.graph
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
@@ -92,10 +107,11 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> TorchGraph:
             constants[node] = partial(program.constants.__getitem__, lifted[node.name])
         else:
             inputs.append(node)
-    (image,) = inputs
+    image, *states = inputs
     n, *rest = input_shape
     known = {node: names[node.name] for node in constants if node.name in names}
-    result = TorchGraph(graph, constants, image, (n, rest[1], rest[2], rest[0]), known)
+    stored = (n, rest[1], rest[2], rest[0])
+    result = TorchGraph(graph, constants, image, stored, known, next(iter(states), None))
     for conv in result.calls(aten.conv2d.default):
         _note_parameters(result, conv, *conv.args[1:3])
     _spell_out_limits(result)

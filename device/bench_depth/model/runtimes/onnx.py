@@ -96,6 +96,7 @@ class _OnnxModel:
         self._input_names = [value.name for value in session.get_inputs()]
         self._output_names = [value.name for value in session.get_outputs()]
         self._feed: dict[str, NDArray[Any]] = {}
+        self._empty: dict[str, NDArray[Any]] = {}
         self._results: list[Any] = []
         self._output = 0
 
@@ -105,8 +106,20 @@ class _OnnxModel:
     def use_output(self, index: int) -> None:
         self._output = index
 
+    def carry(self, given: int, after: int, zero: int) -> None:
+        spec = self.inputs.pop(given)
+        shape = tuple(n for n in spec.shape if n is not None)
+        self._empty[self._input_names.pop(given)] = np.full(shape, zero, spec.dtype)
+        # Asked for last, behind those that are left.
+        self._output_names.append(self._output_names.pop(after))
+        self.outputs.pop(after)
+        self.reset()
+
+    def reset(self) -> None:
+        self._feed.update(self._empty)
+
     def set_input(self, array: NDArray[Any]) -> None:
-        self._feed = {self._input_names[0]: array}
+        self._feed[self._input_names[0]] = array
 
     def invoke(self) -> None:
         try:
@@ -116,6 +129,8 @@ class _OnnxModel:
                 f"{self.name} {self.version} cannot run {self._path}: {_one_line(error)}",
                 MODEL_FAILED,
             ) from error
+        for name in self._empty:
+            self._feed[name] = self._results[-1]
 
     def output(self) -> NDArray[Any]:
         return np.asarray(self._results[self._output])

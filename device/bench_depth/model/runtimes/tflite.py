@@ -113,15 +113,19 @@ class _TfliteModel:
         self.xnnpack_ops = _delegated(interpreter)
         self.xnnpack = None if self.xnnpack_ops is None else self.xnnpack_ops[0] > 0
         self._path = path
-        self._first_input = _index(interpreter.get_input_details(), 0)
-        self._output = _index(interpreter.get_output_details(), 0)
+        self._inputs = [int(each["index"]) for each in interpreter.get_input_details()]
+        self._outputs = [int(each["index"]) for each in interpreter.get_output_details()]
+        self._output = self._outputs[0] if self._outputs else -1
+        # The tensors of a state that is carried, and an empty one.
+        self._state: Optional[tuple[int, int, NDArray[Any]]] = None
 
     def resize_input(self, shape: tuple[int, ...]) -> None:
-        details = self.interpreter.get_input_details()[0]
+        every = self.interpreter.get_input_details()
+        details = next(each for each in every if each["index"] == self._inputs[0])
         if tuple(details["shape"]) == shape:
             return
         try:
-            self.interpreter.resize_tensor_input(self._first_input, shape)
+            self.interpreter.resize_tensor_input(self._inputs[0], shape)
             self.interpreter.allocate_tensors()
             # Another size may have other ops run by XNNPACK.
             self.xnnpack_ops = _delegated(self.interpreter)
@@ -133,14 +137,30 @@ class _TfliteModel:
             ) from error
 
     def use_output(self, index: int) -> None:
-        self._output = _index(self.interpreter.get_output_details(), index)
+        self._output = self._outputs[index]
+
+    def carry(self, given: int, after: int, zero: int) -> None:
+        spec = self.inputs.pop(given)
+        self.outputs.pop(after)
+        shape = tuple(n for n in spec.shape if n is not None)
+        empty = np.full(shape, zero, spec.dtype)
+        self._state = (self._inputs.pop(given), self._outputs.pop(after), empty)
+        self._output = self._outputs[0] if self._outputs else -1
+        self.reset()
+
+    def reset(self) -> None:
+        if self._state is not None:
+            self.interpreter.set_tensor(self._state[0], self._state[2])
 
     def set_input(self, array: NDArray[Any]) -> None:
-        self.interpreter.set_tensor(self._first_input, array)
+        self.interpreter.set_tensor(self._inputs[0], array)
 
     def invoke(self) -> None:
         try:
             self.interpreter.invoke()
+            if self._state is not None:
+                given, after, _ = self._state
+                self.interpreter.set_tensor(given, self.interpreter.get_tensor(after))
         except (ValueError, RuntimeError) as error:
             raise UserError(
                 f"{self.name} {self.version} cannot run {self._path}: {reason(error)}",
@@ -169,10 +189,6 @@ def _spec(details: dict[str, Any]) -> TensorSpec:
         tuple(float(scale) for scale in found.get("scales", ())),
         tuple(int(point) for point in found.get("zero_points", ())),
     )
-
-
-def _index(every: list[dict[str, Any]], number: int) -> int:
-    return int(every[number]["index"]) if every else -1
 
 
 def _delegated(interpreter: Any) -> Optional[tuple[int, int]]:

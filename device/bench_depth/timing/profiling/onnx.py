@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.json_text import loads
+from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes.onnx import OnnxRuntime
+from bench_depth.model.tensors import carry_state
 from bench_depth.timing.profiling.ops import Op, Profile, average
 
 _WARM_UP = 3
@@ -37,6 +39,7 @@ def profile_onnx(
     """
     with tempfile.TemporaryDirectory(prefix="bench-depth-") as folder:
         model = runtime.load(path, threads, trace=Path(folder) / "trace")
+        carry_state(path, model, read_contract(path))
         model.set_input(picture)
         _run(model.invoke, seconds * 2 / 3, _MIN_RUNS + _WARM_UP)
         text = Path(model.session.end_profiling()).read_text(errors="replace")

@@ -23,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes.tflite import DELEGATE, TfliteRuntime
+from bench_depth.model.tensors import carry_state
 from bench_depth.timing.profiling.ops import Op, Profile, average
 
 WARM_UP = 3
@@ -221,6 +223,7 @@ def _profile(
     delegates: bool,
 ) -> Profile:
     model = runtime.load(path, threads, delegates=delegates)
+    carry_state(path, model, read_contract(path))
     model.resize_input(picture.shape)
     # With and without XNNPACK share the time.
     seconds = seconds / 2 if model.xnnpack or not delegates else seconds

@@ -143,5 +143,5 @@ def build_file(network: DepthNet, file: TargetFile, camera: tuple[int, int]) -> 
     if file == "fp32":
         return tflite.convert(source.lowered)
     random = np.random.default_rng(0)
-    images = [random.uniform(0, 255, source.input_shape).astype(np.float32)]
-    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, images)
+    inputs = source.with_states([random.uniform(0, 255, source.input_shape).astype(np.float32)])
+    return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, inputs)
