@@ -53,7 +53,7 @@ class EvaluatedImage:
 def predict(
     model: LoadedModel, signature: Signature, photo: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Predicts the depth of one photo.
+    """Predicts the depth of one photo, by itself: from an empty state, if the model has one.
 
     Args:
         model: The loaded model.
@@ -64,6 +64,7 @@ def predict(
         Depth map of the photo's size, HxW float32, in the unit of `postprocess.to_depth`: metres,
         unless the model is relative.
     """
+    model.reset()
     model.set_input(to_input(photo, signature))
     model.invoke()
     return to_photo_size(to_depth(model.output(), signature), signature, *photo.shape[:2])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
+from bench_depth.depth.continuity import Continuity
 from bench_depth.depth.scale import Scale
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
@@ -83,6 +84,8 @@ class DepthModel:
         self._signature = check_signature(
             path, self._model, self._contract, describe(path, description)
         )
+        self._carries = self._contract is not None and self._contract.state is not None
+        self._continuity = Continuity()
         relative = self._signature.relative
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
 
@@ -102,7 +105,7 @@ class DepthModel:
         return self._contract.output_range if self._contract is not None else None
 
     def __call__(self, image: Union[str, Path, NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Predicts the depth map of one image.
+        """Predicts the depth map of one image by itself, whatever came before it.
 
         Args:
             image: Path of an image file, whose EXIF orientation is applied, or HxWx3 uint8 RGB.
@@ -117,10 +120,10 @@ class DepthModel:
         """
         if isinstance(image, (str, Path)):
             image = read_rgb(Path(image))
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            shape = "x".join(map(str, image.shape))
-            raise UserError(f"an image is HxWx3 uint8 RGB; this one is {shape} {image.dtype}")
-        return resize_depth(self.predict(image).depth, *image.shape[:2])
+        self.reset()
+        depth = resize_depth(self.follow(image).depth, *image.shape[:2])
+        self.reset()
+        return depth
 
     def stream(
         self, source: str = "auto", size: Optional[tuple[int, int]] = None
@@ -141,10 +144,41 @@ class DepthModel:
         """
         with contextlib.closing(newest(open_source(source, size), threading.Event())) as shots:
             for shot in shots:
-                yield shot.captured_ns / 1e9, shot.photo, self(shot.photo)
+                depth = self.follow(shot.photo, shot.captured_ns).depth
+                yield (
+                    shot.captured_ns / 1e9,
+                    shot.photo,
+                    resize_depth(depth, *shot.photo.shape[:2]),
+                )
+
+    def reset(self) -> None:
+        """Lets the next frame be the first of a stream: a state that is carried is emptied."""
+        self._model.reset()
+        self._continuity.reset()
+
+    def follow(self, photo: NDArray[np.uint8], captured_ns: Optional[int] = None) -> Prediction:
+        """Predicts the depth of the next frame of a stream.
+
+        A model with a state goes on from the frame before, or from an empty state where the scene
+        changes or time is missing, see `bench_depth.depth.continuity`. To other models every frame
+        is a photo.
+
+        Args:
+            photo: HxWx3 uint8 RGB of any size.
+            captured_ns: Time of capture in nanoseconds; None for a frame of a file.
+
+        Raises:
+            UserError: The image is not as described, or as `predict`.
+        """
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or 0 in photo.shape:
+            shape = "x".join(map(str, photo.shape))
+            raise UserError(f"an image is HxWx3 uint8 RGB; this one is {shape} {photo.dtype}")
+        if self._carries and not self._continuity.follows(photo, captured_ns):
+            self._model.reset()
+        return self.predict(photo)
 
     def predict(self, photo: NDArray[np.uint8]) -> Prediction:
-        """Runs the model once.
+        """Runs the model once, on the state as it is.
 
         Args:
             photo: HxWx3 uint8 RGB of any size.

@@ -24,6 +24,7 @@ from bench_depth.depth.outputs import OutputOptions, read_distances, targets, wr
 from bench_depth.depth.record import VideoRecorder
 from bench_depth.live.source.capture import Shot, in_order
 from bench_depth.live.source.sources import open_source
+from bench_depth.model.postprocess import resize_depth
 
 # Threads that draw and write: one encodes while the other waits for the disk.
 _WRITERS = 2
@@ -203,12 +204,13 @@ def _video(
     """Colours every frame that can be read; the video gets its name after the last one."""
     samples: list[NDArray[np.float32]] = []
     broken = None
+    model.reset()
     with _frames(one) as (shots, fps):
         recorder = VideoRecorder(found["video"], model.scale, fps, options=options)
         try:
             try:
                 for shot in shots:
-                    depth = model(shot.photo)
+                    depth = resize_depth(model.follow(shot.photo).depth, *shot.photo.shape[:2])
                     recorder.write(shot.name, shot.photo, depth)
                     if not samples:
                         show(shot.photo, depth)

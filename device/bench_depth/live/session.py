@@ -134,7 +134,7 @@ def run(
             server.start()
             on_open(server.url)
         try:
-            _loop(shots, model, meter, sinks, options.frames)
+            _loop(shots, model, meter, sinks, options.frames, timed=not every)
         except UserError as error:
             view.frames.close(error)
             raise
@@ -148,9 +148,11 @@ def _loop(
     meter: Meter,
     sinks: Iterable[Sink],
     max_frames: Optional[int],
+    timed: bool,
 ) -> None:
     for shot in shots:
-        prediction = model.predict(shot.photo)
+        # A file that is read as fast as the model runs has no times of capture.
+        prediction = model.follow(shot.photo, shot.captured_ns if timed else None)
         latency_ns = time.perf_counter_ns() - shot.captured_ns
         times_ns = [shot.take_ns, *prediction.times_ns]
         meter.add([t / 1e6 for t in times_ns], latency_ns / 1e6, shot.dropped)
