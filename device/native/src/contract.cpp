@@ -1,5 +1,7 @@
 #include "contract.h"
 
+#include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -13,10 +15,11 @@ constexpr char kMetadataName[] = "ghostdepth_contract";
 constexpr char kSchema[] = "ghostdepth-model/1";
 constexpr int kMostDepth = 32;
 
-enum class Kind { kText, kInteger, kRange, kObject };
+enum class Kind { kText, kInteger, kNumber, kShape, kRange, kObject };
+using Field = std::pair<const char*, Kind>;
 
 // In the order in which bench-depth writes them.
-const std::pair<const char*, Kind> kFields[] = {
+const Field kFields[] = {
     {"name", Kind::kText},
     {"variant", Kind::kText},
     {"input_height", Kind::kInteger},
@@ -39,18 +42,44 @@ const std::pair<const char*, Kind> kFields[] = {
     {"created_by", Kind::kText},
 };
 
+const Field kStateFields[] = {
+    {"input", Kind::kText},    {"output", Kind::kText},  {"shape", Kind::kShape},
+    {"dtype", Kind::kText},    {"scale", Kind::kNumber}, {"zero_point", Kind::kInteger},
+};
+
+bool is_int(const Json& value) {
+  return value.is_number_integer() && value >= std::numeric_limits<int>::min() &&
+         value <= std::numeric_limits<int>::max();
+}
+
 bool is_of_kind(const Json& value, Kind kind) {
   switch (kind) {
     case Kind::kText:
       return value.is_string();
     case Kind::kInteger:
-      return value.is_number_integer();
+      return is_int(value);
+    case Kind::kNumber:
+      return value.is_number();
+    case Kind::kShape:
+      return value.is_array() && value.size() == 4 && std::all_of(value.begin(), value.end(), is_int);
     case Kind::kRange:
       return value.is_array() && value.size() == 2 && value[0].is_number() && value[1].is_number();
     case Kind::kObject:
       return value.is_object();
   }
   return false;
+}
+
+template <std::size_t n>
+Json pick(const Json& value, const Field (&fields)[n]) {
+  Json picked;
+  for (const auto& [name, kind] : fields) {
+    const auto found = value.find(name);
+    if (found == value.end()) throw FormatError(std::string(name) + " is missing");
+    if (!is_of_kind(*found, kind)) throw FormatError(std::string(name) + " is of another type");
+    picked[name] = *found;
+  }
+  return picked;
 }
 
 Json parse(const std::string& text) {
@@ -69,13 +98,9 @@ Json parse(const std::string& text) {
   if (schema != kSchema) {
     throw FormatError("its schema is " + schema.dump() + ", this program reads " + kSchema);
   }
-  Json contract;
-  for (const auto& [name, kind] : kFields) {
-    const auto found = value.find(name);
-    if (found == value.end()) throw FormatError(std::string(name) + " is missing");
-    if (!is_of_kind(*found, kind)) throw FormatError(std::string(name) + " is of another type");
-    contract[name] = *found;
-  }
+  Json contract = pick(value, kFields);
+  const Json state = value.value("state", Json());
+  if (!state.is_null()) contract["state"] = pick(state, kStateFields);
   return contract;
 }
 
@@ -91,6 +116,13 @@ std::optional<Json> read_contract(const std::string& path, const Bytes& model) {
                         "; export the file again, or update bench-depth-native",
                     kModelFailed);
   }
+}
+
+std::optional<State> state_of(const std::optional<Json>& contract) {
+  if (!contract || !contract->contains("state")) return std::nullopt;
+  const Json& state = (*contract)["state"];
+  return State{state["input"],  state["output"], state["dtype"],
+               state["shape"],  state["scale"],  state["zero_point"]};
 }
 
 }  // namespace bench

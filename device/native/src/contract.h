@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "files.h"
 
@@ -15,5 +17,16 @@ using Json = nlohmann::ordered_json;
 // FormatError where the file is damaged, UserError (3) where its contract is not one that this
 // version understands; `path` is for the message.
 std::optional<Json> read_contract(const std::string& path, const Bytes& model);
+
+// The state of a stream that a contract names: names of its two tensors, and what both are.
+struct State {
+  std::string input, output, dtype;
+  std::vector<int> shape;
+  double scale;
+  int zero_point;
+};
+
+// Nothing for a model that takes every picture by itself.
+std::optional<State> state_of(const std::optional<Json>& contract);
 
 }  // namespace bench

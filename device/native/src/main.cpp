@@ -98,6 +98,7 @@ Results run(const Options& options) {
   results.bytes = static_cast<std::int64_t>(model->file().size());
   results.sha256 = sha256(model->file());
   results.contract = read_contract(options.model, model->file());
+  model->connect(state_of(results.contract));
   if (results.contract) check_promise(options.model, *model, *results.contract);
   results.input = model->input().text();
   results.output = model->output().text();

@@ -122,19 +122,64 @@ Model::Model(const std::string& path, int threads)
   interpreter_.reset(TfLiteInterpreterCreate(model_.get(), options.get()));
   if (interpreter_ == nullptr) fail("load");
   if (TfLiteInterpreterAllocateTensors(interpreter_.get()) != kTfLiteOk) fail("load");
+}
+
+void Model::connect(const std::optional<State>& state) {
   const int inputs = TfLiteInterpreterGetInputTensorCount(interpreter_.get());
   const int outputs = TfLiteInterpreterGetOutputTensorCount(interpreter_.get());
-  if (inputs != 1 || outputs != 1) {
+  const int expected = state ? 2 : 1;
+  if (inputs != expected || outputs != expected) {
     throw UserError(path_ + " takes " + std::to_string(inputs) + " inputs and gives " +
-                        std::to_string(outputs) +
-                        " outputs; expected one picture and one depth map",
+                        std::to_string(outputs) + " outputs; expected one picture and one depth map" +
+                        (state ? ", and the state that its contract names" : ""),
                     kModelFailed);
   }
-  in_ = TfLiteInterpreterGetInputTensor(interpreter_.get(), 0);
-  out_ = TfLiteInterpreterGetOutputTensor(interpreter_.get(), 0);
+  int picture = 0, depth = 0;
+  if (state) {
+    picture = 1 - find("input", state->input);
+    depth = 1 - find("output", state->output);
+    state_in_ = TfLiteInterpreterGetInputTensor(interpreter_.get(), 1 - picture);
+    state_out_ = TfLiteInterpreterGetOutputTensor(interpreter_.get(), 1 - depth);
+    check_state(state_in_, *state);
+    check_state(state_out_, *state);
+    state_.assign(TfLiteTensorByteSize(state_in_),
+                  static_cast<std::uint8_t>(state->dtype == "int8" ? state->zero_point : 0));
+    if (TfLiteTensorCopyFromBuffer(state_in_, state_.data(), state_.size()) != kTfLiteOk)
+      fail("fill the state of");
+  }
+  in_ = TfLiteInterpreterGetInputTensor(interpreter_.get(), picture);
+  out_ = TfLiteInterpreterGetOutputTensor(interpreter_.get(), depth);
   input_ = spec(in_);
   output_ = spec(out_);
   check_signature();
+}
+
+int Model::find(const char* what, const std::string& name) const {
+  const bool input = std::string(what) == "input";
+  for (int i = 0; i < 2; ++i) {
+    const TfLiteTensor* tensor = input ? TfLiteInterpreterGetInputTensor(interpreter_.get(), i)
+                                       : TfLiteInterpreterGetOutputTensor(interpreter_.get(), i);
+    if (TfLiteTensorName(tensor) == name) return i;
+  }
+  throw UserError(
+      path_ + " has no " + what + " " + name + "; its contract says one: export it again",
+      kModelFailed);
+}
+
+void Model::check_state(const TfLiteTensor* tensor, const State& state) const {
+  const TensorSpec found = spec(tensor), expected{state.shape, state.dtype};
+  const std::string start = path_ + " has the state " + TfLiteTensorName(tensor);
+  if (found.text() != expected.text()) {
+    throw UserError(start + " as " + found.text() + "; its contract says " + expected.text() +
+                        ": export it again",
+                    kModelFailed);
+  }
+  auto [scale, zero_point] = TfLiteTensorQuantizationParams(tensor);
+  if (scale == 0) scale = 1;
+  if (scale != static_cast<float>(state.scale) || zero_point != state.zero_point) {
+    throw UserError(start + " with another scale or zero point than its contract says: export it again",
+                    kModelFailed);
+  }
 }
 
 void Model::check_signature() const {
@@ -156,6 +201,11 @@ void Model::set_input(const Bytes& data) {
 
 void Model::invoke() {
   if (TfLiteInterpreterInvoke(interpreter_.get()) != kTfLiteOk) fail("run");
+  if (state_in_ == nullptr) return;
+  if (TfLiteTensorCopyToBuffer(state_out_, state_.data(), state_.size()) != kTfLiteOk ||
+      TfLiteTensorCopyFromBuffer(state_in_, state_.data(), state_.size()) != kTfLiteOk) {
+    fail("carry the state of");
+  }
 }
 
 void Model::copy_output(std::vector<float>& depth) const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "contract.h"
 #include "files.h"
 
 struct TfLiteDelegate;
@@ -24,12 +25,15 @@ struct TensorSpec {
 };
 
 // A model that takes one picture, 1xHxWx3 float32 or uint8, and gives one depth map, 1xHxWx1
-// or 1xHx1xW float32. It runs in XNNPACK as far as that goes, which the Python packages of this runtime do
+// or 1xHx1xW float32; a state that it may carry goes from run to run. It runs in XNNPACK as far as that goes, which the Python packages of this runtime do
 // unasked. All errors that are the file's are UserErrors (3).
 class Model {
  public:
-  // Reads, checks and loads a file, up to the point where it can run.
+  // Reads, checks and loads a file; `connect` has to follow.
   Model(const std::string& path, int threads);
+
+  // Checks what goes in and comes out, and empties the state if the contract names one.
+  void connect(const std::optional<State>& state);
 
   // The file itself.
   const Bytes& file() const { return file_; }
@@ -38,6 +42,7 @@ class Model {
 
   // Hands over the input: data of its exact size in bytes.
   void set_input(const Bytes& data);
+  // A state that is carried goes from this run into the next one.
   void invoke();
   // The output of the last run; resized to fit.
   void copy_output(std::vector<float>& depth) const;
@@ -49,6 +54,9 @@ class Model {
  private:
   [[noreturn]] void fail(const std::string& what) const;
   void check_signature() const;
+  void check_state(const TfLiteTensor* tensor, const State& state) const;
+  // Index of the input (or output) of that name.
+  int find(const char* what, const std::string& name) const;
 
   const std::string path_;
   const Bytes file_;
@@ -58,6 +66,9 @@ class Model {
   std::unique_ptr<TfLiteInterpreter, void (*)(TfLiteInterpreter*)> interpreter_;
   TfLiteTensor* in_ = nullptr;
   const TfLiteTensor* out_ = nullptr;
+  TfLiteTensor* state_in_ = nullptr;
+  const TfLiteTensor* state_out_ = nullptr;
+  Bytes state_;
   TensorSpec input_, output_;
 };
 

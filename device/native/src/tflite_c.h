@@ -84,6 +84,14 @@ std::int32_t TfLiteInterpreterGetOutputTensorCount(const TfLiteInterpreter*);
 const TfLiteTensor* TfLiteInterpreterGetOutputTensor(const TfLiteInterpreter*, std::int32_t index);
 TfLiteStatus TfLiteInterpreterModifyGraphWithDelegate(const TfLiteInterpreter*, TfLiteDelegate*);
 
+// Value = scale * (integer - zero_point); a scale of 0 stands for none.
+struct TfLiteQuantizationParams {
+  float scale;
+  std::int32_t zero_point;
+};
+
+const char* TfLiteTensorName(const TfLiteTensor*);
+TfLiteQuantizationParams TfLiteTensorQuantizationParams(const TfLiteTensor*);
 TfLiteType TfLiteTensorType(const TfLiteTensor*);
 std::int32_t TfLiteTensorNumDims(const TfLiteTensor*);
 std::int32_t TfLiteTensorDim(const TfLiteTensor*, std::int32_t index);
