@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,19 @@ _OTHER_KINDS = (
     (b"v/1\x01", "OpenEXR"),
     (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"P7\n", "PAM"),
+    (b"\x59\xa6\x6a\x95", "Sun raster"),
+    (b"II+\0", "BigTIFF"),
+    (b"MM\0+", "BigTIFF"),
 )
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # JPEG markers of a frame, which holds the size; C4, C8 and CC are others.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
+# PBM, PGM and PPM; comments may stand between their numbers.
+_PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,20})(?:\s|#[^\n]*\n)+(\d{1,20})\s")
 
 
 @dataclass(frozen=True)
@@ -78,23 +87,60 @@ def parse_header(data: BinaryIO, path: Path) -> Optional[PictureHeader]:
             header = _jpeg(data)
         else:
             _refuse_kind(start, path)
+            _check_size(*_other_size(data), path)
             return None
     except (struct.error, EOFError, KeyError) as error:
         raise UserError(f"{path} is not a readable picture; it may be truncated") from error
-    if not 0 < header.width * header.height <= MAX_PIXELS:
+    _check_size(header.width, header.height, path)
+    return header
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
+    if not 0 < width * height <= MAX_PIXELS:
         raise UserError(
-            f"{path} claims {header.width}x{header.height} pixels; from 1 to "
+            f"{path} claims {width}x{height} pixels; from 1 to "
             f"{MAX_PIXELS // 10**6} million can be read: resize the picture"
         )
-    return header
 
 
 def _refuse_kind(start: bytes, path: Path) -> None:
     kind = next((name for magic, name in _OTHER_KINDS if start.startswith(magic)), None)
     if start[4:8] == b"ftyp":
-        kind = "AVIF" if start[8:11] == b"avi" else "HEIC"
+        brand = start[8:12]
+        kind = "AVIF" if brand[:3] == b"avi" else "HEIC" if brand in _HEIC else "MP4"
     if kind is not None:
         raise UserError(f"{path} is a {kind} file, which is not supported; convert it to PNG")
+
+
+def _other_size(data: BinaryIO) -> tuple[int, int]:
+    """Width and height in the header of another kind that OpenCV decodes; 1x1 where there is none.
+
+    OpenCV takes the memory for what a header claims, and for all that a small file unpacks to.
+    """
+    data.seek(0)
+    start = data.read(4096).ljust(64, b"\0")
+    if start.startswith(b"BM"):
+        width, height = struct.unpack_from("<HH" if start[14] == 12 else "<ii", start, 18)
+        return abs(width), abs(height)
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return _webp_size(start)
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        data.seek(0)
+        tags = _tiff_tags(data)
+        return tags.get(_TIFF_WIDTH, 1), tags.get(_TIFF_HEIGHT, 1)
+    numbers = _PNM.match(start)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (1, 1)
+
+
+def _webp_size(start: bytes) -> tuple[int, int]:
+    if start[12:16] == b"VP8X":
+        width, height = (int.from_bytes(start[at : at + 3], "little") for at in (24, 27))
+        return width + 1, height + 1
+    if start[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", start, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", start, 26)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def _take(data: BinaryIO, count: int) -> bytes:
@@ -162,16 +208,25 @@ def _require_end_of_jpeg(data: BinaryIO) -> None:
 
 def _orientation(exif: bytes) -> int:
     """The orientation in an EXIF block (a TIFF header and its first directory); 1 for none."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    value = _tiff_tags(io.BytesIO(exif)).get(_ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def _tiff_tags(data: BinaryIO) -> dict[int, int]:
+    """The first value of each tag of one integer in the first directory of a TIFF."""
+    tags: dict[int, int] = {}
+    order = {b"II": "<", b"MM": ">"}.get(data.read(2))
     if order is None:
-        return 1
+        return tags
     try:
-        (first,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, first)
-        for entry in range(count):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, first + 2 + 12 * entry)
-            if tag == _ORIENTATION:
-                return value if 1 <= value <= 8 else 1
+        _, first = struct.unpack(f"{order}HI", data.read(6))
+        data.seek(first)
+        (count,) = struct.unpack(f"{order}H", data.read(2))
+        for _ in range(count):
+            entry = data.read(12)
+            tag, kind, _ = struct.unpack_from(f"{order}HHI", entry)
+            (value,) = struct.unpack_from(f"{order}{'I' if kind == 4 else 'H'}", entry, 8)
+            tags.setdefault(tag, value)
     except struct.error:
         pass  # A damaged tag turns nothing.
-    return 1
+    return tags

@@ -94,6 +94,40 @@ def test_a_size_that_no_picture_has_is_refused_before_decoding(
             read(path)
 
 
+def other_kinds(width: int, height: int) -> dict[str, bytes]:
+    """Headers of kinds that only OpenCV decodes."""
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8)]
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    sides = [(side - 1).to_bytes(3, "little") for side in (width, height)]
+    bits = width - 1 & 0x3FFF | (height - 1 & 0x3FFF) << 14
+    return {
+        "bmp": b"BM" + struct.pack("<IIIIii", 99, 0, 54, 40, width, -height),
+        "ppm": b"P6\n# by hand\n%d %d\n255\n" % (width, height),
+        "tiff": struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + directory,
+        "webp": b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + sides[0] + sides[1],
+        "lossless": b"RIFF\0\0\0\0WEBPVP8L" + struct.pack("<IBI", 5, 0x2F, bits),
+    }
+
+
+@pytest.mark.parametrize("kind", other_kinds(1, 1))
+def test_the_size_of_every_kind_is_known_before_decoding(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(other_kinds(16000, 9000)[kind])
+    for read in (read_header, read_rgb):
+        with pytest.raises(UserError, match="claims 16000x9000 pixels"):
+            read(path)
+    path.write_bytes(other_kinds(160, 90)[kind])
+    assert read_header(path) is None
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tiff", ".ppm"])
+def test_pictures_of_other_kinds_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(encoded(suffix, np.zeros((9, 16, 3), np.uint8)))
+    assert read_header(path) is None
+    assert read_rgb(path).shape == (9, 16, 3)
+
+
 @pytest.mark.parametrize(
     ("start", "kind"),
     [
@@ -103,6 +137,9 @@ def test_a_size_that_no_picture_has_is_refused_before_decoding(
         (b"Pf\n8 6\n-1.0\n", "PFM"),
         (b"\0\0\0\x18ftypheic", "HEIC"),
         (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"\0\0\0\x18ftypisom", "MP4"),
+        (b"P7\nWIDTH 30000\n", "PAM"),
+        (b"MM\0+\0\x08", "BigTIFF"),
     ],
 )
 def test_another_kind_under_a_photos_name_is_called_by_its_name(

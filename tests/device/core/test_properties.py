@@ -179,7 +179,7 @@ def test_what_is_printable_cannot_move_the_cursor(text: str, keep: str) -> None:
 
 SOUND = [
     cv2.imencode(suffix, np.arange(32 * 24 * 3, dtype=np.uint8).reshape(24, 32, 3))[1].tobytes()
-    for suffix in (".jpg", ".png")
+    for suffix in (".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm")
 ]
 
 
