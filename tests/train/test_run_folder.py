@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path
-from ghostdepth_train.run_folder import HOLDER, run_folder
+from ghostdepth_train.run_folder import HOLDER, environment_number, run_folder
 
 # Holds the folder with a file half-written until it is killed.
 HOLD = """
@@ -87,3 +87,12 @@ def test_of_several_processes_of_one_training_the_first_holds_the_lock(
         with run_folder(tmp_path, "test"):
             pass
         assert (tmp_path / HOLDER).exists()
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "", "1.0", " 1", "\u0663", "9" * 5000, "0"])
+def test_what_torchrun_cannot_have_set_is_a_line(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", text)
+    with pytest.raises(UserError, match=r"WORLD_SIZE=.*integer from 1 on; unset it"):
+        environment_number("WORLD_SIZE", 1, least=1)

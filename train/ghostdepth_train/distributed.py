@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import cast
 
 import torch
@@ -10,18 +9,23 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from ghostdepth_train.run_folder import environment_number
+
 
 def start() -> tuple[int, int, torch.device]:
     """Joins the group that torchrun's environment describes, if any.
 
     Returns:
         Rank, number of processes, and the device of this process.
+
+    Raises:
+        UserError: A number in the environment is none.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
+    world = environment_number("WORLD_SIZE", 1, least=1)
+    rank = environment_number("RANK", 0)
     device = torch.device("cpu")
     if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = torch.device("cuda", environment_number("LOCAL_RANK", 0))
         torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

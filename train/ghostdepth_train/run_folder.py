@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +69,27 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
 
 def first_process() -> bool:
     """Whether this is the process that prints and keeps files, of those that torchrun started."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return environment_number("RANK", 0) == 0
+
+
+def environment_number(name: str, otherwise: int, least: int = 0) -> int:
+    """A number that torchrun sets in the environment of each of its processes.
+
+    Args:
+        name: Name of the variable.
+        otherwise: Its value where it is not set.
+        least: Smallest possible value.
+
+    Raises:
+        UserError: It is no integer, or smaller than `least`.
+    """
+    text = os.environ.get(name, str(otherwise))
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
+        raise UserError(
+            f"the environment has {name}={text!r}, which must be an integer from {least} on; unset "
+            "it, or start the training with torchrun"
+        )
+    return int(text)
 
 
 def _note(work: str) -> dict[str, str | int]:
