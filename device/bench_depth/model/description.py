@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ RESIZES = ("stretch", "letterbox")
 QUANTITIES = ("depth", "inverse-depth", "log-depth")
 UNITS = ("m", "mm", "relative")
 LARGEST_SIDE = 16384
+_LARGEST_FLOAT = 1e30
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,9 @@ def _check(d: Description) -> None:
             raise ValueError(f"{name} is {value!r}; choose from {', '.join(choices)}")
     numbers = [*(d.input_range or ()), *(d.input_mean or ()), *(d.input_std or ())]
     numbers += [n for n in (d.output_scale, d.output_offset) if n is not None]
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError("a number is infinite or not a number")
+    # NaN is not smaller either. Images and depth are float32.
+    if not all(abs(number) <= _LARGEST_FLOAT for number in numbers):
+        raise ValueError(f"a number is infinite or not a number, or above {_LARGEST_FLOAT:g}")
     if d.input_range is not None and d.input_range[0] >= d.input_range[1]:
         low, high = d.input_range
         raise ValueError(f"an input range from {low:g} to {high:g} is empty")

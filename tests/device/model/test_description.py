@@ -88,6 +88,7 @@ def test_every_flag_says_one_thing(arguments: str, expected: dict[str, Any]) -> 
         ("--normalize imagenet --input-range 0 255", "is for --input-range 0 1"),
         ("--output-scale 0", "an output scale of 0"),
         ("--output-scale nan", "infinite or not a number"),
+        ("--output-offset=-1e31", "or above 1e.30"),
     ],
 )
 def test_an_impossible_flag_is_a_usage_error(arguments: str, message: str) -> None:
