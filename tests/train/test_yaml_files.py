@@ -26,6 +26,8 @@ ALIASES = "\n".join(
         ("&a [*a]", "nested deeper than 64 levels"),
         (f"a: &a [1]\n{ALIASES}\n", "network: Field required"),
         (f"epochs: {'9' * 5000}\n", "Exceeds the limit|integer"),
+        ("seed: 1\nseed: 2\n", "the key 'seed' stands there twice"),
+        ("a: &a {x: 1}\n? {<<: *a, y: 1, y: 2}\n: 1\n", "the key 'y' stands there twice"),
         ("seed: 2026-13-45\n", "not valid YAML: month"),
         ("x" * 300_000, "larger than 0.25 MiB"),
         (f"learning_rate: .inf\n{NETWORK}", "learning_rate: .*finite"),
@@ -46,6 +48,12 @@ def test_a_config_that_cannot_be_is_one_line(text: str, line: str, tmp_path: Pat
     with pytest.raises(UserError, match=line) as caught:
         load_train_config(str(path))
     assert len(str(caught.value)) < 600
+
+
+def test_a_merged_key_may_be_overridden() -> None:
+    text = "x: &x {k: 1}\ndeep: {inner: &b {<<: *x, k: 2}}\nuse: {<<: *b, k: 3}\n"
+    found = parse_yaml(text)
+    assert (found["deep"]["inner"], found["use"]) == ({"k": 2}, {"k": 3})
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32"])

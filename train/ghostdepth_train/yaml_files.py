@@ -54,14 +54,32 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
         raise UserError(f"{what} {name} is not valid YAML: {error}") from error
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping holds twice; PyYAML would take the last."""
+
+    # Before `<<` puts the keys of other mappings among a node's own.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(
+                        None, None, f"the key {key.value[:80]!r} stands there twice", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
+
+
 def parse_yaml(text: str) -> Any:
     """Parses YAML of plain values.
 
     Raises:
         RecursionError: It is nested too deeply to be parsed.
-        yaml.YAMLError: It is not YAML.
+        yaml.YAMLError: It is not YAML, or holds a key twice.
         ValueError: A value is none that Python can hold, or it is beyond `check_nesting`.
     """
-    value = yaml.safe_load(text)
+    # A subclass of SafeLoader.
+    value = yaml.load(text, _Loader)  # noqa: S506
     check_nesting(value)
     return value

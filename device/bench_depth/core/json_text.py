@@ -17,7 +17,7 @@ _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def loads(data: Union[str, bytes], largest: int = LARGEST) -> Any:
-    """Parses JSON from outside: UTF-8, finite numbers, integers of 64 bits, `DEEPEST` levels.
+    """Parses JSON from outside: UTF-8, each key once, finite numbers, 64-bit integers, few levels.
 
     Args:
         data: The text.
@@ -30,7 +30,11 @@ def loads(data: Union[str, bytes], largest: int = LARGEST) -> Any:
     text = decode(data, largest) if isinstance(data, bytes) else data
     try:
         value = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
+            text,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_no_constant,
+            object_pairs_hook=_object,
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not valid JSON ({error}); it may be truncated") from error
@@ -110,6 +114,15 @@ def _plain(value: Any) -> Any:
 
 def _plain_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        left = dict(value)
+        twice = next(key for key, _ in pairs if left.pop(key, pairs) is pairs)
+        raise ValueError(f"it holds the key {twice[:80]!r} twice; remove one")
+    return value
 
 
 def _integer(text: str) -> int:

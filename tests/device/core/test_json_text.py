@@ -20,6 +20,7 @@ HOSTILE: list[Callable[[random.Random], bytes]] = [
     lambda rng: b"1e" + str(rng.randrange(309, 10**9)).encode(),
     lambda rng: rng.choice([b"NaN", b"[Infinity]", b'{"a": -Infinity}']),
     lambda rng: '{"name": "Köln"}'.encode(rng.choice(["latin-1", "utf-16", "utf-32"])),
+    lambda rng: b'{"a": [%s]}' % json.dumps({"b": 1}).encode().replace(b"}", b', "b": 2}'),
     lambda rng: b'"\\ud8%02x"' % rng.randrange(256),
     lambda rng: rng.randbytes(rng.randrange(200)),
     lambda rng: DOCUMENT[: rng.randrange(1, len(DOCUMENT) + 1)],
@@ -38,6 +39,12 @@ def test_reading_raises_nothing_but_a_user_error(tmp_path: Path) -> None:
         else:
             # What is read can be written and read again.
             assert loads(dumps(value)) == value, seed
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 1}', '[{"x": {"a": 1, "\\u0061": 2}}]'])
+def test_a_key_that_stands_twice_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the key 'a' twice"):
+        loads(text)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
