@@ -27,10 +27,10 @@ from ghostdepth_export.pi4.counter import (
 )
 from ghostdepth_train.csv_files import csv_bytes
 
-ROOT = Path(__file__).resolve().parents[2]
-MODELS = ("ghostdepth-xs",)
 FORMATS = ("fp32", "int8")
-BASELINE, RESULTS = (Path(__file__).resolve().parent / n for n in ("baseline.json", "runtimes.csv"))
+HERE = Path(__file__).resolve().parent
+ROOT, BASELINE, RESULTS = HERE.parents[1], HERE / "baseline.json", HERE / "runtimes.csv"
+CHECKPOINTS = tuple(sorted(path.parent for path in ROOT.glob("models/*/model.safetensors")))
 FIGURES = ("instructions", "loads", "stores", "cycles", "l1d_misses", "l2_misses", "writebacks")
 FIELDS = ("model", "file", "runtime", "version", *FIGURES, "outside", "most")
 # How many types of op are named.
@@ -86,21 +86,22 @@ def export_all(folder: Path) -> None:
     from ghostdepth_export.convert.export import export
 
     formats = [f"{kind}.{suffix}" for kind in FORMATS for suffix in ("tflite", "onnx")]
-    for model in MODELS:
-        checkpoint, calibration = ROOT / "models" / model, ROOT / "samples"
-        export(checkpoint, folder, formats=formats, calibration=calibration)
+    for checkpoint in CHECKPOINTS:
+        export(checkpoint, folder, formats=formats, calibration=ROOT / "samples")
 
 
 def count_all(folder: Path) -> None:
     """Counts the files that have no row."""
     there = {(row["file"], row["runtime"]) for row in read_rows()}
     of_baseline = {counts.file: counts for counts in read_counts(BASELINE)}
-    for model in MODELS:
-        for kind, (name, runtime) in itertools.product(FORMATS, RUNTIMES.items()):
-            path = folder / f"{model}-{kind}{runtime.suffix}"
-            if (path.name, name) not in there:
-                known = of_baseline[path.name] if name == "2.5" else None
-                add_row(row(known or count_file(path, name)))
+    # Runtime by runtime, those of the baseline first: nothing has to be counted for them.
+    for (name, runtime), checkpoint, kind in itertools.product(
+        RUNTIMES.items(), CHECKPOINTS, FORMATS
+    ):
+        path = folder / f"{checkpoint.name}-{kind}{runtime.suffix}"
+        if (path.name, name) not in there:
+            known = of_baseline[path.name] if name == "2.5" else None
+            add_row(row(known or count_file(path, name)))
 
 
 def main() -> int:
