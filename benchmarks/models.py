@@ -5,7 +5,8 @@
 Every format of every checkpoint in `models/` is exported to `build/models`, some minutes in all.
 The files that are committed are replaced where they differ, as `git status` then shows.
 The figures of the catalogue come from committed results: accuracy and size from
-`models/*/metrics.json`, milliseconds from `benchmarks/latency/released*.csv`.
+`models/*/metrics.json`, errors on other cameras from `benchmarks/transfer/results.csv`,
+milliseconds from `benchmarks/latency/released*.csv`.
 With --catalogue only that is written.
 """
 
@@ -37,10 +38,11 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build" / "models"
 LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
+CAMERAS = ROOT / "benchmarks" / "transfer" / "results.csv"
 # The rate of a camera that the default model must keep up with, at the far end of its error band.
 FRAMES_PER_SECOND = 30
-# Larger files do not come with the package: the int8 ones lie beside their checkpoints, and
-# `make models` builds the rest.
+# The package brings the default model, up to this size, and the smallest one. The other int8 files
+# lie beside their checkpoints, and `make models` builds all.
 LARGEST = 2_000_000
 
 
@@ -60,7 +62,7 @@ def catalogue() -> Catalogue:
     ]
     return Catalogue(
         schema=SCHEMA,
-        default=min(fast, key=lambda each: each.files[0].rmse).name,
+        default=min(fast, key=_error).name,
         latency="predicted for a Raspberry Pi 4 with TensorFlow Lite 2.5 and four threads",
         accuracy="106 validation photos of NYU Depth v2, without alignment",
         models=models,
@@ -100,7 +102,15 @@ def _model(
         trained_on=config["training_data"],
         dominated_by=None,
         files=files,
+        cameras_si_rmse=_on_cameras(folder.name),
     )
+
+
+def _on_cameras(name: str) -> float | None:
+    """Mean si-RMSE over the sets of photos of `benchmarks/transfer`, each with the same weight."""
+    with CAMERAS.open() as stream:
+        errors = [float(row["si_rmse"]) for row in csv.DictReader(stream) if row["network"] == name]
+    return round(sum(errors) / len(errors), 4) if errors else None
 
 
 def _size(held: tuple[Path, ...], measured: int) -> int:
@@ -128,12 +138,17 @@ def _milliseconds(model: ReleasedModel) -> float:
     return _band(model)[0]
 
 
+def _error(model: ReleasedModel) -> float:
+    """What models are compared by: on photos of cameras that they were not trained on, too."""
+    assert model.cameras_si_rmse is not None
+    return model.cameras_si_rmse
+
+
 def _dominating(model: ReleasedModel, models: list[ReleasedModel]) -> str | None:
-    """The fastest model that is at least as good in every figure of the int8 files."""
+    """The fastest model whose int8 file is at least as fast and small, and that errs no more."""
 
     def costs(each: ReleasedModel) -> tuple[float, ...]:
-        file = each.files[0]
-        return _milliseconds(each), file.bytes, file.rmse, file.si_rmse, 1 - file.delta_1
+        return _milliseconds(each), each.files[0].bytes, _error(each)
 
     better = [
         each
@@ -146,20 +161,14 @@ def _dominating(model: ReleasedModel, models: list[ReleasedModel]) -> str | None
 
 
 def committed(listed: Catalogue) -> list[Path]:
-    """The files that are committed: those that the device package holds, and larger int8 ones."""
+    """The int8 files that are committed, in the device package or beside their checkpoints."""
     kept = [model for model in listed.models if model.dominated_by is None]
-    small = [
-        MODELS / file.file
+    smallest = min(kept, key=lambda model: model.files[0].bytes)
+    packaged = (listed.default, smallest.name)
+    return [
+        (MODELS if model.name in packaged else ROOT / "models" / model.name) / model.files[0].file
         for model in kept
-        for file in model.files
-        if file.file.endswith(("int8.tflite", "fp32.tflite")) and file.bytes <= LARGEST
     ]
-    large = [
-        ROOT / "models" / model.name / model.files[0].file
-        for model in kept
-        if model.files[0].bytes > LARGEST
-    ]
-    return small + large
 
 
 def build(listed: Catalogue) -> None:

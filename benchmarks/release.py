@@ -40,7 +40,9 @@ from ghostdepth_train.models.summary import layer_costs
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path:
+def release(
+    runs: list[Path], data: Path, name: str | None, files: bool, trained_on: str | None = None
+) -> Path:
     """Writes `models/NAME` and returns its path; without `files` nothing is exported."""
     result = runs[-1] / "result"
     trained = load_checkpoint(result if result.is_dir() else runs[-1] / "best")
@@ -53,7 +55,7 @@ def release(runs: list[Path], data: Path, name: str | None, files: bool) -> Path
             folder,
             trained.network,
             name=folder.name,
-            training_data=trained.training_data,
+            training_data=trained_on or trained.training_data,
             metrics=metrics,
             ranges=trained.ranges,
             half=True,
@@ -138,6 +140,7 @@ if __name__ == "__main__":
     what.add_argument("--run", type=Path, action="append")
     what.add_argument("--again", metavar="NAME")
     parser.add_argument("--name", help="instead of the run's own")
+    parser.add_argument("--trained-on", help="the data and its terms, instead of the run's line")
     parser.add_argument("--no-files", action="store_true", help="export nothing")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
@@ -146,6 +149,7 @@ if __name__ == "__main__":
             print(again(arguments.again, arguments.data))
         else:
             files = not arguments.no_files
-            print(release(arguments.run, arguments.data, arguments.name, files))
+            given = arguments.run, arguments.data, arguments.name
+            print(release(*given, files, arguments.trained_on))
     except UserError as error:
         sys.exit(f"release: {error}")

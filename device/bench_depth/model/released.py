@@ -74,9 +74,11 @@ class ReleasedModel:
         name: Name of the model.
         checkpoint_sha256: SHA-256 of the weights that its files are exported from.
         trained_on: Training data, and their terms.
-        dominated_by: Name of a released model that is at least as fast and as accurate; None where
-            there is none.
+        dominated_by: Name of a released model that is at least as fast, small and accurate; None
+            where there is none.
         files: Its files in the order in which they are preferred.
+        cameras_si_rmse: Mean scale-invariant error over photos of several cameras, most of which
+            it was not trained on; None where it was not measured.
     """
 
     name: str
@@ -84,6 +86,7 @@ class ReleasedModel:
     trained_on: str
     dominated_by: Optional[str]
     files: list[ReleasedFile]
+    cameras_si_rmse: Optional[float] = None
 
     @property
     def installed(self) -> list[tuple[ReleasedFile, Path]]:
@@ -97,7 +100,8 @@ class Catalogue:
 
     Attributes:
         schema: `SCHEMA`.
-        default: Name of the most accurate model that holds 30 frames a second on a Raspberry Pi 4.
+        default: Name of the model of the package that holds 30 frames a second on a Raspberry Pi 4
+            and has the least error on the photos of several cameras.
         latency: How the milliseconds were predicted.
         accuracy: What the errors were measured on.
         models: The models, the fastest first.
@@ -149,7 +153,7 @@ def find_model(model: Union[str, Path]) -> Path:
 
     Args:
         model: The path of a .tflite or .onnx file; the name of a released model, such as
-            `ghostdepth-xs`; or that of one of its files, such as `ghostdepth-xs-fp32`.
+            `ghostdepth-s`; or that of one of its files, such as `ghostdepth-s-fp32`.
 
     Returns:
         The path of a file, which exists if a name was given; of a model name the file that is

@@ -32,4 +32,4 @@ def test_the_lines_of_the_page_run(
     assert re.fullmatch(r"depth/office_05-depth\.png: nearest \d\.\d\d m", printed[-4])
     assert re.fullmatch(r"\d+ pairs, warnings: \[.*\]", printed[-3])
     assert re.fullmatch(r"\d+\.\d MMACs in \d+ layers", printed[-2])
-    assert "ghostdepth-xs" in printed[-1]
+    assert "ghostdepth-s" in printed[-1]

@@ -54,16 +54,16 @@ def test_an_option_of_the_command_is_an_argument_of_the_function() -> None:
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     mistakes = {
-        "did you mean ghostdepth-xs": lambda: ghostdepth.export("ghostdeph-xs", tmp_path / "out"),
+        "did you mean ghostdepth-s": lambda: ghostdepth.export("ghostdeph-s", tmp_path / "out"),
         "unknown alignment 'best'": lambda: ghostdepth.evaluate(tmp_path, tmp_path, align="best"),
         "neither a file nor a released name": lambda: ghostdepth.latency("xyz"),
         "results.json: No such file": lambda: ghostdepth.calibrate_latency(
             tmp_path / "results.json", tmp_path / "board.json"
         ),
-        "rpi5": lambda: ghostdepth.bundle("rpi5", "ghostdepth-xs", tmp_path / "out"),
+        "rpi5": lambda: ghostdepth.bundle("rpi5", "ghostdepth-s", tmp_path / "out"),
         "unknown config 'xl'": lambda: ghostdepth.train(tmp_path, tmp_path / "out", config="xl"),
         "unknown recipe 'none'": lambda: ghostdepth.compress(
-            "ghostdepth-xs", tmp_path, tmp_path / "out", recipe="none"
+            "ghostdepth-s", tmp_path, tmp_path / "out", recipe="none"
         ),
         "give either --models FILE or --rollback": lambda: ghostdepth.deploy("pi@one"),
         "unknown config 'xs'": lambda: ghostdepth.summary("xs"),

@@ -89,7 +89,7 @@ def test_bench_depth_runs_outside_the_clone(run: Run, tmp_path: Path) -> None:
     assert "nearest" in run("bench-depth", "depth", photo, "--out", "depth")
     assert (tmp_path / "depth/living_01-depth.png").is_file()
     assert "ghostdepth-xxs-int8.tflite" in run(
-        "bench-depth", *QUICK, "ghostdepth-xxs", "--model", "ghostdepth-xs", "--data", samples
+        "bench-depth", *QUICK, "ghostdepth-xxs", "--model", "ghostdepth-s", "--data", samples
     )
     live = ["--source", Path(samples) / "rgb", "--no-server", "--frames", 1, "--record", "live"]
     run("bench-depth", "live", "--model", "ghostdepth-xxs", *live)
@@ -105,4 +105,4 @@ def test_ghostdepth_finds_its_samples_and_models_outside_the_clone(run: Run) -> 
     samples, number = run("python", "-c", code).split()
     assert not Path(samples).is_relative_to(ROOT)
     assert int(number) == len(list((ROOT / "samples/rgb").iterdir()))
-    assert "ghostdepth-xs" in run("ghostdepth", "models")
+    assert "ghostdepth-s" in run("ghostdepth", "models")
