@@ -7,7 +7,7 @@ one on which overhead weighs most.
 
     python benchmarks/bench_overhead.py [--model FILE.tflite]
 
-Without --model the int8 file is exported from models/ghostnet-s first.
+Without --model the int8 file is exported from models/ghostdepth-s first.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
 def _export(folder: Path) -> Path:
     from ghostdepth_export.convert.export import export
 
-    checkpoint, samples = ROOT / "models" / "ghostnet-s", ROOT / "samples"
+    checkpoint, samples = ROOT / "models" / "ghostdepth-s", ROOT / "samples"
     return export(checkpoint, folder, formats=["int8.tflite"], calibration=samples)[0]
 
 

@@ -3,7 +3,7 @@
 A step builds a file, verifies it on photos and writes it; the first file of each library includes
 the import of that library. The ratio to 60 seconds should be at most 1.
 
-    python benchmarks/export_time.py [--checkpoint models/ghostnet-s] [--data samples]
+    python benchmarks/export_time.py [--checkpoint models/ghostdepth-s] [--data samples]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIMIT_S = 60.0
 def main() -> None:
     """Measures, prints the table, writes the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "ghostnet-s")
+    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "ghostdepth-s")
     parser.add_argument("--data", type=Path, default=ROOT / "samples")
     options = parser.parse_args()
     marks = [("loading", time.perf_counter())]

@@ -26,7 +26,6 @@ PAGES = tuple(
     ROOT / name
     for name in (
         "README.md",
-        "models/ghostnet-s/README.md",
         "models/ghostdepth-m/README.md",
         "models/ghostdepth-s/README.md",
         "models/ghostdepth-nano/README.md",
@@ -242,7 +241,6 @@ def adder_digits() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "release-files": release_files,
     "released-models": released_models,
-    "card-ghostnet-s": lambda: release_card("ghostnet-s"),
     "card-s": lambda: release_card("ghostdepth-s"),
     "card-nano": lambda: release_card("ghostdepth-nano"),
     "card-m": lambda: release_card("ghostdepth-m"),

@@ -2,7 +2,7 @@
 
 TFLite has no op for it. Three compositions of ops that it has, each followed by batch norm's
 factor and shift and a ReLU, run in turn with CONV_2D (float32, and int8 of the same layer), one
-thread. The layers have sizes of pointwise ones of `models/ghostnet-s`. Times are those of the
+thread. The layers have sizes of pointwise ones of ghostnet-s. Times are those of the
 fastest call: what else runs on the machine only adds. Writes `adder_cost.json`.
 
     python benchmarks/compression/adder_cost.py [--rounds 30]

@@ -268,7 +268,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--reference", type=Path, default=ROOT / "models" / "ghostnet-s")
+    parser.add_argument("--reference", type=Path, default=Path("runs/ghostnet-s-finish/best"))
     parser.add_argument("--seconds", type=float, default=8.0, help="for each file")
     parser.add_argument("--no-latency", action="store_true", help="accuracy alone, in torch")
     arguments = parser.parse_args()

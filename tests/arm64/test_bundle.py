@@ -46,15 +46,15 @@ def bullseye_pi(
     """A Pi with bundle `one` (int8) installed and bundle `two` (fp16) copied to it."""
     home = tmp_path_factory.mktemp("bullseye")
     machine = Machine(bullseye_root, home=home)
-    build("rpi4-bullseye", home, "one", [exported / "ghostnet-s-int8.tflite"])
-    build("rpi4-bullseye", home, "two", [exported / "ghostnet-s-fp16.tflite"])
+    build("rpi4-bullseye", home, "one", [exported / "ghostdepth-s-int8.tflite"])
+    build("rpi4-bullseye", home, "two", [exported / "ghostdepth-s-fp16.tflite"])
     done = install(machine, "one")
     assert done.returncode == 0, done.stderr
     return machine
 
 
-INT8 = {"ghostnet-s-int8.tflite": "tflite_runtime 2.5.0.post1"}
-FP16 = {"ghostnet-s-fp16.tflite": "tflite_runtime 2.5.0.post1"}
+INT8 = {"ghostdepth-s-int8.tflite": "tflite_runtime 2.5.0.post1"}
+FP16 = {"ghostdepth-s-fp16.tflite": "tflite_runtime 2.5.0.post1"}
 
 
 def test_a_bare_bullseye_measures_with_tflite_2_5(bullseye_pi: Machine) -> None:
@@ -86,14 +86,14 @@ def test_neither_pip_nor_ensurepip_nor_distutils_is_needed(bullseye_pi: Machine)
 
 def test_a_trixie_pi_measures_both_kinds(trixie_root: Path, exported: Path, tmp_path: Path) -> None:
     machine = Machine(trixie_root, home=tmp_path)
-    models = [exported / f"ghostnet-s-int8.{kind}" for kind in ("tflite", "onnx")]
+    models = [exported / f"ghostdepth-s-int8.{kind}" for kind in ("tflite", "onnx")]
     build("rpi4-trixie", tmp_path, "one", models)
     done = install(machine, "one")
     assert done.returncode == 0, done.stderr
     runtimes = json.loads((tmp_path / "one" / "manifest.json").read_text())["runtime"]
     assert measured(machine) == {
-        "ghostnet-s-int8.tflite": f"ai_edge_litert {runtimes['ai-edge-litert']}",
-        "ghostnet-s-int8.onnx": f"onnxruntime {runtimes['onnxruntime']}",
+        "ghostdepth-s-int8.tflite": f"ai_edge_litert {runtimes['ai-edge-litert']}",
+        "ghostdepth-s-int8.onnx": f"onnxruntime {runtimes['onnxruntime']}",
     }
 
 
@@ -101,15 +101,15 @@ def test_an_onnx_model_runs_on_bullseye_too(
     bullseye_root: Path, exported: Path, tmp_path: Path
 ) -> None:
     machine = Machine(bullseye_root, home=tmp_path)
-    build("rpi4-bullseye", tmp_path, "one", [exported / "ghostnet-s-int8.onnx"])
+    build("rpi4-bullseye", tmp_path, "one", [exported / "ghostdepth-s-int8.onnx"])
     done = install(machine, "one")
     assert done.returncode == 0, done.stderr
-    assert measured(machine) == {"ghostnet-s-int8.onnx": "onnxruntime 1.19.2"}
+    assert measured(machine) == {"ghostdepth-s-int8.onnx": "onnxruntime 1.19.2"}
 
 
 def test_the_bundle_of_another_release_is_refused(bullseye_pi: Machine, exported: Path) -> None:
     assert bullseye_pi.home is not None
-    build("rpi4-trixie", bullseye_pi.home, "three", [exported / "ghostnet-s-int8.tflite"])
+    build("rpi4-trixie", bullseye_pi.home, "three", [exported / "ghostdepth-s-int8.tflite"])
     done = install(bullseye_pi, "three")
     assert done.returncode == 11
     assert "Python here is 3.9, the bundle is for 3.13 (rpi4-trixie)" in done.stderr

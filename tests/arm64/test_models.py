@@ -29,7 +29,7 @@ CASES = [(machine, variant) for machine, variants in FILES.items() for variant i
 
 
 def file(variant: str) -> str:
-    return f"ghostnet-s-{variant}"
+    return f"ghostdepth-s-{variant}"
 
 
 def wanted(name: str, folder: str) -> list[str]:

@@ -256,7 +256,7 @@ def measured(contract: ModelContract) -> Results:
     accuracy = Accuracy("samples", "none", metrics, 345.6, images, ["b"], bands)
     times = Timing([46_000_000, 47_000_000, 60_000_000], summarize([46_000_000] * 3))
     record = ModelRecord(
-        file="ghostnet-s-with-a-very-long-name-indeed-int8.tflite",
+        file="ghostdepth-s-with-a-very-long-name-indeed-int8.tflite",
         bytes=1_234_567,
         sha256="0" * 64,
         contract=contract,

@@ -52,7 +52,7 @@ class Format:
         return self.variant + self.suffix
 
     def file_name(self, checkpoint_name: str) -> str:
-        """Like `ghostnet-s-int8.tflite`."""
+        """Like `ghostdepth-s-int8.tflite`."""
         return f"{checkpoint_name}-{self.name}"
 
 

@@ -18,7 +18,7 @@ from ghostdepth_export.pi4.counter.graph import probe
 
 from tests.arm64.conftest import REPOSITORY, need
 
-RELEASED = ("ghostnet-s-fp32.tflite", "ghostnet-s-int8.tflite")
+RELEASED = ("ghostdepth-s-fp32.tflite", "ghostdepth-s-int8.tflite")
 
 
 @pytest.fixture(scope="session")

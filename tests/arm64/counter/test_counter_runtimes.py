@@ -44,7 +44,7 @@ def test_litert_is_counted_by_the_operators_of_xnnpack(root: Path, exported: Pat
 
 
 def test_onnx_runtime_is_counted_by_the_nodes_of_its_graph(root: Path, exported: Path) -> None:
-    counts = counted_twice(exported / "ghostnet-s-fp32.onnx", root, "onnxruntime")
+    counts = counted_twice(exported / "ghostdepth-s-fp32.onnx", root, "onnxruntime")
     names = Counter(op.name for op in counts.ops)
     assert names["FusedConv"] > 10
     assert counts.ops[-1].shape == "1x480x640x1"

@@ -85,7 +85,7 @@ def emulated(
         ["sh", "-c", "COMMAND"], env={"PATH": f"/home/pi/.fake:{GUEST_PATH}"}
     )
     assert shell.pop() == "COMMAND"
-    model = (exported / "ghostnet-s-int8.tflite").read_bytes()
+    model = (exported / "ghostdepth-s-int8.tflite").read_bytes()
     with served(Pi(folder, home, shell, GUEST_PATH, model)) as pi:
         yield pi
 

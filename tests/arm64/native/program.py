@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Callable
 
 HEIGHT, WIDTH = 480, 640
-FILES = [f"ghostnet-s-{variant}.tflite" for variant in ("fp32", "fp16", "dynamic", "int8")]
-INT8 = "/models/ghostnet-s-int8.tflite"
+FILES = [f"ghostdepth-s-{variant}.tflite" for variant in ("fp32", "fp16", "dynamic", "int8")]
+INT8 = "/models/ghostdepth-s-int8.tflite"
 THREADS = (1, 4)
 QUICK = ("--warmup", "0", "--min-runs", "2", "--min-time", "0")
 PROGRAM = "/native/bench-depth-native"

@@ -60,7 +60,7 @@ def test_the_output_is_the_python_runtimes_to_the_bit(
 def test_a_raw_tensor_is_taken_as_it_is(native: Native, reference: Path) -> None:
     done = native("--model", INT8, *QUICK, "--input", "picture.rgb", "--save-output", "raw.bin")
     assert done.returncode == 0, done.stderr
-    expected = reference / "python-4" / "ghostnet-s-int8.tflite.bin"
+    expected = reference / "python-4" / "ghostdepth-s-int8.tflite.bin"
     assert (reference / "raw.bin").read_bytes() == expected.read_bytes()
 
 
@@ -124,7 +124,7 @@ def test_json_on_standard_output_is_all_there_is_on_it(native: Native) -> None:
 def test_a_model_without_a_contract_is_measured_with_a_warning(
     native: Native, work: Path, exported: Path
 ) -> None:
-    model = unpack((exported / "ghostnet-s-int8.tflite").read_bytes())
+    model = unpack((exported / "ghostdepth-s-int8.tflite").read_bytes())
     model.metadata = []
     (work / "bare.tflite").write_bytes(pack(model))
     assert native("--model", "bare.tflite", *QUICK, "--json", "bare.json").returncode == 0

@@ -16,7 +16,7 @@ from .program import INT8, PROGRAM, QUICK, Native, only_line
 
 def with_contract(exported: Path, **changes: object) -> bytes:
     """The int8 file with fields of its contract changed; None removes one."""
-    model = unpack((exported / "ghostnet-s-int8.tflite").read_bytes())
+    model = unpack((exported / "ghostdepth-s-int8.tflite").read_bytes())
     (entry,) = [entry for entry in model.metadata if entry.name == b"ghostdepth_contract"]
     buffer = model.buffers[entry.buffer]
     value = {**json.loads(bytes(buffer.data)), **changes}
@@ -48,7 +48,7 @@ def test_a_contract_that_is_not_kept_is_refused(
 
 @pytest.fixture(scope="session")
 def bad_files(work: Path, exported: Path, picture: Path) -> Path:
-    whole = (exported / "ghostnet-s-int8.tflite").read_bytes()
+    whole = (exported / "ghostdepth-s-int8.tflite").read_bytes()
     (work / "truncated.tflite").write_bytes(whole[: len(whole) // 2])
     (work / "empty.tflite").write_bytes(b"")
     noise = np.random.default_rng(1).integers(0, 256, 5000, np.uint8).tobytes()
@@ -73,7 +73,7 @@ def bad_files(work: Path, exported: Path, picture: Path) -> Path:
     [
         ("missing.tflite", 2, "cannot read missing.tflite: No such file"),
         ("folder.tflite", 2, "cannot read folder.tflite: it is a folder"),
-        ("/models/ghostnet-s-fp32.onnx", 2, "is no .tflite file"),
+        ("/models/ghostdepth-s-fp32.onnx", 2, "is no .tflite file"),
         ("empty.tflite", 3, "the mark TFL3 is missing"),
         ("noise.tflite", 3, "the mark TFL3 is missing"),
         ("marked.tflite", 3, "damaged or truncated"),

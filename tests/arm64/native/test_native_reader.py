@@ -49,7 +49,7 @@ def check(program: Path, files: list[Path]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def small(exported: Path) -> bytes:
     """The int8 file without its weights: nothing but what is read."""
-    model = unpack((exported / "ghostnet-s-int8.tflite").read_bytes())
+    model = unpack((exported / "ghostdepth-s-int8.tflite").read_bytes())
     (contract,) = [entry.buffer for entry in model.metadata if entry.name == METADATA_NAME.encode()]
     for index, buffer in enumerate(model.buffers):
         if index != contract:

@@ -195,7 +195,7 @@ def test_the_file_and_the_simulation_agree_within_one_step_on_99_percent(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ghostnet-s", "ghostdepth-xs", "ghostdepth-xxs"])
+@pytest.mark.parametrize("name", ["ghostdepth-s", "ghostdepth-xs", "ghostdepth-xxs"])
 def test_a_released_networks_file_and_its_simulation_agree_within_one_step_on_99_percent(
     name: str,
 ) -> None:
