@@ -73,12 +73,14 @@ def test_five_frames_are_torchs(network: DepthNet, pi: Machine, tmp_path: Path) 
         errors = np.abs(np.load(tmp_path / f"{name}.npy") / want - 1).mean((1, 2))
         assert (errors < limit).all(), (name, errors)
     # The native program runs one picture again and again, the first time before its runs.
-    (tmp_path / "frame.rgb").write_bytes(frames[0].tobytes())
+    header = f"P6 {CAMERA[1]} {CAMERA[0]} 255\n".encode()
+    (tmp_path / "frame.ppm").write_bytes(header + frames[0].tobytes())
     want = in_torch(network, frames[[0] * FRAMES])
     for name, limit in LIMITS.items():
         runs = ["--warmup", "0", "--min-runs", str(FRAMES - 1), "--min-time", "0"]
-        files = ["--input", "/stream/frame.rgb", "--save-output", "/stream/depth.bin"]
+        files = ["--input", "/stream/frame.ppm", "--save-output", "/stream/depth.bin"]
         machine.run([PROGRAM, "--model", f"/stream/toy-{name}", *runs, *files])
         found = np.fromfile(tmp_path / "depth.bin", np.float32).reshape(CAMERA)
         assert np.abs(found / want[-1] - 1).mean() < limit, name
-        assert np.abs(want[-1] / want[0] - 1).mean() > 1e-3
+    # The state shows in the depth by more than float32 may differ.
+    assert np.abs(want[-1] / want[0] - 1).mean() > 10 * LIMITS["fp32.tflite"]
