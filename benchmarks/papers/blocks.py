@@ -1,7 +1,7 @@
-"""What attention blocks cost in the released xs: figures for `results.csv`, and its table.
+"""What attention and stream cells cost in the released xs: figures for `results.csv`, and a table.
 
-    python benchmarks/papers/attention.py [--only NAME]...
-    python benchmarks/papers/attention.py --data DATA --epochs N --runs RUNS [--only NAME]...
+    python benchmarks/papers/blocks.py [--only NAME]...
+    python benchmarks/papers/blocks.py --data DATA --epochs N --runs RUNS [--only NAME]...
 
 For each network: multiply-accumulates, parameters, and the predicted latency of its fp32 and int8
 .tflite files on a Raspberry Pi 4 with four threads, which depends on the ops alone; the files are
@@ -53,13 +53,24 @@ BLOCKS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "DFC, encoder 32": ("dfc", (32,), ""),
     "DFC, encoder 16 and 32": ("dfc", (16, 32), ""),
 }
+# Kind and kernel of the cell in the decoder.
+STREAMS = {
+    f"stream, {kind}, kernel {kernel}": (kind, kernel)
+    for kind in ("minimal", "gru")
+    for kernel in (1, 3)
+}
+NAMES = (*BLOCKS, *STREAMS)
 Row = dict[str, Any]
 
 
 def variant(plain: NetworkConfig, name: str) -> NetworkConfig:
-    """The config of a network of `BLOCKS`."""
-    kind, strides, in_decoder = BLOCKS[name]
+    """The config of a network of `NAMES`."""
     value = plain.model_dump()
+    if name in STREAMS:
+        kind, kernel = STREAMS[name]
+        value["decoder"]["stream"] = {"kind": kind, "channels": 16, "kernel": kernel}
+        return NetworkConfig.model_validate(value)
+    kind, strides, in_decoder = BLOCKS[name]
     if kind == "dfc":
         stride = 2
         for stage in value["encoder"]["stages"]:
@@ -114,7 +125,7 @@ def table(rows: Sequence[Row]) -> str:
         "| network | M MACs | k parameters | fp32, ms | int8, ms | si-RMSE |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for name in BLOCKS:
+    for name in NAMES:
         if (name, "", "macs") not in found:
             continue
         cells = [
@@ -144,7 +155,7 @@ def _accuracy(rows: Sequence[Row], name: str) -> str:
 
 
 def _row(name: str, file: str, figure: str, value: float, seed: int | str = "") -> Row:
-    cells = ("attention", name, file, seed, figure, value)
+    cells = ("stream" if name in STREAMS else "attention", name, file, seed, figure, value)
     return dict(zip(FIELDS, cells, strict=True))
 
 
@@ -163,9 +174,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--only", action="append", choices=list(BLOCKS), help="network; all if none"
-    )
+    parser.add_argument("--only", action="append", choices=NAMES, help="network; all if none")
     parser.add_argument("--data", type=Path, help="folder with train/ and val/")
     parser.add_argument("--epochs", type=int, help="epochs of each training; none if not given")
     parser.add_argument("--runs", type=Path, help="folder of the trainings")
@@ -174,7 +183,7 @@ def main() -> int:
         parser.error("--epochs needs --data and --runs")
     log: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     plain = load_checkpoint(find_checkpoint("ghostdepth-xs")).config
-    for name in options.only or BLOCKS:
+    for name in options.only or NAMES:
         config, rows = variant(plain, name), _read()
         if not any(row["network"] == name and row["figure"] == "macs" for row in rows):
             _write([*rows, *costs(config, name, log)])
