@@ -33,12 +33,13 @@ from bench_depth.model.released import (
     ReleasedModel,
 )
 from ghostdepth_export.pi4.latency import BOARDS
+from transfer.run import Row
+from transfer.run import read as read_cameras
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build" / "models"
 LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
-CAMERAS = ROOT / "benchmarks" / "transfer" / "results.csv"
 # The rate of a camera that the default model must keep up with, at the far end of its error band.
 FRAMES_PER_SECOND = 30
 # The package brings the default model, up to this size, and the smallest one. The other int8 files
@@ -52,7 +53,8 @@ def catalogue() -> Catalogue:
         latency = {row["file"]: row for row in csv.DictReader(stream)}
     with BOARD_LATENCY.open() as stream:
         boards = list(csv.DictReader(stream))
-    models = [_model(folder, latency, boards) for folder in checkpoints()]
+    cameras = list(read_cameras().values())
+    models = [_model(folder, latency, boards, cameras) for folder in checkpoints()]
     models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
     models.sort(key=_milliseconds)
     fast = [
@@ -76,7 +78,7 @@ def checkpoints() -> list[Path]:
 
 
 def _model(
-    folder: Path, latency: dict[str, dict[str, str]], boards: list[dict[str, str]]
+    folder: Path, latency: dict[str, Row], boards: list[Row], cameras: list[Row]
 ) -> ReleasedModel:
     metrics, config = _json(folder / "metrics.json"), _json(folder / "config.json")
     files = [
@@ -102,15 +104,13 @@ def _model(
         trained_on=config["training_data"],
         dominated_by=None,
         files=files,
-        cameras_si_rmse=_on_cameras(folder.name),
+        cameras_si_rmse=_on_cameras([row for row in cameras if row["network"] == folder.name]),
     )
 
 
-def _on_cameras(name: str) -> float | None:
+def _on_cameras(rows: list[Row]) -> float | None:
     """Mean si-RMSE over the sets of photos of `benchmarks/transfer`, each with the same weight."""
-    with CAMERAS.open() as stream:
-        errors = [float(row["si_rmse"]) for row in csv.DictReader(stream) if row["network"] == name]
-    return round(sum(errors) / len(errors), 4) if errors else None
+    return round(sum(float(row["si_rmse"]) for row in rows) / len(rows), 4) if rows else None
 
 
 def _size(held: tuple[Path, ...], measured: int) -> int:

@@ -66,7 +66,7 @@ def read_set(text: str) -> tuple[str, list[Pair]]:
 
 def table() -> str:
     """The released networks on every set, as a table of Markdown."""
-    rows = _read()
+    rows = read()
     names = sorted({name for name, _ in rows if (ROOT / "models" / name).is_dir()})
     sets = sorted({where for name, where in rows if name in names})
     lines = [
@@ -82,7 +82,8 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _read() -> dict[tuple[str, str], Row]:
+def read() -> dict[tuple[str, str], Row]:
+    """The rows that exist, by network and set."""
     if not RESULTS.is_file():
         return {}
     rows = csv.DictReader(RESULTS.read_text().splitlines())
@@ -94,7 +95,7 @@ def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
     networks = {folder.parent.name: folder.parent for folder in ROOT.glob("models/*/metrics.json")}
     for run in runs:
         networks[run.name] = next(p for p in (run / "result", run / "best", run) if p.is_dir())
-    rows = _read()
+    rows = read()
     for text in sets:
         name, pairs = read_set(text)
         for network, folder in sorted(networks.items()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -100,14 +99,16 @@ def fastest(catalogue: Catalogue, board: str) -> list[str]:
         return []
     first = min(files, key=lambda file: file.board_ms[board][0])
     line = f"Fastest for you ({catalogue.boards[board]}): {_told(first, board)}"
-    errors = {
-        file.file: model.cameras_si_rmse or math.inf
+    steady = [
+        (model.cameras_si_rmse, file.board_ms[board][0], file)
         for model in catalogue.models
         for file in model.files
-    }
-    steady = [file for file in files if file.board_ms[board][2] <= _FRAME_MS]
+        if model.cameras_si_rmse is not None
+        and board in file.board_ms
+        and file.board_ms[board][2] <= _FRAME_MS
+    ]
     if steady:
-        best = min(steady, key=lambda file: (errors[file.file], file.board_ms[board][0]))
+        *_, best = min(steady, key=lambda each: each[:2])
         line += f"; the most accurate within 33 ms: {_told(best, board)}"
     return [f"{line}."]
 

@@ -96,13 +96,12 @@ def state_tensor(data: bytes) -> StateTensor | None:
     (graph,) = unpack(data).subgraphs
     if len(graph.inputs) == 1:
         return None
-    tensor = graph.tensors[graph.inputs[1]]
-    given, after = tensor, graph.tensors[graph.outputs[1]]
+    given, after = graph.tensors[graph.inputs[1]], graph.tensors[graph.outputs[1]]
     assert list(given.shape) == list(after.shape) and given.type == after.type
-    n, h, w, c = map(int, tensor.shape)
-    if tensor.type == schema.TensorType.FLOAT32:
+    n, h, w, c = map(int, given.shape)
+    if given.type == schema.TensorType.FLOAT32:
         return StateTensor(STATE_IN, STATE_OUT, (n, h, w, c), "float32")
-    (scale,), (zero,) = tensor.quantization.scale, tensor.quantization.zeroPoint
+    (scale,), (zero,) = given.quantization.scale, given.quantization.zeroPoint
     return StateTensor(STATE_IN, STATE_OUT, (n, h, w, c), "int8", float(scale), int(zero))
 
 
