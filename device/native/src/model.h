@@ -25,8 +25,9 @@ struct TensorSpec {
 };
 
 // A model that takes one picture, 1xHxWx3 float32 or uint8, and gives one depth map, 1xHxWx1
-// or 1xHx1xW float32; a state that it may carry goes from run to run. It runs in XNNPACK as far as that goes, which the Python packages of this runtime do
-// unasked. All errors that are the file's are UserErrors (3).
+// or 1xHx1xW float32; a state that it may carry goes from run to run. It runs in XNNPACK as far as
+// that goes, which the Python packages of this runtime do unasked. All errors that are the file's
+// are UserErrors (3).
 class Model {
  public:
   // Reads, checks and loads a file; `connect` has to follow.
