@@ -43,9 +43,9 @@ def depth(
         range_m: Depths of the first and last colour in metres; None for each image's own.
         colour_map: Name of one of OpenCV's colour maps.
         side_by_side: Whether the image stands beside its coloured depth.
-        hfov: Horizontal field of view of the camera in degrees, for point clouds; None for that of
-            the training data.
-        focal: Focal length in pixels, instead of `hfov`.
+        hfov: Horizontal field of view of the camera in degrees, to which metres and point clouds
+            are converted; None for that of the training data.
+        focal: Focal length in pixels for point clouds, instead of `hfov`.
         html: Whether a page of all results, `index.html`, is written into `out`.
         overwrite: Whether results that exist are made again.
         strict: Whether depth that cannot be right is an error, not only a warning; the results are
@@ -54,7 +54,7 @@ def depth(
         threads: Number of threads of the runtime; None for one per core, at most 4.
         description: What is known of the model beyond its file; None for nothing.
         on_done: Called after each input with what became of it.
-        log: Called with one line for each warning about the depth.
+        log: Called with one line for each warning about the depth or the model.
 
     Returns:
         What became of each input: its files, its nearest, median and farthest depth, or its error.
@@ -65,7 +65,6 @@ def depth(
     """
     from bench_depth.core.errors import UserError, refuse_warnings
     from bench_depth.core.output_checks import OutputWatch
-    from bench_depth.depth.cloud import NYU_HFOV
     from bench_depth.depth.gallery import Gallery
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
@@ -77,16 +76,16 @@ def depth(
         raise UserError("the page is written into the output folder: give out as well")
     named = [sources] if isinstance(sources, (str, Path)) else list(sources)
     folder = None if out is None else Path(out)
+    inputs = find_inputs([str(source) for source in named])
+    loaded = DepthModel(model or default_model(), runtime, threads, description, log, hfov)
     options = OutputOptions(
         formats=formats,
         range=range_m,
         colour_map=colour_map.lower(),
         side_by_side=side_by_side,
-        hfov=NYU_HFOV if hfov is None else hfov,
+        hfov=loaded.hfov,
         focal=focal,
     )
-    inputs = find_inputs([str(source) for source in named])
-    loaded = DepthModel(model or default_model(), runtime, threads, description)
     check_output(options, loaded.metric)
     gallery = Gallery(folder, loaded.name, options) if html and folder is not None else None
     watch = OutputWatch(loaded.metric, log)

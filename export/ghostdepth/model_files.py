@@ -25,6 +25,7 @@ def export(
     calibration: Path | str | None = None,
     camera: tuple[int, int] = (480, 640),
     output_size: tuple[int, int] | Literal["network"] | None = None,
+    hfov: float | None = None,
     runtime: str = "2.5",
     log: Log = lambda line: None,
 ) -> list[Path]:
@@ -39,6 +40,8 @@ def export(
         camera: Height and width of the images that the files take, in pixels.
         output_size: Height and width of the depth map, in pixels; `network` for the network's own,
             which is faster; None for the camera's.
+        hfov: Horizontal field of view in degrees of the camera, for which the files give metres;
+            None for that of the training data.
         runtime: Oldest version of TensorFlow Lite that must run the .tflite files.
         log: Called with one line of progress text.
 
@@ -58,6 +61,7 @@ def export(
         Path(out),
         camera=camera,
         output_size=output_size,
+        hfov=hfov,
         formats=tuple(FORMATS) if formats is None else formats,
         calibration=SAMPLES if calibration is None else Path(calibration),
         runtime=runtime,

@@ -125,6 +125,7 @@ def evaluate(
     data: Path | str,
     align: str = "none",
     *,
+    hfov: float | None = None,
     strict: bool = False,
     log: Callable[[str], None] = lambda line: None,
 ) -> DepthMetrics:
@@ -134,6 +135,8 @@ def evaluate(
         checkpoint: Checkpoint folder, or name of a released model.
         data: Dataset folder.
         align: Alignment of predictions to the ground truth: `none`, `median` or `log-affine`.
+        hfov: Horizontal field of view in degrees of the camera of `data`, for which metres are
+            made; None for that of the training data.
         strict: Whether implausible data is an error, not only a warning.
         log: Called with one line for each warning about the data.
 
@@ -141,20 +144,24 @@ def evaluate(
         The mean over the images of each metric.
 
     Raises:
-        UserError: The alignment is unknown, or the checkpoint or the data cannot be read.
+        UserError: The alignment is unknown, the checkpoint or the data cannot be read, or `hfov` is
+            impossible or the checkpoint does not know its own.
     """
     from bench_depth.core.data_checks import survey_pairs
     from bench_depth.core.dataset import list_pairs
     from bench_depth.core.metrics import ALIGNMENTS
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.config import check_camera
     from ghostdepth_train.evaluate import evaluate as measure
 
     if align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {align!r}; choose from {', '.join(ALIGNMENTS)}")
     pairs = list_pairs(Path(data))
     report_findings(survey_pairs(pairs, str(data)).findings(), strict, log)
-    return measure(load_checkpoint(find_checkpoint(checkpoint)).network, pairs, align)
+    network = load_checkpoint(find_checkpoint(checkpoint)).network
+    check_camera(network.config, hfov, checkpoint)
+    return measure(network, pairs, align, hfov)
 
 
 def summary(

@@ -304,6 +304,8 @@ class NetworkConfig(Config):
         depth_max: Largest depth the network can give, metres.
         mean: Subtracted from RGB / 255, per channel.
         std: Divides RGB / 255 - mean, per channel.
+        hfov: Horizontal field of view in degrees of the camera of the training data, for which the
+            metres hold; None where it is unknown.
     """
 
     input_height: int = pydantic.Field(default=128, ge=32, le=MAX_SIDE)
@@ -316,12 +318,35 @@ class NetworkConfig(Config):
     depth_max: float = pydantic.Field(default=12.0, gt=0, le=1e4)
     mean: tuple[_Mean, _Mean, _Mean] = IMAGENET_MEAN
     std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD
+    hfov: float | None = pydantic.Field(default=None, gt=0, lt=180)
 
     @pydantic.model_validator(mode="after")
     def _range(self) -> NetworkConfig:
         if self.depth_min >= self.depth_max:
             raise ValueError(f"depth_min {self.depth_min} is not below depth_max {self.depth_max}")
         return self
+
+
+def check_camera(config: NetworkConfig, hfov: float | None, checkpoint: object) -> None:
+    """Refuses a camera that metres cannot be made for.
+
+    Args:
+        config: Config of the network.
+        hfov: Horizontal field of view of the camera, degrees; None for that of the training data.
+        checkpoint: Name of the checkpoint, for the message.
+
+    Raises:
+        UserError: The field of view is impossible, or the network does not know its own.
+    """
+    if hfov is None:
+        return
+    if not 0 < hfov < 180:
+        raise UserError(f"a horizontal field of view of {hfov:g} degrees is impossible")
+    if config.hfov is None:
+        raise UserError(
+            f"{checkpoint} does not say for which camera its metres hold: give the field of view "
+            'of its training data as "hfov" in "network" of its config.json, or leave out --hfov'
+        )
 
 
 def require_ghostnet(config: NetworkConfig, method: str) -> None:

@@ -15,24 +15,30 @@ from ghostdepth_train.models.network import CameraNet, Predictor, resize
 
 
 @torch.no_grad()
-def predict_mm(network: Predictor, rgb: np.ndarray) -> np.ndarray:
+def predict_mm(network: Predictor, rgb: np.ndarray, hfov: float | None = None) -> np.ndarray:
     """Depth of one image in eval mode.
 
     Args:
         network: The network, in eval mode.
         rgb: HxWx3 uint8.
+        hfov: Horizontal field of view of its camera, degrees, see `CameraNet`.
 
     Returns:
         HxW float32 millimetres, at the image's size.
     """
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    camera = CameraNet(network, *rgb.shape[:2]).to(device).eval()
+    height, width = rgb.shape[:2]
+    camera = CameraNet(network, height, width, hfov).to(device).eval()
     metres = camera(torch.from_numpy(rgb).float()[None].to(device))
     return np.asarray(metres[0, :, :, 0].float().cpu().numpy()) * 1000
 
 
-def evaluate(network: Predictor, pairs: Sequence[Pair], align: str = "none") -> DepthMetrics:
+def evaluate(
+    network: Predictor, pairs: Sequence[Pair], align: str = "none", hfov: float | None = None
+) -> DepthMetrics:
     """Mean metrics over the pairs that have valid depth; the network's mode is kept.
+
+    With `hfov`, the field of view of their camera in degrees, metres are made for it.
 
     Raises:
         UserError: No pair has a valid pixel, or the network gives NaN.
@@ -42,7 +48,7 @@ def evaluate(network: Predictor, pairs: Sequence[Pair], align: str = "none") -> 
     rows = []
     for pair in pairs:
         rgb, ground_truth = read_pair(pair)
-        prediction = predict_mm(network, rgb)
+        prediction = predict_mm(network, rgb, hfov)
         if not np.isfinite(prediction).all():
             raise UserError(f"the network gives NaN or infinity on {pair.rgb}; lower the rate")
         row = metrics_with_sharpness(prediction, ground_truth, align)

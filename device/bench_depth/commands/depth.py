@@ -75,27 +75,33 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         raise UserError(f"--threads {options.threads} is invalid; give at least 1")
     if options.html and options.out is None:
         raise UserError("--html writes its page into the output folder: give --out as well")
-    output = OutputOptions(
-        formats=options.format or ("colour",),
-        range=tuple(options.range) if options.range else None,
-        colour_map=options.colour_map.lower(),
-        side_by_side=options.side_by_side,
-        hfov=options.hfov,
-        focal=options.focal,
-    )
     inputs = find_inputs(options.source)
     if options.format and any(one.kind == "video" for one in inputs):
         say("a video gives a coloured video; --format is for images", error=True)
     description = from_arguments(options)
     path = options.model or default_model()
     on_task(str(path), HANG)
-    model = DepthModel(path, options.runtime, options.threads, description)
+    model = DepthModel(
+        path,
+        options.runtime,
+        options.threads,
+        description,
+        lambda line: say(f"{program}: {line}", error=True),
+    )
     on_task(str(path), None)
+    output = OutputOptions(
+        formats=options.format or ("colour",),
+        range=tuple(options.range) if options.range else None,
+        colour_map=options.colour_map.lower(),
+        side_by_side=options.side_by_side,
+        hfov=model.hfov,
+        focal=options.focal,
+    )
     check_output(output, model.metric)
     gallery = Gallery(options.out, model.name, output) if options.html else None
-    if "ply" in output.formats and options.focal is None:
-        say(f"point clouds: a horizontal field of view of {options.hfov:g} degrees is assumed; "
-            "--hfov or --focal sets your camera's", error=True)  # fmt: skip
+    if "ply" in output.formats and options.focal is None and options.hfov is None:
+        say(f"point clouds: a horizontal field of view of {model.hfov:g} degrees is assumed; "
+            "--hfov sets your camera's", error=True)  # fmt: skip
     show = _Lines(len(inputs), options.json, program)
     watch = OutputWatch(model.metric, show.log)
     try:
@@ -164,8 +170,6 @@ def _line(done: Done) -> str:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    from bench_depth.depth.cloud import NYU_HFOV
-
     parser = Parser(
         prog=f"{program} depth",
         description="Depth maps of images, folders, videos or a camera."
@@ -186,9 +190,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--colour-map", default="plasma", metavar="NAME", help="one of OpenCV's, such as turbo, "
         "magma, jet (default: plasma)")  # fmt: skip
     add("--side-by-side", action="store_true", help="the image beside its depth")
-    add("--hfov", type=float, default=NYU_HFOV, metavar="DEG", help="horizontal field of view of "
-        f"the camera, for point clouds (default: {NYU_HFOV:g})")  # fmt: skip
-    add("--focal", type=float, metavar="PX", help="focal length in pixels, instead of --hfov")
+    add("--focal", type=float, metavar="PX", help="focal length in pixels for point clouds, "
+        "instead of --hfov")  # fmt: skip
     add("--html", action="store_true", help="write a page of all results, index.html in --out; "
         "what it lacks is made again")  # fmt: skip
     add("--overwrite", action="store_true", help="make results again that exist")

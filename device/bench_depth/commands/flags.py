@@ -24,7 +24,14 @@ _ORIGIN = "the flags say"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options, as a group of their own."""
+    """Adds the camera's field of view, and the other options as a group of their own."""
+    parser.add_argument(
+        "--hfov",
+        type=float,
+        metavar="DEG",
+        help="horizontal field of view of the camera that took the photos (default: that of the "
+        "model's training data); metres and point clouds are made for it",
+    )
     add = parser.add_argument_group(
         "models without a contract",
         "Input and output of models whose file does not describe them; the options apply to every "
@@ -88,6 +95,7 @@ def from_arguments(options: argparse.Namespace) -> Optional[Description]:
         "output_offset": options.output_offset,
         "quantity": options.quantity,
         "unit": options.unit,
+        "hfov": options.hfov,
     }
     try:
         preset = preset_description(options.preset) if options.preset is not None else None

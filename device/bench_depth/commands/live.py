@@ -84,7 +84,7 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
         from bench_depth.live.session import LiveOptions, run
         from bench_depth.model.released import default_model
 
-        watch, hfov, broker = _sensor(options)
+        watch, broker = _sensor(options)
         codes = run(
             LiveOptions(
                 model=options.model or default_model(),
@@ -99,7 +99,6 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 host=None if options.no_server else options.host or LOOPBACK,
                 port=PORT if options.port is None else options.port,
                 watch=watch,
-                hfov=hfov,
                 broker=broker,
             ),
             stop,
@@ -111,19 +110,16 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
     return 0
 
 
-def _sensor(options: argparse.Namespace) -> tuple[Watch, float, Optional[Broker]]:
-    """Zones and alarm, field of view, and MQTT broker; in the child, for it needs numpy."""
-    from bench_depth.depth.cloud import NYU_HFOV, focal_length
+def _sensor(options: argparse.Namespace) -> tuple[Watch, Optional[Broker]]:
+    """Zones and alarm, and MQTT broker; in the child, for it needs numpy."""
     from bench_depth.live.mqtt import parse_broker
     from bench_depth.live.zones import make_watch, parse_zone
 
-    hfov = NYU_HFOV if options.hfov is None else options.hfov
-    focal_length(1, hfov)  # Refuses an impossible one.
     watch = make_watch(map(parse_zone, options.zone), options.alarm)
     broker = None
     if options.mqtt is not None:
         broker = parse_broker(options.mqtt, options.mqtt_topic)
-    return watch, hfov, broker
+    return watch, broker
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -237,8 +233,6 @@ def _add_sensor(parser: argparse.ArgumentParser) -> None:
     )
     add("--alarm", type=float, metavar="METRES", help="raise an alarm where a zone, or without "
         "zones the picture, has something nearer")  # fmt: skip
-    add("--hfov", type=float, metavar="DEG", help="horizontal field of view of the camera, for "
-        "/cloud.ply (default: 57)")  # fmt: skip
     add("--mqtt", metavar="HOST[:PORT]", help="publish each frame to this MQTT broker (port 1883); "
         "BENCH_DEPTH_MQTT_USER and BENCH_DEPTH_MQTT_PASSWORD log in")  # fmt: skip
     add("--mqtt-topic", metavar="TOPIC", help="topic (default: bench-depth/NAME-OF-THIS-MACHINE)")

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-
-# Horizontal field of view of the Kinect v1 that NYU Depth v2 was recorded with, degrees: what the
-# released networks assume.
-NYU_HFOV = 57.0
+from bench_depth.model.camera import NYU_HFOV
 
 
 def focal_length(width: int, hfov: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,14 @@ from bench_depth.depth.scale import Scale
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.machine.board import default_threads, read_board
+from bench_depth.model.camera import NYU_HFOV, depth_factor, knows_camera
 from bench_depth.model.contract import read_contract
-from bench_depth.model.description import Description, describe
+from bench_depth.model.description import (
+    Description,
+    camera_description,
+    describe,
+    merge,
+)
 from bench_depth.model.postprocess import resize_depth, to_depth, to_photo_size
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.released import find_model
@@ -56,7 +63,10 @@ class DepthModel:
         runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
         description: What the user specified about the model beyond its file; None for nothing.
-        log: Called with one line for each installed runtime that does not work and is passed over.
+        log: Called with one line for each installed runtime that does not work and is passed over,
+            and if the model does not say for which camera its metres hold.
+        hfov: Horizontal field of view of the camera in degrees, for which metres are made; None for
+            that of `description`, or else of the model's training data.
 
     Raises:
         UserError: There is no such model, no runtime is installed for it, or it is damaged or no
@@ -74,6 +84,7 @@ class DepthModel:
         threads: Optional[int] = None,
         description: Optional[Description] = None,
         log: Callable[[str], None] = lambda line: None,
+        hfov: Optional[float] = None,
     ) -> None:
         path = find_model(model)
         self._file = path.name
@@ -81,9 +92,16 @@ class DepthModel:
         chosen = choose(path, runtime, log)
         self._contract = read_contract(path)
         self._model = chosen.load(path, self._threads)
-        self._signature = check_signature(
-            path, self._model, self._contract, describe(path, description)
-        )
+        described = merge([describe(path, description), camera_description(hfov)])
+        hfov = described.hfov if described is not None else None
+        if hfov is not None and described is not None and not knows_camera(self._contract):
+            log(f"{path.name} does not say for which camera its metres hold: --hfov sets the point "
+                "clouds alone")  # fmt: skip
+            described = dataclasses.replace(described, hfov=None)
+        self._signature = check_signature(path, self._model, self._contract, described)
+        assumed = self._contract.hfov if self._contract is not None else None
+        self.hfov = hfov or assumed or NYU_HFOV
+        self._factor = 1.0 if hfov is None or assumed is None else depth_factor(assumed, hfov)
         self._carries = self._contract is not None and self._contract.state is not None
         self._continuity = Continuity()
         relative = self._signature.relative
@@ -102,7 +120,10 @@ class DepthModel:
     @property
     def range(self) -> Optional[tuple[float, float]]:
         """Smallest and largest depth of the output in metres; None if the contract has none."""
-        return self._contract.output_range if self._contract is not None else None
+        if self._contract is None:
+            return None
+        near, far = self._contract.output_range
+        return near * self._factor, far * self._factor
 
     def __call__(self, image: Union[str, Path, NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Predicts the depth map of one image by itself, whatever came before it.

@@ -43,7 +43,7 @@ class OutputOptions:
         colour_map: One of `colours.colour_maps()`.
         side_by_side: Whether the image stands beside its coloured depth.
         hfov: Horizontal field of view of the camera in degrees, for point clouds.
-        focal: Focal length in pixels, instead of `hfov`; None for that of `hfov`.
+        focal: Focal length in pixels, instead of `hfov`, for point clouds; None for that of `hfov`.
     """
 
     formats: Sequence[str] = ("colour",)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.output_checks import OutputWatch
-from bench_depth.depth.cloud import NYU_HFOV
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.record import check_target, make_recorder
 from bench_depth.depth.scale import Scale
@@ -50,7 +49,6 @@ class LiveOptions:
         host: Address that the page is served on; None for no page.
         port: TCP port that the page is served on; 0 for any free one.
         watch: Zones that are measured, and the alarm.
-        hfov: Horizontal field of view of the camera in degrees, for point clouds.
         broker: MQTT broker that frames are published to; None for none.
     """
 
@@ -66,7 +64,6 @@ class LiveOptions:
     host: Optional[str]
     port: int
     watch: Watch = field(default_factory=Watch)
-    hfov: float = NYU_HFOV
     broker: Optional[Broker] = None
 
 
@@ -96,7 +93,7 @@ def run(
     """
     meter = Meter()
     with contextlib.ExitStack() as stack:
-        view = View(options.hfov, options.watch)
+        view = View(options.watch)
         server = None
         if options.host is not None:
             server = ViewServer(options.host, options.port, view)
@@ -109,6 +106,7 @@ def run(
         model = DepthModel(
             options.model, options.runtime, options.threads, options.description, log
         )
+        view.hfov = model.hfov
         make_watch(options.watch.zones, options.watch.alarm, model.scale.relative)
         if options.record is not None:
             check_target(options.record, model.scale)

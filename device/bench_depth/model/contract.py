@@ -64,6 +64,8 @@ class ModelContract:
         metrics: Metrics of the checkpoint, as measured by its author.
         created_by: Name and version of the program that wrote the file.
         state: State of a stream; None for a model that takes every picture by itself.
+        hfov: Horizontal field of view in degrees of the camera whose pictures get metres; None
+            where the training data did not say it.
     """
 
     name: str
@@ -87,12 +89,14 @@ class ModelContract:
     metrics: dict[str, Any]
     created_by: str
     state: Optional[StateTensor] = None
+    hfov: Optional[float] = None
 
     def to_json(self) -> str:
         """Returns the contract as one line of JSON, the form stored in a model file."""
         fields = asdict(self)
-        if self.state is None:
-            del fields["state"]
+        for name in ("state", "hfov"):
+            if fields[name] is None:
+                del fields[name]
         return dumps({"schema": SCHEMA, **fields})
 
     @classmethod

@@ -47,6 +47,7 @@ class Description:
         output_offset: Offset that is then added to it.
         quantity: Quantity of the result, one of `QUANTITIES` (log-depth: natural logarithm).
         unit: Unit of the depth, one of `UNITS`; inverse depth is in 1/m, 1/mm or no unit.
+        hfov: Horizontal field of view in degrees of the camera that took the photos.
         open_layout: Default of `input_layout` for files that leave it open; used by presets.
         open_size: Default of `input_size` for files that leave it open.
         origins: Source of each property, for messages, like `the flags say`.
@@ -64,6 +65,7 @@ class Description:
     output_offset: Optional[float] = None
     quantity: Optional[str] = None
     unit: Optional[str] = None
+    hfov: Optional[float] = None
     open_layout: Optional[str] = None
     open_size: Optional[tuple[int, int]] = None
     origins: dict[str, str] = field(default_factory=dict, compare=False)
@@ -172,6 +174,21 @@ def from_values(values: dict[str, Any], origin: str) -> Description:
     return description
 
 
+def camera_description(hfov: Optional[float]) -> Optional[Description]:
+    """Describes the camera alone; None where nothing is given.
+
+    Args:
+        hfov: Horizontal field of view of the camera, degrees.
+
+    Raises:
+        UserError: It is impossible.
+    """
+    try:
+        return None if hfov is None else from_values({"hfov": hfov}, "the camera has")
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
 def presets() -> dict[str, Preset]:
     """Returns the presets by name."""
     data = (resources.files("bench_depth") / "model" / "presets.json").read_bytes()
@@ -222,6 +239,8 @@ def _check(d: Description) -> None:
         raise ValueError("input_mean and input_std must be given together")
     if d.input_std is not None and min(d.input_std) <= 0:
         raise ValueError(f"a standard deviation of {min(d.input_std):g} is impossible")
+    if d.hfov is not None and not 0 < d.hfov < 180:
+        raise ValueError(f"a horizontal field of view of {d.hfov:g} degrees is impossible")
     if d.output_scale == 0:
         raise ValueError("an output scale of 0 leaves nothing of the depth")
     for size in (d.input_size, d.open_size):

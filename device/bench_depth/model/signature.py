@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
+from bench_depth.model.camera import output_factor
 from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import COLORS, Description
 from bench_depth.model.input_values import Channels, input_values
@@ -105,6 +106,7 @@ def check_signature(
     scale, offset = 1.0, 0.0
     if output is not None:
         scale, offset = _output_scale(path, model.outputs[output], description)
+    factor = output_factor(path, contract, description)
     quantity = description.quantity or "depth"
     signature = Signature(
         height,
@@ -115,8 +117,8 @@ def check_signature(
         values=input_values(path, spec, description),
         resize=description.resize or "stretch",
         output=output,
-        scale=scale,
-        offset=offset,
+        scale=scale * factor,
+        offset=offset * factor,
         quantity=quantity,
         unit=description.unit or ("relative" if quantity == "inverse-depth" else "m"),
     )

@@ -32,6 +32,13 @@ def export(
             "which is faster; default: the image size."
         ),
     ] = None,
+    hfov: Annotated[
+        float | None,
+        typer.Option(
+            help="Horizontal field of view of the camera, degrees: the files give its metres.",
+            show_default="that of the training data",
+        ),
+    ] = None,
 ) -> None:
     """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8), verified against torch."""
     depth_size: tuple[int, int] | Literal["network"] | None = None
@@ -46,6 +53,7 @@ def export(
             out,
             camera=_size("--camera", camera),
             output_size=depth_size,
+            hfov=hfov,
             calibration=calibration,
             runtime=runtime,
             log=lambda text: bar.update(task, description=text),

@@ -136,13 +136,20 @@ def evaluate(
     checkpoint: CheckpointFolder,
     data: Annotated[Path, typer.Option(help="Dataset folder.")],
     align: Annotated[str, typer.Option(help="none, median or log-affine.")] = "none",
+    hfov: Annotated[
+        float | None,
+        typer.Option(
+            help="Horizontal field of view of the data's camera, degrees: metres are made for it.",
+            show_default="that of the training data",
+        ),
+    ] = None,
     strict: Strict = False,
 ) -> None:
     """Print a checkpoint's accuracy on a dataset folder, by the measuring protocol."""
     from bench_depth.core.dataset import list_pairs
 
     metrics = networks.evaluate(
-        checkpoint, data, align, strict=strict, log=partial(say, error=True)
+        checkpoint, data, align, hfov=hfov, strict=strict, log=partial(say, error=True)
     )
     say(f"{len(list_pairs(data))} images, alignment: {align}")
     for key, value in metrics.to_dict().items():

@@ -31,6 +31,7 @@ from ghostdepth_export.convert.verify import (
 )
 from ghostdepth_export.host.checkout import SAMPLES
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
+from ghostdepth_train.config import check_camera
 from ghostdepth_train.run_folder import run_folder
 
 SCHEMA = "ghostdepth-verify/1"
@@ -48,6 +49,7 @@ def export(
     output_size: tuple[int, int] | Literal["network"] | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     calibration: Path = SAMPLES,
+    hfov: float | None = None,
     runtime: str = "2.5",
     progress: Callable[[str], None] = _to_stderr,
 ) -> list[Path]:
@@ -59,6 +61,8 @@ def export(
         camera: Height and width of the images that the files will take, in pixels.
         output_size: Height and width of the depth map, in pixels; `network` for the size at which
             the network computes it, which needs no upsampling; None for the camera's.
+        hfov: Horizontal field of view of the camera in degrees, for which the files give metres;
+            None for that of the training data.
         formats: Names from `formats.FORMATS`.
         calibration: Dataset folder whose images calibrate the int8 files and verify all files.
         runtime: Version of the TFLite runtime that must be able to run the .tflite files.
@@ -80,6 +84,7 @@ def export(
     pairs = list_pairs(calibration)
     checkpoint = load_checkpoint(checkpoint_folder)
     _refuse_adders(checkpoint, checkpoint_folder)
+    check_camera(checkpoint.network.config, hfov, checkpoint_folder)
     calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
     if calibrates and len(pairs) < MIN_CALIBRATION_IMAGES:
         raise UserError(
@@ -88,7 +93,7 @@ def export(
         )
     network = checkpoint.network.eval()
     depth_size = network_size(network) if output_size == "network" else output_size or camera
-    source = ExportSource(network, *camera, pairs, checkpoint.ranges, depth_size)
+    source = ExportSource(network, *camera, pairs, checkpoint.ranges, depth_size, hfov)
     with run_folder(out, "ghostdepth export"):
         progress(f"running torch on {min(len(pairs), VERIFY_IMAGES)} images of {calibration}")
         return _export(source, checkpoint, kinds, Path(out), runtime, progress)
@@ -165,7 +170,7 @@ def _contract(
     output_layout: str = "NHWC",
     state: StateTensor | None = None,
 ) -> ModelContract:
-    config = source.network.config
+    config, factor = source.network.config, source.camera.tail.factor
     return ModelContract(
         name=checkpoint.name,
         variant=kind.variant,
@@ -181,13 +186,14 @@ def _contract(
         output_layout=output_layout,
         output_quantity="depth",
         output_unit="m",
-        output_range=(config.depth_min, config.depth_max),
+        output_range=(config.depth_min * factor, config.depth_max * factor),
         minimum_runtime=minimum,
         checkpoint_sha256=checkpoint.sha256,
         training_data=checkpoint.training_data,
         metrics=checkpoint.metrics,
         created_by=f"ghostdepth {bench_depth.__version__}",
         state=state,
+        hfov=source.hfov or config.hfov,
     )
 
 

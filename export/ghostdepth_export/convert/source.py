@@ -33,6 +33,7 @@ class ExportSource:
         pairs: Real images for calibration.
         ranges: Contents of the checkpoint's `ranges.json`; with them int8 needs no calibration.
         depth_size: Height and width of the depth map, in pixels; None for the camera's.
+        hfov: Horizontal field of view of the camera, degrees; None for that of the training data.
     """
 
     network: DepthNet
@@ -41,6 +42,7 @@ class ExportSource:
     pairs: Sequence[Pair]
     ranges: Mapping[str, Any] | None = None
     depth_size: tuple[int, int] | None = None
+    hfov: float | None = None
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -50,7 +52,7 @@ class ExportSource:
     @cached_property
     def camera(self) -> CameraNet:
         """The network from raw RGB to metres."""
-        return CameraNet(self.network, *self.output_size).eval()
+        return CameraNet(self.network, *self.output_size, self.hfov).eval()
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

@@ -145,6 +145,7 @@ def test_a_sidecar_says_every_field(tmp_path: Path) -> None:
         "output_offset": 1,
         "quantity": "log-depth",
         "unit": "mm",
+        "hfov": 62.2,
         "open_layout": "NHWC",
         "open_size": [1, 2],
     }

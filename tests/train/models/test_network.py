@@ -96,6 +96,15 @@ def test_camera_net_is_resize_normalise_network_decode_upsample() -> None:
     np.testing.assert_allclose(got, expected, rtol=2e-3)
 
 
+@torch.no_grad()
+def test_metres_for_another_camera_are_those_of_its_own_times_the_ratio_of_focal_lengths() -> None:
+    network = DepthNet(network_config(hfov=90.0)).eval()
+    rgb = torch.rand(1, 48, 64, 3) * 255
+    # tan(45 degrees) = 1 and tan(30 degrees) = 1 / sqrt(3).
+    narrow = CameraNet(network, 48, 64, hfov=60.0)(rgb)
+    torch.testing.assert_close(narrow, CameraNet(network, 48, 64)(rgb) * 3**0.5)
+
+
 def test_costs_sum_to_the_parameters_and_to_hand_counted_macs() -> None:
     config = load_train_config("ghostnet-s").network
     network = DepthNet(config)

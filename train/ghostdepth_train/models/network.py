@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
+from bench_depth.model.camera import depth_factor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -227,23 +228,39 @@ class CameraTail(nn.Module):
     Depth is decoded before it is upsampled: exp of 5,120 values is cheaper than of 307,200.
     """
 
-    def __init__(self, config: NetworkConfig, height: int, width: int) -> None:
+    def __init__(
+        self, config: NetworkConfig, height: int, width: int, hfov: float | None = None
+    ) -> None:
         super().__init__()
         self.config, self.height, self.width = config, height, width
+        known = hfov is not None and config.hfov is not None
+        self.factor = depth_factor(cast(float, config.hfov), cast(float, hfov)) if known else 1.0
 
     def forward(self, encoded: Tensor) -> Tensor:
         """Nx1xhxw encoded depth -> NxHxWx1 metres."""
         metres = decode_depth(encoded, self.config)
+        if self.factor != 1:
+            metres = metres * self.factor
         return resize(metres, self.height, self.width).permute(0, 2, 3, 1)
 
 
 class CameraNet(nn.Module):
-    """The network that is exported: raw RGB of the camera in, metres of `height` x `width` out."""
+    """The network that is exported: raw RGB of the camera in, metres of `height` x `width` out.
 
-    def __init__(self, net: Predictor, height: int = 480, width: int = 640) -> None:
+    Args:
+        net: The network.
+        height: Rows of the depth map.
+        width: Columns of the depth map.
+        hfov: Horizontal field of view of the camera, degrees; None, or where `net` does not know
+            that of its training data, for metres as the network gives them.
+    """
+
+    def __init__(
+        self, net: Predictor, height: int = 480, width: int = 640, hfov: float | None = None
+    ) -> None:
         super().__init__()
         self.trunk = CameraTrunk(net)
-        self.tail = CameraTail(net.config, height, width)
+        self.tail = CameraTail(net.config, height, width, hfov)
 
     def forward(self, rgb: Tensor, state: Tensor | None = None) -> Any:
         """NxHxWx3 float RGB 0..255 -> NxHxWx1 float metres; with a state, a pair of it and this."""

@@ -149,23 +149,22 @@ class View:
     """The state that the server serves; thread-safe.
 
     Args:
-        hfov: Horizontal field of view of the camera in degrees, for point clouds.
         watch: The zones at the start.
 
     Attributes:
         run: Random identifier of this run, because the frame numbers of each run start at 1.
         frames: Slot with the newest frame.
         info: Information that does not change during the run, as JSON values.
-        hfov: See above.
+        hfov: Horizontal field of view of the camera in degrees, for point clouds.
         watch: The zones and the alarm of the next frames.
         edition: How often they were replaced.
     """
 
-    def __init__(self, hfov: float = NYU_HFOV, watch: Watch = _NOTHING) -> None:
+    def __init__(self, watch: Watch = _NOTHING) -> None:
         self.run = secrets.token_hex(4)
         self.frames: Latest[ViewFrame] = Latest()
         self.info: dict[str, Any] = {}
-        self.hfov = hfov
+        self.hfov = NYU_HFOV
         self.watch, self.edition = watch, 0
         self._changing = threading.Lock()
         self._held: dict[str, ViewFrame] = {}
