@@ -1,19 +1,23 @@
 """How well networks see what they were not trained on: other cameras, near things.
 
     python benchmarks/transfer/run.py --set nyuv2=DATA/val --set realsense=DIR \
-        --set kitchen=DIR:6 [--run RUN]...
+        --set kitchen=DIR:6@57.4 [--run RUN]...
 
 A set is a dataset folder (`rgb/`, `depth/`), with `:N` every N-th image of it, in the order of
-names. Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is
-measured by the protocol without alignment, in torch, through the graph that is exported.
-`results.csv` gets a row for each network and set, in place of an older one, with the mean of
-ln(prediction / truth) as well, and all its rows are printed.
+names, with `@DEGREES` the horizontal field of view of its camera: delta_1 and the bias are then
+written for metres of that camera as well, which the scale-invariant error does not depend on.
+Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is measured by
+the protocol without alignment, in torch, through the graph that is exported. `results.csv` gets a
+row for each network and set, in place of an older one, with the mean of ln(prediction / truth) as
+well, and all its rows are printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,28 +27,31 @@ from bench_depth.core.dataset import Pair, list_pairs, read_pair
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
+from bench_depth.model.camera import depth_factor
 from ghostdepth_train.csv_files import csv_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
-FIELDS = ("network", "set", "images", "si_rmse", "rmse", "delta_1", "log_bias")
 Row = dict[str, str]
 
 
-def measure(checkpoint: Path, pairs: Sequence[Pair]) -> Row:
-    """The figures of one network on one set."""
+def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) -> Row:
+    """The figures of one network on one set, whose camera is `hfov` degrees wide."""
     # Here, so that the table needs no torch.
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.evaluate import predict_mm
 
     network = load_checkpoint(checkpoint).network
-    rows, biases = [], []
+    own = network.config.hfov
+    factor = 1.0 if hfov is None or own is None else depth_factor(own, hfov)
+    rows, for_camera, biases = [], [], []
     for pair in pairs:
         rgb, truth = read_pair(pair)
         seen = predict_mm(network, rgb)
         row = depth_metrics(seen, truth)
         if row is not None:
             rows.append(row)
+            for_camera.append(depth_metrics(seen * factor, truth) or row)
             known = truth > 1
             biases.append(float(np.log(seen[known] / truth[known]).mean()))
     if not rows:
@@ -52,16 +59,20 @@ def measure(checkpoint: Path, pairs: Sequence[Pair]) -> Row:
     mean = mean_metrics(rows)
     figures = {"si_rmse": mean.si_rmse, "rmse": mean.rmse, "delta_1": mean.delta_1}
     figures["log_bias"] = float(np.mean(biases))
-    return {"images": str(len(rows))} | {key: f"{value:.4f}" for key, value in figures.items()}
+    if hfov is not None and own is not None:
+        figures["hfov_delta_1"] = mean_metrics(for_camera).delta_1
+        figures["hfov_log_bias"] = figures["log_bias"] + math.log(factor)
+    written = {key: f"{value:.4f}" for key, value in figures.items()}
+    return {"images": str(len(rows)), "hfov": "" if hfov is None else f"{hfov:g}"} | written
 
 
-def read_set(text: str) -> tuple[str, list[Pair]]:
-    """Name and pairs of NAME=FOLDER or NAME=FOLDER:N."""
-    name, equals, place = text.partition("=")
-    folder, colon, step = place.rpartition(":")
-    if not equals or (colon and not (step.isdigit() and int(step))):
-        raise UserError(f"--set {text}: write NAME=FOLDER or NAME=FOLDER:N")
-    return name, list_pairs(Path(folder if colon else place))[:: int(step) if colon else 1]
+def read_set(text: str) -> tuple[str, list[Pair], float | None]:
+    """Name, pairs and field of view of NAME=FOLDER[:N][@DEGREES]."""
+    found = re.fullmatch(r"([^=]+)=(.+?)(?::([1-9]\d*))?(?:@(\d+(?:\.\d+)?))?", text)
+    if found is None:
+        raise UserError(f"--set {text}: write NAME=FOLDER, with :N and @DEGREES where they apply")
+    name, folder, step, hfov = found.groups()
+    return name, list_pairs(Path(folder))[:: int(step or 1)], float(hfov) if hfov else None
 
 
 def table() -> str:
@@ -78,6 +89,9 @@ def table() -> str:
         for row in (rows[name, where] for where in sets):
             si, delta, bias = (float(row[k]) for k in ("si_rmse", "delta_1", "log_bias"))
             cells.append(f"{si:.3f} / {delta:.3f} / {bias:+.2f}")
+            if row.get("hfov_delta_1"):
+                delta, bias = (float(row[k]) for k in ("hfov_delta_1", "hfov_log_bias"))
+                cells[-1] += f" ({delta:.3f} / {bias:+.2f})"
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -97,9 +111,9 @@ def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
         networks[run.name] = next(p for p in (run / "result", run / "best", run) if p.is_dir())
     rows = read()
     for text in sets:
-        name, pairs = read_set(text)
+        name, pairs, hfov = read_set(text)
         for network, folder in sorted(networks.items()):
-            rows[network, name] = {"network": network, "set": name} | measure(folder, pairs)
+            rows[network, name] = {"network": network, "set": name} | measure(folder, pairs, hfov)
     written = csv_bytes([rows[key] for key in sorted(rows)])
     write_bytes(RESULTS, written)
     print(written.decode(), end="")
@@ -107,7 +121,9 @@ def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--set", action="append", required=True, metavar="NAME=FOLDER[:N]")
+    parser.add_argument(
+        "--set", action="append", required=True, metavar="NAME=FOLDER[:N][@DEGREES]"
+    )
     parser.add_argument("--run", type=Path, action="append", default=[])
     arguments = parser.parse_args()
     try:

@@ -105,6 +105,7 @@ class Trainer:
         options: Where and how the run takes place.
         prepare: Called with `network` and `beside` when the network has its first weights and
             nothing else is there yet.
+        size: Height and width of the pictures that `loss` gets; None for the network's input.
 
     Attributes:
         network: What is trained.
@@ -124,6 +125,7 @@ class Trainer:
         options: RunOptions,
         *,
         prepare: Prepare = lambda network, beside: None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         plain_name(options.name, "the name of the checkpoint")
         self.config, self.split, self.options = config, split, options
@@ -143,8 +145,7 @@ class Trainer:
             distributed.synchronise_batch_norm(self.network)
         self.optimizer = make_optimizer(self._trained(), config)
         self.averaged = averaged_model(self.network, config.ema_decay)
-        size = (config.network.input_height, config.network.input_width)
-        dataset = self._dataset(size)
+        dataset = self._dataset(size or (config.network.input_height, config.network.input_width))
         self.sampler = EpochSampler(
             len(dataset), config.batch_size, config.seed, self.rank, self.world
         )

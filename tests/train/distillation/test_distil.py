@@ -14,6 +14,8 @@ from ghostdepth_train.compress import compress
 from ghostdepth_train.compress.distil import DistilConfig, Distiller, UnlabelledConfig
 from ghostdepth_train.config import TrainConfig, TrainingConfig
 from ghostdepth_train.data import read_split
+from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
+from ghostdepth_train.distillation.labels import Labels
 from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
@@ -107,6 +109,38 @@ def test_every_part_trains_and_resumes_to_the_same_network(
         torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0, msg=key)
     saved_keys = read_tensors(broken / "run" / "last" / "model.safetensors")[0].keys()
     assert not [key for key in saved_keys if "adapter" in key]
+
+
+def test_a_larger_teacher_sees_every_picture_at_its_own_size(
+    data: Path, student: Path, photos: Path, config: TrainConfig, tmp_path: Path
+) -> None:
+    small = (config.network.input_height, config.network.input_width)
+    large = (small[0] + 32, small[1] + 32)
+    size = {"input_height": large[0], "input_width": large[1]}
+    larger = config.model_copy(update={"network": config.network.model_copy(update=size)})
+    seen: set[tuple[int, int]] = set()
+    taught: set[tuple[int, int]] = set()
+    label, forward = CheckpointTeacher.__call__, DepthNet.forward
+
+    def watch_teacher(self: CheckpointTeacher, rgb: torch.Tensor) -> Labels:
+        seen.add((rgb.shape[-2], rgb.shape[-1]))
+        return label(self, rgb)
+
+    def watch_student(self: DepthNet, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            taught.add((x.shape[-2], x.shape[-1]))
+        return forward(self, x)
+
+    distil = DistilConfig(
+        teachers=(str(saved(tmp_path / "large", larger, 1)),),
+        unlabelled=UnlabelledConfig(batch_size=2, until=1),
+        training=TrainingConfig(epochs=1, batch_size=4),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointTeacher, "__call__", watch_teacher)
+        patch.setattr(DepthNet, "forward", watch_student)
+        compress(load_checkpoint(student), distil, work(data, tmp_path / "out", unlabelled=photos))
+    assert (seen, taught) == ({large}, {small})
 
 
 def test_photos_leave_before_the_end(

@@ -11,11 +11,13 @@ Three losses supervise the student by a teacher, each with its weight:
   4; LiteDepth, Li et al. 2022, uses it for depth).
 
 Unlabelled images are added with labels that the teacher computes during training, or stored ones.
+A teacher of a larger input than the student's sees every picture at its own size.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,7 @@ import pydantic
 from bench_depth.core.errors import UserError
 from pydantic import AliasChoices
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import Checkpoint
@@ -43,7 +46,7 @@ from ghostdepth_train.distillation.unlabelled import (
     UnlabelledDataset,
     list_unlabelled,
 )
-from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.network import DepthNet, resize
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 
@@ -144,6 +147,14 @@ def adapters(network: DepthNet, teacher: Teacher, strides: Sequence[int]) -> nn.
     return nn.ModuleDict(made)
 
 
+def picture_size(student: tuple[int, int], teacher: Teacher | None) -> tuple[int, int]:
+    """Height and width of training pictures: the teacher's where it sees more than the student."""
+    wanted = teacher.size if teacher is not None else None
+    if wanted is None or math.prod(wanted) <= math.prod(student):
+        return student
+    return wanted
+
+
 class Distiller(Trainer):
     """Training of a student, supervised by a teacher as well as by the ground truth."""
 
@@ -161,7 +172,9 @@ class Distiller(Trainer):
             if distil.feature and teacher is not None:
                 beside["adapters"] = adapters(network, teacher, distil.strides)
 
-        super().__init__(config, split, options, prepare=make_adapters)
+        self._small = (config.network.input_height, config.network.input_width)
+        self._large = picture_size(self._small, teacher)
+        super().__init__(config, split, options, prepare=make_adapters, size=self._large)
         self.distil, self.teacher = distil, teacher
         self._maps: list[Tensor] = []
         self.network.encoder.register_forward_hook(self._keep_maps)
@@ -169,7 +182,7 @@ class Distiller(Trainer):
             self._open_unlabelled(unlabelled, distil.unlabelled)
 
     def _open_unlabelled(self, folder: Path, settings: UnlabelledConfig) -> None:
-        network, seed = self.config.network, self.config.seed + 1
+        seed = self.config.seed + 1
         images = list_unlabelled(folder)
         if settings.labels == "stored":
             images = [image for image in images if image.depth.is_file()]
@@ -181,8 +194,7 @@ class Distiller(Trainer):
         self._unlabelled_sampler = EpochSampler(
             len(images), settings.batch_size, seed, self.rank, self.world, len(self.sampler)
         )
-        size = (network.input_height, network.input_width)
-        dataset = UnlabelledDataset(images, size, self.config.augment, seed)
+        dataset = UnlabelledDataset(images, self._large, self.config.augment, seed)
         workers = min(1, self.options.workers)
         self._unlabelled_loader = training_loader(dataset, self._unlabelled_sampler, workers)
         self._unlabelled_epoch = -1
@@ -193,7 +205,8 @@ class Distiller(Trainer):
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of a batch (Nx3xHxW uint8, Nx1xHxW metres) and of unlabelled images."""
         settings = self.distil
-        total = settings.ground_truth * super().loss(model, rgb, depth)
+        known = F.interpolate(depth, self._small, mode="nearest-exact")
+        total = settings.ground_truth * super().loss(model, rgb, known)
         prediction = self._prediction
         if self.teacher is not None:
             rgb, depth = rgb.to(self.device), depth.to(self.device)
@@ -204,8 +217,8 @@ class Distiller(Trainer):
         return total + unlabelled.weight * self._unlabelled_loss(model, *self._next_unlabelled())
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
-        """Stores the prediction for the other losses."""
-        self._prediction = super().predict(model, rgb)
+        """As `Trainer.predict`, of pictures of any size; the other losses get the prediction."""
+        self._prediction = super().predict(model, resize(rgb.float(), *self._small))
         return self._prediction
 
     def _distillation_loss(self, rgb: Tensor, depth: Tensor, prediction: Tensor) -> Tensor:
@@ -232,7 +245,7 @@ class Distiller(Trainer):
         settings = self.distil.unlabelled
         assert settings is not None
         rgb = rgb.to(self.device)
-        prediction = super().predict(model, rgb)
+        prediction = super().predict(model, resize(rgb.float(), *self._small))
         if settings.labels == "stored":
             labels = metric_labels(depth.to(self.device))
         else:

@@ -34,6 +34,7 @@ class CheckpointTeacher(Teacher):
         network = checkpoint.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: DepthNet = network.eval().requires_grad_(False)
         self.channels = tuple(self.network.encoder.channels)
+        self.size = (self.network.config.input_height, self.network.config.input_width)
         self._normalise = normaliser(self.network.config)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -34,6 +35,8 @@ class Ensemble(Teacher):
         self.name = " + ".join(member.name for member in members)
         self.identity = " + ".join(member.identity for member in members)
         self.quantity = "metric"
+        sizes = [member.size for member in members if member.size is not None]
+        self.size = max(sizes, key=math.prod, default=None)
         self.metric = [member for member in members if member.quantity == "metric"]
         self.relative = [member for member in members if member.quantity != "metric"]
         if not self.metric:

@@ -18,12 +18,15 @@ class Teacher(ABC):
         quantity: Quantity of its labels, metric or relative.
         channels: Number of channels of its features at stride 2, 4, 8, 16, 32; empty unless it is a
             checkpoint of this project.
+        size: Height and width of the pictures that it wants, and is worse on smaller ones; None
+            where they are not known.
     """
 
     name: str
     identity: str
     quantity: Quantity
     channels: tuple[int, ...] = ()
+    size: tuple[int, int] | None = None
 
     @abstractmethod
     def __call__(self, rgb: Tensor) -> Labels:
