@@ -37,6 +37,12 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config() -> TrainConfig:
+    return making.short_config({"epochs": 3, "batch_size": 4})
+
+
+@pytest.fixture
+def tiny_config() -> TrainConfig:
+    """`tiny` with all its blocks, where their number counts."""
     return load_train_config("tiny", {"epochs": 3, "batch_size": 4})
 
 

@@ -1,4 +1,4 @@
-"""The inputs of a compression method, for tests."""
+"""Networks that are built and trained quickly, and the inputs of a compression method."""
 
 from __future__ import annotations
 
@@ -6,7 +6,38 @@ from pathlib import Path
 from typing import Any
 
 from ghostdepth_train.compress import Work
+from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
+
+# Four blocks, for tests of what happens around a network.
+SMALL = NetworkConfig.model_validate(
+    {
+        "input_height": 32,
+        "input_width": 64,
+        "encoder": {
+            "stem": 8,
+            "stages": [
+                [{"kernel": 3, "mid": 16, "out": 8, "stride": 2, "se": se}] for se in (0, 4, 0, 4)
+            ],
+        },
+        "decoder": {"widths": [8, 8]},
+    }
+)
+
+
+def short_config(changes: dict[str, Any] | None = None) -> TrainConfig:
+    """`tiny` with 10 of its 16 blocks: those that are left out repeat others in all but widths.
+
+    Identity shortcuts stay, with and without squeeze-and-excitation and two widths in a row, and a
+    shortcut that changes the width alone.
+    """
+    value = load_train_config("tiny", changes).model_dump()
+    stages = value["network"]["encoder"]["stages"]
+    keep = {6: (0, 3), 8: (1,)}
+    value["network"]["encoder"]["stages"] = [
+        [stage[j] for j in keep.get(i, range(len(stage)))] for i, stage in enumerate(stages)
+    ]
+    return TrainConfig.model_validate(value)
 
 
 def work(data: Path, out: Path | str, **changes: Any) -> Work:

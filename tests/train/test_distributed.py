@@ -44,7 +44,7 @@ distributed.stop()
 
 @pytest.mark.slow
 def test_two_processes_give_the_gradients_of_one_with_the_double_batch(
-    data: Path, config: TrainConfig, tmp_path: Path
+    data: Path, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
@@ -61,7 +61,9 @@ def test_two_processes_give_the_gradients_of_one_with_the_double_batch(
     assert done.returncode == 0, done.stderr
     both, _ = read_tensors(tmp_path / "gradients.safetensors")
 
-    single = Trainer(config, read_split(data), RunOptions(tmp_path / "one", "t", "", workers=0))
+    single = Trainer(
+        tiny_config, read_split(data), RunOptions(tmp_path / "one", "t", "", workers=0)
+    )
     rgb, depth = next(iter(single.loader))
     assert len(rgb) == 4
     single.network.double()

@@ -33,8 +33,8 @@ def same_tensors(a: Path, b: Path) -> None:
         torch.testing.assert_close(value, second[key], rtol=0, atol=0, msg=key)
 
 
-def test_training_beats_the_untrained_network(data: Path, config: TrainConfig) -> None:
-    longer = config.model_copy(update={"epochs": 20, "eval_every": 20, "learning_rate": 0.01})
+def test_training_beats_the_untrained_network(data: Path, tiny_config: TrainConfig) -> None:
+    longer = tiny_config.model_copy(update={"epochs": 20, "eval_every": 20, "learning_rate": 0.01})
     run = trainer(longer, data, data.parent / "run")
     before = evaluate(run.network, run.split.val)
     after = run.run()[-1]
@@ -82,16 +82,21 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
 
 
 @pytest.mark.slow
-def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path) -> None:
+def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path, config: TrainConfig) -> None:
+    short = data.parent / "short.yaml"
+    short.write_text(config.model_dump_json())
+
     def command(out: Path, *more: str) -> list[str]:
         # The command line itself, with a worker process, as a user has it.
         start = "from ghostdepth.commands import main; main()"
-        arguments = ["train", "--config", "tiny", "--epochs", "4", "--data", str(data)]
+        arguments = ["train", "--config", str(short), "--data", str(data)]
         return [sys.executable, "-c", start, *arguments, "--out", str(out), *more]
 
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    # Sums of as many threads as here, where the undisturbed run is made, without a worker.
+    threads = str(torch.get_num_threads())
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": ""}
     whole, broken = data.parent / "whole", data.parent / "broken"
-    subprocess.run(command(whole), check=True, env=environment, capture_output=True)
+    trainer(config, data, whole).run()
     process = subprocess.Popen(
         command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -20,9 +20,9 @@ RESIDUAL = ("0.0", "2.0", "6.1", "8.3")
 
 
 @pytest.fixture
-def network(config: TrainConfig) -> DepthNet:
+def network(tiny_config: TrainConfig) -> DepthNet:
     torch.manual_seed(0)
-    network = DepthNet(config.network)
+    network = DepthNet(tiny_config.network)
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.running_mean.normal_(0, 0.2)
@@ -99,13 +99,13 @@ def test_a_cut_network_can_be_saved_and_pruned(
     assert pruned.config.decoder.upsample == 2
 
 
-def test_adders_that_stay_keep_their_places(config: TrainConfig) -> None:
+def test_adders_that_stay_keep_their_places(tiny_config: TrainConfig) -> None:
     adders = (
         "encoder.blocks.6.1.ghost1.primary_conv.0",
         "encoder.blocks.6.2.ghost1.primary_conv.0",
     )
     adders += ("decoder.2.pointwise.0",)
-    network = DepthNet(config.network.model_copy(update={"adder": adders}))
+    network = DepthNet(tiny_config.network.model_copy(update={"adder": adders}))
     smaller = drop_blocks(network, DropBlocksConfig(levels=2, blocks=("6.1",)))
     assert smaller.config.adder == ("encoder.blocks.6.1.ghost1.primary_conv.0",)
     a = network.get_submodule(adders[1]).weight

@@ -23,7 +23,7 @@ from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 
-from tests.train.making import work
+from tests.train.making import SMALL, work
 
 TWO_STEPS = """
 - method: finetune
@@ -48,12 +48,11 @@ ONE_STEP = """
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path, config: TrainConfig) -> Path:
+def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     folder = tmp_path / "start"
-    save_checkpoint(
-        folder, DepthNet(config.network).eval(), name="tiny", training_data="test", metrics={}
-    )
+    network = DepthNet(SMALL).eval()
+    save_checkpoint(folder, network, name="tiny", training_data="test", metrics={})
     return folder
 
 
@@ -118,9 +117,11 @@ def test_kill_9_inside_a_step_then_resume_gives_the_undisturbed_result(
         arguments += ["--data", str(data), "--out", str(out), *more]
         return [sys.executable, "-c", start, *arguments]
 
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    # Sums of as many threads as here, where the undisturbed run is made.
+    threads = str(torch.get_num_threads())
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": ""}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(whole), check=True, env=environment, capture_output=True)
+    run_recipe(checkpoint, load_recipe(name), work(data, whole))
     process = subprocess.Popen(
         command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -46,8 +46,8 @@ def test_the_decoders_pointwise_layers_become_adders(checkpoint: Checkpoint, wor
 @pytest.mark.parametrize(
     ("changes", "count"),
     [
-        ({"layers": "all"}, 9 + 37),
-        ({"layers": "encoder"}, 37),
+        ({"layers": "all"}, 9 + 25),
+        ({"layers": "encoder"}, 25),
         ({"layers": "decoder", "depthwise": True}, 12),
         ({"layers": [DECODER, "encoder.blocks.0.0.ghost1.cheap_operation.0"]}, 2),
     ],

@@ -39,11 +39,8 @@ def student(tmp_path: Path, config: TrainConfig) -> Path:
 
 
 @pytest.fixture
-def teacher(tmp_path: Path, data: Path, config: TrainConfig) -> Path:
-    longer = config.model_copy(update={"epochs": 12, "eval_every": 12, "learning_rate": 0.01})
-    out = tmp_path / "teacher"
-    Trainer(longer, read_split(data), RunOptions(out, "teacher", "", workers=0)).run()
-    return out / "best"
+def teacher(tmp_path: Path, config: TrainConfig) -> Path:
+    return saved(tmp_path / "teacher", config, 1)
 
 
 @pytest.fixture
@@ -64,17 +61,20 @@ def distance(network: DepthNet, other: DepthNet, data: Path) -> float:
 
 
 def test_a_student_that_hears_its_teacher_alone_comes_to_agree_with_it(
-    data: Path, student: Path, teacher: Path, tmp_path: Path
+    data: Path, student: Path, config: TrainConfig, tmp_path: Path
 ) -> None:
-    config = DistilConfig(
-        teachers=(str(teacher),),
+    longer = config.model_copy(update={"epochs": 12, "eval_every": 12, "learning_rate": 0.01})
+    out = tmp_path / "teacher"
+    Trainer(longer, read_split(data), RunOptions(out, "teacher", "", workers=0)).run()
+    distil = DistilConfig(
+        teachers=(str(out / "best"),),
         ground_truth=0,
         response=1,
         trust=100,
         training=TrainingConfig(epochs=25, batch_size=4, learning_rate=0.01, eval_every=25),
     )
-    start, master = load_checkpoint(student), load_checkpoint(teacher).network
-    taught = compress(start, config, work(data, tmp_path / "out")).network
+    start, master = load_checkpoint(student), load_checkpoint(out / "best").network
+    taught = compress(start, distil, work(data, tmp_path / "out")).network
     assert distance(taught, master, data) < 0.5 * distance(start.network, master, data)
 
 

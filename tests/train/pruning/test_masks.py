@@ -22,7 +22,7 @@ from ghostdepth_train.compress.snip import (
     starting_network,
     training_batches,
 )
-from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
+from ghostdepth_train.config import LossConfig, TrainingConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.losses import network_loss
@@ -39,23 +39,10 @@ from ghostdepth_train.pruning.masks import (
 )
 from torch import Tensor, nn
 
-from tests.train.making import work
+from tests.train.making import SMALL, work
 
 QUICK = TrainingConfig(epochs=2, batch_size=4, ema_decay=0.9)
 # 10 pairs and a batch of 4: two steps an epoch.
-SMALL = NetworkConfig.model_validate(
-    {
-        "input_height": 32,
-        "input_width": 64,
-        "encoder": {
-            "stem": 8,
-            "stages": [
-                [{"kernel": 3, "mid": 16, "out": 8, "stride": 2, "se": se}] for se in (0, 4, 0, 4)
-            ],
-        },
-        "decoder": {"widths": [8, 8]},
-    }
-)
 
 
 @pytest.fixture

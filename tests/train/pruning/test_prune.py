@@ -51,8 +51,8 @@ def make(config: NetworkConfig) -> DepthNet:
 
 
 @pytest.fixture
-def tiny(config: TrainConfig) -> DepthNet:
-    return make(config.network)
+def tiny(tiny_config: TrainConfig) -> DepthNet:
+    return make(tiny_config.network)
 
 
 @pytest.fixture(scope="module")
