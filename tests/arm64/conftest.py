@@ -5,6 +5,7 @@ Where a program is missing these tests are skipped and say so, except in CI, whe
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -126,17 +127,29 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bullseye(bullseye_root: Path, exported: Path) -> Machine:
-    """A Pi with bench-depth; the exported files are in /models, the samples in /samples."""
-    return _machine(bullseye_root, exported)
+def bullseye_bench(bullseye_root: Path) -> Machine:
+    """A Pi with bench-depth, and without the exported files, which take minutes to make."""
+    return Machine(bullseye_root, layers=[bench_layer(bullseye_root)])
 
 
 @pytest.fixture(scope="session")
-def trixie(trixie_root: Path, exported: Path) -> Machine:
+def trixie_bench(trixie_root: Path) -> Machine:
+    """As `bullseye_bench`."""
+    return Machine(trixie_root, layers=[bench_layer(trixie_root)])
+
+
+@pytest.fixture(scope="session")
+def bullseye(bullseye_bench: Machine, exported: Path) -> Machine:
+    """A Pi with bench-depth; the exported files are in /models, the samples in /samples."""
+    return _with_files(bullseye_bench, exported)
+
+
+@pytest.fixture(scope="session")
+def trixie(trixie_bench: Machine, exported: Path) -> Machine:
     """As `bullseye`."""
-    return _machine(trixie_root, exported)
+    return _with_files(trixie_bench, exported)
 
 
-def _machine(root: Path, exported: Path) -> Machine:
+def _with_files(machine: Machine, exported: Path) -> Machine:
     shares = {exported: "/models", REPOSITORY / "samples": "/samples"}
-    return Machine(root, layers=[bench_layer(root)], shares=shares)
+    return dataclasses.replace(machine, shares=shares)
