@@ -88,6 +88,7 @@ def test_a_stream_yields_image_and_depth(tiny_tflite: Path, tmp_path: Path) -> N
     np.testing.assert_array_equal(seen[1][2], model(seen[1][1]))
 
 
+@pytest.mark.same_everywhere
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, bench_depth; print([m for m in ('numpy', 'cv2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

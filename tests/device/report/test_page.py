@@ -363,6 +363,7 @@ def test_a_long_run_is_drawn_with_and_without_a_sensor(
     assert text.count('<polyline class="curve') == (4 if temperature is None else 8)
 
 
+@pytest.mark.same_everywhere
 def test_without_jinja_no_model_is_read_and_the_command_is_named(tmp_path: Path) -> None:
     code = (
         "import importlib.util, sys\n"
