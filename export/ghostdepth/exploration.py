@@ -15,8 +15,8 @@ from ghostdepth.networks import OnEpoch, require_limits
 
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
-    from ghostdepth_train.compress.sensitivity import Sensitivity
     from ghostdepth_train.models.network import DepthNet
+    from ghostdepth_train.pruning.sensitivity import Sensitivity
     from ghostdepth_train.trainer import Progress
 
 Log = Callable[[str], None]
@@ -205,12 +205,12 @@ def sensitivity(
     from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
     from ghostdepth_export.pi4.budget.layer_times import layer_times
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.compress.sensitivity import SensitivityFile
-    from ghostdepth_train.compress.sensitivity import sensitivity as run
     from ghostdepth_train.config import LossConfig
     from ghostdepth_train.data import read_split
     from ghostdepth_train.models.summary import layer_costs
     from ghostdepth_train.pruning import importance as units
+    from ghostdepth_train.pruning.sensitivity import SensitivityFile
+    from ghostdepth_train.pruning.sensitivity import sensitivity as run
 
     out, kind = Path(out), units.named(importance)
     loaded = load_checkpoint(find_checkpoint(checkpoint))

@@ -13,7 +13,7 @@ from ghostdepth.commands.app import CheckpointFolder, app, progress
 from ghostdepth.commands.network import Data, Resume, Val
 
 if TYPE_CHECKING:
-    from ghostdepth_train.compress.sensitivity import Sensitivity
+    from ghostdepth_train.pruning.sensitivity import Sensitivity
 
 
 @app.command()

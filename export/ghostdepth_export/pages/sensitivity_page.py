@@ -13,8 +13,8 @@ from bench_depth.core.files import write_bytes
 from bench_depth.report.html import svg
 from bench_depth.report.html.templating import render_page
 from ghostdepth_export.pi4.budget.layer_times import REST
-from ghostdepth_train.compress.sensitivity import Sensitivity
 from ghostdepth_train.models.summary import LayerCost
+from ghostdepth_train.pruning.sensitivity import Sensitivity
 
 # CSS class of the bars of each kind of saving that is drawn.
 _BARS = {"macs": "series-1", "time": "series-2"}

@@ -20,18 +20,18 @@ from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress.prune import read_times
-from ghostdepth_train.compress.sensitivity import (
-    FRACTIONS,
-    Sensitivity,
-    SensitivityFile,
-    sensitivity,
-)
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.pruning.importance import Scores, importance
+from ghostdepth_train.pruning.sensitivity import (
+    FRACTIONS,
+    Sensitivity,
+    SensitivityFile,
+    sensitivity,
+)
 from ghostdepth_train.pruning.widths import cost_model
 from torch import nn
 
