@@ -90,6 +90,7 @@ def compress(
     from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe, with_budget
+    from ghostdepth_train.compress.average import AverageConfig
     from ghostdepth_train.compress.distil import DistilConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import fraction_of, read_split
@@ -114,6 +115,10 @@ def compress(
     now = f"{len(split.train)} pairs of {data.resolve().name}"
     if images is not None and distils:
         now += f" and unlabelled images of {images.resolve().name}"
+    for step in steps:
+        if isinstance(step, AverageConfig):
+            other = load_checkpoint(Path(step.other))
+            now += f"; averaged with {other.name}, which was trained on {other.training_data}"
     warn_of_data(split, str(data), strict, log)
     log(
         f"{checkpoint}: {', '.join(step.method for step in steps)}, on {len(split.train)} pairs of "

@@ -10,6 +10,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress import (
     adder,
+    average,
     block_removal,
     calibrate,
     distil,
@@ -30,6 +31,7 @@ METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compres
     "distil": (distil.DistilConfig, distil.apply),
     "calibrate": (calibrate.CalibrateConfig, calibrate.apply),
     "qat": (qat.QatConfig, qat.apply),
+    "average": (average.AverageConfig, average.apply),
     "adder": (adder.AdderConfig, adder.apply),
     "finetune": (finetune.FinetuneConfig, finetune.apply),
 }

@@ -1,0 +1,50 @@
+"""The method `average`: the mean of two networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from bench_depth.core.errors import UserError
+from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
+from ghostdepth_train.compress import Work, compress
+from ghostdepth_train.compress.methods import method_config
+from ghostdepth_train.config import NetworkConfig
+from ghostdepth_train.models.network import DepthNet
+
+from tests.train.making import SMALL
+
+
+def saved(folder: Path, seed: int, config: NetworkConfig = SMALL) -> Path:
+    torch.manual_seed(seed)
+    network = DepthNet(config).eval()
+    save_checkpoint(folder, network, name=folder.name, training_data="", metrics={})
+    return folder
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_every_weight_lies_between_those_of_the_two_networks(
+    tmp_path: Path, work: Work, weight: float
+) -> None:
+    a, b = (load_checkpoint(saved(tmp_path / str(seed), seed)) for seed in (0, 1))
+    config = method_config(
+        {"method": "average", "other": str(tmp_path / "1"), "weight": weight}, ""
+    )
+    result = compress(a, config, work)
+    assert result.notes["other"] == f"1 sha256:{b.sha256[:16]}" and result.ranges is None
+    for (name, mean), mine, its in zip(
+        result.network.named_parameters(),
+        a.network.parameters(),
+        b.network.parameters(),
+        strict=True,
+    ):
+        torch.testing.assert_close(mean, (1 - weight) * mine + weight * its, msg=name)
+
+
+def test_a_network_of_other_widths_is_refused(tmp_path: Path, work: Work) -> None:
+    decoder = SMALL.decoder.model_copy(update={"widths": (8, 8, 8)})
+    other = saved(tmp_path / "other", 1, SMALL.model_copy(update={"decoder": decoder}))
+    config = method_config({"method": "average", "other": str(other)}, "")
+    with pytest.raises(UserError, match="is a network of other widths than start"):
+        compress(load_checkpoint(saved(tmp_path / "start", 0)), config, work)

@@ -1,0 +1,58 @@
+"""The mean of the weights of two networks that have a common start.
+
+Networks trained further from one start, each on other pictures, are joined by a line in weight
+space on which the error does not rise: a point of it keeps most of what each has learned, and is
+one network (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022; "Model soups",
+ICML 2022). Statistics of batch norms are averaged as weights are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+from bench_depth.core.errors import UserError
+from torch import Tensor
+
+from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
+from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of
+from ghostdepth_train.evaluate import evaluate
+
+
+class AverageConfig(Method):
+    """Settings of the mean.
+
+    Attributes:
+        other: Checkpoint folder of the other network, of the same widths.
+        weight: Weight of the other network, 0 to 1; the checkpoint's own is the rest.
+    """
+
+    method: Literal["average"] = "average"
+    other: str
+    weight: float = pydantic.Field(default=0.5, ge=0, le=1)
+
+
+def apply(checkpoint: Checkpoint, config: AverageConfig, work: Work) -> Compressed:
+    """Averages the weights and evaluates the result.
+
+    Raises:
+        UserError: The other checkpoint cannot be read, or is another network.
+    """
+    other = load_checkpoint(Path(config.other))
+    network = copy_of(checkpoint.network)
+    mine, its = network.state_dict(), other.network.state_dict()
+    if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in its.items()}:
+        raise UserError(
+            f"average: {config.other} is a network of other widths than {checkpoint.name}; both "
+            "must have been trained from one start"
+        )
+    network.load_state_dict({k: _between(mine[k], its[k], config.weight) for k in mine})
+    work.log("evaluating the mean")
+    notes = {"other": f"{other.name} sha256:{other.sha256[:16]}"}
+    return Compressed(network, notes | {"validation": evaluate(network, work.split.val).to_dict()})
+
+
+def _between(a: Tensor, b: Tensor, weight: float) -> Tensor:
+    # Counters of a batch norm are whole numbers, which nothing reads after training.
+    return a + weight * (b - a) if a.is_floating_point() else a
