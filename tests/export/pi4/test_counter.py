@@ -229,17 +229,18 @@ def test_operators_of_a_delegate_stand_where_it_ran() -> None:
     """LiteRT ran a delegate, an op of its own, and a delegate."""
     section = Section([LARGE] * 3, LARGE, inner=[[SMALL, LARGE], [], [SMALL]])
     path, kept = Path("m.tflite"), OPS[:1]
-    regions = regions_of(path, kept, [["Add", "Mul"], ["Exp"]], section)
-    assert [(op.name, counts) for op, counts in regions] == [
-        ("Add", SMALL),
-        ("Mul", LARGE),
-        ("CONV_2D", LARGE),
-        ("Exp", SMALL),
+    first, second = [("Add", 4), ("Mul", 20)], [("Exp", 1)]
+    regions = regions_of(path, kept, [first, second], section)
+    assert [(op.name, op.tasks, counts) for op, counts in regions] == [
+        ("Add", 4, SMALL),
+        ("Mul", 20, LARGE),
+        ("CONV_2D", None, LARGE),
+        ("Exp", 1, SMALL),
     ]
     with pytest.raises(UserError, match=r"delegates called \[2, 1\] operators, but have \[2\]"):
-        regions_of(path, kept, [["Add", "Mul"]], section)
+        regions_of(path, kept, [first], section)
     with pytest.raises(UserError, match="1 ops were called, but the graph has 2"):
-        regions_of(path, OPS, [["Add", "Mul"], ["Exp"]], section)
+        regions_of(path, OPS, [first, second], section)
 
 
 def test_a_probe_that_is_delegated_shows_its_pattern_in_the_delegate() -> None:

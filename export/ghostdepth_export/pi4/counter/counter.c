@@ -226,6 +226,12 @@ static void on_thread(qemu_plugin_id_t id, unsigned vcpu)
     threads++;
 }
 
+/* A thread that ended before the first mark has no part in what is counted. */
+static void on_thread_end(qemu_plugin_id_t id, unsigned vcpu)
+{
+    threads -= !counting;
+}
+
 static void at_exit(qemu_plugin_id_t id, void *unused)
 {
     static const struct counts zero;
@@ -237,6 +243,7 @@ static void at_exit(qemu_plugin_id_t id, void *unused)
 static void listen(qemu_plugin_id_t id)
 {
     qemu_plugin_register_vcpu_init_cb(id, on_thread);
+    qemu_plugin_register_vcpu_exit_cb(id, on_thread_end);
     qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
     qemu_plugin_register_atexit_cb(id, at_exit, NULL);
     if (counting) {

@@ -46,14 +46,14 @@ class CountedRun:
         qemu: Version of QEMU.
         listing: Counts of the probe's section, of the model's section and of the whole run.
         kept: The ops that the runtime runs by itself, as it tells them; None if it does not.
-        delegated: Names of the operators of each part of the graph that a delegate takes.
+        delegated: Names and tasks of the operators of each part of the graph that a delegate takes.
     """
 
     runtime: str
     qemu: str
     listing: Listing
     kept: list[GraphOp] | None = None
-    delegated: Sequence[Sequence[str]] = ()
+    delegated: Sequence[Sequence[tuple[str, int]]] = ()
 
 
 def count_file(
@@ -105,7 +105,7 @@ def count(model: Path, root: Path, runtime: str = "2.5", cpu: str = CPU) -> Mode
         total=section.total,
         outside=section.total - sum((counts for _, counts in regions), NOTHING),
         ops=[
-            OpCounts(index, op.name, op.output, op.shape, counts)
+            OpCounts(index, op.name, op.output, op.shape, counts, op.tasks)
             for index, (op, counts) in enumerate(regions)
         ],
         library=runtime,
@@ -190,14 +190,17 @@ def _looks_like_probe(ops: Sequence[InstructionCounts]) -> bool:
 
 
 def regions_of(
-    model: Path, kept: Sequence[GraphOp], delegated: Sequence[Sequence[str]], section: Section
+    model: Path,
+    kept: Sequence[GraphOp],
+    delegated: Sequence[Sequence[tuple[str, int]]],
+    section: Section,
 ) -> list[tuple[GraphOp, InstructionCounts]]:
     """What ran, in order: the runtime's own ops, and the operators inside its delegates.
 
     Args:
         model: The counted file, for the line of an error.
         kept: The ops that the runtime runs by itself.
-        delegated: Names of the operators of each delegate.
+        delegated: Names and tasks of the operators of each delegate.
         section: Counts of the model's section.
 
     Raises:
@@ -219,7 +222,7 @@ def regions_of(
         if not inner:
             regions.append((next(own), counts))
             continue
-        operators = [GraphOp(name, "", "") for name in next(parts)]
+        operators = [GraphOp(name, "", "", tasks) for name, tasks in next(parts)]
         regions += zip(operators, inner, strict=True)
     return regions
 

@@ -25,11 +25,13 @@ class GraphOp:
         name: Type of the op, spelled as in TFLite's schema.
         output: Name of the first output tensor; not always unique.
         shape: Shape of that tensor, like `1x480x640x1`.
+        tasks: Number of tasks that four threads share; None where the runtime does not tell.
     """
 
     name: str
     output: str
     shape: str
+    tasks: int | None = None
 
 
 def read_ops(path: Path) -> list[GraphOp]:

@@ -28,6 +28,8 @@ class OpCounts:
             for an operator of XNNPACK.
         shape: Shape of the first output, like `1x480x640x1`; empty for an operator of XNNPACK.
         counts: Counts from the call of the op's kernel to its return.
+        tasks: Number of tasks, of about the same work, that an operator of XNNPACK has for four
+            threads; None for others.
     """
 
     index: int
@@ -35,6 +37,7 @@ class OpCounts:
     output: str
     shape: str
     counts: InstructionCounts
+    tasks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ def _plain(model: ModelCounts) -> dict[str, Any]:
     ops = value.pop("ops")
     for op in ops:
         op.update(op.pop("counts"))
+        if op["tasks"] is None:
+            del op["tasks"]
     return {**value, "ops": ops}
 
 
@@ -109,7 +114,10 @@ def _model(entry: dict[str, Any]) -> ModelCounts:
     ops = [
         OpCounts(
             **{name: op[name] for name in names},
-            counts=InstructionCounts(**{key: op[key] for key in op if key not in names}),
+            counts=InstructionCounts(
+                **{key: op[key] for key in op if key not in (*names, "tasks")}
+            ),
+            tasks=op.get("tasks"),
         )
         for op in entry["ops"]
     ]

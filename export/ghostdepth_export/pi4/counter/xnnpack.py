@@ -1,5 +1,8 @@
 """Runs in the emulated Pi: the operators that XNNPACK makes of a graph, in the order of execution.
 
+Each with the number of tasks that its threads share: an operator has a range of up to six
+dimensions, the last ones in tiles, and a task is one tile (`pthreadpool_parallelize_*`).
+
 LiteRT shows a delegate as one op, and its profiler not at all to Python. But its wheel keeps the
 symbols of XNNPACK's functions. For one invocation the entry of `xnn_invoke_runtime` is replaced by
 a jump to a callback, which reads the operators and runs the function. Where the fields of XNNPACK's
@@ -10,6 +13,7 @@ operators are called as are read here is checked for every count.
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +21,12 @@ from typing import Any
 import numpy as np
 
 # struct xnn_runtime: address and number of `opdata`. struct xnn_operator_data: its size, and where
-# its operators are. struct xnn_operator: its kind of microkernel.
+# its operators are. struct xnn_operator: its kind of microkernel, and where its computations are.
+# struct compute_parameters: six sizes of the range, then two of a tile, 0 where unused.
 _OPDATA, _NUMBER = 8, 16
 _STRIDE, _OBJECTS, _OBJECTS_END = 0xF0, 8, 48
-_MICROKERNEL = 192
+_MICROKERNEL, _COMPUTE = 192, 272
+_RANGE, _TILE, _COMPUTE_END = 24, 72, 88
 # ldr x16, 8 bytes on; br x16; the address.
 _JUMP = bytes.fromhex("5000005800021fd6")
 _SECTION = np.dtype([("", "V4"), ("type", "<u4"), ("", "V16"), ("at", "<u8"), ("size", "<u8"),
@@ -29,8 +35,8 @@ _SYMBOL = np.dtype([("name", "<u4"), ("", "V4"), ("value", "<u8"), ("", "V8")])
 _SYMTAB = 2
 
 
-def operators_of(invoke: Callable[[], Any], library: str) -> list[list[str]]:
-    """Invokes a graph; the names of the operators of each part that XNNPACK runs."""
+def operators_of(invoke: Callable[[], Any], library: str) -> list[list[tuple[str, int]]]:
+    """Invokes a graph; names and tasks of the operators of each part that XNNPACK runs."""
     with open("/proc/self/maps") as maps:
         line = next(line for line in maps if library in line).split()
     base = int(line[0].split("-")[0], 16)
@@ -44,7 +50,7 @@ def operators_of(invoke: Callable[[], Any], library: str) -> list[list[str]]:
     text_of_operator = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(kind)
     text_of_kernel = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_int)(microkernel)
     original = ctypes.string_at(entry, 16)
-    found: list[list[str]] = []
+    found: list[list[tuple[str, int]]] = []
 
     def name(operator: int) -> str:
         words = [text_of_operator(operator)]
@@ -59,7 +65,8 @@ def operators_of(invoke: Callable[[], Any], library: str) -> list[list[str]]:
             for i in range(number)
             for at in range(_OBJECTS, _OBJECTS_END, 8)
         ]
-        found.append([name(operator) for operator in map(_word, slots) if operator])
+        operators = [operator for operator in map(_word, slots) if operator]
+        found.append([(name(operator), _tasks(operator)) for operator in operators])
         ctypes.memmove(entry, original, len(original))
         try:
             return int(call(entry)(runtime))
@@ -78,6 +85,17 @@ def operators_of(invoke: Callable[[], Any], library: str) -> list[list[str]]:
     invoke()
     ctypes.memmove(entry, original, len(original))
     return found
+
+
+def _tasks(operator: int) -> int:
+    """Number of tiles of an operator's first computation; most operators have one."""
+    compute = _word(operator + _COMPUTE)
+    sizes = [_word(compute + at) for at in range(_RANGE, _TILE, 8)]
+    tiles = [_word(compute + at) for at in range(_TILE, _COMPUTE_END, 8)]
+    sizes, tiles = ([size for size in each if size] for each in (sizes, tiles))
+    sizes.reverse()
+    tiles = tiles[::-1] + [1] * (len(sizes) - len(tiles))
+    return math.prod(-(-size // tile) for size, tile in zip(sizes, tiles, strict=True))
 
 
 def _word(address: int) -> int:
