@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build" / "models"
 LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
+RUNTIME_LATENCY = LATENCY.with_name("released-runtimes.csv")
 # The rate of a camera that the default model must keep up with, at the far end of its error band.
 FRAMES_PER_SECOND = 30
 # The package brings the default model, up to this size, and the smallest one. The other int8 files
@@ -53,6 +54,8 @@ def catalogue() -> Catalogue:
         latency = {row["file"]: row for row in csv.DictReader(stream)}
     with BOARD_LATENCY.open() as stream:
         boards = list(csv.DictReader(stream))
+    with RUNTIME_LATENCY.open() as stream:
+        boards += [row for row in csv.DictReader(stream) if row["runtime"] != "2.5"]
     cameras = list(read_cameras().values())
     models = [_model(folder, latency, boards, cameras) for folder in checkpoints()]
     models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
@@ -89,10 +92,17 @@ def _model(
             si_rmse=round(row["si_rmse"], 4),
             delta_1=round(row["delta_1"], 4),
             pi4_ms=_predicted(latency.get(name)),
-            board_ms={
-                line["board"]: (float(line["ms"]), float(line["low"]), float(line["high"]))
-                for line in boards
-                if line["file"] == name
+            board_ms=_by_board(boards, name, None),
+            runtime_ms={
+                runtime: _by_board(boards, name, runtime)
+                for runtime in sorted(
+                    {
+                        line["runtime"]
+                        for line in boards
+                        if line["file"] == name
+                        if "runtime" in line
+                    }
+                )
             },
         )
         for name in (f"{folder.name}-{variant}" for variant in VARIANTS)
@@ -106,6 +116,17 @@ def _model(
         files=files,
         cameras_si_rmse=_on_cameras([row for row in cameras if row["network"] == folder.name]),
     )
+
+
+def _by_board(
+    lines: list[Row], file: str, runtime: str | None
+) -> dict[str, tuple[float, float, float]]:
+    """Milliseconds and band of a file by board; None for TensorFlow Lite 2.5."""
+    return {
+        line["board"]: (float(line["ms"]), float(line["low"]), float(line["high"]))
+        for line in lines
+        if (line["file"], line.get("runtime")) == (file, runtime)
+    }
 
 
 def _on_cameras(rows: list[Row]) -> float | None:

@@ -1,19 +1,25 @@
 """Instructions of the released models in each runtime, one thread.
 
-    python benchmarks/instructions/runtimes.py [--models FOLDER]
+    python benchmarks/instructions/runtimes.py [--models FOLDER] [--a76]
 
-Without --models the files of the released checkpoints are exported first. Each count is written
-to runtimes.csv as soon as it is made; rows that are there are kept, so that an interrupted run goes
-on: delete the file to count all anew. The rows of TensorFlow Lite 2.5 come from baseline.json.
+Without --models the files of the released checkpoints are exported first. Counts of LiteRT and ONNX
+Runtime are kept by structure, that is by ops and shapes, in `counts.json` of the package
+ghostdepth_export.pi4.latency.runtimes, and written as soon as each is made: a retrained network
+is not counted again, a changed one is, and an interrupted run goes on. --a76 also counts int8 files
+on a Cortex-A76, for a Raspberry Pi 5. Then runtimes.csv is written, with the rows of TensorFlow
+Lite 2.5 from baseline.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import itertools
 import sys
 import tempfile
+from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
@@ -25,11 +31,16 @@ from ghostdepth_export.pi4.counter import (
     count_file,
     read_counts,
 )
+from ghostdepth_export.pi4.counter.plugin import CPU
+from ghostdepth_export.pi4.latency import runtimes as package
+from ghostdepth_export.pi4.latency.boards import A76
+from ghostdepth_export.pi4.latency.runtimes import read_stored, read_structure, write_stored
 from ghostdepth_train.csv_files import csv_bytes
 
 FORMATS = ("fp32", "int8")
 HERE = Path(__file__).resolve().parent
 ROOT, BASELINE, RESULTS = HERE.parents[1], HERE / "baseline.json", HERE / "runtimes.csv"
+STORED = Path(str(resources.files(package) / "counts.json"))
 CHECKPOINTS = tuple(sorted(path.parent for path in ROOT.glob("models/*/model.safetensors")))
 FIGURES = ("instructions", "loads", "stores", "cycles", "l1d_misses", "l2_misses", "writebacks")
 FIELDS = ("model", "file", "runtime", "version", *FIGURES, "outside", "most")
@@ -51,17 +62,22 @@ def row(counts: ModelCounts) -> dict[str, str]:
 
 
 def read_rows() -> list[dict[str, str]]:
-    """The rows of runtimes.csv, none where there is no such file."""
-    if not RESULTS.exists():
-        return []
+    """The rows of runtimes.csv."""
     with RESULTS.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def add_row(new: dict[str, str]) -> None:
-    """Writes a row among the others, in the order of the files."""
-    rows = sorted([*read_rows(), new], key=lambda row: (row["model"], row["runtime"]))
-    write_bytes(RESULTS, csv_bytes(rows))
+def rows() -> list[dict[str, str]]:
+    """All rows: from baseline.json, from the stored counts of a Cortex-A72, and the older ones."""
+    names = [f"{path.name}-{kind}" for path in CHECKPOINTS for kind in FORMATS]
+    found = [counts for counts in read_counts(BASELINE) if counts.file.endswith(".tflite")]
+    found += [counts for (*_, cpu), counts in read_stored(STORED).items() if cpu == CPU]
+    lines = {(line["file"], line["runtime"]): line for line in [*read_rows(), *map(row, found)]}
+    order = list(RUNTIMES)
+    return sorted(
+        (line for line in lines.values() if line["model"] in names),
+        key=lambda line: (line["model"], order.index(line["runtime"])),
+    )
 
 
 def table() -> str:
@@ -90,33 +106,46 @@ def export_all(folder: Path) -> None:
         export(checkpoint, folder, formats=formats, calibration=ROOT / "samples")
 
 
-def count_all(folder: Path) -> None:
-    """Counts the files that have no row."""
-    there = {(row["file"], row["runtime"]) for row in read_rows()}
-    of_baseline = {counts.file: counts for counts in read_counts(BASELINE)}
-    # Runtime by runtime, those of the baseline first: nothing has to be counted for them.
-    for (name, runtime), checkpoint, kind in itertools.product(
-        RUNTIMES.items(), CHECKPOINTS, FORMATS
-    ):
-        path = folder / f"{checkpoint.name}-{kind}{runtime.suffix}"
-        if (path.name, name) not in there:
-            known = of_baseline[path.name] if name == "2.5" else None
-            add_row(row(known or count_file(path, name)))
+def files(folder: Path, on_a76: bool) -> Iterator[tuple[Path, str, str]]:
+    """Each file that is counted, with the runtime and the core."""
+    cores = (CPU, A76) if on_a76 else (CPU,)
+    named = [name for name in RUNTIMES if name != "2.5"]
+    for cpu, runtime, checkpoint, kind in itertools.product(cores, named, CHECKPOINTS, FORMATS):
+        if cpu == CPU or kind == "int8":
+            suffix = RUNTIMES[runtime].suffix
+            yield folder / f"{checkpoint.name}-{kind}{suffix}", runtime, cpu
+
+
+def count_all(folder: Path, on_a76: bool) -> None:
+    """Counts the structures that have no counts."""
+    for path, runtime, cpu in files(folder, on_a76):
+        key = (read_structure(path).key, runtime, cpu)
+        stored = read_stored(STORED)
+        counts = stored.get(key) or count_file(path, runtime, cpu=cpu)
+        # What the same name stood for before is no longer released.
+        others = {
+            of: model
+            for of, model in stored.items()
+            if of == key or of[1:] != key[1:] or model.file != path.name
+        }
+        write_stored(STORED, {**others, key: dataclasses.replace(counts, file=path.name)})
 
 
 def main() -> int:
-    """Counts what is missing; gives the exit code."""
+    """Counts what is missing and writes the rows; gives the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, help="folder of exported files")
+    parser.add_argument("--a76", action="store_true", help="int8 files on a Cortex-A76, too")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as temporary:
             if options.models is None:
                 export_all(Path(temporary))
-            count_all(options.models or Path(temporary))
+            count_all(options.models or Path(temporary), options.a76)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    write_bytes(RESULTS, csv_bytes(rows()))
     return 0
 
 

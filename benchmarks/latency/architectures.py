@@ -72,12 +72,14 @@ class Layers:
         self.macs += math.prod(y.shape) * size * size * x.shape[3]
         return act(tf.nn.bias_add(y, self._bias(channels)))
 
-    def depthwise(self, x: Any, size: int, stride: int) -> Any:
-        """A depthwise convolution with bias and ReLU6."""
+    def depthwise(
+        self, x: Any, size: int, stride: int, act: Callable[..., Any] = tf.nn.relu6
+    ) -> Any:
+        """A depthwise convolution with bias."""
         weights = self._weights(size, size, x.shape[3], 1, fan_in=size * size)
         y = tf.nn.depthwise_conv2d(x, weights, (1, stride, stride, 1), "SAME")
         self.macs += math.prod(y.shape) * size * size
-        return tf.nn.relu6(tf.nn.bias_add(y, self._bias(x.shape[3])))
+        return act(tf.nn.bias_add(y, self._bias(x.shape[3])))
 
     def dense(self, x: Any, features: int) -> Any:
         """A matrix product with bias; `x` is 1xC."""
@@ -107,26 +109,33 @@ def mobilenet_v1(layers: Layers, x: Any, width: float) -> Any:
 
 def mobilenet_v2(layers: Layers, x: Any, width: float) -> Any:
     """MobileNetV2; the last convolution never gets narrower than 1280 channels."""
-    x = layers.conv(x, _by_eight(32 * width), 3, 2, tf.nn.relu6)
+    x = layers.conv(x, by_eight(32 * width), 3, 2, tf.nn.relu6)
     for expansion, channels, repeats, stride in _V2:
         for index in range(repeats):
             step = stride if index == 0 else 1
-            x = _bottleneck(layers, x, _by_eight(channels * width), expansion, step, 3)
-    x = layers.conv(x, _by_eight(1280 * max(width, 1)), act=tf.nn.relu6)
+            x = _bottleneck(layers, x, by_eight(channels * width), expansion, step, 3)
+    x = layers.conv(x, by_eight(1280 * max(width, 1)), act=tf.nn.relu6)
     return _classify_by_convolution(layers, x)
 
 
 def efficientnet_lite(layers: Layers, x: Any, width: float, depth: float) -> Any:
     """EfficientNet-Lite: no squeeze-and-excitation, ReLU6, stem, head and their stages fixed."""
+    x = layers.conv(efficientnet_stages(layers, x, width, depth)[-1], 1280, act=tf.nn.relu6)
+    x = tf.nn.avg_pool2d(x, x.shape[1:3], 1, "VALID")
+    return tf.nn.softmax(layers.dense(tf.squeeze(x, (1, 2)), 1000))
+
+
+def efficientnet_stages(layers: Layers, x: Any, width: float, depth: float) -> list[Any]:
+    """The outputs of the seven stages of an EfficientNet-Lite."""
     x = layers.conv(x, 32, 3, 2, tf.nn.relu6)
+    outputs = []
     for stage, (expansion, channels, repeats, stride, size) in enumerate(_EFFICIENT):
         ends = stage in (0, len(_EFFICIENT) - 1)
         for index in range(repeats if ends else math.ceil(repeats * depth)):
             step = stride if index == 0 else 1
-            x = _bottleneck(layers, x, _by_eight(channels * width), expansion, step, size)
-    x = layers.conv(x, 1280, act=tf.nn.relu6)
-    x = tf.nn.avg_pool2d(x, x.shape[1:3], 1, "VALID")
-    return tf.nn.softmax(layers.dense(tf.squeeze(x, (1, 2)), 1000))
+            x = _bottleneck(layers, x, by_eight(channels * width), expansion, step, size)
+        outputs.append(x)
+    return outputs
 
 
 def resnet50(layers: Layers, x: Any) -> Any:
@@ -167,7 +176,7 @@ def _padded(x: Any, pixels: int) -> Any:
     return tf.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
 
 
-def _by_eight(channels: float) -> int:
+def by_eight(channels: float) -> int:
     """The nearest multiple of 8, not more than 10 % below."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -2,7 +2,8 @@
 
     python benchmarks/latency/networks.py FOLDER [NAME ...]
 
-Names are those of the published rows, like `mobilenet-v2-0.35-96-quantized`.
+Names are those of the published rows, like `mobilenet-v2-0.35-96-quantized`; `-int8` is the newer
+quantization, signed and with one scale a channel.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from architectures import Layers, efficientnet_lite, mobilenet_v1, mobilenet_v2, resnet50
 from bench_depth.core.errors import BAD_INPUT, UserError
 from bench_depth.core.files import write_bytes
+from detectors import efficientdet_lite, mobilenet_v3
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.convert.op_versions import check_runtime
 from ghostdepth_export.convert.tensorflow_quietly import schema, tf
@@ -28,11 +30,19 @@ from ghostdepth_export.host.quiet import native_quiet
 RUNTIME = "2.5"
 _NAME = re.compile(
     r"(?:mobilenet-v(?P<version>[12])-(?P<width>[\d.]+)-(?P<side>\d+)"
-    r"|efficientnet-lite(?P<lite>[04])|(?P<resnet>resnet50))"
-    r"(?P<dtype>-quantized|-non-quantized|)"
+    r"|mobilenet-v3-(?P<v3>large|small)"
+    r"|efficientnet-lite(?P<lite>[04])|efficientdet-lite(?P<detector>[0-3])|(?P<resnet>resnet50))"
+    r"(?P<dtype>-quantized|-int8|-non-quantized|)"
 )
 # Side of the picture, width, depth.
 _LITE = {"0": (224, 1.0, 1.0), "4": (300, 1.4, 1.8)}
+# Side of the picture; width and depth of the backbone; channels, cells, repeats of the heads.
+_DETECTORS = {
+    "0": (320, 1.0, 1.0, 64, 3, 3),
+    "1": (384, 1.0, 1.1, 88, 4, 3),
+    "2": (448, 1.1, 1.2, 112, 5, 3),
+    "3": (512, 1.2, 1.4, 160, 6, 4),
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Network:
     @property
     def legacy_uint8(self) -> bool:
         """Whether the published file is of the older quantization: uint8, one scale a tensor."""
-        return self.dtype == "quantized" and self.family.startswith("mobilenet")
+        return self.name.endswith("-quantized") and self.family.startswith("mobilenet")
 
 
 def network(name: str) -> Network:
@@ -70,9 +80,16 @@ def network(name: str) -> Network:
         raise UserError(
             f"no network {name!r} is known; see benchmarks/latency/README.md", BAD_INPUT
         )
-    dtype = "quantized" if match["dtype"] == "-quantized" else "fp32"
+    dtype = "quantized" if match["dtype"] in ("-quantized", "-int8") else "fp32"
     if match["resnet"]:
         return Network(name, "resnet50", dtype, 224, resnet50)
+    if match["v3"]:
+        return Network(name, "mobilenet-v3", dtype, 224, partial(mobilenet_v3, size=match["v3"]))
+    if match["detector"]:
+        side, *sizes = _DETECTORS[match["detector"]]
+        names = ("width", "depth", "channels", "cells", "repeats")
+        build = partial(efficientdet_lite, **dict(zip(names, sizes, strict=True)))
+        return Network(name, "efficientdet-lite", dtype, side, build)
     if match["lite"]:
         side, width, depth = _LITE[match["lite"]]
         build = partial(efficientnet_lite, width=width, depth=depth)

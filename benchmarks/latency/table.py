@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ghostdepth_export.pi4.counter import RUNTIMES
 from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
 
 _SUMMARY = Path(__file__).resolve().parent / "summary.json"
@@ -98,6 +99,50 @@ def board_errors_table() -> str:
         rows.append(
             f"| {r['board']} | {cycles:.2f} | {lines:.2f} | {r['which']} | {r['rows']} "
             f"| {r['mean']} | {r['worst']} | {r['bias']} |"
+        )
+    return "\n".join(rows)
+
+
+def runtimes_table() -> str:
+    """Every released file in every runtime on every board, 4 threads; the fastest in bold."""
+    with _RELEASED.with_name("released-runtimes.csv").open() as file:
+        found = list(csv.DictReader(file))
+    rows = [f"| model | runtime | {' | '.join(board.title for board in BOARDS.values())} |"]
+    rows.append("|---|---|" + "--:|" * len(BOARDS))
+    for model, runtime in dict.fromkeys((r["model"], r["runtime"]) for r in found):
+        cells = []
+        for board in BOARDS:
+            all_ms = {r["runtime"]: r for r in found if (r["model"], r["board"]) == (model, board)}
+            band = _band(all_ms[runtime]) if runtime in all_ms else "-"
+            best = min(all_ms.values(), key=lambda r: float(r["ms"]), default=None)
+            first = best is not None and best["runtime"] == runtime
+            cells.append(f"**{band}**" if first else band)
+        rows.append(f"| {model} | {RUNTIMES[runtime].label} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def runtime_errors_table() -> str:
+    """How published times of XNNPACK are predicted."""
+    with _RELEASED.with_name("runtimes-errors.csv").open() as file:
+        found = list(csv.DictReader(file))
+    rows = ["| rows | number | mean error | largest | bias |", "|---|--:|--:|--:|--:|"]
+    rows += [
+        f"| {r['rows']} | {r['number']} | {r['mean']} | {r['worst']} | {r['bias']} |" for r in found
+    ]
+    return "\n".join(rows)
+
+
+def runtime_rows_table() -> str:
+    """Each published time of XNNPACK beside its prediction."""
+    with _RELEASED.with_name("runtimes.csv").open() as file:
+        found = list(csv.DictReader(file))
+    rows = ["| network | type | published for | threads | split | published ms | predicted ms | |"]
+    rows.append("|---|---|---|--:|---|--:|--:|--:|")
+    for r in found:
+        ms, predicted = float(r["ms"]), float(r["predicted_ms"])
+        rows.append(
+            f"| {r['network']} | {r['type']} | {r['runtime']} | {r['threads']} | {r['split']} "
+            f"| {ms:.0f} | {predicted:.0f} | {predicted / ms - 1:+.0%} |"
         )
     return "\n".join(rows)
 

@@ -76,17 +76,21 @@ def latency(
     clock_mhz: float | None = None,
     board: str | None = None,
     coefficients: Path | str | None = None,
+    runtime: str = "2.5",
     on_prediction: Callable[[LatencyPrediction], None] = lambda prediction: None,
     log: Log = lambda line: None,
 ) -> list[LatencyPrediction]:
-    """Predicts the latency of .tflite files on a Raspberry Pi; needs QEMU, no Pi.
+    """Predicts the latency of model files on a Raspberry Pi; needs QEMU, no Pi.
+
+    The released models in LiteRT and ONNX Runtime need no QEMU: their instructions are stored.
 
     Args:
         models: One file or several, or names of released models.
         threads: Number of threads of the interpreter, 1 to 4.
         clock_mhz: CPU clock in MHz; None for that of the board.
         board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`; None for `rpi4`.
-        coefficients: File of `calibrate_latency`, instead of a board.
+        coefficients: File of `calibrate_latency`, instead of a board; for 2.5 only.
+        runtime: `2.5`, TensorFlow Lite 2.5; `litert`; or `onnxruntime`, for .onnx files.
         on_prediction: Called with each prediction when it is made, some ten seconds each.
         log: Called with one line of progress text.
 
@@ -96,20 +100,28 @@ def latency(
     Raises:
         UserError: An argument is wrong, a file is none of TFLite, or QEMU is missing.
     """
+    from bench_depth.core.errors import UserError
     from ghostdepth_export.pi4.latency import (
         DEFAULT_BOARD,
         check_one_board,
+        check_request,
         predict_file_latencies,
         read_coefficients,
     )
+    from ghostdepth_export.pi4.latency.runtimes import predict_runtime_latencies
 
+    check_request(threads, clock_mhz, runtime)
     check_one_board(board, coefficients)
-    files = _listed(models)
-    known = None if coefficients is None else read_coefficients(Path(coefficients))
+    files, board = _listed(models), board or DEFAULT_BOARD
     found = []
-    for prediction in predict_file_latencies(
-        files, threads, clock_mhz, known, log, board or DEFAULT_BOARD
-    ):
+    if runtime == "2.5":
+        known = None if coefficients is None else read_coefficients(Path(coefficients))
+        predictions = predict_file_latencies(files, threads, clock_mhz, known, log, board)
+    elif coefficients is None:
+        predictions = predict_runtime_latencies(files, runtime, threads, clock_mhz, board, log)
+    else:
+        raise UserError(f"coefficients are of TensorFlow Lite 2.5; for {runtime} name a board")
+    for prediction in predictions:
         on_prediction(prediction)
         found.append(prediction)
     return found

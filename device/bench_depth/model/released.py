@@ -47,6 +47,7 @@ class ReleasedFile:
             where nothing was predicted.
         board_ms: The same for each board of the catalogue by its name; empty where nothing was
             predicted.
+        runtime_ms: The same in LiteRT and ONNX Runtime, by the runtime's name and the board's.
     """
 
     file: str
@@ -56,6 +57,7 @@ class ReleasedFile:
     delta_1: float
     pi4_ms: Optional[tuple[float, float, float]] = None
     board_ms: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    runtime_ms: dict[str, dict[str, tuple[float, float, float]]] = field(default_factory=dict)
 
     @property
     def path(self) -> Optional[Path]:

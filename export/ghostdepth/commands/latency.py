@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
 
 from ghostdepth import model_files
@@ -21,7 +22,7 @@ def latency(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help=".tflite files, or names of released models; with --calibrate results files."
+            help="Model files, or names of released models; with --calibrate results files."
         ),
     ],
     threads: Annotated[int, typer.Option(help="Threads of the interpreter, 1 to 4.")] = 4,
@@ -32,7 +33,9 @@ def latency(
     clock: Annotated[
         float | None, typer.Option(help="CPU clock in MHz.", show_default="the board's")
     ] = None,
-    runtime: Annotated[str, typer.Option(help="Version of TensorFlow Lite.")] = "2.5",
+    runtime: Annotated[
+        str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime.")
+    ] = "2.5",
     coefficients: Annotated[
         Path | None, typer.Option(help="Coefficients of a board, from --calibrate.")
     ] = None,
@@ -64,10 +67,13 @@ def latency(
 
     check_request(threads, clock, runtime)
     check_one_board(board, coefficients or calibrate)
+    if runtime != "2.5" and (calibrate or html):
+        option = "--calibrate" if calibrate else "--html"
+        raise UserError(f"{option} is of TensorFlow Lite 2.5 only; leave out --runtime {runtime}")
     if calibrate:
         _calibrate(files, coefficients, models, clock, out)
         return
-    predictions = _predict(files, coefficients, board, threads, clock, top)
+    predictions = _predict(files, coefficients, board, runtime, threads, clock, top)
     if json is not None:
         write_predictions(json, predictions)
     if html is not None:
@@ -81,6 +87,7 @@ def _predict(
     files: list[Path],
     coefficients: Path | None,
     board: str | None,
+    runtime: str,
     threads: int,
     clock: float | None,
     top: int,
@@ -102,6 +109,7 @@ def _predict(
         clock_mhz=clock,
         board=board,
         coefficients=coefficients,
+        runtime=runtime,
         on_prediction=one,
         log=_log,
     )

@@ -226,7 +226,7 @@ def model(tmp_path: Path) -> Path:
         (["--threads", "5"], "--threads 5: a Raspberry Pi has 1..4"),
         (["--threads", "0"], "--threads 0: a Raspberry Pi has 1..4"),
         (["--clock", "1.5"], "--clock 1.5: the clock is in MHz, 300..3200"),
-        (["--runtime", "2.14"], "--runtime 2.14: only TensorFlow Lite 2.5 can be predicted"),
+        (["--runtime", "2.14"], "--runtime '2.14': predicted are 2.5, litert, onnxruntime"),
         (["--coefficients", "none.json"], "cannot read none.json"),
     ],
 )
@@ -286,7 +286,7 @@ def test_models_are_printed_one_by_one_and_side_by_side(
     assert run(monkeypatch, "latency", model, other, "--threads", 1, "--json", report) == 0
     text = capsys.readouterr().out
     assert text.startswith(
-        "predicted for Raspberry Pi 4, TFLite 2.5, from instruction counts: nothing"
+        "predicted for Raspberry Pi 4, TensorFlow Lite 2.5, from instruction counts: nothing"
     )
     known = shipped()
     ms = len(PROBE_PATTERN) * (known.cycle.value + known.line.value / 100)

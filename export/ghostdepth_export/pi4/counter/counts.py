@@ -57,7 +57,10 @@ class CountedRun:
 
 
 def count_file(
-    model: Path, runtime: str | None = None, progress: Callable[[str], None] = lambda line: None
+    model: Path,
+    runtime: str | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+    cpu: str = CPU,
 ) -> ModelCounts:
     """Counts a model in the root of its runtime, which is built if need be.
 
@@ -65,12 +68,13 @@ def count_file(
         model: A .tflite or .onnx file.
         runtime: A key of `RUNTIMES`; None for the one of the file's suffix.
         progress: Called with one line of progress text at each slow step.
+        cpu: As in `count`.
 
     Raises:
         UserError: As `count`, or the root cannot be built.
     """
     chosen = choose_runtime(model, runtime)
-    return count(model, build_root(chosen.root, progress), chosen.name)
+    return count(model, build_root(chosen.root, progress), chosen.name, cpu)
 
 
 def count(model: Path, root: Path, runtime: str = "2.5", cpu: str = CPU) -> ModelCounts:

@@ -92,13 +92,19 @@ def check_one_board(board: str | None, file: object) -> None:
             )
 
 
-def board_coefficients(name: str = DEFAULT_BOARD) -> Coefficients:
-    """The coefficients of a board, from the shipped ones of a Raspberry Pi 4.
+def board_coefficients(
+    name: str = DEFAULT_BOARD, start: Coefficients | None = None
+) -> Coefficients:
+    """The coefficients of a board, from those of a Raspberry Pi 4.
+
+    Args:
+        name: Name of the board.
+        start: Coefficients of a Raspberry Pi 4 at 1500 MHz; None for the shipped ones.
 
     Raises:
         UserError: There is no such board.
     """
-    board, base = find_board(name), shipped()
+    board, base = find_board(name), start or shipped()
     stretch = base.clock_mhz / board.clock_mhz
     known = dataclasses.replace(
         base,

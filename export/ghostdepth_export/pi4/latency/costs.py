@@ -51,7 +51,12 @@ def op_costs(
 
 def outside_costs(counts: ModelCounts, least_cycles: float = 0.0) -> Costs:
     """The costs between and around the ops; arguments as in `op_costs`."""
-    return Costs(_cycles(counts.outside, least_cycles), _lines(counts.outside), 0)
+    return op_cost(counts.outside, least_cycles)
+
+
+def op_cost(counts: InstructionCounts, least_cycles: float = 0.0) -> Costs:
+    """The costs of one thread; `least_cycles` as in `op_costs`."""
+    return Costs(_cycles(counts, least_cycles), _lines(counts), 0)
 
 
 def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:

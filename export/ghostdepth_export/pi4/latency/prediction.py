@@ -9,16 +9,18 @@ from typing import Literal
 
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import find_model
+from ghostdepth_export.pi4.counter import RUNTIMES as COUNTED
 from ghostdepth_export.pi4.counter import ModelCounts, count
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
 from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients, find_board
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
-from ghostdepth_export.pi4.latency.costs import op_costs, outside_costs
+from ghostdepth_export.pi4.latency.costs import Costs, op_costs, outside_costs
 from ghostdepth_export.pi4.latency.roofline import Limit, op_limit
 from ghostdepth_export.pi4.latency.threads import is_checked, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
+# The runtime whose threads `threads.py` knows; the others are in the folder `runtimes`.
 RUNTIMES = ("2.5",)
 MOST_THREADS = 4
 # Range of the CPU clock: slower than idle, faster than any overclocking of a Raspberry Pi.
@@ -78,7 +80,7 @@ class LatencyPrediction:
     Attributes:
         file: Name of the model file.
         board: Name of the board that the prediction is for.
-        runtime: Version of TensorFlow Lite.
+        runtime: Version of the runtime.
         threads: Number of threads of the interpreter.
         clock_mhz: CPU clock in MHz.
         ms: Milliseconds of one invocation, including the time outside the ops.
@@ -86,6 +88,7 @@ class LatencyPrediction:
         high: Upper end of the error band, in milliseconds; ops outside the calibration raise it.
         outside_ms: Milliseconds between and around the ops.
         ops: Latency of each op, in the order of execution.
+        label: Name of the runtime.
     """
 
     file: str
@@ -98,6 +101,7 @@ class LatencyPrediction:
     high: float
     outside_ms: float
     ops: list[OpLatency]
+    label: str = "TensorFlow Lite"
 
     @property
     def uncalibrated(self) -> dict[str, float]:
@@ -129,10 +133,8 @@ def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
     low, high = CLOCKS_MHZ
     if clock_mhz is not None and not low <= clock_mhz <= high:
         raise UserError(f"--clock {clock_mhz:g}: the clock is in MHz, {low:g}..{high:g}")
-    if runtime not in RUNTIMES:
-        raise UserError(
-            f"--runtime {runtime}: only TensorFlow Lite {', '.join(RUNTIMES)} can be predicted"
-        )
+    if runtime not in COUNTED:
+        raise UserError(f"--runtime {runtime[:40]!r}: predicted are {', '.join(COUNTED)}")
 
 
 def predict_latency(
@@ -159,16 +161,11 @@ def predict_latency(
     Returns:
         The latency, its error band, and the latency of each op.
     """
-    clock = clock_mhz or coefficients.clock_mhz
-    stretch = coefficients.clock_mhz / clock
-    per_cycle = coefficients.cycle.value * stretch / 1e6
-    per_line = coefficients.line.value / 1e6
-
     ops = []
-    least = coefficients.least_cycles
-    costs = op_costs(counts, work, threads, least)
+    costs = op_costs(counts, work, threads, coefficients.least_cycles)
     for op, of, cost in zip(counts.ops, work, costs, strict=True):
         assert op.name == of.name, (op, of)
+        calibrated = op.name in coefficients.calibrated and of.dtype in coefficients.types
         ops.append(
             OpLatency(
                 op.index,
@@ -176,19 +173,45 @@ def predict_latency(
                 op.output,
                 op.shape,
                 threads_used(of, threads),
-                per_cycle * cost.cycles,
-                per_line * cost.lines,
-                coefficients.wake.value * cost.wakes,
-                op.name in coefficients.calibrated
-                and of.dtype in coefficients.types
-                and is_checked(of),
+                *milliseconds(cost, coefficients, clock_mhz),
+                calibrated and is_checked(of),
                 is_checked(of),
                 of.dtype if of.weights in (None, of.dtype) else f"{of.dtype} x {of.weights}",
                 op_limit(of, op.counts, counts.cpu),
             )
         )
-    around = outside_costs(counts, least)
-    outside = per_cycle * around.cycles + per_line * around.lines
+    return summed(counts, ops, coefficients, threads, clock_mhz)
+
+
+def milliseconds(
+    cost: Costs, coefficients: Coefficients, clock_mhz: float | None = None
+) -> tuple[float, float, float]:
+    """Milliseconds of the cycles, of memory, and of waking threads.
+
+    Args:
+        cost: Costs of an op, or between the ops.
+        coefficients: Coefficients of the board.
+        clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
+    """
+    stretch = coefficients.clock_mhz / (clock_mhz or coefficients.clock_mhz)
+    return (
+        coefficients.cycle.value * stretch / 1e6 * cost.cycles,
+        coefficients.line.value / 1e6 * cost.lines,
+        coefficients.wake.value * cost.wakes,
+    )
+
+
+def summed(
+    counts: ModelCounts,
+    ops: list[OpLatency],
+    coefficients: Coefficients,
+    threads: int,
+    clock_mhz: float | None = None,
+) -> LatencyPrediction:
+    """The latency of a model from that of its ops; arguments as in `predict_latency`."""
+    outside = sum(
+        milliseconds(outside_costs(counts, coefficients.least_cycles), coefficients, clock_mhz)
+    )
     ms = outside + sum(op.ms for op in ops)
     error = coefficients.error(ms)
     unknown = sum(op.ms for op in ops if not op.calibrated)
@@ -197,7 +220,7 @@ def predict_latency(
         board=coefficients.board,
         runtime=coefficients.runtime,
         threads=threads,
-        clock_mhz=clock,
+        clock_mhz=clock_mhz or coefficients.clock_mhz,
         ms=ms,
         low=ms * (1 - error),
         high=ms * (1 + error) + unknown * coefficients.uncalibrated_error,

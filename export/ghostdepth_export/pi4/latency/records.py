@@ -27,7 +27,7 @@ def as_record(prediction: LatencyPrediction) -> PredictedLatency:
     """A prediction in the form of a results file, which holds it beside the measurements."""
     return PredictedLatency(
         board=prediction.board,
-        runtime=f"TensorFlow Lite {prediction.runtime}",
+        runtime=f"{prediction.label} {prediction.runtime}",
         threads=prediction.threads,
         clock_mhz=prediction.clock_mhz,
         ms=prediction.ms,

@@ -102,7 +102,8 @@ def _coefficient_table(board: Coefficients, start: Coefficients) -> Table:
 
 def heading(prediction: LatencyPrediction) -> Text:
     """One line that says what the figures are."""
-    text = f"predicted for {prediction.board}, TFLite {prediction.runtime}, from instruction counts"
+    runtime = f"{prediction.label} {prediction.runtime}"
+    text = f"predicted for {prediction.board}, {runtime}, from instruction counts"
     return Text.assemble((text, "bold"), ": nothing was measured")
 
 
@@ -129,8 +130,8 @@ def warnings(prediction: LatencyPrediction) -> list[str]:
     if types := prediction.unsplit:
         lines.append(
             f"{_fraction(types, prediction)} of the latency is in ops that are outside the rules "
-            f"of TensorFlow Lite {prediction.runtime}'s threads ({', '.join(types)}); the time of "
-            "one thread is taken for them"
+            f"of {prediction.label} {prediction.runtime}'s threads ({', '.join(types)}); the time "
+            "of one thread is taken for them"
         )
     if types := prediction.uncalibrated:
         lines.append(

@@ -1,0 +1,21 @@
+"""Predicts a model's latency in LiteRT (XNNPACK) and in ONNX Runtime."""
+
+from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
+from ghostdepth_export.pi4.latency.runtimes.pools import share
+from ghostdepth_export.pi4.latency.runtimes.prediction import (
+    predict_counts,
+    predict_runtime_latencies,
+)
+from ghostdepth_export.pi4.latency.runtimes.stored import read_stored, write_stored
+from ghostdepth_export.pi4.latency.runtimes.structure import Structure, read_structure
+
+__all__ = [
+    "Structure",
+    "predict_counts",
+    "predict_runtime_latencies",
+    "read_stored",
+    "read_structure",
+    "runtime_coefficients",
+    "share",
+    "write_stored",
+]

@@ -1,0 +1,48 @@
+"""What is known of the latency in LiteRT and ONNX Runtime from published times.
+
+A core needs as many milliseconds for a cycle and for a line of memory whatever library asks for
+them, so the coefficients are those of TensorFlow Lite 2.5 on the same board. What differs is how
+much is left out of the counts (waiting for results, address translation, waking threads). Where
+published times tell it, a factor on cycles, fitted to them by benchmarks/latency/runtimes.py, and
+their error stand in runtimes.json; where none do, the error is a judgement and says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import resources
+
+from bench_depth.core.files import read_json
+from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients
+from ghostdepth_export.pi4.latency.coefficients import Coefficient, Coefficients, ErrorOf, shipped
+
+SCHEMA = "ghostdepth-runtimes/1"
+
+
+def runtime_coefficients(runtime: str, board: str = DEFAULT_BOARD) -> Coefficients:
+    """The coefficients of a runtime on a board.
+
+    Args:
+        runtime: `litert` or `onnxruntime`.
+        board: Name of the board.
+
+    Raises:
+        UserError: There is no such board.
+    """
+    with resources.as_file(resources.files(__package__) / "runtimes.json") as path:
+        value = read_json(path)
+    assert value["schema"] == SCHEMA, path
+    known = value["runtimes"][runtime]
+    base = shipped()
+    start = dataclasses.replace(
+        base,
+        cycle=_times(base.cycle, known["cycle"]),
+        runtime=runtime,
+        errors=(ErrorOf(None, known["error"]),),
+        calibrated=frozenset(known["calibrated"]),
+    )
+    return board_coefficients(board, start)
+
+
+def _times(of: Coefficient, by: float) -> Coefficient:
+    return dataclasses.replace(of, value=of.value * by, low=of.low * by, high=of.high * by)

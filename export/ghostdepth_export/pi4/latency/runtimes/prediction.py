@@ -1,0 +1,154 @@
+"""Instruction counts in LiteRT or ONNX Runtime, stored or made, to latency."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bench_depth.core.errors import UserError
+from bench_depth.model.released import find_model
+from ghostdepth_export.pi4.counter import RUNTIMES, ModelCounts, choose_runtime, count
+from ghostdepth_export.pi4.counter.plugin import CPU, find_qemu
+from ghostdepth_export.pi4.emulator import build_root
+from ghostdepth_export.pi4.latency.boards import A76, DEFAULT_BOARD, find_board
+from ghostdepth_export.pi4.latency.coefficients import Coefficients
+from ghostdepth_export.pi4.latency.costs import Costs, op_cost
+from ghostdepth_export.pi4.latency.prediction import (
+    MOST_THREADS,
+    LatencyPrediction,
+    OpLatency,
+    check_request,
+    milliseconds,
+    summed,
+)
+from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
+from ghostdepth_export.pi4.latency.runtimes.pools import share
+from ghostdepth_export.pi4.latency.runtimes.stored import Key, read_stored
+from ghostdepth_export.pi4.latency.runtimes.structure import Structure, read_structure
+from ghostdepth_export.pi4.latency.ruy import ALONE
+
+
+def predict_runtime_latencies(
+    models: Sequence[Path | str],
+    runtime: str,
+    threads: int = MOST_THREADS,
+    clock_mhz: float | None = None,
+    board: str = DEFAULT_BOARD,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Iterator[LatencyPrediction]:
+    """Predicts the latency of models in LiteRT or ONNX Runtime.
+
+    Structures whose counts are stored, those of the released models, need no emulator; others are
+    counted, about a minute each.
+
+    Args:
+        models: .tflite or .onnx files, or names of released models.
+        runtime: `litert` or `onnxruntime`.
+        threads: Number of threads of the interpreter or session, 1..4.
+        clock_mhz: CPU clock in MHz; None for that of the board.
+        board: Name of the board, one of `BOARDS`.
+        progress: Called with one line of progress text at each slow step.
+
+    Yields:
+        One prediction per model, in order.
+
+    Raises:
+        UserError: A model cannot be counted, a program is missing, or there is no such board.
+    """
+    check_request(threads, clock_mhz, runtime)
+    coefficients = runtime_coefficients(runtime, board)
+    stored = read_stored()
+    sources = [_by_name(model, runtime, board, stored) or _file(model, runtime) for model in models]
+    for source in sources:
+        counts = source
+        if not isinstance(counts, ModelCounts):
+            path, structure = counts
+            key = structure.key, runtime, core(structure.eight_bit, board)
+            known = stored.get(key)
+            counts = known or _count(path, runtime, key[-1], progress)
+            counts = dataclasses.replace(counts, file=path.name)
+        yield predict_counts(counts, coefficients, threads, clock_mhz)
+
+
+def core(eight_bit: bool, board: str) -> str:
+    """QEMU's name of the core that a file is counted on for a board.
+
+    Only 8-bit ops execute other instructions on a Cortex-A76 (SDOT). The library is told that it
+    runs on a Raspberry Pi 4, so that its float kernels are a Cortex-A72's on every board.
+    """
+    return A76 if eight_bit and find_board(board).cpu == A76 else CPU
+
+
+def predict_counts(
+    counts: ModelCounts,
+    coefficients: Coefficients,
+    threads: int = MOST_THREADS,
+    clock_mhz: float | None = None,
+) -> LatencyPrediction:
+    """Predicts the latency of one warm invocation in the runtime of the counts.
+
+    The sum is that of `predict_latency`; `pools.share` tells how the work of an op is shared.
+
+    Args:
+        counts: Instruction counts of the model on one thread.
+        coefficients: Coefficients of the runtime on the board.
+        threads: Number of threads of the interpreter or session, 1..4.
+        clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
+    """
+    ops = []
+    for op in counts.ops:
+        found = share(op, counts.library, threads)
+        split = found or ALONE
+        alone = op_cost(op.counts, coefficients.least_cycles)
+        cost = Costs(alone.cycles / split.speed_up, alone.lines, int(split.threads > 1))
+        ops.append(
+            OpLatency(
+                op.index,
+                op.name,
+                op.output,
+                op.shape,
+                split.threads,
+                *milliseconds(cost, coefficients, clock_mhz),
+                op.name in coefficients.calibrated,
+                found is not None,
+            )
+        )
+    predicted = summed(counts, ops, coefficients, threads, clock_mhz)
+    label = RUNTIMES[counts.library].label
+    return dataclasses.replace(predicted, runtime=counts.runtime, label=label)
+
+
+def _by_name(
+    model: Path | str, runtime: str, board: str, stored: Mapping[Key, ModelCounts]
+) -> ModelCounts | None:
+    """The counts of a released .onnx file that is asked for by name, which need not be here."""
+    if RUNTIMES[runtime].suffix != ".onnx" or Path(model).suffix or Path(model).exists():
+        return None
+    names = {f"{model}.onnx": "int8" in str(model), f"{model}-int8.onnx": True}
+    for (_, library, cpu), counts in stored.items():
+        eight_bit = names.get(counts.file)
+        if library == runtime and eight_bit is not None and cpu == core(eight_bit, board):
+            return counts
+    return None
+
+
+def _file(model: Path | str, runtime: str) -> tuple[Path, Structure]:
+    path = find_model(model)
+    choose_runtime(path, runtime)
+    return path, read_structure(path)
+
+
+def _count(path: Path, runtime: str, cpu: str, progress: Callable[[str], None]) -> ModelCounts:
+    label = RUNTIMES[runtime].label
+    try:
+        find_qemu()
+    except UserError as error:
+        raise UserError(
+            f"{path.name} has to be counted in {label}: {error}; without QEMU only the released "
+            "models are predicted",
+            error.exit_code,
+        ) from error
+    root = build_root(RUNTIMES[runtime].root, progress)
+    progress(f"counting {path.name} in {label}")
+    return count(path, root, runtime, cpu)

@@ -1,0 +1,219 @@
+"""LiteRT and ONNX Runtime: how work is shared, structures, stored counts, and the command."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_depth.core.errors import UserError
+from ghostdepth_export.pi4.counter import ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
+from ghostdepth_export.pi4.counter.listing import NOTHING
+from ghostdepth_export.pi4.counter.plugin import CPU
+from ghostdepth_export.pi4.latency import BOARDS, shipped
+from ghostdepth_export.pi4.latency.runtimes import (
+    predict_counts,
+    read_stored,
+    read_structure,
+    runtime_coefficients,
+    share,
+    write_stored,
+)
+from ghostdepth_export.pi4.latency.runtimes import prediction as prediction_module
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.export.commands.test_cli import run
+from tests.export.pi4.synthetic_counts import counts
+
+ROOT = Path(__file__).resolve().parents[3]
+RELEASED = ROOT / "device/bench_depth/models"
+
+
+def op(
+    name: str, cycles: int = 1_000_000, shape: str = "1x8x4x4", tasks: int | None = None
+) -> OpCounts:
+    return OpCounts(0, name, "", shape, counts(cycles), tasks)
+
+
+def counted(library: str, *ops: OpCounts) -> ModelCounts:
+    """A model of these ops; nothing outside them."""
+    total = sum((each.counts for each in ops), NOTHING)
+    return ModelCounts("m", "9.9", CPU, "7.2.0", total, NOTHING, list(ops), library)
+
+
+# ------------------------------------------------------------------ threads
+
+
+@given(st.integers(1, 5000), st.integers(1, 4))
+def test_the_busiest_of_xnnpacks_threads_has_the_rounded_up_part_of_the_tiles(
+    tasks: int, threads: int
+) -> None:
+    split = share(op("Add (ND)", tasks=tasks), "litert", threads)
+    assert split is not None
+    assert split.threads == min(tasks, threads)
+    assert tasks / split.speed_up == pytest.approx(math.ceil(tasks / split.threads))
+
+
+def test_what_litert_keeps_runs_on_one_thread() -> None:
+    split = share(op("QUANTIZE"), "litert", 4)
+    assert split is not None
+    assert split.threads == 1
+
+
+@pytest.mark.parametrize(
+    ("of", "threads"),
+    [
+        (op("Conv", 16_000), 1),
+        (op("Conv", 40_000), 3),
+        (op("QLinearConv", 5_000_000), 4),
+        (op("Resize", shape="1x1x480x640"), 1),
+        (op("Resize", shape="1x2x480x640"), 2),
+        (op("Add", 100_000), 1),
+        (op("Add", 320_000), 3),
+        (op("Transpose", 5_000_000), 1),
+    ],
+)
+def test_onnx_runtime_shares_by_work_channels_or_not_at_all(of: OpCounts, threads: int) -> None:
+    split = share(of, "onnxruntime", 4)
+    assert split is not None
+    assert split.threads == split.speed_up == threads
+    alone = share(of, "onnxruntime", 1)
+    assert alone is not None
+    assert alone.threads == 1
+
+
+def test_an_op_without_a_rule_takes_the_time_of_one_thread_and_is_named() -> None:
+    model = counted("onnxruntime", op("Einsum", 3_000_000))
+    found = predict_counts(model, runtime_coefficients("onnxruntime"))
+    assert share(model.ops[0], "onnxruntime", 4) is None
+    assert list(found.unsplit) == ["Einsum"]
+    assert found.ms == pytest.approx(runtime_coefficients("onnxruntime").cycle.value * 3)
+
+
+def test_the_sum_is_that_of_one_formula_over_all_ops() -> None:
+    known = runtime_coefficients("litert", "rpi4-1800")
+    model = counted("litert", op("A", 6_000_000, tasks=6), op("B", 900_000, tasks=1), op("C", 7))
+    found = predict_counts(model, known, threads=4)
+    cycles = 6_000_000 / 3 + 900_000 + 7
+    assert found.ms == pytest.approx(known.cycle.value * cycles / 1e6 + known.wake.value)
+    assert (found.label, found.runtime, found.clock_mhz) == ("LiteRT", "9.9", 1800)
+
+
+@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
+def test_every_board_is_less_certain_than_the_pi_4(runtime: str) -> None:
+    base = runtime_coefficients(runtime)
+    assert base.errors[0].error > 0
+    assert base.line == shipped().line
+    for board in BOARDS:
+        assert runtime_coefficients(runtime, board).errors[0].error >= base.errors[0].error
+
+
+# ------------------------------------------------------------------ structures and stored counts
+
+
+def convolution(path: Path, seed: int, channels: int = 4) -> Path:
+    """An .onnx file of one convolution with random weights."""
+    import onnx
+    from onnx import helper
+
+    weights = np.random.default_rng(seed).normal(size=(channels, 3, 3, 3)).astype(np.float32)
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        "convolution",
+        [helper.make_tensor_value_info("x", kind, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", kind, [1, channels, 8, 8])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+    return path
+
+
+def test_other_weights_are_the_same_structure_and_other_shapes_another(tmp_path: Path) -> None:
+    first, second, wider = (
+        read_structure(convolution(tmp_path / f"{seed}.onnx", seed, channels))
+        for seed, channels in ((1, 4), (2, 4), (3, 5))
+    )
+    assert first == second
+    assert first.key != wider.key
+    assert not first.eight_bit
+    (tmp_path / "p.tflite").write_bytes(probe())
+    assert read_structure(tmp_path / "p.tflite").key != first.key
+    assert read_structure(RELEASED / "ghostdepth-s-int8.tflite").eight_bit
+
+
+def test_stored_counts_come_back_as_they_were(tmp_path: Path) -> None:
+    model = counted("litert", op("A", 6, "", tasks=3), op("B", 5, "1x2"), op("A", 4, "", tasks=1))
+    key = ("abc", "litert", CPU)
+    write_stored(tmp_path / "counts.json", {key: model})
+    (found,) = read_stored(tmp_path / "counts.json").items()
+    assert found[0] == key
+    assert [(o.name, o.shape, o.tasks, o.counts) for o in found[1].ops] == [
+        (o.name, o.shape, o.tasks, o.counts) for o in model.ops
+    ]
+    assert found[1].total == model.total
+
+
+def test_the_released_files_are_stored_and_are_those_of_the_table() -> None:
+    stored = read_stored()
+    with (ROOT / "benchmarks/instructions/runtimes.csv").open() as file:
+        rows = {(row["file"], row["runtime"]): row for row in csv.DictReader(file)}
+    for path in RELEASED.glob("*.tflite"):
+        model = stored[read_structure(path).key, "litert", CPU]
+        row = rows[path.name, "litert"]
+        assert int(row["instructions"]) == model.total.instructions
+        assert int(row["l2_misses"]) == model.total.l2_misses
+
+
+# ------------------------------------------------------------------ the command
+
+
+@pytest.fixture(autouse=True)
+def _no_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise UserError("qemu-aarch64 is missing")
+
+    monkeypatch.setattr(prediction_module, "find_qemu", missing)
+
+
+@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
+def test_a_released_model_is_predicted_by_name_without_qemu(
+    runtime: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "latency", "ghostdepth-s", "--runtime", runtime, "--top", 3) == 0
+    printed = capsys.readouterr().out
+    label = {"litert": "LiteRT 2.3", "onnxruntime": "ONNX Runtime 1."}[runtime]
+    assert printed.startswith(f"predicted for Raspberry Pi 4, {label}")
+    assert "ghostdepth-s-int8." in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["m.onnx", "--runtime", "onnxruntime"], "without QEMU only the released models"),
+        (["p.tflite", "--runtime", "onnxruntime"], "for this one --runtime 2.5 or litert"),
+        (["p.tflite", "--runtime", "litert", "--html", "x.html"], "leave out --runtime litert"),
+        (["p.tflite", "--runtime", "litert", "--coefficients", "b.json"], "litert name a board"),
+        (["p.tflite", "--runtime", "ncnn"], "--runtime 'ncnn': predicted are 2.5, litert, onnx"),
+        (["p.tflite", "--runtime", "litert", "--board", "rpi6"], "the boards are rpi4"),
+        (["ghostdepth-q", "--runtime", "onnxruntime"], "there is no model 'ghostdepth-q'"),
+    ],
+)
+def test_what_is_not_possible_is_one_line_that_says_what_works(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.tflite").write_bytes(probe())
+    Path("m.onnx").write_bytes(onnx_probe())
+    assert run(monkeypatch, "latency", *arguments) != 0
+    error = capsys.readouterr().err
+    assert says in " ".join(error.split())
+    assert error.count("\n") == 1
