@@ -114,8 +114,9 @@ def runtimes_table() -> str:
         for board in BOARDS:
             all_ms = {r["runtime"]: r for r in found if (r["model"], r["board"]) == (model, board)}
             band = _band(all_ms[runtime]) if runtime in all_ms else "-"
-            best = min(all_ms.values(), key=lambda r: float(r["ms"]), default=None)
-            first = best is not None and best["runtime"] == runtime
+            least = min((float(r["ms"]) for r in all_ms.values()), default=0.0)
+            # Only where there is something to compare with.
+            first = len(all_ms) > 1 and runtime in all_ms and float(all_ms[runtime]["ms"]) == least
             cells.append(f"**{band}**" if first else band)
         rows.append(f"| {model} | {RUNTIMES[runtime].label} | {' | '.join(cells)} |")
     return "\n".join(rows)

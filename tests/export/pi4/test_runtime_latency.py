@@ -107,7 +107,9 @@ def test_the_sum_is_that_of_one_formula_over_all_ops() -> None:
 def test_every_board_is_less_certain_than_the_pi_4(runtime: str) -> None:
     base = runtime_coefficients(runtime)
     assert base.errors[0].error > 0
-    assert base.line == shipped().line
+    assert (base.cycle, base.line) == (shipped().cycle, shipped().line)
+    assert base.near > 0
+    assert runtime_coefficients(runtime, "rpi5").near < base.near
     for board in BOARDS:
         assert runtime_coefficients(runtime, board).errors[0].error >= base.errors[0].error
 

@@ -111,6 +111,7 @@ def board_coefficients(
         board=board.title,
         clock_mhz=board.clock_mhz,
         cycle=_scaled(base.cycle, stretch),
+        near=base.near * stretch,
         decodes=board.decodes,
         types=board.types or base.types,
     )
@@ -121,6 +122,7 @@ def board_coefficients(
     return dataclasses.replace(
         known,
         cycle=_times(known.cycle, cycle),
+        near=known.near * cycle.value,
         line=_times(known.line, line),
         wake=_times(known.wake, cycle),
         # Two independent errors: of the base, and of the factors.

@@ -71,6 +71,8 @@ class Coefficients:
         decodes: Number of instructions that the core decodes in a cycle; None for a Cortex-A72,
             whose issue-limited cycles hold it already.
         types: Data types of the ops that were fitted.
+        near: Milliseconds per million lines that a core's own cache takes from the one that all
+            cores share; 0 where it is no term of the fit.
     """
 
     board: str
@@ -86,6 +88,7 @@ class Coefficients:
     uncalibrated_error: float
     decodes: float | None = None
     types: tuple[str, ...] = _TYPES
+    near: float = 0.0
 
     @property
     def least_cycles(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts
 from ghostdepth_export.pi4.latency.threads import busiest_cycles, threads_used
@@ -18,14 +18,17 @@ class Costs:
         cycles: Issue-limited cycles of the busiest thread, summed over the ops.
         lines: Number of 64-byte lines read from or written to DRAM.
         wakes: Number of ops that run on several threads.
+        near: Number of lines that were not in the first cache of the core.
     """
 
     cycles: float
     lines: int
     wakes: int
+    near: int = 0
 
     def __add__(self, other: Costs) -> Costs:
-        return Costs(self.cycles + other.cycles, self.lines + other.lines, self.wakes + other.wakes)
+        sums = (a + b for a, b in zip(astuple(self), astuple(other), strict=True))
+        return Costs(*sums)
 
 
 def op_costs(
@@ -56,7 +59,7 @@ def outside_costs(counts: ModelCounts, least_cycles: float = 0.0) -> Costs:
 
 def op_cost(counts: InstructionCounts, least_cycles: float = 0.0) -> Costs:
     """The costs of one thread; `least_cycles` as in `op_costs`."""
-    return Costs(_cycles(counts, least_cycles), _lines(counts), 0)
+    return Costs(_cycles(counts, least_cycles), _lines(counts), 0, counts.l1d_misses)
 
 
 def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:

@@ -196,7 +196,7 @@ def milliseconds(
     stretch = coefficients.clock_mhz / (clock_mhz or coefficients.clock_mhz)
     return (
         coefficients.cycle.value * stretch / 1e6 * cost.cycles,
-        coefficients.line.value / 1e6 * cost.lines,
+        (coefficients.line.value * cost.lines + coefficients.near * stretch * cost.near) / 1e6,
         coefficients.wake.value * cost.wakes,
     )
 

@@ -133,7 +133,12 @@ def warnings(prediction: LatencyPrediction) -> list[str]:
             f"of {prediction.label} {prediction.runtime}'s threads ({', '.join(types)}); the time "
             "of one thread is taken for them"
         )
-    if types := prediction.uncalibrated:
+    if not any(op.calibrated for op in prediction.ops):
+        lines.append(
+            f"no time of {prediction.label} on this kind of board is known to compare with; the "
+            "band is a judgement"
+        )
+    elif types := prediction.uncalibrated:
         lines.append(
             f"{_fraction(types, prediction)} of the latency is in ops that are rare in the "
             f"calibration networks or have another data type there ({', '.join(types)}); they may "

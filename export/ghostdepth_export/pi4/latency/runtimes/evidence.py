@@ -1,10 +1,11 @@
 """What is known of the latency in LiteRT and ONNX Runtime from published times.
 
 A core needs as many milliseconds for a cycle and for a line of memory whatever library asks for
-them, so the coefficients are those of TensorFlow Lite 2.5 on the same board. What differs is how
-much is left out of the counts (waiting for results, address translation, waking threads). Where
-published times tell it, a factor on cycles, fitted to them by benchmarks/latency/runtimes.py, and
-their error stand in runtimes.json; where none do, the error is a judgement and says so.
+them, so the coefficients are those of TensorFlow Lite 2.5 on the same board. XNNPACK reads the
+inputs of its products in place, without packing them, and so waits for the second cache, which the
+cores share: `near`, the milliseconds of a line from there, is the one number that
+benchmarks/latency/runtimes.py fits to published times. It and the error stand in runtimes.json.
+Where nothing is published, `near` is XNNPACK's, and the error is a judgement and says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib import resources
 
 from bench_depth.core.files import read_json
 from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients
-from ghostdepth_export.pi4.latency.coefficients import Coefficient, Coefficients, ErrorOf, shipped
+from ghostdepth_export.pi4.latency.coefficients import Coefficients, ErrorOf, shipped
 
 SCHEMA = "ghostdepth-runtimes/1"
 
@@ -36,13 +37,9 @@ def runtime_coefficients(runtime: str, board: str = DEFAULT_BOARD) -> Coefficien
     base = shipped()
     start = dataclasses.replace(
         base,
-        cycle=_times(base.cycle, known["cycle"]),
+        near=known["near"],
         runtime=runtime,
         errors=(ErrorOf(None, known["error"]),),
         calibrated=frozenset(known["calibrated"]),
     )
     return board_coefficients(board, start)
-
-
-def _times(of: Coefficient, by: float) -> Coefficient:
-    return dataclasses.replace(of, value=of.value * by, low=of.low * by, high=of.high * by)

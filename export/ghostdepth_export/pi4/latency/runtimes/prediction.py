@@ -13,7 +13,7 @@ from ghostdepth_export.pi4.counter.plugin import CPU, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency.boards import A76, DEFAULT_BOARD, find_board
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
-from ghostdepth_export.pi4.latency.costs import Costs, op_cost
+from ghostdepth_export.pi4.latency.costs import op_cost
 from ghostdepth_export.pi4.latency.prediction import (
     MOST_THREADS,
     LatencyPrediction,
@@ -88,7 +88,8 @@ def predict_counts(
 ) -> LatencyPrediction:
     """Predicts the latency of one warm invocation in the runtime of the counts.
 
-    The sum is that of `predict_latency`; `pools.share` tells how the work of an op is shared.
+    The sum is that of `predict_latency`, and `near` for each line that the first cache had not,
+    which threads do not divide; `pools.share` tells how the work of an op is shared.
 
     Args:
         counts: Instruction counts of the model on one thread.
@@ -101,7 +102,8 @@ def predict_counts(
         found = share(op, counts.library, threads)
         split = found or ALONE
         alone = op_cost(op.counts, coefficients.least_cycles)
-        cost = Costs(alone.cycles / split.speed_up, alone.lines, int(split.threads > 1))
+        wakes = int(split.threads > 1)
+        cost = dataclasses.replace(alone, cycles=alone.cycles / split.speed_up, wakes=wakes)
         ops.append(
             OpLatency(
                 op.index,

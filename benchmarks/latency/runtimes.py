@@ -1,0 +1,260 @@
+"""Fits and checks the latency in LiteRT on published times of XNNPACK on a Raspberry Pi 4.
+
+    python benchmarks/latency/runtimes.py [--count FOLDER [--no-new]]
+
+The published times are the rows of rows-boards.csv of XNNPACK on a Raspberry Pi 4, with the split
+that stands there: what is held out has no part in the fit. One number is fitted, the milliseconds
+of a line that the first cache had not; the others are TensorFlow Lite 2.5's. With --count the
+networks are built and counted in LiteRT, some minutes each; files and counts are kept in FOLDER,
+and networks of which it has no counts are left out with --no-new. Without it the costs in
+runtimes.csv are fitted again. Writes runtimes.csv, runtimes-errors.csv, and what
+`ghostdepth latency --runtime` ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import read_json, write_bytes, write_json
+from fit import Array, errors
+from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
+from ghostdepth_export.pi4.latency import runtimes as package
+from ghostdepth_export.pi4.latency import shipped
+from ghostdepth_export.pi4.latency.costs import op_cost
+from ghostdepth_export.pi4.latency.runtimes import share
+from ghostdepth_export.pi4.latency.runtimes.evidence import SCHEMA
+from ghostdepth_export.pi4.latency.ruy import ALONE
+from ghostdepth_train.csv_files import csv_bytes
+
+HERE = Path(__file__).resolve().parent
+PUBLISHED, ROWS, ERRORS = (
+    HERE / "rows-boards.csv",
+    HERE / "runtimes.csv",
+    HERE / "runtimes-errors.csv",
+)
+SHIPPED = Path(str(resources.files(package) / "runtimes.json"))
+# Networks that are built here, by the name in rows-boards.csv.
+FILES = {
+    "mobilenet-v1": "mobilenet-v1-1.0-224",
+    "mobilenet-v2": "mobilenet-v2-1.0-224",
+    **{name: name for name in ("mobilenet-v3-large", "mobilenet-v3-small")},
+    **{name: name for name in ("efficientdet-lite0", "efficientdet-lite1", "efficientdet-lite2")},
+}
+NO_ROWS = {
+    "error": 0.3,
+    "calibrated": [],
+    "provenance": "no published time of ONNX Runtime on a Raspberry Pi 4: a judgement",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published time of XNNPACK, and the costs of the same network in LiteRT.
+
+    Attributes:
+        network: Its name.
+        type: `fp32` or `int8`.
+        runtime: What was timed.
+        threads: Number of threads.
+        ms: Published milliseconds.
+        split: `fitted` or `held out`.
+        cycles: Issue-limited, of the busiest thread of each operator.
+        lines: Read from DRAM or written to it, 64 bytes each.
+        wakes: Operators on several threads.
+        near: Lines that the first cache had not.
+        source: Address of the published time.
+    """
+
+    network: str
+    type: str
+    runtime: str
+    threads: int
+    ms: float
+    split: str
+    cycles: float
+    lines: int
+    wakes: int
+    near: int
+    source: str
+
+
+def counted_rows(folder: Path, new: bool) -> tuple[list[Row], list[str]]:
+    """The rows of the networks that are built here, and the types of their operators.
+
+    Args:
+        folder: Folder of the files and their counts.
+        new: Whether to count what has no counts; otherwise it is left out.
+
+    Raises:
+        UserError: A network cannot be counted, or a program is missing.
+    """
+    from ghostdepth_export.pi4.emulator import build_root
+
+    rows, types = [], set()
+    for line in _published():
+        name = FILES[line["network"]] + ("-int8" if line["type"] == "int8" else "")
+        kept = folder / f"{name}.json"
+        if not kept.exists():
+            if not new:
+                continue
+            from networks import network, write
+
+            path = write(folder, network(name))
+            write_counts(kept, [count(path, build_root("trixie"), "litert")])
+        (counts,) = read_counts(kept)
+        types |= {op.name for op in counts.ops}
+        rows.append(_row(line, counts))
+    return rows, sorted(types)
+
+
+def _published() -> list[dict[str, str]]:
+    with PUBLISHED.open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    return [
+        line
+        for line in lines
+        if line["board"] == "rpi4" and "XNNPACK" in line["runtime"] and line["network"] in FILES
+    ]
+
+
+def _row(line: dict[str, str], counts: ModelCounts) -> Row:
+    threads = int(line["threads"])
+    outside = op_cost(counts.outside)
+    cycles, lines, wakes = outside.cycles, outside.lines, 0
+    for op in counts.ops:
+        cost, split = op_cost(op.counts), share(op, "litert", threads) or ALONE
+        cycles += cost.cycles / split.speed_up
+        lines += cost.lines
+        wakes += split.threads > 1
+    told = {name: line[name] for name in ("network", "type", "runtime", "split", "source")}
+    return Row(
+        **told,
+        threads=threads,
+        ms=float(line["ms"]),
+        cycles=cycles,
+        lines=lines,
+        wakes=wakes,
+        near=counts.total.l1d_misses,
+    )
+
+
+def read_rows() -> list[Row]:
+    """The rows of runtimes.csv."""
+    kinds = {"int": int, "float": float, "str": str}
+    with ROWS.open(newline="") as stream:
+        return [
+            Row(**{k: kinds[str(t)](line[k]) for k, t in Row.__annotations__.items()})
+            for line in csv.DictReader(stream)
+        ]
+
+
+def features(rows: Sequence[Row]) -> Array:
+    """Million lines that the first cache had not, and the milliseconds of all other costs."""
+    known = shipped()
+    per_cycle, per_line = known.cycle.value / 1e6, known.line.value / 1e6
+    return np.array(
+        [
+            (
+                row.near / 1e6,
+                per_cycle * row.cycles + per_line * row.lines + known.wake.value * row.wakes,
+            )
+            for row in rows
+        ]
+    )
+
+
+def near(rows: Sequence[Row]) -> float:
+    """Milliseconds for a million lines, with the least sum of squared relative errors."""
+    x, ms = features(rows), np.array([row.ms for row in rows])
+    part, rest = x[:, 0] / ms, 1 - x[:, 1] / ms
+    return max(0.0, float(part @ rest / (part @ part)))
+
+
+def predicted_ms(rows: Sequence[Row]) -> Array:
+    """Of every row, by a fit without its network and without what is held out."""
+    found = []
+    for (lines, rest), row in zip(features(rows), rows, strict=True):
+        others = [r for r in rows if r.split == "fitted" and r.network != row.network]
+        found.append(lines * near(others) + rest)
+    return np.array(found)
+
+
+def errors_of(rows: Sequence[Row], predicted: Array) -> list[dict[str, str]]:
+    """The errors by side of the split, type and threads, and of all rows."""
+    ms = np.array([row.ms for row in rows])
+    parts = {
+        "held out": [row.split == "held out" for row in rows],
+        "fitted, network left out": [row.split == "fitted" for row in rows],
+        **{kind: [row.type == kind for row in rows] for kind in ("fp32", "int8")},
+        "32-bit kernels": ["32-bit" in row.runtime for row in rows],
+        "64-bit kernels": ["32-bit" not in row.runtime for row in rows],
+        "one thread": [row.threads == 1 for row in rows],
+        "several threads": [row.threads > 1 for row in rows],
+    }
+    table = []
+    for name, part in parts.items():
+        if any(part):
+            e = errors(predicted[part], ms[part])
+            percent = {"mean": f"{e.mean:.1%}", "worst": f"{e.worst:.1%}", "bias": f"{e.bias:+.1%}"}
+            table.append({"rows": name, "number": str(e.rows), **percent})
+    return table
+
+
+def main() -> int:
+    """Writes the rows, the errors and what is shipped; gives the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=Path, metavar="FOLDER", help="build and count the networks")
+    parser.add_argument("--no-new", action="store_true", help="take only counts that are there")
+    options = parser.parse_args()
+    try:
+        if options.count:
+            rows, types = counted_rows(options.count, not options.no_new)
+        else:
+            known = read_json(SHIPPED)["runtimes"]["litert"]
+            rows, types = read_rows(), known["calibrated"]
+    except UserError as error:
+        print(f"runtimes.py: {error}", file=sys.stderr)
+        return error.exit_code
+    predicted = predicted_ms(rows)
+    write_bytes(
+        ROWS,
+        csv_bytes(
+            [
+                {**asdict(row), "cycles": round(row.cycles), "predicted_ms": f"{ms:.2f}"}
+                for row, ms in zip(rows, predicted, strict=True)
+            ]
+        ),
+    )
+    write_bytes(ERRORS, csv_bytes(errors_of(rows, predicted)))
+    write_json(SHIPPED, shipped_form(rows, predicted, types))
+    print(ERRORS.read_text(), end="")
+    return 0
+
+
+def shipped_form(rows: Sequence[Row], predicted: Array, types: Sequence[str]) -> dict[str, Any]:
+    """What `runtime_coefficients` reads."""
+    off = np.abs(predicted / np.array([row.ms for row in rows]) - 1)
+    fitted = [row for row in rows if row.split == "fitted"]
+    networks = len({row.network for row in fitted})
+    litert = {
+        "near": round(near(fitted), 3),
+        # The largest of all, fitted rows with their network left out: there are few.
+        "error": round(float(off.max()), 3),
+        "calibrated": list(types),
+        "provenance": f"{len(fitted)} published times of {networks} networks by XNNPACK",
+    }
+    other = {"near": litert["near"], **NO_ROWS}
+    return {"schema": SCHEMA, "runtimes": {"litert": litert, "onnxruntime": other}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
