@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ import torch
 from bench_depth.core.dataset import list_pairs
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.source import ExportSource
+from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
-from ghostdepth_train.config import NetworkConfig, load_train_config
+from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.models.network import DepthNet
 from torch import nn
 
 from tests.conftest import shared_folder
+from tests.train.making import short_config
 
 CAMERA = (96, 128)
 
@@ -37,8 +40,21 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
+def run_tflite(data: bytes, x: np.ndarray) -> np.ndarray:
+    """What TensorFlow's own interpreter gives for a file of one input and one output."""
+    from ghostdepth_export.convert.tensorflow_quietly import tf
+
+    with native_quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        interpreter = tf.lite.Interpreter(model_content=data)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        interpreter.invoke()
+    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+
 def random_network(**changes: Any) -> DepthNet:
-    config = load_train_config("tiny").network.model_dump()
+    config = short_config().network.model_dump()
     config["encoder"]["padding"] = changes.pop("padding", "same")
     torch.manual_seed(0)
     network = DepthNet(NetworkConfig.model_validate({**config, **changes}))
@@ -50,7 +66,7 @@ def random_network(**changes: Any) -> DepthNet:
 
 @pytest.fixture(scope="session")
 def make_network() -> Callable[..., DepthNet]:
-    """Makes a random `tiny` network in eval mode; arguments change its config."""
+    """Makes a random, short `tiny` network in eval mode; arguments change its config."""
     return random_network
 
 

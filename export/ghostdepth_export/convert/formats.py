@@ -92,9 +92,7 @@ def _int8_onnx(source: ExportSource) -> bytes:
 
     known = None
     if source.ranges is not None:
-        known = onnx_files.known_ranges(
-            source.onnx_model, source.camera.trunk, source.input_shape, source.ranges
-        )
+        known = onnx_files.known_ranges(source.onnx_model, source.traced_trunk, source.ranges)
     # The normalized image has no range in the checkpoint, so calibration is still needed.
     inputs = source.with_states(source.calibration_images())
     model = onnx_files.convert_int8(source.onnx_model, inputs, known)

@@ -32,32 +32,40 @@ class Lowered:
     function: Any
 
 
-def lower(
-    module: nn.Module,
-    input_shape: tuple[int, ...],
-    *,
-    pixels: bool = False,
-    ranges: Any = None,
-    blocks: bool = True,
-    state_shape: tuple[int, ...] | None = None,
-) -> Lowered:
+def lower(module: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
     """Lowers a torch module (see `torch_graph.trace` for the modules that are supported).
 
     Args:
         module: Module to lower; it is put in eval mode.
         input_shape: Shape of the module's input.
+
+    Raises:
+        UserError: An op has no lowering (the line names it).
+    """
+    return lower_graph(trace(module, input_shape))
+
+
+def lower_graph(
+    traced: TorchGraph,
+    *,
+    pixels: bool = False,
+    ranges: Any = None,
+    blocks: bool = True,
+) -> Lowered:
+    """Lowers a traced graph, which is not changed.
+
+    Args:
+        traced: Graph from `torch_graph.trace`.
         pixels: Whether to mark the input's range as 0..255, so that a quantized input is exactly
             the camera's bytes whatever the calibration images contain.
         ranges: Contents of a checkpoint's `ranges.json`. The range of each quantized tensor is then
             part of the graph, and no calibration is needed.
         blocks: Whether a convolution to few channels may compute a block of pixels at once.
-        state_shape: NxCxHxW of the state of a stream; None for a module without.
 
     Raises:
         UserError: An op has no lowering (the line names it), or the ranges belong to another
             network.
     """
-    traced = trace(module, input_shape, state_shape)
     for node in _calls(traced):
         if node.target not in LOWERINGS:
             raise UserError(
@@ -66,8 +74,8 @@ def lower(
             )
     known = _known_ranges(traced, ranges, pixels)
     shapes = [traced.input_shape]
-    if state_shape is not None:
-        n, c, h, w = state_shape
+    if traced.state is not None:
+        n, c, h, w = traced.state.meta["val"].shape
         shapes.append((n, h, w, c))
     holder = tf.Module()
     holder.network = tf.function(

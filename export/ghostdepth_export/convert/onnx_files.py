@@ -17,7 +17,7 @@ import torch
 from bench_depth.model.contract import STATE_IN, STATE_OUT, StateTensor
 from ghostdepth_train.quantization import Range, find_quantized_tensors, read_ranges
 from ghostdepth_train.quantization.ranges import LOWEST
-from ghostdepth_train.quantization.torch_graph import trace
+from ghostdepth_train.quantization.torch_graph import TorchGraph
 from numpy.typing import NDArray
 from onnx.numpy_helper import from_array, to_array
 from torch import nn
@@ -100,24 +100,20 @@ def convert_int8(
     return quantized
 
 
-def known_ranges(
-    model: onnx.ModelProto, trunk: nn.Module, input_shape: tuple[int, ...], ranges: Any
-) -> dict[str, Range]:
+def known_ranges(model: onnx.ModelProto, traced: TorchGraph, ranges: Any) -> dict[str, Range]:
     """The ranges of a checkpoint's `ranges.json` by tensor name of the ONNX model.
 
     The exporter keeps torch's names except for convolutions with a folded batch norm, which are
     found by their weights, and for ops that only move numbers, whose range is that of their input.
 
     Args:
-        model: Float model from `convert` that contains `trunk`.
-        trunk: Module from images to encoded depth.
-        input_shape: Shape of the trunk's input.
+        model: Float model from `convert` that contains the trunk.
+        traced: Graph of the trunk, from images to encoded depth.
         ranges: JSON values of `ranges.json`.
 
     Raises:
         UserError: The ranges belong to another network.
     """
-    traced = trace(trunk, input_shape)
     quantized = find_quantized_tensors(traced)
     read = read_ranges(ranges, set(quantized.names.values()), "ranges.json")
     convolutions = {n.input[1]: n.output[0] for n in model.graph.node if n.op_type == "Conv"}

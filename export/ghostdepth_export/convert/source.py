@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ghostdepth_export.convert.lowering import Lowered
+    from ghostdepth_train.quantization.torch_graph import TorchGraph
 
 T = TypeVar("T")
 CALIBRATION_IMAGES = 32
@@ -66,11 +67,25 @@ class ExportSource:
         return None if shape is None else (1, *shape)
 
     @cached_property
+    def traced(self) -> TorchGraph:
+        """The whole network's graph; tracing takes seconds."""
+        from ghostdepth_train.quantization.torch_graph import trace
+
+        return trace(self.camera, self.input_shape, self.state_shape)
+
+    @cached_property
+    def traced_trunk(self) -> TorchGraph:
+        """The graph of the part that can run in int8."""
+        from ghostdepth_train.quantization.torch_graph import trace
+
+        return trace(self.camera.trunk, self.input_shape, self.state_shape)
+
+    @cached_property
     def lowered(self) -> Lowered:
         """The whole network in TensorFlow."""
-        from ghostdepth_export.convert.lowering import lower
+        from ghostdepth_export.convert.lowering import lower_graph
 
-        return lower(self.camera, self.input_shape, state_shape=self.state_shape)
+        return lower_graph(self.traced)
 
     @cached_property
     def lowered_without_blocks(self) -> Lowered:
@@ -79,17 +94,16 @@ class ExportSource:
         The kernel of a block of pixels is large enough to be quantized, and in TensorFlow Lite 2.5
         such a convolution gives the same number everywhere. The head's own kernel stays in float.
         """
-        from ghostdepth_export.convert.lowering import lower
+        from ghostdepth_export.convert.lowering import lower_graph
 
-        return lower(self.camera, self.input_shape, blocks=False, state_shape=self.state_shape)
+        return lower_graph(self.traced, blocks=False)
 
     @cached_property
     def lowered_trunk(self) -> Lowered:
         """The part that can run in int8, in TensorFlow."""
-        from ghostdepth_export.convert.lowering import lower
+        from ghostdepth_export.convert.lowering import lower_graph
 
-        trunk, state = self.camera.trunk, self.state_shape
-        return lower(trunk, self.input_shape, pixels=True, ranges=self.ranges, state_shape=state)
+        return lower_graph(self.traced_trunk, pixels=True, ranges=self.ranges)
 
     @cached_property
     def lowered_tail(self) -> Lowered:

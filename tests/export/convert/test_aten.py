@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +14,13 @@ from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.lowering import lower
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import convert
-from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.models.attention import LinearAttention, SoftmaxAttention
 from ghostdepth_train.models.ghostnet import GhostModule, SameConv2d, SqueezeExcite
 from ghostdepth_train.quantization.torch_graph import trace
 from torch import nn
 from torch.nn import functional as F
+
+from tests.export.conftest import run_tflite
 
 
 class Apply(nn.Module):
@@ -181,16 +181,6 @@ def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 def _both(x: torch.Tensor, conv: nn.Module) -> torch.Tensor:
     return conv(x) + x
-
-
-def run_tflite(data: bytes, x: np.ndarray) -> np.ndarray:
-    with native_quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        interpreter = tf.lite.Interpreter(model_content=data)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-        interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
 def ops(data: bytes) -> list[str]:

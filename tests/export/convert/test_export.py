@@ -15,7 +15,6 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.convert import verify
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
-from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.models.network import DepthNet
@@ -33,14 +32,10 @@ def options(dataset: Path) -> Options:
     }
 
 
-@pytest.fixture(scope="module")
-def built(source: ExportSource) -> bytes:
-    return FORMATS["fp32.tflite"].build(source)
-
-
 @pytest.fixture(autouse=True)
-def build_once(built: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conversion itself is tested elsewhere; what happens around it needs it once."""
+def build_once(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conversion itself is tested elsewhere; what happens around it needs no second one."""
+    built = (exported / "toy-fp32.tflite").read_bytes()
     kind = dataclasses.replace(FORMATS["fp32.tflite"], build=lambda source: built)
     monkeypatch.setitem(FORMATS, "fp32.tflite", kind)
 

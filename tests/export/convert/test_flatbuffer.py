@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,10 @@ from ghostdepth_export.convert.flatbuffer import (
 )
 from ghostdepth_export.convert.lowering import lower
 from ghostdepth_export.convert.source import ExportSource
-from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import convert, convert_int8
-from ghostdepth_export.host.quiet import native_quiet
 from torch import nn
 
-
-def run(data: bytes, x: np.ndarray) -> np.ndarray:
-    with native_quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        interpreter = tf.lite.Interpreter(model_content=data)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-        interpreter.invoke()
-    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+from tests.export.conftest import run_tflite
 
 
 def names(model: Any) -> list[str]:
@@ -43,14 +33,16 @@ def conv(inp: int, out: int) -> bytes:
 def test_packing_is_the_inverse_of_unpacking() -> None:
     data = conv(3, 4)
     x = np.ones((1, 5, 7, 3), np.float32)
-    np.testing.assert_array_equal(run(pack(unpack(data)), x), run(data, x))
+    np.testing.assert_array_equal(run_tflite(pack(unpack(data)), x), run_tflite(data, x))
 
 
 def test_joined_models_compute_one_after_the_other() -> None:
     front, back = conv(3, 4), conv(4, 2)
     x = np.random.default_rng(0).normal(size=(1, 5, 7, 3)).astype(np.float32)
     joined = pack(join(unpack(front), unpack(back)))
-    np.testing.assert_allclose(run(joined, x), run(back, run(front, x)), rtol=1e-6)
+    np.testing.assert_allclose(
+        run_tflite(joined, x), run_tflite(back, run_tflite(front, x)), rtol=1e-6
+    )
 
 
 def test_three_models_join_too() -> None:
@@ -59,8 +51,8 @@ def test_three_models_join_too() -> None:
     joined = pack(join(join(unpack(parts[0]), unpack(parts[1])), unpack(parts[2])))
     want = x
     for part in parts:
-        want = run(part, want)
-    np.testing.assert_allclose(run(joined, x), want, rtol=1e-5, atol=1e-6)
+        want = run_tflite(part, want)
+    np.testing.assert_allclose(run_tflite(joined, x), want, rtol=1e-5, atol=1e-6)
 
 
 def test_metadata_is_added_and_replaced() -> None:
@@ -80,10 +72,8 @@ def test_the_ends_get_their_names() -> None:
     assert graph.tensors[graph.outputs[0]].name == b"depth"
 
 
-def test_the_resize_runs_on_bytes_before_they_are_converted(source: ExportSource) -> None:
-    images = source.with_states(source.calibration_images())
-    data = convert_int8(source.lowered_trunk, source.lowered_tail, images)
-    model = unpack(data)
+def test_the_resize_runs_on_bytes_before_they_are_converted(exported: Path) -> None:
+    model = unpack((exported / "toy-int8.tflite").read_bytes())
     assert names(model)[:3] == ["RESIZE_BILINEAR", "QUANTIZE", "CONCATENATION"]
     before = [*model.subgraphs[0].operators]
     resize_before_quantize(model)  # it does not start with QUANTIZE any more: nothing happens
@@ -97,16 +87,18 @@ def test_a_model_that_starts_otherwise_is_left_alone() -> None:
     assert names(model) == ["CONV_2D"]
 
 
-def test_the_swap_changes_no_more_than_rounding(source: ExportSource, monkeypatch: Any) -> None:
+def test_the_swap_changes_no_more_than_rounding(
+    exported: Path, source: ExportSource, monkeypatch: Any
+) -> None:
     from ghostdepth_export.convert import tflite
 
     images = source.with_states(source.calibration_images())
-    swapped = convert_int8(source.lowered_trunk, source.lowered_tail, images)
+    swapped = (exported / "toy-int8.tflite").read_bytes()
     monkeypatch.setattr(tflite, "resize_before_quantize", lambda model: None)
     plain = convert_int8(source.lowered_trunk, source.lowered_tail, images)
     assert names(unpack(plain))[:2] == ["QUANTIZE", "RESIZE_BILINEAR"]
     bytes_in = images[0][0].astype(np.uint8)
-    a, b = run(swapped, bytes_in), run(plain, bytes_in)
+    a, b = run_tflite(swapped, bytes_in), run_tflite(plain, bytes_in)
     assert np.mean((a - b) ** 2) < 1e-3 * np.mean(b**2)
 
 
