@@ -38,6 +38,7 @@ PAGES = tuple(
         "docs/latency.md",
         "docs/models.md",
         "docs/compression/distil.md",
+        "docs/pretraining.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
     )
@@ -150,6 +151,13 @@ def peers() -> str:
     return table()
 
 
+def pretraining() -> str:
+    """Networks with a pretrained encoder beside those without."""
+    from papers.pretraining import table
+
+    return table()
+
+
 def soak() -> str:
     """What was tried of each class, and what was not clean."""
     from fuzz.figures import table
@@ -251,6 +259,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distillation": distillation,
     "transfer": transfer,
     "speed": speed,
+    "pretraining": pretraining,
     "soak": soak,
     "sharpness": sharpness,
     "peers": peers,

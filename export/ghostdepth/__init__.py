@@ -28,6 +28,7 @@ from ghostdepth.model_files import (
     models,
 )
 from ghostdepth.networks import evaluate, summary, train
+from ghostdepth.pretraining import pretrain
 
 # In this field, `predict` means running a model on an image.
 predict = depth
@@ -54,6 +55,7 @@ __all__ = [
     "latency",
     "models",
     "predict",
+    "pretrain",
     "search",
     "sensitivity",
     "summary",

@@ -38,6 +38,8 @@ from ghostdepth_train.models.packed_weights import pack, unpack
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 RANGES = "ranges.json"
 SCHEMA = "ghostdepth-checkpoint/1"
+# Key of the metrics of a checkpoint whose encoder alone is trained.
+PRETRAINING = "pretraining"
 # Joins the sources in the line of training data.
 _THEN = "; then "
 
@@ -145,12 +147,16 @@ def save_checkpoint(
     write_json(folder / METRICS, metrics)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(folder: Path, *, pretrained: bool = False) -> Checkpoint:
     """Reads a checkpoint folder.
 
+    Args:
+        folder: The checkpoint.
+        pretrained: Whether it may be one of `ghostdepth pretrain`, whose decoder is random.
+
     Raises:
-        UserError: A file is missing, truncated, of another network, or holds NaN, or the name is no
-            plain file name.
+        UserError: A file is missing, truncated, of another network, or holds NaN, the name is no
+            plain file name, or there is only a pretrained encoder.
     """
     folder = Path(folder)
     if not os.path.lexists(folder / WEIGHTS):
@@ -160,12 +166,17 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if value.get("schema") != SCHEMA:
         raise UserError(f"{folder / CONFIG} is not a {SCHEMA} file")
     record = build_from(_Record, {"name": folder.resolve().name, **value}, folder / CONFIG)
+    metrics = read_object(folder / METRICS) if os.path.lexists(folder / METRICS) else {}
+    if PRETRAINING in metrics and not pretrained:
+        raise UserError(
+            f"{folder} holds a pretrained encoder, not a depth network; train it first: "
+            f"ghostdepth train --init {folder}"
+        )
     name = plain_name(record.name, f"{folder / CONFIG}: name")
     config = parse_config(NetworkConfig, record.network, str(folder / CONFIG))
     weights = unpack(*read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     network = DepthNet(config)
     load_weights(network, weights, folder / WEIGHTS)
-    metrics = read_object(folder / METRICS) if os.path.lexists(folder / METRICS) else {}
     return Checkpoint(
         name=name,
         network=network.eval(),
@@ -202,14 +213,18 @@ def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Pa
 def start_from(network: DepthNet, folder: Path) -> None:
     """Copies the weights of a checkpoint of the same network config.
 
-    The recurrent cell of a stream keeps its own weights if the checkpoint has none.
+    The recurrent cell of a stream keeps its own weights if the checkpoint has none. Of a pretrained
+    encoder, the encoder's weights are copied, whatever the decoder.
 
     Raises:
         UserError: As `load_checkpoint`, or the checkpoint is of another network.
     """
-    weights = load_checkpoint(folder).network.state_dict()
-    if not any(key.startswith("stream.") for key in weights):
-        own = network.state_dict()
+    checkpoint, own = load_checkpoint(folder, pretrained=True), network.state_dict()
+    weights = checkpoint.network.state_dict()
+    if PRETRAINING in checkpoint.metrics:
+        weights = {key: value for key, value in weights.items() if key.startswith("encoder.")}
+        weights |= {key: own[key] for key in own if not key.startswith("encoder.")}
+    elif not any(key.startswith("stream.") for key in weights):
         weights |= {key: own[key] for key in own if key.startswith("stream.")}
     load_weights(network, weights, folder / WEIGHTS)
 

@@ -97,7 +97,8 @@ class Trainer:
     """One run: built, then `run()` once.
 
     A method that trains in another way overrides `step`, `loss`, `predict` or `validate`;
-    one for another network overrides `build`.
+    one for another network overrides `build`. One for other data overrides `listing` and
+    `_dataset`.
 
     Args:
         config: Network and training settings.
@@ -111,12 +112,15 @@ class Trainer:
         network: What is trained.
         averaged: Moving average of its weights, which is what is evaluated and saved.
         beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
+        criterion: Column of the log by whose lowest value the best epoch is chosen.
         first_step: Steps before it are left out, as if they had been taken already.
         ended_by: Why the run ended before its last epoch, `minutes` or `patience`; else empty.
 
     Raises:
         UserError: The run's folder holds another run, or its state cannot be read.
     """
+
+    criterion = "si_rmse"
 
     def __init__(
         self,
@@ -129,7 +133,7 @@ class Trainer:
     ) -> None:
         plain_name(options.name, "the name of the checkpoint")
         self.config, self.split, self.options = config, split, options
-        self._data = listing_sha256(split)
+        self._data = self.listing()
         self.rank, self.world, self.device = distributed.start()
         torch.manual_seed(config.seed)
         self.network = self.build()
@@ -162,6 +166,10 @@ class Trainer:
     def averaged_network(self) -> DepthNet:
         """The network with the averaged weights."""
         return cast(DepthNet, self.averaged.module)
+
+    def listing(self) -> str:
+        """What the data is recognised by when the run is resumed."""
+        return listing_sha256(self.split)
 
     def build(self) -> DepthNet:
         """The network to be trained, with random weights."""
@@ -224,7 +232,7 @@ class Trainer:
 
     def _ends(self) -> bool:
         """Whether the run ends before its last epoch; the first process decides for all."""
-        errors = [row["si_rmse"] for row in self.history if "si_rmse" in row]
+        errors = self._errors()
         without_better = len(errors) - 1 - errors.index(min(errors)) if errors else 0
         patience = self.options.patience
         if self._out_of_time:
@@ -232,6 +240,9 @@ class Trainer:
         elif patience is not None and without_better >= patience:
             self.ended_by = "patience"
         return distributed.agreed(bool(self.ended_by))
+
+    def _errors(self) -> list[float]:
+        return [row[self.criterion] for row in self.history if self.criterion in row]
 
     def _time_is_up(self) -> bool:
         """Whether one more epoch of the mean duration would take longer than the minutes left."""
@@ -313,9 +324,9 @@ class Trainer:
         if self._out_of_time and not (self.options.out / "best").exists():
             last = True
         if last or (self.epoch + 1) % self.config.eval_every == 0:
-            best = min((r["si_rmse"] for r in self.history if "si_rmse" in r), default=math.inf)
-            row.update(self.validate().to_dict())
-            if row["si_rmse"] < best:
+            best = min(self._errors(), default=math.inf)
+            row.update(self.figures())
+            if row[self.criterion] < best:
                 self._save(self.options.out / "best", row)
         self.history.append(row)
         write_bytes(self.options.out / "log.csv", csv_bytes(self.history))
@@ -327,6 +338,10 @@ class Trainer:
         state = self.options.out / "last" / STATE
         write_state(state, self._modules(), self.optimizer, self._trained(), note)
 
+    def figures(self) -> dict[str, float]:
+        """What a validation adds to the row of its epoch, `criterion` among it."""
+        return self.validate().to_dict()
+
     def validate(self) -> DepthMetrics:
         """Validation metrics of the averaged network, by which the best epoch is chosen."""
         return evaluate(self.averaged_network, self.split.val)
@@ -335,13 +350,17 @@ class Trainer:
         """Learned quantization ranges for the checkpoint; None where there are none."""
         return None
 
+    def record(self) -> dict[str, Any]:
+        """What the checkpoint's metrics say beside those of the validation; JSON values."""
+        return {}
+
     def _save(self, folder: Path, row: dict[str, float]) -> None:
         save_checkpoint(
             folder,
             self.averaged_network,
             name=self.options.name,
             training_data=self.options.training_data,
-            metrics={"validation": row, "validation_images": len(self.split.val)},
+            metrics={"validation": row, "validation_images": len(self.split.val), **self.record()},
             ranges=self.ranges(),
         )
 

@@ -20,6 +20,7 @@ from ghostdepth_train.config import TrainConfig, parse_config
 _WHAT = {
     "world": "number of processes",
     "train_pairs": "number of pairs",
+    "pretraining": "setting of the pretraining",
     "data": "dataset (other names or sizes of files)",
 }
 
@@ -115,8 +116,9 @@ def _require_same(saved: _Saved, identity: Mapping[str, Any], path: Path) -> Non
     config = parse_config(TrainConfig, fields, str(path)).model_dump(mode="json")
     # Runs of earlier versions do not name their data.
     before = {"data": identity["data"]} | saved.config | config
-    for key, value in identity.items():
-        if before.get(key) != value:
+    # Both ways: a depth network and its pretraining differ in what only one of them has.
+    for key in dict.fromkeys([*identity, *before]):
+        if before.get(key) != identity.get(key):
             raise UserError(
                 f"{path} was written with another {_WHAT.get(key, key)}; "
                 "resume with the same config, data and number of processes"

@@ -5,6 +5,7 @@
 from ghostdepth.commands.app import app, main
 from ghostdepth.commands import (
     network,
+    pretrain,
     compress,
     sensitivity,
     search,
@@ -29,6 +30,7 @@ __all__ = [
     "main",
     "network",
     "pi",
+    "pretrain",
     "search",
     "sensitivity",
 ]

@@ -214,6 +214,8 @@ class TrainingLines:
                 f", validation si-RMSE {row['si_rmse']:.4f}, RMSE {row['rmse']:.3f} m, "
                 f"delta_1 {row['delta_1']:.3f}"
             )
+        if "validation_loss" in row:
+            text += f", on held-out images {row['validation_loss']:.4f}"
         if self._done < self._total and self._done > self._first:
             text += f", {duration(self._seconds_left())} left"
         self._bar.update(self._task, description=f"epoch {min(number + 1, epochs)}/{epochs}")

@@ -41,7 +41,7 @@ def test_every_verb_is_a_function() -> None:
 
 # The others have options that only a screen or another file needs.
 SAME = {"check", "compress", "convert", "demo", "deploy", "emulate", "evaluate", "export", "label",
-        "search", "sensitivity", "summary", "train"}  # fmt: skip
+        "pretrain", "search", "sensitivity", "summary", "train"}  # fmt: skip
 
 
 def test_an_option_of_the_command_is_an_argument_of_the_function() -> None:

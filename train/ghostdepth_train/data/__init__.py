@@ -9,6 +9,7 @@ from ghostdepth_train.data.loader import (
 )
 from ghostdepth_train.data.split import (
     Split,
+    files_sha256,
     fraction_of,
     listing_sha256,
     read_split,
@@ -21,6 +22,7 @@ __all__ = [
     "EpochSampler",
     "Split",
     "batches",
+    "files_sha256",
     "fraction_of",
     "listing_sha256",
     "read_split",

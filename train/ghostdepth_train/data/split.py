@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +70,23 @@ def listing_sha256(split: Split) -> str:
     Raises:
         UserError: A file is missing.
     """
+    pairs = (*split.train, *split.val)
+    return files_sha256(path for pair in pairs for path in (pair.rgb, pair.depth))
+
+
+def files_sha256(paths: Iterable[Path]) -> str:
+    """SHA-256 of the names and sizes in bytes of files, in their order.
+
+    Raises:
+        UserError: A file is missing.
+    """
     digest = hashlib.sha256()
-    for pair in (*split.train, *split.val):
-        for path in (pair.rgb, pair.depth):
-            try:
-                size = path.stat().st_size
-            except OSError as error:
-                raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-            digest.update(f"{path.name}\0{size}\0".encode())
+    for path in paths:
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        digest.update(f"{path.name}\0{size}\0".encode())
     return digest.hexdigest()
 
 

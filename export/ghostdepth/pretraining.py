@@ -1,0 +1,119 @@
+"""The function that prepares an encoder before there is any depth: pretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench_depth.core.errors import UserError
+
+from ghostdepth.networks import OnEpoch, require_limits
+
+if TYPE_CHECKING:
+    from ghostdepth_train.pretraining import Pretrainer
+    from ghostdepth_train.trainer import Progress
+
+
+def pretrain(
+    images: Sequence[Path | str],
+    out: Path | str,
+    *,
+    config: Path | str = "ghostnet-s",
+    method: str | None = None,
+    teacher: Path | str | None = None,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    settings: Sequence[str] = (),
+    seed: int | None = None,
+    name: str | None = None,
+    note: str = "",
+    workers: int = 1,
+    resume: bool = False,
+    on_step: Progress = lambda done, total, loss, images_per_second: None,
+    on_epoch: OnEpoch = lambda row: None,
+    log: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Pretrains a network's encoder on unlabelled images; a killed run goes on with `resume`.
+
+    Args:
+        images: Folders of images, searched with all folders in them but `depth` and `pseudo_depth`.
+        out: Folder of the run; `neighbours.html` in it shows what the encoder finds alike.
+        config: Name of a training config whose network's encoder is pretrained, or path of a YAML
+            file.
+        method: `skip-gram`, `cbow` or `features`; None for the settings', which is `skip-gram`.
+        teacher: For `features`: checkpoint folder or released model, `efficientnet-lite0` to
+            `-lite2`, or a timm name; None for the settings', which is `efficientnet-lite0`.
+        epochs: Number of epochs; None for the settings'.
+        minutes: The run pauses after the last epoch that fits into them, to be continued with
+            `resume`; None for no limit.
+        settings: Settings of the pretraining as `KEY=VALUE`, for example `window=5`.
+        seed: Seed of weights, codebook, order and negatives; None for the settings'.
+        name: Name of the checkpoint; None for `ghostdepth-CONFIG`.
+        note: What the images are, and their terms; empty for their number and folders.
+        workers: Number of processes that load images.
+        resume: Whether to continue the run in `out`.
+        on_step: Called after every step with the number of steps done, that of all, the loss, and
+            images per second.
+        on_epoch: Called after every epoch with its row of the log.
+        log: Called with one line of text about what is or will be done.
+
+    Returns:
+        The folder of the checkpoint with the lowest loss on held-out images, `out/best`, for
+        `train(..., init=...)`.
+
+    Raises:
+        UserError: An argument is wrong, there are too few images, one cannot be read, or another
+            process works in `out`.
+    """
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_export.pages.neighbours_page import write_neighbours
+    from ghostdepth_train import distributed
+    from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
+    from ghostdepth_train.run_folder import run_folder
+    from ghostdepth_train.settings import parse_settings
+    from ghostdepth_train.trainer import RunOptions
+
+    require_limits(minutes, None)
+    out, folders = Path(out), [Path(folder) for folder in images]
+    given = {"method": method, "epochs": epochs, "seed": seed}
+    given["teacher"] = None if teacher is None else str(find_checkpoint(teacher))
+    changes = {key: value for key, value in given.items() if value is not None}
+    chosen = load_pretrain_config(str(config), changes, parse_settings(settings))
+    if teacher is not None and chosen.method != "features":
+        raise UserError(f"--teacher is for --method features, not for {chosen.method}")
+    split = split_images(folders)
+    where = ", ".join(str(folder) for folder in folders)
+    options = RunOptions(
+        out=out,
+        name=name or f"ghostdepth-{Path(config).stem}",
+        training_data=note or f"{len(split.train)} unlabelled images of {where}",
+        workers=workers,
+        resume=resume,
+        minutes=minutes,
+    )
+    with run_folder(out, "ghostdepth pretrain"):
+        trainer = Pretrainer(chosen, split, options)
+        log(_plan(trainer, where))
+        trainer.run(on_step, on_epoch)
+        if trainer.rank == 0:
+            log(f"page of nearest neighbours: {write_neighbours(trainer)}")
+    if trainer.ended_by:
+        log(f"ended after {trainer.epoch} of {chosen.epochs} epochs; --resume goes on")
+    distributed.stop()
+    return out / "best"
+
+
+def _plan(trainer: Pretrainer, where: str) -> str:
+    """What a pretraining will do, on what, in one line."""
+    config, split = trainer.pretraining, trainer.split
+    what = f"teacher {config.teacher}"
+    if config.method != "features":
+        rows, columns = config.grid
+        what = f"{rows}x{columns} patches of {config.stride}x{config.stride}, {config.codes} codes"
+    images = len(split.train) + len(split.val)
+    return (
+        f"{trainer.options.name}: {config.method} ({what}) on {images} images of {where} "
+        f"({len(split.val)} held out), to epoch {config.epochs}, {len(trainer.sampler)} steps of "
+        f"{config.batch_size * trainer.world} images each, on {trainer.device.type}"
+    )

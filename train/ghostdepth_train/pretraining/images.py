@@ -1,0 +1,95 @@
+"""The unlabelled images of a pretraining: found in folders, split, and read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from bench_depth.accuracy.readers import evenly_spaced
+from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, read_rgb
+from bench_depth.core.errors import UserError
+from bench_depth.core.picture import read_header
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ghostdepth_train.augment import Photo
+from ghostdepth_train.data import DepthDataset, Split
+from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER
+
+# Below this there is nothing to hold out, and nothing to learn.
+MIN_IMAGES = 10
+# Held-out images, at most: enough for a loss, and soon gone through.
+_MOST_HELD_OUT = 200
+_DEPTH_FOLDERS = ("depth", LABEL_FOLDER)
+
+
+def split_images(folders: Sequence[Path]) -> Split:
+    """Finds the images below folders; the last tenth of each folder (by name) is held out.
+
+    Args:
+        folders: Searched with all folders in them; `depth`, `pseudo_depth` and hidden ones are left
+            out, since depth maps are no photos.
+
+    Returns:
+        The images; a pair's `depth` is the image itself, as there is none.
+
+    Raises:
+        UserError: A folder cannot be read or has no image, an image is damaged or no regular
+            file, or there are fewer than `MIN_IMAGES`.
+    """
+    train: list[Pair] = []
+    held_out: list[Pair] = []
+    for folder in folders:
+        pairs = _images(folder)
+        first = len(pairs) - max(1, len(pairs) // 10)
+        train, held_out = train + pairs[:first], held_out + pairs[first:]
+    found = len(train) + len(held_out)
+    if found < MIN_IMAGES:
+        where = ", ".join(map(str, folders))
+        raise UserError(
+            f"{where}: {found} image{'s' * (found != 1)}; pretraining needs at least {MIN_IMAGES}, "
+            "and is worth it from hundreds on"
+        )
+    return Split(train, list(evenly_spaced(held_out, min(len(held_out), _MOST_HELD_OUT))))
+
+
+def _images(folder: Path) -> list[Pair]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder of images")
+    found: dict[str, Path] = {}
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"cannot read the folder {error.filename}: {error.strerror or error}")
+
+    for top, inside, files in os.walk(folder, onerror=refuse):
+        inside[:] = sorted(
+            name for name in inside if name not in _DEPTH_FOLDERS and not name.startswith(".")
+        )
+        for name in sorted(files):
+            path = Path(top, name)
+            if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                if read_header(path) is None:
+                    read_rgb(path)  # No JPEG or PNG: decoding alone can tell.
+                found[str(path.relative_to(folder))] = path
+    if not found:
+        raise UserError(f"{folder} has no image (.jpg or .png), nor has a folder in it")
+    return [Pair(name, path, path) for name, path in sorted(found.items())]
+
+
+class ImageDataset(DepthDataset):
+    """Augmented images, as `DepthDataset` gives pairs; the depth is 0 = unknown everywhere."""
+
+    def _read(self, pair: Pair) -> tuple[Photo, NDArray[np.uint16]]:
+        rgb = read_rgb(pair.rgb)
+        # One zero that is seen everywhere: it takes no memory.
+        return rgb, np.broadcast_to(np.uint16(0), rgb.shape[:2])
+
+    def plain(self, index: int) -> Tensor:
+        """One image of the network's size without augmentation, 3xHxW uint8."""
+        rgb, _ = self._pair(index)
+        small = cv2.resize(rgb, (self.size[1], self.size[0]), interpolation=cv2.INTER_AREA)
+        return torch.from_numpy(small).permute(2, 0, 1)
