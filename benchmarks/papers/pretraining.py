@@ -10,7 +10,8 @@ thread, which other programs on the machine do not take from. The number of epoc
 speed of each training, measured once per RUNS, and from what the pretraining really took; one
 pretraining serves all fractions, and each of them pays for it. Validation costs nothing.
 
-Rows that are in `pretraining.csv` are kept: a command that was stopped goes on.
+Rows that are in `pretraining.csv` are kept: a command that was stopped goes on. Each --seconds needs
+RUNS of its own; the table is of the longest one.
 """
 
 from __future__ import annotations
@@ -142,7 +143,9 @@ def table() -> str:
     """si-RMSE of each arm at each fraction as Markdown: mean and deviation of the seeds."""
     rows = read()
     if not rows:
-        return "Nothing has been measured yet."
+        return "Nothing yet."
+    longest = max(float(row["seconds"]) for row in rows)
+    rows = [row for row in rows if float(row["seconds"]) == longest]
     fractions = sorted({row["fraction"] for row in rows}, key=float)
     lines = [
         f"| encoder | {' | '.join(f'{float(each):.0%} of the pairs' for each in fractions)} |",
@@ -188,8 +191,8 @@ def main() -> int:
     options.runs.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
     for seed, fraction, arm in itertools.product(options.seeds, options.fractions, ARMS):
-        done = {(row["arm"], row["fraction"], str(row["seed"])) for row in read()}
-        if (arm, f"{fraction:g}", str(seed)) not in done:
+        done = [[row[key] for key in ("seconds", "arm", "fraction", "seed")] for row in read()]
+        if [str(options.seconds), arm, f"{fraction:g}", str(seed)] not in done:
             row = bench.row(arm, fraction, seed)
             print(row, file=sys.stderr, flush=True)
             write_bytes(RESULTS, csv_bytes([*read(), row]))

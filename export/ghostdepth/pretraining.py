@@ -111,9 +111,9 @@ def _plan(trainer: Pretrainer, where: str) -> str:
     if config.method != "features":
         rows, columns = config.grid
         what = f"{rows}x{columns} patches of {config.stride}x{config.stride}, {config.codes} codes"
-    images = len(split.train) + len(split.val)
+    images, steps = len(split.train) + len(split.val), len(trainer.sampler)
     return (
         f"{trainer.options.name}: {config.method} ({what}) on {images} images of {where} "
-        f"({len(split.val)} held out), to epoch {config.epochs}, {len(trainer.sampler)} steps of "
-        f"{config.batch_size * trainer.world} images each, on {trainer.device.type}"
+        f"({len(split.val)} held out), to epoch {config.epochs}, {steps} step{'s' * (steps != 1)} "
+        f"of {config.batch_size * trainer.world} images each, on {trainer.device.type}"
     )

@@ -99,4 +99,7 @@ def synchronise_batch_norm(module: nn.Module) -> None:
         if type(child) is nn.BatchNorm2d:
             synchronised = SyncBatchNorm2d(child.num_features, child.eps, child.momentum)
             synchronised.load_state_dict(child.state_dict())
+            # What is frozen stays so: DistributedDataParallel waits for every other gradient.
+            for own, former in zip(synchronised.parameters(), child.parameters(), strict=True):
+                own.requires_grad_(former.requires_grad)
             module.set_submodule(name, synchronised.to(child.weight.device), strict=True)

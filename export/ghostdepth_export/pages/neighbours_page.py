@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def _read(image: Pair, network: DepthNet) -> tuple[Tensor, Tensor]:
     rgb = cv2.resize(read_rgb(image.rgb), size[::-1], interpolation=cv2.INTER_AREA)
     photo = torch.from_numpy(rgb).permute(2, 0, 1)
     grey = photo.float().mean(0, keepdim=True)
-    grid = [-(-side // 16) for side in size]
+    grid = (-(-size[0] // 16), -(-size[1] // 16))
     mean, square = (F.adaptive_avg_pool2d(each, grid) for each in (grey, grey**2))
     return photo, (square - mean**2)[0]
 
@@ -115,14 +116,15 @@ def _features(network: DepthNet, photos: Sequence[Tensor]) -> Tensor:
     was_training, normalise = network.training, normaliser(network.config)
     network.eval()
     parts: list[list[Tensor]] = [[], []]
-    for batch in torch.stack(list(photos)).split(32):
+    for batch in torch.stack(list(photos)).tensor_split(-(-len(photos) // 32)):
         maps = network.encoder(normalise(batch.to(device)))[-2:]
         for part, each in zip(parts, maps, strict=True):
             part.append(resize(each, *maps[0].shape[-2:]).float().cpu())
     network.train(was_training)
     whole = [torch.cat(part) for part in parts]
     centred = [F.normalize(each - each.mean((0, 2, 3), keepdim=True), dim=1) for each in whole]
-    return (torch.cat(centred, 1) / len(centred) ** 0.5).permute(0, 2, 3, 1)
+    both = torch.cat(centred, 1) / math.sqrt(len(centred))
+    return both.permute(0, 2, 3, 1)
 
 
 def _place(

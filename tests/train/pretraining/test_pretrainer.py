@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from bench_depth.core.errors import UserError
+from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.data import read_split
@@ -140,8 +141,20 @@ def test_images_that_cannot_be_used_are_one_line(images: Path) -> None:
     few.mkdir()
     for path in split.train[:3]:
         path.rgb.rename(few / path.rgb.name)
+    small = images.parent / "small"
+    small.mkdir()
+    cv2.imwrite(str(small / "a.png"), np.zeros((48, 20, 3), np.uint8))
+    with pytest.raises(UserError, match=r"a\.png is 20x48 pixels"):
+        split_images([small])
     with pytest.raises(UserError, match="3 images; pretraining needs at least 10"):
         split_images([few])
     (images / "more" / "99.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"99\.png"):
         split_images([images])
+
+
+def test_of_several_processes_none_waits_for_the_decoder(images: Path, tmp_path: Path) -> None:
+    network = pretrainer(images, tmp_path / "run").network
+    distributed.synchronise_batch_norm(network)
+    trained = {key.split(".")[0] for key, p in network.named_parameters() if p.requires_grad}
+    assert trained == {"encoder"}

@@ -138,12 +138,12 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     )
 
 
-def adapters(network: DepthNet, teacher: Teacher, strides: Sequence[int]) -> nn.ModuleDict:
+def adapters(network: DepthNet, channels: Sequence[int], strides: Sequence[int]) -> nn.ModuleDict:
     """1x1 convolutions from the student's maps to the channels of the teacher's, by stride."""
     made = {}
     for stride in strides:
         index = stride.bit_length() - 2
-        made[str(stride)] = nn.Conv2d(network.encoder.channels[index], teacher.channels[index], 1)
+        made[str(stride)] = nn.Conv2d(network.encoder.channels[index], channels[index], 1)
     return nn.ModuleDict(made)
 
 
@@ -170,7 +170,7 @@ class Distiller(Trainer):
     ) -> None:
         def make_adapters(network: DepthNet, beside: nn.ModuleDict) -> None:
             if distil.feature and teacher is not None:
-                beside["adapters"] = adapters(network, teacher, distil.strides)
+                beside["adapters"] = adapters(network, teacher.channels, distil.strides)
 
         self._small = (config.network.input_height, config.network.input_width)
         self._large = picture_size(self._small, teacher)

@@ -107,7 +107,7 @@ class Codebook(nn.Module):
         Raises:
             UserError: There are too few patches, or too few different ones.
         """
-        parts = [patch_descriptors(batch, self.stride) for batch in images.split(64)]
+        parts = [patch_descriptors(some, self.stride) for some in _in_parts(images, 64)]
         points = torch.cat(parts).permute(0, 2, 3, 1).flatten(0, 2)
         codes = len(self.centres)
         if len(points) < _PATCHES_PER_CODE * codes:
@@ -126,13 +126,18 @@ class Codebook(nn.Module):
             )
         centres = mini_batch_k_means(points, codes, seed)
         self.centres.copy_(centres)
-        found = torch.cat([nearest_codes(part, centres) for part in points.split(1 << 14)])
-        self.counts.copy_(torch.bincount(found, minlength=codes))
+        parts = [nearest_codes(some, centres) for some in _in_parts(points, 16384)]
+        self.counts.copy_(torch.bincount(torch.cat(parts), minlength=codes))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Nx3xHxW RGB 0..255 -> Nxhxw int64 codes of the patches."""
         points = patch_descriptors(rgb, self.stride).permute(0, 2, 3, 1)
         return nearest_codes(points.flatten(0, 2), self.centres).reshape(points.shape[:3])
+
+
+def _in_parts(x: Tensor, most: int) -> tuple[Tensor, ...]:
+    """A tensor in parts of about so many rows, so that what is computed of each fits."""
+    return x.tensor_split(-(-len(x) // most))
 
 
 def noise_distribution(counts: Tensor, smoothing: float) -> Tensor:

@@ -24,6 +24,8 @@ from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER
 MIN_IMAGES = 10
 # Held-out images, at most: enough for a loss, and soon gone through.
 _MOST_HELD_OUT = 200
+# The coarsest features of an encoder have one value for so many pixels of its input.
+_MIN_SIDE = 32
 _DEPTH_FOLDERS = ("depth", LABEL_FOLDER)
 
 
@@ -38,8 +40,8 @@ def split_images(folders: Sequence[Path]) -> Split:
         The images; a pair's `depth` is the image itself, as there is none.
 
     Raises:
-        UserError: A folder cannot be read or has no image, an image is damaged or no regular
-            file, or there are fewer than `MIN_IMAGES`.
+        UserError: A folder cannot be read or has no image, an image is damaged, smaller
+            than 32x32 pixels or no regular file, or there are fewer than `MIN_IMAGES`.
     """
     train: list[Pair] = []
     held_out: list[Pair] = []
@@ -72,12 +74,22 @@ def _images(folder: Path) -> list[Pair]:
         for name in sorted(files):
             path = Path(top, name)
             if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
-                if read_header(path) is None:
-                    read_rgb(path)  # No JPEG or PNG: decoding alone can tell.
+                _check(path)
                 found[str(path.relative_to(folder))] = path
     if not found:
         raise UserError(f"{folder} has no image (.jpg or .png), nor has a folder in it")
     return [Pair(name, path, path) for name, path in sorted(found.items())]
+
+
+def _check(path: Path) -> None:
+    header = read_header(path)
+    # What is no JPEG or PNG is judged by decoding alone.
+    size = read_rgb(path).shape[:2] if header is None else (header.height, header.width)
+    if min(size) < _MIN_SIDE:
+        raise UserError(
+            f"{path} is {size[1]}x{size[0]} pixels; there are no patches to tell apart below "
+            f"{_MIN_SIDE}x{_MIN_SIDE}: remove it"
+        )
 
 
 class ImageDataset(DepthDataset):

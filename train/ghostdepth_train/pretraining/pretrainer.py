@@ -82,7 +82,7 @@ class Pretrainer(Trainer):
         config, widths = self.pretraining, network.encoder.channels[-2:]
         if config.method == "features":
             self._teacher = load_feature_teacher(config.teacher, self.device)
-            beside["adapters"] = adapters(network, self._teacher, _STRIDES)
+            beside["adapters"] = adapters(network, self._teacher.channels, _STRIDES)
         else:
             beside["vectors"] = PatchVectors(widths, config.codes, config.channels)
             beside["codebook"] = Codebook(config.stride, config.codes)
@@ -180,8 +180,10 @@ class Pretrainer(Trainer):
         return {self.criterion: sum(losses) / len(losses)}
 
     def _held_out(self) -> Iterator[Tensor]:
-        for some in torch.arange(len(self._plain)).split(self.config.batch_size):
-            yield torch.stack([self._plain.plain(int(i)) for i in some]).to(self.device)
+        size = self.config.batch_size
+        for first in range(0, len(self._plain), size):
+            some = range(first, min(first + size, len(self._plain)))
+            yield torch.stack([self._plain.plain(index) for index in some]).to(self.device)
 
     def record(self) -> dict[str, Any]:
         """What marks the checkpoint as a pretrained encoder: how it was pretrained."""
