@@ -10,8 +10,8 @@ thread, which other programs on the machine do not take from. The number of epoc
 speed of each training, measured once per RUNS, and from what the pretraining really took; one
 pretraining serves all fractions, and each of them pays for it. Validation costs nothing.
 
-Rows that are in `pretraining.csv` are kept: a command that was stopped goes on. Each --seconds needs
-RUNS of its own; the table is of the longest one.
+Rows that are in `pretraining.csv` are kept: a command that was stopped goes on. Each --seconds
+needs RUNS of its own; the table is of the longest one.
 """
 
 from __future__ import annotations
