@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +17,8 @@ from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.pages import demo
 from ghostdepth_export.pi4.counter.graph import probe
-from ghostdepth_train.checkpoint import save_checkpoint
-from ghostdepth_train.models.network import DepthNet
 
+from tests.export.conftest import CAMERA
 from tests.export.pi4.synthetic_counts import count_without_qemu, counts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -26,19 +26,25 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.mark.slow
 def test_it_leaves_files_results_and_page(
-    make_network: Callable[..., DepthNet],
+    checkpoint: Path,
+    exported: Path,
     dataset: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network = make_network()
-    folder = tmp_path / "checkpoint"
-    save_checkpoint(folder, network, name="toy", training_data="nothing", metrics={})
+    def export(*asked: Path, progress: Callable[[str], None], **options: object) -> list[Path]:
+        assert asked == (checkpoint, out / "models")
+        assert options == {"camera": CAMERA, "calibration": dataset}, "`exported` is of others"
+        progress("building toy-int8.onnx")
+        shutil.copytree(exported, out / "models")
+        return [out / "models" / f"toy-{kind}" for kind in FORMATS]
+
+    monkeypatch.setattr(demo, "export", export)
     out = tmp_path / "demo"
     count_without_qemu(monkeypatch, counts(1_000_000))
     lines: list[str] = []
     done = demo.run(
-        folder, dataset, out, camera=(96, 128), plan=TimingPlan(0, 1, 0), log=lines.append
+        checkpoint, dataset, out, camera=CAMERA, plan=TimingPlan(0, 1, 0), log=lines.append
     )
     assert done.page == out / "report.html" and not done.unpredicted
 
