@@ -89,6 +89,7 @@ class LatencyPrediction:
         outside_ms: Milliseconds between and around the ops.
         ops: Latency of each op, in the order of execution.
         label: Name of the runtime.
+        judged: Whether the band is a judgement, because no published time is known.
     """
 
     file: str
@@ -102,6 +103,7 @@ class LatencyPrediction:
     outside_ms: float
     ops: list[OpLatency]
     label: str = "TensorFlow Lite"
+    judged: bool = False
 
     @property
     def uncalibrated(self) -> dict[str, float]:

@@ -133,7 +133,7 @@ def warnings(prediction: LatencyPrediction) -> list[str]:
             f"of {prediction.label} {prediction.runtime}'s threads ({', '.join(types)}); the time "
             "of one thread is taken for them"
         )
-    if not any(op.calibrated for op in prediction.ops):
+    if prediction.judged:
         lines.append(
             f"no time of {prediction.label} on this kind of board is known to compare with; the "
             "band is a judgement"

@@ -118,7 +118,8 @@ def predict_counts(
         )
     predicted = summed(counts, ops, coefficients, threads, clock_mhz)
     label = RUNTIMES[counts.library].label
-    return dataclasses.replace(predicted, runtime=counts.runtime, label=label)
+    judged = not coefficients.calibrated
+    return dataclasses.replace(predicted, runtime=counts.runtime, label=label, judged=judged)
 
 
 def _by_name(
