@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, refuse_warnings
 
 from ghostdepth.datasets import report_findings, warn_of_data
 
@@ -137,8 +137,8 @@ def evaluate(
         align: Alignment of predictions to the ground truth: `none`, `median` or `log-affine`.
         hfov: Horizontal field of view in degrees of the camera of `data`, for which metres are
             made; None for that of the training data.
-        strict: Whether implausible data is an error, not only a warning.
-        log: Called with one line for each warning about the data.
+        strict: Whether implausible data or depth is an error, not only a warning.
+        log: Called with one line for each warning about the data or the network's depth.
 
     Returns:
         The mean over the images of each metric.
@@ -150,6 +150,7 @@ def evaluate(
     from bench_depth.core.data_checks import survey_pairs
     from bench_depth.core.dataset import list_pairs
     from bench_depth.core.metrics import ALIGNMENTS
+    from bench_depth.core.output_checks import OutputWatch
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.config import check_camera
@@ -161,7 +162,10 @@ def evaluate(
     report_findings(survey_pairs(pairs, str(data)).findings(), strict, log)
     network = load_checkpoint(find_checkpoint(checkpoint)).network
     check_camera(network.config, hfov, checkpoint)
-    return measure(network, pairs, align, hfov)
+    watch = OutputWatch(True, log)
+    found = measure(network, pairs, align, hfov, watch)
+    refuse_warnings(watch.codes, strict)
+    return found
 
 
 def summary(

@@ -17,11 +17,15 @@ from ghostdepth_train.checkpoint import (
     load_imagenet,
     read_tensors,
     save_checkpoint,
+    write_tensors,
 )
 from ghostdepth_train.config import EncoderConfig, load_train_config
 from ghostdepth_train.models.ghostnet import GhostNet
 from ghostdepth_train.models.network import DepthNet
 from safetensors.torch import save_file
+
+WIDE = {"kernel": 5, "mid": 8192, "out": 8192}
+HEADS = {"heads": 64, "head_channels": 512}
 
 
 @pytest.fixture
@@ -119,6 +123,65 @@ def test_a_note_that_is_not_ours(folder: Path, note: str, line: str) -> None:
     save_file(weights, folder / "model.safetensors", {"note": note})
     with pytest.raises(UserError, match=line):
         load_checkpoint(folder)
+
+
+# All types of safetensors that torch has.
+TYPES = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float8_e4m3fn float8_e5m2 complex64"
+
+
+@pytest.mark.parametrize(
+    ("kind", "packed"),
+    [*((kind, False) for kind in TYPES.split()), ("uint8", True), ("float8_e5m2", True)],
+)
+def test_weights_of_types_that_no_network_has(folder: Path, kind: str, packed: bool) -> None:
+    weights, note = read_tensors(folder / "model.safetensors")
+    other = weights.pop("head.weight").to(getattr(torch, kind))
+    weights |= {"head.weight": other}
+    if packed:
+        bits = torch.full(((other.numel() + 7) // 8,), 255, dtype=torch.uint8)
+        weights |= {"head.weight.bitmap": bits, "head.weight.values": weights.pop("head.weight")}
+        note = {"sparse": {"head.weight": list(other.shape)}}
+        weights["head.weight.values"] = other.flatten()
+    write_tensors(folder / "model.safetensors", weights, note)
+    with pytest.raises(UserError, match=r"head\.weight.* (is|are) \w+"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float64"])
+def test_weights_of_other_floating_point_types(folder: Path, kind: str) -> None:
+    weights, note = read_tensors(folder / "model.safetensors")
+    weights["head.weight"] = weights["head.weight"].to(getattr(torch, kind))
+    write_tensors(folder / "model.safetensors", weights, note)
+    load_checkpoint(folder)
+    weights["head.weight"] = weights["head.weight"].double() * 0 + 1e300
+    write_tensors(folder / "model.safetensors", weights, note)
+    with pytest.raises(UserError, match="NaN or infinity"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": {"stem": 8192, "stages": [[WIDE | {"stride": 2}]] * 4 + [[WIDE] * 64] * 60}},
+        {"decoder": {"widths": [8192], "attention": [{"stride": 16, **HEADS}] * 8}},
+    ],
+)
+def test_a_network_beyond_the_memory_is_not_built(folder: Path, change: dict[str, Any]) -> None:
+    path = folder / "config.json"
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(value | {"network": value["network"] | change}))
+    with pytest.raises(UserError, match="million weights; at most 500 million are built"):
+        load_checkpoint(folder)
+
+
+def test_the_bound_of_the_weights_holds() -> None:
+    from ghostdepth_train.config import NetworkConfig, _weights
+
+    for dfc in (False, True):
+        value = {"encoder": {"width_multiplier": 1.0, "dfc": dfc}, "decoder": {"widths": [96, 48]}}
+        config = NetworkConfig.model_validate(value)
+        weights = sum(p.numel() for p in DepthNet(config).parameters())
+        assert 0.8 * weights < _weights(config) < 3 * weights
 
 
 def test_metrics_that_are_not_finite_are_kept(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from bench_depth.core.errors import UserError
 from ghostdepth_train.compress.recipe import load_recipe
-from ghostdepth_train.config import load_train_config
+from ghostdepth_train.config import TimmEncoderConfig, load_train_config, parse_config
 from ghostdepth_train.yaml_files import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -23,8 +23,9 @@ ALIASES = "\n".join(
     [
         ("[" * 3000, "nested too deeply"),
         ("[" * 70 + "]" * 70, "nested deeper than 64 levels"),
-        ("&a [*a]", "nested deeper than 64 levels"),
-        (f"a: &a [1]\n{ALIASES}\n", "network: Field required"),
+        ("&a [*a]", "an alias stands within what it stands for"),
+        (f"a: &a [1]\n{ALIASES}\nbase: *h\n", "1 MiB with its aliases written out"),
+        (f"{NETWORK}base: {{a: &a [1], b: [*a, *a]}}\n", "unknown config"),
         (f"epochs: {'9' * 5000}\n", "Exceeds the limit|integer"),
         ("seed: 1\nseed: 2\n", "the key 'seed' stands there twice"),
         ("a: &a {x: 1}\n? {<<: *a, y: 1, y: 2}\n: 1\n", "the key 'y' stands there twice"),
@@ -79,6 +80,41 @@ quick = settings(max_examples=60, deadline=None, derandomize=True, database=None
 @given(PLAIN)
 def test_plain_values_come_back(value: object) -> None:
     assert parse_yaml(yaml.safe_dump(value, allow_unicode=True)) == value
+
+
+@quick
+@given(
+    some.lists(some.tuples(some.sampled_from(["list", "dict", "merge"]), some.integers(2, 9))),
+    some.integers(0, 2000),
+)
+def test_what_aliases_stand_for_is_limited(levels: list[tuple[str, int]], length: int) -> None:
+    """Lists, mappings and merged keys that stand for one another, and for a long text."""
+    lines, size = [f"a0: &a0 {{key: {'x' * length}}}"], length
+    for index, (kind, times) in enumerate(levels):
+        aliases = [f"*a{index}"] * times
+        parts = {
+            "list": f"[{', '.join(aliases)}]",
+            "dict": f"{{{', '.join(f'{n}: {alias}' for n, alias in enumerate(aliases))}}}",
+            # Mappings alone can be merged.
+            "merge": f"{{<<: [{', '.join(['*a0'] * times)}]}}",
+        }
+        lines.append(f"a{index + 1}: &a{index + 1} {parts[kind]}")
+        size = times * (length if kind == "merge" else size)
+    try:
+        value = parse_yaml("\n".join(lines))
+    except yaml.YAMLError as error:
+        assert "1 MiB with its aliases written out" in str(error)
+    else:
+        assert size <= 2**20
+        assert len(str(value)) < 2**23
+
+
+@pytest.mark.parametrize(
+    "name", ["hf_hub:a/b", "local-dir:/etc", "../x", "a/b", "", "x\n", "a.b.c"]
+)
+def test_the_name_of_a_timm_model_is_no_address(name: str) -> None:
+    with pytest.raises(UserError, match="name: String should match"):
+        parse_config(TimmEncoderConfig, {"kind": "timm", "name": name}, "x")
 
 
 @quick

@@ -40,6 +40,10 @@ RANGES = "ranges.json"
 SCHEMA = "ghostdepth-checkpoint/1"
 # Key of the metrics of a checkpoint whose encoder alone is trained.
 PRETRAINING = "pretraining"
+# The types of whatever this program stores as safetensors, and of weights from elsewhere. torch
+# can compute with no others, or reads them as something else.
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_TYPES = (*_FLOATS, torch.bool, torch.uint8, torch.int32, torch.int64)
 # Joins the sources in the line of training data.
 _THEN = "; then "
 
@@ -191,7 +195,7 @@ def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Pa
     """Copies `weights` into the network.
 
     Raises:
-        UserError: Keys or shapes are not the network's, or a value is NaN or infinite.
+        UserError: Keys, shapes or types are not the network's, or a value is NaN or infinite.
     """
     own = network.state_dict()
     for key in sorted(own.keys() ^ weights.keys()):
@@ -202,7 +206,13 @@ def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Pa
             raise UserError(
                 f"{where}: {key} is {tuple(tensor.shape)}, the config says {tuple(own[key].shape)}"
             )
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if (tensor.dtype in _FLOATS) != own[key].is_floating_point():
+            raise UserError(
+                f"{where}: {key} is {_type(tensor)}, the network's is {_type(own[key])}; save the "
+                "weights again in that type"
+            )
+        # As it will be: a large float64 is infinite as float32.
+        if not bool(tensor.to(own[key].dtype).isfinite().all()):
             raise UserError(
                 f"{where}: {key} holds NaN or infinity; the training diverged, "
                 "go back to an earlier checkpoint or lower the learning rate"
@@ -330,14 +340,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     """Reads a safetensors file and its note.
 
     Raises:
-        UserError: The file is missing, truncated or not a safetensors file, or its note is no JSON.
+        UserError: The file is missing, truncated or not a safetensors file, its note is no JSON, or
+            a tensor is of a type that no checkpoint has.
     """
     try:
         with safe_open(require_regular(path), "pt") as file:
             note = (file.metadata() or {}).get("note")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        for key, tensor in tensors.items():
+            if tensor.dtype not in _TYPES:
+                raise UserError(
+                    f"{path}: {key} is {_type(tensor)}, which no checkpoint holds; copy the file "
+                    "again, or export the weights as float32"
+                )
         return tensors, None if note is None else loads(note)
     except (SafetensorError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}; it may be truncated") from error
     except ValueError as error:
         raise UserError(f"cannot read the note in the header of {path}: {error}") from error
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -8,6 +8,7 @@ another config.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal, TypeVar
@@ -24,6 +25,7 @@ C = TypeVar("C", bound=pydantic.BaseModel)
 MAX_SIDE = 4096
 _MAX_CHANNELS = 8192
 _MAX_BLOCKS = 64
+_MAX_WEIGHTS = 500_000_000
 _MAX_BATCH = 4096
 _MAX_EPOCHS = 100_000
 MAX_SEED = 2**63 - 2
@@ -83,6 +85,10 @@ class AttentionConfig(Config):
     heads: int = pydantic.Field(default=4, ge=1, le=64)
     head_channels: int = pydantic.Field(default=16, ge=1, le=512)
     feed_forward: int = pydantic.Field(default=128, ge=0, le=_MAX_CHANNELS)
+
+    def weights(self, channels: int) -> int:
+        """The number of its weights between features of so many channels."""
+        return channels * (4 * self.heads * self.head_channels + 2 * self.feed_forward)
 
 
 class StreamConfig(Config):
@@ -222,11 +228,12 @@ class TimmEncoderConfig(Config):
 
     Attributes:
         kind: Always `timm`.
-        name: Name of a model for `timm.create_model`.
+        name: Name of a model for `timm.create_model`, with its tag; no address of a hub or folder,
+            which timm would take as well.
     """
 
     kind: Literal["timm"]
-    name: str
+    name: str = pydantic.Field(max_length=100, pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?$")
 
 
 def _encoder_kind(value: Any) -> str:
@@ -325,6 +332,34 @@ class NetworkConfig(Config):
         if self.depth_min >= self.depth_max:
             raise ValueError(f"depth_min {self.depth_min} is not below depth_max {self.depth_max}")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _fits_into_memory(self) -> NetworkConfig:
+        # Before it is built: each width may be within its bounds, and their products far beyond.
+        weights = _weights(self)
+        if weights > _MAX_WEIGHTS:
+            raise ValueError(
+                f"the widths make a network of up to {weights / 1e6:.0f} million weights; at most "
+                f"{_MAX_WEIGHTS / 1e6:.0f} million are built"
+            )
+        return self
+
+
+def _weights(config: NetworkConfig) -> int:
+    """An upper bound of the weights of the convolutions that are not depthwise."""
+    decoder = config.decoder
+    width = decoder.widths[0]
+    total = sum(map(operator.mul, decoder.widths, decoder.widths[1:]))
+    total += sum(block.weights(width) for block in decoder.attention)
+    encoder = config.encoder
+    if isinstance(encoder, EncoderConfig):
+        inp = encoder.stem
+        for block in (block for stage in encoder.stages for block in stage):
+            # The second product is that of a shortcut, or of DFC attention.
+            total += block.mid * (inp + block.out + 2 * block.se) + inp * (block.mid + block.out)
+            inp = block.out
+        total += 2 * inp * width + sum(block.weights(inp) for block in encoder.attention)
+    return total
 
 
 def check_camera(config: NetworkConfig, hfov: float | None, checkpoint: object) -> None:

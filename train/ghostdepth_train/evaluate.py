@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -34,11 +34,21 @@ def predict_mm(network: Predictor, rgb: np.ndarray, hfov: float | None = None) -
 
 
 def evaluate(
-    network: Predictor, pairs: Sequence[Pair], align: str = "none", hfov: float | None = None
+    network: Predictor,
+    pairs: Sequence[Pair],
+    align: str = "none",
+    hfov: float | None = None,
+    watch: Callable[[str, np.ndarray], None] = lambda name, metres: None,
 ) -> DepthMetrics:
     """Mean metrics over the pairs that have valid depth; the network's mode is kept.
 
-    With `hfov`, the field of view of their camera in degrees, metres are made for it.
+    Args:
+        network: The network.
+        pairs: Images with ground truth.
+        align: Alignment of predictions to the ground truth.
+        hfov: Field of view of their camera in degrees, for which metres are made; None for that of
+            the training data.
+        watch: Told the name of each image and its predicted depth, metres.
 
     Raises:
         UserError: No pair has a valid pixel, or the network gives NaN.
@@ -50,7 +60,11 @@ def evaluate(
         rgb, ground_truth = read_pair(pair)
         prediction = predict_mm(network, rgb, hfov)
         if not np.isfinite(prediction).all():
-            raise UserError(f"the network gives NaN or infinity on {pair.rgb}; lower the rate")
+            raise UserError(
+                f"the network gives NaN or infinity on {pair.rgb}; its training diverged, lower "
+                "the learning rate or go back to an earlier checkpoint"
+            )
+        watch(pair.rgb.name, prediction / 1000)
         row = metrics_with_sharpness(prediction, ground_truth, align)
         if row is not None:
             rows.append(row)

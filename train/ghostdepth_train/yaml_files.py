@@ -14,6 +14,8 @@ from bench_depth.core.files import read_text
 from bench_depth.core.json_text import check_nesting
 
 _LARGEST = 2**18
+# Characters of all values, each alias counted as what it stands for.
+_LARGEST_WRITTEN_OUT = 2**20
 
 
 def yaml_names(folder: Traversable) -> list[str]:
@@ -31,7 +33,7 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
 
     Raises:
         UserError: There is no such file, it is not YAML, or it is beyond a limit: 256 KiB of UTF-8,
-            and the levels of `json_text.check_nesting`.
+            1 MiB with its aliases written out, and the levels of `json_text.check_nesting`.
     """
     known = yaml_names(folder)
     if name in known:
@@ -55,7 +57,16 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that a mapping holds twice; PyYAML would take the last."""
+    """Refuses a key that a mapping holds twice, of which PyYAML would take the last.
+
+    It also refuses aliases that stand for very much: whoever prints, merges or copies the value
+    meets all of it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        # Of each node that is complete, by identity: an alias is the node itself.
+        self._sizes: dict[int, int] = {}
 
     # Before `<<` puts the keys of other mappings among a node's own.
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -68,7 +79,34 @@ class _Loader(yaml.SafeLoader):
                         None, None, f"the key {key.value[:80]!r} stands there twice", key.start_mark
                     )
                 seen.add((key.tag, key.value))
+        self._measure(node, [each for pair in node.value for each in pair])
         return node
+
+    def compose_sequence_node(self, anchor: Any) -> yaml.SequenceNode:
+        node = super().compose_sequence_node(anchor)
+        self._measure(node, node.value)
+        return node
+
+    def _measure(self, node: yaml.CollectionNode, parts: list[yaml.Node]) -> None:
+        size = 1
+        for part in parts:
+            if isinstance(part, yaml.ScalarNode):
+                size += 1 + len(part.value)
+            elif id(part) in self._sizes:
+                size += self._sizes[id(part)]
+            else:
+                raise yaml.MarkedYAMLError(
+                    None, None, "an alias stands within what it stands for", node.start_mark
+                )
+        if size > _LARGEST_WRITTEN_OUT:
+            raise yaml.MarkedYAMLError(
+                None,
+                None,
+                f"it is larger than {_LARGEST_WRITTEN_OUT / 2**20:g} MiB with its aliases written "
+                "out",
+                node.start_mark,
+            )
+        self._sizes[id(node)] = size
 
 
 def parse_yaml(text: str) -> Any:
@@ -76,7 +114,7 @@ def parse_yaml(text: str) -> Any:
 
     Raises:
         RecursionError: It is nested too deeply to be parsed.
-        yaml.YAMLError: It is not YAML, or holds a key twice.
+        yaml.YAMLError: It is not YAML, holds a key twice, or its aliases stand for very much.
         ValueError: A value is none that Python can hold, or it is beyond `check_nesting`.
     """
     # A subclass of SafeLoader.

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from bench_depth.core.advice import OUTPUT_ADVICE, warning_line
 
 _NEAR_M, _FAR_M = 0.005, 1000.0
+# A constant that was resized differs by some units in the last place of float32 from itself.
+_ROUNDING = 1e-5
 
 
 def output_codes(depth: NDArray[Any], *, metric: bool) -> list[str]:
@@ -27,10 +29,11 @@ def output_codes(depth: NDArray[Any], *, metric: bool) -> list[str]:
     low, high = float(depth.min()), float(depth.max())
     if not np.isfinite([low, high]).all():
         return ["output-nan"]
+    constant = high - low <= _ROUNDING * max(abs(low), abs(high))
     holds = {
-        "output-constant": low == high and depth.size > 1,
+        "output-constant": constant and depth.size > 1,
         "output-negative": metric and low < 0,
-        "output-unit": metric and low != high and (0 <= high < _NEAR_M or low > _FAR_M),
+        "output-unit": metric and not constant and (0 <= high < _NEAR_M or low > _FAR_M),
     }
     return [code for code, held in holds.items() if held]
 

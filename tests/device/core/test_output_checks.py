@@ -15,6 +15,7 @@ ROOM = np.linspace(0.5, 9, 600, dtype=np.float32).reshape(20, 30)
         ("output-nan", np.full_like(ROOM, np.nan)),
         ("output-constant", np.zeros_like(ROOM)),
         ("output-constant", np.full_like(ROOM, 2.5)),
+        ("output-constant", np.nextafter(np.full_like(ROOM, 2.5), ROOM)),
         ("output-negative", ROOM - 1),
         ("output-unit", ROOM / 1e4),
         ("output-unit", ROOM * 1e4),

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bench_depth.core.dataset import list_pairs, read_depth, write_depth
-from bench_depth.core.errors import BAD_INPUT, WARNED
+from bench_depth.core.errors import BAD_INPUT, WARNED, UserError
 from ghostdepth import commands as cli
+from ghostdepth import evaluate
 from ghostdepth.commands.app import TrainingLines, duration
 from ghostdepth_export.host.screen import Screen
+from ghostdepth_train.checkpoint import save_checkpoint
+from ghostdepth_train.config import load_train_config
+from ghostdepth_train.models.network import DepthNet
 from rich.progress import Progress
 
 
@@ -82,6 +87,19 @@ def test_a_training_ends_before_it_starts_where_a_file_is_bad(
         words = ["--checkpoint", tmp_path, "--data"] if verb == "evaluate" else []
         assert run(monkeypatch, verb, *words, data) == BAD_INPUT
         assert "photo 4 has no depth map" in capsys.readouterr().err
+
+
+def test_a_network_that_gives_a_constant_is_warned_of(dataset: Path, tmp_path: Path) -> None:
+    network = DepthNet(load_train_config("tiny").network)
+    with torch.no_grad():
+        network.head.weight.zero_()
+    save_checkpoint(tmp_path / "c", network, name="n", training_data="t", metrics={})
+    pairs, lines = copy_of(dataset, tmp_path / "data", 1), list[str]()
+    evaluate(tmp_path / "c", pairs, log=lines.append)
+    assert any("same depth for every pixel" in line and "output-constant" in line for line in lines)
+    with pytest.raises(UserError, match=r"--strict: .*output-constant") as error:
+        evaluate(tmp_path / "c", pairs, strict=True)
+    assert error.value.exit_code == WARNED
 
 
 def test_a_training_is_told_line_by_line_where_there_is_no_terminal(

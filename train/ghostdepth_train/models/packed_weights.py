@@ -67,6 +67,8 @@ def unpack(tensors: dict[str, Tensor], note: Any, where: str) -> dict[str, Tenso
         except KeyError as error:
             raise UserError(f"{where} lacks tensor {error}; copy the file again") from error
         count = math.prod(shape)
+        if not values.is_floating_point():
+            raise UserError(f"{where}: {key}.values are no floating-point numbers; copy it again")
         if bitmap.dtype != torch.uint8 or bitmap.shape != ((count + 7) // 8,):
             raise UserError(f"{where}: {key}.bitmap does not fit {shape}; copy the file again")
         present = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=count)).bool()
