@@ -349,7 +349,7 @@ def _weights(config: NetworkConfig) -> int:
     """An upper bound of the weights of the convolutions that are not depthwise."""
     decoder = config.decoder
     width = decoder.widths[0]
-    total = sum(map(operator.mul, decoder.widths, decoder.widths[1:]))
+    total: int = sum(map(operator.mul, decoder.widths, decoder.widths[1:]))
     total += sum(block.weights(width) for block in decoder.attention)
     encoder = config.encoder
     if isinstance(encoder, EncoderConfig):
