@@ -55,7 +55,7 @@ def empty_dataset(folder: Path) -> Path:
             ["summary", "a\033[2J\u202e"],
             "(a\\x1b[2J\\u202e); see ghostdepth summary",
         ),
-        (["trian"], "No such command 'trian'. Did you mean 'train'? See ghostdepth --help"),
+        (["exprot"], "No such command 'exprot'. Did you mean 'export'? See ghostdepth --help"),
         (["tr\033\u202e"], "No such command 'tr\\x1b\\u202e'; see ghostdepth --help"),
     ],
 )
