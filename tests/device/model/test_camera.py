@@ -9,12 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bench_depth import DepthModel
+from bench_depth import DepthModel, UserError
+from bench_depth.commands.bench import bench
 from bench_depth.commands.cli import main
+from bench_depth.commands.hooks import Hooks
+from bench_depth.commands.options import BenchOptions
 from bench_depth.depth.cloud import focal_length
 from bench_depth.model.camera import depth_factor
 from bench_depth.model.contract import ModelContract
-from bench_depth.model.description import from_values
+from bench_depth.model.description import camera_description, from_values
+from bench_depth.timing.measure import TimingPlan
 
 from tests.device.conftest import HEIGHT, WIDTH, TfliteMaker, tiny_depth
 
@@ -60,21 +64,24 @@ def test_accuracy_is_that_of_the_camera(wide: Path, tmp_path: Path) -> None:
     true = np.full((HEIGHT, WIDTH), 1500 * np.sqrt(3), np.uint16)
     cv2.imwrite(str(tmp_path / "data/depth/a.png"), true)
     errors = []
-    for more in ([], ["--hfov", "60"]):
-        result = tmp_path / f"{len(more)}.json"
-        arguments = ["--model", str(wide), "--data", str(tmp_path / "data"), "--json", str(result)]
-        assert main([*arguments, "--min-time", "0", "--min-runs", "1", "--warmup", "0", *more]) == 0
-        record = json.loads(result.read_text())["models"][0]
-        errors.append(record["accuracy"]["mean"]["rmse"])
+    for hfov in (None, 60.0):
+        options = BenchOptions(
+            data=tmp_path / "data",
+            plan=TimingPlan(warmup=0, min_runs=1, min_time=0),
+            description=camera_description(hfov),
+        )
+        (record,) = bench([wide], options, Hooks(lambda line: None)).models
+        assert record.accuracy is not None
+        errors.append(record.accuracy.mean.rmse)
     assert errors[0] == pytest.approx(1.5 * np.sqrt(3) - 1.5, abs=1e-3)
     assert errors[1] == pytest.approx(0, abs=1e-3)
 
 
 def test_a_model_that_does_not_know_its_camera_is_not_measured_for_another(
-    tiny_tflite: Path, capfd: pytest.CaptureFixture[str]
+    tiny_tflite: Path,
 ) -> None:
-    assert main(["--model", str(tiny_tflite), "--hfov", "60"]) == 2
-    assert "does not say for which camera its metres hold" in capfd.readouterr().err
+    with pytest.raises(UserError, match="does not say for which camera its metres hold"):
+        bench([tiny_tflite], BenchOptions(description=camera_description(60.0)), Hooks(print))
     lines: list[str] = []
     model = DepthModel(tiny_tflite, hfov=60, log=lines.append)
     photo = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
