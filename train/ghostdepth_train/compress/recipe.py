@@ -149,7 +149,7 @@ def _run(start: Checkpoint, recipe: Sequence[Method], work: Work, name: str) -> 
             compressed = compress(current, config, own)
             _save(result, current, compressed, own, elapsed.seconds(), steps)
         current = load_checkpoint(result)
-        steps.append(current.metrics["steps"][-1])
+        steps.append(_last_step(current.metrics, result / METRICS))
         work.log(_line(config.method, steps[-1]))
     final = work.out / "result"
     save_checkpoint(
@@ -161,6 +161,38 @@ def _run(start: Checkpoint, recipe: Sequence[Method], work: Work, name: str) -> 
         ranges=current.ranges,
     )
     return final
+
+
+@dataclasses.dataclass(frozen=True)
+class _Accuracy:
+    """What a step's line shows of its validation."""
+
+    si_rmse: float
+    rmse: float
+    delta_1: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """What a step's line shows."""
+
+    parameters: int
+    macs: int
+    validation: _Accuracy
+
+
+@dataclasses.dataclass(frozen=True)
+class _Steps:
+    """What `metrics.json` of a step holds beside its validation."""
+
+    steps: list[_Step]
+
+
+def _last_step(metrics: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The figures of the step that wrote `metrics`, a file that may have been changed since."""
+    if not build_from(_Steps, metrics, path).steps:
+        raise UserError(f"{path} is damaged: steps is empty; remove {path.parent} and resume")
+    return dict(metrics["steps"][-1])
 
 
 @dataclasses.dataclass(frozen=True)
