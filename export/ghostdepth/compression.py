@@ -178,6 +178,7 @@ def label(
     out: Path | str | None = None,
     *,
     on_image: Callable[[int, int], None] = lambda done, total: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Labels:
     """Labels images with a teacher's depth, for distillation; what is labelled already is kept.
 
@@ -187,6 +188,7 @@ def label(
         unlabelled: Folder with unlabelled images in `rgb/`.
         out: Folder for the labels; None for `UNLABELLED/pseudo_depth`.
         on_image: Called after each image with the number of images done, and that of all.
+        log: Called with one line for each kind of implausible depth that the teacher gives.
 
     Raises:
         UserError: The teacher is unknown or relative, or a file cannot be read or written.
@@ -205,4 +207,4 @@ def label(
         [str(find_checkpoint(name)) for name in names],
         "cuda" if torch.cuda.is_available() else "cpu",
     )
-    return Labels(folder, label_images(loaded, found, folder, on_image), len(found))
+    return Labels(folder, label_images(loaded, found, folder, on_image, log), len(found))

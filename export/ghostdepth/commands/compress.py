@@ -120,5 +120,7 @@ def label(
         def image(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        labels = compression.label(teacher, images, out, on_image=image)
+        labels = compression.label(
+            teacher, images, out, on_image=image, log=lambda line: say(line, error=True)
+        )
     say(f"{labels.folder}: {labels.written} new labels, {labels.total} in all")

@@ -141,6 +141,19 @@ def test_labels_are_the_teachers_depth_in_millimetres(photos: Path, tmp_path: Pa
     np.testing.assert_allclose(read_depth(out / "2.png"), expected, atol=0.51)
 
 
+def test_a_teacher_that_gives_the_same_depth_everywhere_is_warned_of_once(
+    photos: Path, tmp_path: Path
+) -> None:
+    class Constant(Brightness):
+        def __call__(self, images: Tensor) -> Labels:
+            return metric_labels(torch.full_like(images[:, :1], 2.0, dtype=torch.float32))
+
+    out, lines = tmp_path / "labels", list[str]()
+    label_images(Constant(), list_unlabelled(photos, out), out, log=lines.append)
+    assert len(lines) == 1
+    assert "[output-constant]" in lines[0]
+
+
 def test_labelling_goes_on_where_it_was(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels"
     whole = (photos / "rgb" / "2.png").read_bytes()

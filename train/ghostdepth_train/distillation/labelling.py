@@ -12,6 +12,7 @@ from bench_depth.accuracy.readers.frame import millimetres
 from bench_depth.core.dataset import Pair, read_rgb, write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
+from bench_depth.core.output_checks import OutputWatch
 from numpy.typing import NDArray
 
 from ghostdepth_train.distillation import Teacher
@@ -27,6 +28,7 @@ def label_images(
     images: Sequence[Pair],
     out: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Labels the images that have no label yet; a call after a kill goes on where it was.
 
@@ -38,6 +40,7 @@ def label_images(
         images: Images of `list_unlabelled(folder, out)`.
         out: Folder in which `NAME.png` is written.
         progress: Called with the number of images that are done, and that of all.
+        log: Called with one line for each kind of implausible depth that the teacher gives.
 
     Returns:
         The number of labels written.
@@ -51,13 +54,15 @@ def label_images(
             f"{teacher.name} gives relative depth, which has no unit; add a metric teacher "
             "to whose depth it is aligned, as a second --teacher"
         )
-    written = 0
+    written, watch = 0, OutputWatch(True, log)
     with run_folder(out, "ghostdepth label"):
         _open(teacher, out)
         for index, image in enumerate(images):
             path = out / f"{image.name}.png"
             if not path.is_file():
-                write_depth(path, millimetres(_label(teacher, read_rgb(image.rgb))))
+                metres = _label(teacher, read_rgb(image.rgb))
+                watch(image.name, metres)
+                write_depth(path, millimetres(metres))
                 written += 1
             progress(index + 1, len(images))
     return written
