@@ -48,3 +48,10 @@ def test_a_network_of_other_widths_is_refused(tmp_path: Path, work: Work) -> Non
     config = method_config({"method": "average", "other": str(other)}, "")
     with pytest.raises(UserError, match="is a network of other widths than start"):
         compress(load_checkpoint(saved(tmp_path / "start", 0)), config, work)
+
+
+def test_a_network_whose_weights_mean_something_else_is_refused(tmp_path: Path, work: Work) -> None:
+    other = saved(tmp_path / "other", 1, SMALL.model_copy(update={"depth_max": 9.5, "hfov": 57.0}))
+    config = method_config({"method": "average", "other": str(other)}, "")
+    with pytest.raises(UserError, match=r"differ in network\.depth_max"):
+        compress(load_checkpoint(saved(tmp_path / "start", 0)), config, work)

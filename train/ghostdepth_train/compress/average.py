@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of
+from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.evaluate import evaluate
 
 
@@ -47,10 +48,22 @@ def apply(checkpoint: Checkpoint, config: AverageConfig, work: Work) -> Compress
             f"average: {config.other} is a network of other widths than {checkpoint.name}; both "
             "must have been trained from one start"
         )
+    differing = _differing(checkpoint.network.config, other.network.config)
+    if differing:
+        raise UserError(
+            f"average: {config.other} and {checkpoint.name} differ in network.{differing[0]}, so "
+            "their weights mean different things; both must have been trained from one start"
+        )
     network.load_state_dict({k: _between(mine[k], its[k], config.weight) for k in mine})
     work.log("evaluating the mean")
     notes = {"other": f"{other.name} sha256:{other.sha256[:16]}"}
     return Compressed(network, notes | {"validation": evaluate(network, work.split.val).to_dict()})
+
+
+def _differing(mine: NetworkConfig, its: NetworkConfig) -> list[str]:
+    # A start's weights are used at any size; its camera may have become known since.
+    a, b = (c.model_dump(exclude={"input_height", "input_width", "hfov"}) for c in (mine, its))
+    return [name for name in a if a[name] != b[name]]
 
 
 def _between(a: Tensor, b: Tensor, weight: float) -> Tensor:
