@@ -110,7 +110,10 @@ class ModelContract:
         schema = value.get("schema") if isinstance(value, dict) else None
         if schema != SCHEMA:
             raise ValueError(f"its schema is {schema!r}, this program reads {SCHEMA!r}")
-        return build(cls, value)
+        contract = build(cls, value)
+        if contract.hfov is not None and not 0 < contract.hfov < 180:
+            raise ValueError(f"its horizontal field of view is {contract.hfov:g} degrees")
+        return contract
 
 
 def read_contract(path: Path) -> Optional[ModelContract]:

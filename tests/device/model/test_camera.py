@@ -101,3 +101,12 @@ def test_a_contract_without_a_camera_is_written_as_before(contract: ModelContrac
     assert "hfov" not in json.loads(contract.to_json())
     known = dataclasses.replace(contract, hfov=63.3)
     assert ModelContract.from_json(known.to_json()) == known
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.parametrize("hfov", [0.0, -5.0, 180.0, float("nan")])
+def test_a_contract_with_an_impossible_camera_is_refused(
+    contract: ModelContract, hfov: float
+) -> None:
+    with pytest.raises(ValueError, match="its horizontal field of view is"):
+        ModelContract.from_json(dataclasses.replace(contract, hfov=hfov).to_json())
