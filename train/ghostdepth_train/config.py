@@ -376,7 +376,10 @@ def check_camera(config: NetworkConfig, hfov: float | None, checkpoint: object) 
     if hfov is None:
         return
     if not 0 < hfov < 180:
-        raise UserError(f"a horizontal field of view of {hfov:g} degrees is impossible")
+        raise UserError(
+            f"a horizontal field of view of {hfov:g} degrees is impossible; "
+            "give one above 0 and below 180"
+        )
     if config.hfov is None:
         raise UserError(
             f"{checkpoint} does not say for which camera its metres hold: give the field of view "

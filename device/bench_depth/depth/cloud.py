@@ -23,7 +23,10 @@ def focal_length(width: int, hfov: float) -> float:
         UserError: The field of view is out of range.
     """
     if not 0 < hfov < 180:
-        raise UserError(f"a horizontal field of view of {hfov:g} degrees is impossible")
+        raise UserError(
+            f"a horizontal field of view of {hfov:g} degrees is impossible; "
+            "give one above 0 and below 180"
+        )
     return width / (2 * math.tan(math.radians(hfov) / 2))
 
 

@@ -240,7 +240,10 @@ def _check(d: Description) -> None:
     if d.input_std is not None and min(d.input_std) <= 0:
         raise ValueError(f"a standard deviation of {min(d.input_std):g} is impossible")
     if d.hfov is not None and not 0 < d.hfov < 180:
-        raise ValueError(f"a horizontal field of view of {d.hfov:g} degrees is impossible")
+        raise ValueError(
+            f"a horizontal field of view of {d.hfov:g} degrees is impossible; "
+            "give one above 0 and below 180"
+        )
     if d.output_scale == 0:
         raise ValueError("an output scale of 0 leaves nothing of the depth")
     for size in (d.input_size, d.open_size):
