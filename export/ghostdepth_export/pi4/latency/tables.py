@@ -179,7 +179,7 @@ def _types(prediction: LatencyPrediction) -> Table:
             *_of_limit(ops),
         )
     table.add_row(cell("outside the ops"), *_time(prediction.outside_ms, prediction))
-    return table
+    return _without_limits(table, prediction)
 
 
 def _ops(prediction: LatencyPrediction, top: int) -> Table:
@@ -204,6 +204,13 @@ def _ops(prediction: LatencyPrediction, top: int) -> Table:
             cell(op.bound, style="magenta" if op.bound == "memory" else ""),
             *_of_limit([op]),
         )
+    return _without_limits(table, prediction)
+
+
+def _without_limits(table: Table, prediction: LatencyPrediction) -> Table:
+    """Drops the last two columns where nothing is known of the chip's limit, as in LiteRT."""
+    if all(op.limit is None for op in prediction.ops):
+        del table.columns[-2:]
     return table
 
 
