@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -41,6 +42,9 @@ const Field kFields[] = {
     {"metrics", Kind::kObject},
     {"created_by", Kind::kText},
 };
+
+// Only where it is known.
+const Field kCameraFields[] = {{"hfov", Kind::kNumber}};
 
 const Field kStateFields[] = {
     {"input", Kind::kText},    {"output", Kind::kText},  {"shape", Kind::kShape},
@@ -101,6 +105,15 @@ Json parse(const std::string& text) {
   Json contract = pick(value, kFields);
   const Json state = value.value("state", Json());
   if (!state.is_null()) contract["state"] = pick(state, kStateFields);
+  if (!value.value("hfov", Json()).is_null()) {
+    contract.update(pick(value, kCameraFields));
+    const double degrees = contract["hfov"];
+    if (!(degrees > 0 && degrees < 180)) {
+      std::ostringstream line;
+      line << "its horizontal field of view is " << degrees << " degrees";
+      throw FormatError(line.str());
+    }
+  }
   return contract;
 }
 
