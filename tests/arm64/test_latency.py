@@ -31,7 +31,7 @@ def test_the_released_model_is_predicted(bullseye_root: Path, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
-        "predicted for Raspberry Pi 4, TFLite 2.5, from instruction counts"
+        "predicted for Raspberry Pi 4, TensorFlow Lite 2.5, from instruction counts"
     )
     (prediction,) = json.loads(report.read_text())["predictions"]
     assert prediction["low"] < prediction["ms"] < prediction["high"]
