@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 from bench_depth.core.errors import UserError
+from bench_depth.model.camera import check_hfov
 
 from ghostdepth_train.settings import with_settings
 from ghostdepth_train.yaml_files import read_yaml, yaml_names
@@ -375,11 +376,7 @@ def check_camera(config: NetworkConfig, hfov: float | None, checkpoint: object) 
     """
     if hfov is None:
         return
-    if not 0 < hfov < 180:
-        raise UserError(
-            f"a horizontal field of view of {hfov:g} degrees is impossible; "
-            "give one above 0 and below 180"
-        )
+    check_hfov(hfov)
     if config.hfov is None:
         raise UserError(
             f"{checkpoint} does not say for which camera its metres hold: give the field of view "

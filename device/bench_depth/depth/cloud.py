@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.model.camera import NYU_HFOV
+from bench_depth.model.camera import NYU_HFOV, check_hfov
 
 
 def focal_length(width: int, hfov: float) -> float:
@@ -22,11 +22,7 @@ def focal_length(width: int, hfov: float) -> float:
     Raises:
         UserError: The field of view is out of range.
     """
-    if not 0 < hfov < 180:
-        raise UserError(
-            f"a horizontal field of view of {hfov:g} degrees is impossible; "
-            "give one above 0 and below 180"
-        )
+    check_hfov(hfov)
     return width / (2 * math.tan(math.radians(hfov) / 2))
 
 

@@ -21,7 +21,7 @@ from bench_depth.depth.scale import Scale
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.machine.board import default_threads, read_board
-from bench_depth.model.camera import NYU_HFOV, depth_factor, knows_camera
+from bench_depth.model.camera import NYU_HFOV, knows_camera, output_factor
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import (
     Description,
@@ -101,7 +101,7 @@ class DepthModel:
         self._signature = check_signature(path, self._model, self._contract, described)
         assumed = self._contract.hfov if self._contract is not None else None
         self.hfov = hfov or assumed or NYU_HFOV
-        self._factor = 1.0 if hfov is None or assumed is None else depth_factor(assumed, hfov)
+        self._factor = output_factor(path, self._contract, described or Description())
         self._carries = self._contract is not None and self._contract.state is not None
         self._continuity = Continuity()
         relative = self._signature.relative

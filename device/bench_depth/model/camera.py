@@ -14,6 +14,22 @@ from bench_depth.model.description import Description
 NYU_HFOV = 63.3
 
 
+def check_hfov(hfov: float) -> None:
+    """Refuses a field of view that no camera has.
+
+    Args:
+        hfov: Horizontal field of view, degrees.
+
+    Raises:
+        UserError: It is not between 0 and 180.
+    """
+    if not 0 < hfov < 180:
+        raise UserError(
+            f"a horizontal field of view of {hfov:g} degrees is impossible; "
+            "give one above 0 and below 180"
+        )
+
+
 def depth_factor(assumed: float, hfov: float) -> float:
     """What a network's depth is multiplied by for pictures of another camera.
 
