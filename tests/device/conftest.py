@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import Accuracy, ImageAccuracy
+from bench_depth.commands import cli
 from bench_depth.core.metrics import DepthMetrics
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.contract import METADATA_NAME, ModelContract
@@ -52,6 +53,17 @@ def remembered(key: object, make: Callable[[], bytes]) -> bytes:
     if not path.exists():
         path.write_bytes(make())
     return path.read_bytes()
+
+
+def main(words: list[str]) -> int:
+    """Runs `bench-depth` in this process, which has perhaps started a runtime's threads.
+
+    The command itself has a forked child do it. A fork of a process with threads is what the guard
+    rules out; in emulation such a child crashes at times.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(os, "fork")
+        return cli.main(words)
 
 
 def tiny_depth(picture: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bench_depth.commands import depth as depth_command
 from bench_depth.core.dataset import read_depth
 from bench_depth.core.errors import WARNED
 from bench_depth.depth import run
@@ -19,14 +18,7 @@ from bench_depth.depth.inputs import find_inputs
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions
 
-from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
-
-
-def main(words: list[str]) -> int:
-    """Runs the command in this process; `bench-depth` itself has a child do it."""
-    verb, *rest = words
-    assert verb == "depth"
-    return depth_command.main(rest)
+from tests.device.conftest import HEIGHT, WIDTH, main, tiny_depth
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from bench_depth import DepthModel, UserError
 from bench_depth.commands.bench import bench
-from bench_depth.commands.cli import main
 from bench_depth.commands.hooks import Hooks
 from bench_depth.commands.options import BenchOptions
 from bench_depth.depth.cloud import focal_length
@@ -20,7 +19,7 @@ from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import camera_description, from_values
 from bench_depth.timing.measure import TimingPlan
 
-from tests.device.conftest import HEIGHT, WIDTH, TfliteMaker, tiny_depth
+from tests.device.conftest import HEIGHT, WIDTH, TfliteMaker, main, tiny_depth
 
 
 @pytest.mark.same_everywhere

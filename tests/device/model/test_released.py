@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from bench_depth import UserError
-from bench_depth.commands.cli import main
 from bench_depth.core.dataset import list_pairs
 from bench_depth.machine.board import Board
 from bench_depth.model.contract import read_contract
@@ -18,6 +17,8 @@ from bench_depth.model.released import (
     read_catalogue,
     released_board,
 )
+
+from tests.device.conftest import main
 
 QUICK = ["--warmup", "0", "--min-runs", "1", "--min-time", "0"]
 
