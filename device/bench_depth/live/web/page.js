@@ -83,7 +83,7 @@ async function togglePause() {
   }
   document.body.classList.toggle("paused", Boolean(held));
   $("pause").ariaPressed = String(Boolean(held));
-  $("pause").textContent = held ? "Go on" : "Pause";
+  $("pause").textContent = held ? "Resume" : "Pause";
   links();
   state();
 }
@@ -134,7 +134,7 @@ async function describe() {
   $("what").textContent = info.relative
     ? `At the mark, relative (${info.inverse ? "large" : "small"} is near)` : "Distance at the mark";
   $("fixed").hidden = !info.range;
-  if (info.range) $("fixed").lastChild.textContent = `all that the model can give, ${info.range.join("–")} m`;
+  if (info.range) $("fixed").lastChild.textContent = `the range of the model, ${info.range.join("–")} m`;
   else if (choice() === "fixed") document.querySelector("input[value=auto]").checked = true;
 }
 
@@ -225,7 +225,7 @@ function figures() {
     temperature !== null && number(temperature, 0, "°C"),
     clock !== null && number(clock, 0, "MHz"),
     troubles && (troubles.length ? troubles.join(", ") : "not throttled"),
-  ].filter(Boolean).join(" · ") || "This machine does not tell its temperature.";
+  ].filter(Boolean).join(" · ") || "Temperature unknown.";
 }
 
 const rateDigits = (value) => value < 10 ? 1 : 0;
