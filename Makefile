@@ -2,7 +2,8 @@
 # with the page's path.
 # make test: linters, type checkers, then every test but those that emulate.
 # make coverage: the same tests, with the lines that they reach.
-# make test-arm64: the tests that run on an emulated Raspberry Pi.
+# make test-arm64: the tests that run on an emulated Raspberry Pi. make test-nightly: those of them
+# that are left to the night, on Raspberry Pi OS Bookworm.
 # make soak: an hour of hostile input, kills and full disks; SOAK='--minutes 10 --seed 7' for less.
 # make models: every file of every released model to build/models, and the catalogue of their figures.
 # make wheels: the wheels of bench-depth and ghostdepth in dist/.
@@ -28,7 +29,7 @@ export OMP_WAIT_POLICY := passive
 
 SOAK ?= --results benchmarks/fuzz/results.csv
 
-.PHONY: demo setup test coverage test-arm64 roots soak models wheels native image lock lint
+.PHONY: demo setup test coverage test-arm64 test-nightly roots soak models wheels native image lock lint
 .PHONY: format clean
 
 demo: $(INSTALLED)
@@ -46,13 +47,18 @@ coverage: $(INSTALLED)
 	$(PYTEST) --cov
 
 # Groups of tests that share what they make, the longest first.
-test-arm64: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder tests/arm64
+PYTEST_ARM64 := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder tests/arm64
 
-# The emulated machines of the tests, which are downloads mostly.
+test-arm64: $(INSTALLED)
+	$(PYTEST_ARM64) -m "not nightly"
+
+test-nightly: $(INSTALLED)
+	$(PYTEST_ARM64) -m nightly
+
+# The emulated machines of test-arm64, which are downloads mostly.
 roots: $(INSTALLED)
-	$(BIN)/python -c 'from ghostdepth_export.pi4.emulator import RECIPES, build_root; \
-	[build_root(name) for name in RECIPES]'
+	$(BIN)/python -c 'from ghostdepth_export.pi4.emulator import build_root; \
+	[build_root(name) for name in ("bullseye", "trixie")]'
 
 soak: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz/soak.py $(SOAK)

@@ -93,7 +93,7 @@ def emulate(
 
     Args:
         command: Program and arguments.
-        root: `bullseye` (Python 3.9, TFLite 2.5) or `trixie` (3.13, newest).
+        root: `bullseye` (Python 3.9, TFLite 2.5), `bookworm` (3.11) or `trixie` (3.13).
         log: Called with one line of progress text while the system is fetched for the first time.
 
     Returns:

@@ -104,6 +104,12 @@ def bullseye_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def bookworm_root() -> Path:
+    """Python 3.11, the newest LiteRT and ONNX Runtime, numpy 1."""
+    return _root("bookworm")
+
+
+@pytest.fixture(scope="session")
 def trixie_root() -> Path:
     """Python 3.13, the newest LiteRT and ONNX Runtime."""
     return _root("trixie")
@@ -130,6 +136,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bullseye_bench(bullseye_root: Path) -> Machine:
     """A Pi with bench-depth, and without the exported files, which take minutes to make."""
     return Machine(bullseye_root, layers=[bench_layer(bullseye_root)])
+
+
+@pytest.fixture(scope="session")
+def bookworm_bench(bookworm_root: Path) -> Machine:
+    """As `bullseye_bench`."""
+    return Machine(bookworm_root, layers=[bench_layer(bookworm_root)])
 
 
 @pytest.fixture(scope="session")

@@ -84,10 +84,13 @@ def test_neither_pip_nor_ensurepip_nor_distutils_is_needed(bullseye_pi: Machine)
     assert done.stdout.splitlines()[-1].startswith("bench-depth ")
 
 
-def test_a_trixie_pi_measures_both_kinds(trixie_root: Path, exported: Path, tmp_path: Path) -> None:
-    machine = Machine(trixie_root, home=tmp_path)
+@pytest.mark.parametrize("name", ["trixie", pytest.param("bookworm", marks=pytest.mark.nightly)])
+def test_a_pi_of_today_measures_both_kinds(
+    name: str, exported: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    machine = Machine(request.getfixturevalue(f"{name}_root"), home=tmp_path)
     models = [exported / f"ghostdepth-s-int8.{kind}" for kind in ("tflite", "onnx")]
-    build("rpi4-trixie", tmp_path, "one", models)
+    build(f"rpi4-{name}", tmp_path, "one", models)
     done = install(machine, "one")
     assert done.returncode == 0, done.stderr
     runtimes = json.loads((tmp_path / "one" / "manifest.json").read_text())["runtime"]

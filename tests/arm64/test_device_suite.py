@@ -25,12 +25,8 @@ LEFT_OUT = (
 IGNORED = [f"--ignore=tests/device/{name}.py" for name in LEFT_OUT]
 # The first Pi has the oldest Python and numpy, and runs all. The second differs from the host in
 # its processor, Python and builds of the runtimes: what uses none of them is not run once more.
-PARTS = {
-    "bullseye": ["tests/device"],
-    "trixie": [
-        f"tests/device/{part}" for part in ("commands", "depth", "machine", "model", "timing")
-    ],
-}
+OTHERS = [f"tests/device/{part}" for part in ("commands", "depth", "machine", "model", "timing")]
+PARTS = {"bullseye": ["tests/device"], "bookworm": OTHERS, "trixie": OTHERS}
 OPTIONS = ["-v", "-rs", "-p", "no:cacheprovider"]
 PI_TESTS = "not same_everywhere"
 
@@ -63,8 +59,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("bullseye", ["tflite_runtime"], ("models", "bullseye_bench")),
         ("trixie", ["ai_edge_litert", "onnxruntime"], ("trixie_bench", "models")),
+        pytest.param(
+            *("bookworm", ["ai_edge_litert", "onnxruntime"], ("bookworm_bench", "models")),
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["bullseye", "trixie"],
+    ids=["bullseye", "trixie", "bookworm"],
 )
 def test_the_device_tests_pass_on_the_pi(
     name: str, runtimes: list[str], order: tuple[str, ...], request: pytest.FixtureRequest

@@ -16,7 +16,8 @@ from ghostdepth.commands.app import app
 def emulate(
     command: Annotated[list[str], typer.Argument(help="Command to run there, after `--`.")],
     root: Annotated[
-        str, typer.Option(help="bullseye (Python 3.9, TFLite 2.5) or trixie (3.13, newest).")
+        str,
+        typer.Option(help="bullseye (Python 3.9, TFLite 2.5), bookworm (3.11) or trixie (3.13)."),
     ] = "bullseye",
 ) -> None:
     """Run a command on an emulated Raspberry Pi 4; its timings are not those of a Pi.

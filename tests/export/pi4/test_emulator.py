@@ -13,7 +13,7 @@ from ghostdepth_export.pi4.emulator import Machine, build_root, debian, pi4, roo
 
 
 def test_an_unknown_root_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="'sid'; choose from bullseye, trixie"):
+    with pytest.raises(UserError, match="'sid'; choose from bullseye, bookworm, trixie"):
         build_root("sid")
 
 

@@ -23,6 +23,16 @@ _WANTED: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "litert21": ("ai-edge-litert==2.1.0", "numpy<2"),
     },
+    "bookworm": {
+        "bookworm": (
+            "ai-edge-litert",
+            "onnxruntime",
+            "numpy<2",
+            "opencv-python-headless<4.12",
+            "jinja2",
+            *_TESTS,
+        ),
+    },
     "trixie": {
         "trixie": (
             "ai-edge-litert",

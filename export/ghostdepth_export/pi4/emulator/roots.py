@@ -71,6 +71,8 @@ class Recipe:
 RECIPES = {
     # Raspberry Pi OS Bullseye: the last Python that TensorFlow Lite 2.5 has wheels for.
     "bullseye": Recipe("bullseye", WheelTarget("3.9", 31), extra_sites=("litert21",)),
+    # picamera2 was built for its numpy 1.
+    "bookworm": Recipe("bookworm", WheelTarget("3.11", 36)),
     "trixie": Recipe(
         "trixie", WheelTarget("3.13", 41), tuple(p for p in _PACKAGES if p != "python3-distutils")
     ),
