@@ -179,6 +179,13 @@ def runtime_instructions() -> str:
     return table()
 
 
+def other_runtimes() -> str:
+    """Counts of the released files in libraries that bench-depth does not run, beside LiteRT."""
+    from instructions.others import table
+
+    return table()
+
+
 def predicted(name: str) -> str:
     """What predictions of milliseconds are fitted to, and how good they are."""
     from latency import table
@@ -265,6 +272,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers": peers,
     "instructions": instructions,
     "runtimes": runtime_instructions,
+    "other-runtimes": other_runtimes,
     "latency-forms": lambda: predicted("forms"),
     "latency-families": lambda: predicted("families"),
     "latency-released": lambda: predicted("released"),
