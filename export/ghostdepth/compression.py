@@ -41,6 +41,7 @@ def compress(
     threads: int = 4,
     target_file: str = "int8",
     board: str = "rpi4",
+    runtime: str = "2.5",
     strict: bool = False,
     on_step: Progress = lambda done, total, loss, images_per_second: None,
     on_epoch: OnEpoch = lambda row: None,
@@ -72,8 +73,10 @@ def compress(
         resume: Whether to continue the run in `out`.
         target_ms: Predicted latency in milliseconds that is pruned to; None for the recipe's own.
         threads: Number of threads of the runtime, for `target_ms`.
-        target_file: `int8` or `fp32`, the .tflite file that `target_ms` is about.
+        target_file: `int8` or `fp32`, the file that `target_ms` is about.
         board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`, the board that `target_ms` is about.
+        runtime: `2.5` (TensorFlow Lite), `litert` or `onnxruntime`, the runtime that `target_ms` is
+            about.
         strict: As for `train`.
         on_step: As for `train`.
         on_epoch: As for `train`.
@@ -87,11 +90,12 @@ def compress(
     """
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.training_page import TrainingPage
-    from ghostdepth_export.pi4.budget import FileLatency
+    from ghostdepth_export.pi4.budget import FileLatency, basis
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe, with_budget
     from ghostdepth_train.compress.average import AverageConfig
     from ghostdepth_train.compress.distil import DistilConfig
+    from ghostdepth_train.compress.prune import PruneConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.latency import LatencyBudget
@@ -108,7 +112,13 @@ def compress(
         changes |= _released_teacher(steps, log)
         steps = load_recipe(recipe, seed, changes, epochs)
     if target_ms is not None:
-        wanted = {"ms": target_ms, "threads": threads, "file": target_file, "board": board}
+        wanted = {
+            "ms": target_ms,
+            "threads": threads,
+            "file": target_file,
+            "board": board,
+            "runtime": runtime,
+        }
         steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
@@ -124,6 +134,9 @@ def compress(
         f"{checkpoint}: {', '.join(step.method for step in steps)}, on {len(split.train)} pairs of "
         f"{data} ({len(split.val)} for validation), into {out}"
     )
+    for step in steps:
+        if isinstance(step, PruneConfig) and step.budget is not None:
+            log(basis(step.budget))
     work = Work(
         out=Path(out),
         split=split,

@@ -58,6 +58,7 @@ def search(
     threads: int = 4,
     target_file: str = "int8",
     board: str = "rpi4",
+    runtime: str = "2.5",
     workers: int = 1,
     strict: bool = False,
     on_step: Progress = lambda done, total, loss, images_per_second: None,
@@ -85,8 +86,9 @@ def search(
         study: SQLite file of the study; None for `out/study.db`.
         storage: Address of a database instead, for several machines; None for the file.
         threads: Number of threads of the runtime.
-        target_file: `int8` or `fp32`, the .tflite file whose latency is meant.
+        target_file: `int8` or `fp32`, the file whose latency is meant.
         board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
+        runtime: `2.5` (TensorFlow Lite), `litert` or `onnxruntime`.
         workers: Number of processes that load data.
         strict: As for `train`.
         on_step: As for `train`, for each trial.
@@ -99,7 +101,7 @@ def search(
         UserError: An argument is wrong, the data or the study cannot be read, Optuna is missing, or
             three trials in a row failed.
     """
-    from ghostdepth_export.pi4.budget import FileLatency
+    from ghostdepth_export.pi4.budget import FileLatency, basis
     from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
     from ghostdepth_export.search.front import trained_networks, write_front, write_page
     from ghostdepth_export.search.study import study_url
@@ -114,7 +116,13 @@ def search(
     if trials < 1 or epochs < 1:
         raise UserError(f"--trials {trials}, --epochs {epochs}: at least 1 of each is needed")
     data, out = Path(data), Path(out)
-    wanted = {"ms": budget_ms, "threads": threads, "file": target_file, "board": board}
+    wanted = {
+        "ms": budget_ms,
+        "threads": threads,
+        "file": target_file,
+        "board": board,
+        "runtime": runtime,
+    }
     budget = parse_config(LatencyBudget, wanted, "the time budget")
     base = base_training(str(config), parse_settings(settings))
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
@@ -135,6 +143,7 @@ def search(
         say=log,
         on_trial=on_trial,
     )
+    log(basis(budget))
     already = worker.count()[0]
     log(
         f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms"

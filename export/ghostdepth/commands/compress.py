@@ -53,11 +53,17 @@ def compress(
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the runtime, for --target-ms.")] = 4,
     target_file: Annotated[
-        str, typer.Option(help="For --target-ms: int8 or fp32, a .tflite file.")
+        str, typer.Option(help="For --target-ms: int8 or fp32, the file.")
     ] = "int8",
     board: Annotated[
         str, typer.Option(help="For --target-ms: rpi4, rpi4-1800, rpi5 or zero2.")
     ] = "rpi4",
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="For --target-ms: 2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx)."
+        ),
+    ] = "2.5",
     strict: Strict = False,
 ) -> None:
     """Prune, distil and quantize a checkpoint by a recipe. If interrupted, add --resume."""
@@ -84,6 +90,7 @@ def compress(
             threads=threads,
             target_file=target_file,
             board=board,
+            runtime=runtime,
             strict=strict,
             on_step=lines.step,
             on_epoch=lines.epoch,

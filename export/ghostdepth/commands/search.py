@@ -51,8 +51,11 @@ def search(
         str | None, typer.Option(help="A database's address instead, for several machines.")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 4,
-    target_file: Annotated[str, typer.Option(help="int8 or fp32, a .tflite file.")] = "int8",
+    target_file: Annotated[str, typer.Option(help="int8 or fp32, the file.")] = "int8",
     board: Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")] = "rpi4",
+    runtime: Annotated[
+        str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
+    ] = "2.5",
     workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
     strict: Strict = False,
 ) -> None:
@@ -77,6 +80,7 @@ def search(
             threads=threads,
             target_file=target_file,
             board=board,
+            runtime=runtime,
             workers=workers,
             strict=strict,
             on_step=lines.step,

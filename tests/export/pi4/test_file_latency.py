@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import random
+import typing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,18 +14,19 @@ from ghostdepth_export.convert.aten import BLOCK_CHANNELS
 from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.convert.tflite import convert
-from ghostdepth_export.pi4.budget import FileLatency
+from ghostdepth_export.pi4.budget import FileLatency, basis
 from ghostdepth_export.pi4.budget import file_latency as clock
-from ghostdepth_export.pi4.budget.layers import op_layers
-from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
+from ghostdepth_export.pi4.budget.layers import onnx_layers, op_layers, xnnpack_layers
+from ghostdepth_export.pi4.counter import RUNTIMES, ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter.listing import NOTHING
 from ghostdepth_export.pi4.counter.plugin import Qemu
-from ghostdepth_export.pi4.latency import OpWork
+from ghostdepth_export.pi4.latency import BOARDS, OpWork
+from ghostdepth_export.pi4.latency.runtimes import read_structure
 from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.config import parse_config
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.latency import LatencyBudget
+from ghostdepth_train.pruning.latency import LatencyBudget, TargetRuntime
 from torch import nn
-
-NOTHING = InstructionCounts(*[0] * len(InstructionCounts.__dataclass_fields__))
 
 
 @pytest.mark.parametrize("file", ["toy-int8.tflite", "toy-fp32.tflite"])
@@ -59,18 +63,64 @@ def test_a_head_of_several_pixels_is_found_in_its_blocks(
     assert own == ["CONV_2D"]
 
 
+def counted_ops(library: str, ops: Sequence[tuple[str, str]]) -> ModelCounts:
+    """Counts of ops by their types and names."""
+    listed = [OpCounts(i, kind, name, "1x2", NOTHING, 1) for i, (kind, name) in enumerate(ops)]
+    return ModelCounts("m", "9", "cortex-a72", "7", NOTHING, NOTHING, listed, library)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("file", ["toy-int8.tflite", "toy-fp32.tflite"])
+def test_xnnpacks_convolutions_are_the_files_in_order_whatever_runs_between_them(
+    exported: Path, checkpoint: Path, file: str, seed: int
+) -> None:
+    choose = random.Random(seed)
+    network, data = load_checkpoint(checkpoint).network, (exported / file).read_bytes()
+    wanted = [name for name, own in op_layers(data, network) if own]
+    kinds = ["Convolution (NHWC, QC8) DWConv", "Fully Connected (NC, F32) GEMM", "CONV_2D"]
+    ops: list[str] = []
+    for _ in wanted:
+        others = ["Copy (NC, X8)", "Add (ND)", "Resize Bilinear (NHWC)", "QUANTIZE"]
+        ops += [*choose.choices(others, k=choose.randrange(3)), choose.choice(kinds)]
+    counts = counted_ops("litert", [(kind, "") for kind in [*ops, "Exp (NC)"]])
+    layers = xnnpack_layers(counts, data, network)
+    assert [name for name, own in layers if own] == wanted
+    assert [own for _, own in layers] == [kind in kinds for kind in [*ops, "Exp (NC)"]]
+    for (before, _), (name, own) in itertools.pairwise(layers):
+        assert own or name == ("" if before == "head" else before)
+    with pytest.raises(UserError, match=f"LiteRT runs 1 convolutions.* has {len(wanted)}"):
+        xnnpack_layers(counted_ops("litert", [("CONV_2D", "")]), data, network)
+
+
+@pytest.mark.parametrize("file", ["toy-int8.onnx", "toy-fp32.onnx"])
+def test_onnx_runtimes_convolutions_are_found_by_name_in_any_order(
+    exported: Path, checkpoint: Path, file: str
+) -> None:
+    import onnx
+
+    network, data = load_checkpoint(checkpoint).network, (exported / file).read_bytes()
+    nodes = [(n.op_type, n.name) for n in onnx.ModelProto.FromString(data).graph.node]
+    random.Random(0).shuffle(nodes)
+    # Some are replaced by others with a number behind the name.
+    nodes = [(k, f"{n}_token_{i}" if i % 2 else n) for i, (k, n) in enumerate(nodes)]
+    layers = onnx_layers(counted_ops("onnxruntime", nodes), data)
+    own = [name for name, is_own in layers if is_own]
+    assert [is_own for _, is_own in layers] == [kind == "Conv" for kind, _ in nodes]
+    convolutions = [name for name, m in network.named_modules() if isinstance(m, nn.Conv2d)]
+    assert sorted(own) == sorted(convolutions)
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Replaces exporting and emulating; the names of what was counted."""
     made: list[str] = []
 
-    def count(path: Path, root: Path, *, cpu: str) -> ModelCounts:
+    def count(path: Path, root: Path, *, runtime: str, cpu: str) -> ModelCounts:
         made.append(path.read_text())
-        op = OpCounts(0, "ADD", "x", "1x2", NOTHING)
-        return ModelCounts("m", "2.5", "cortex-a72", "7", NOTHING, NOTHING, [op])
+        return counted_ops(runtime, [("ADD", "x")])
 
-    def file(network: DepthNet, kind: str, camera: tuple[int, int]) -> bytes:
-        return f"{network.config.input_height} {kind}".encode()
+    def file(network: DepthNet, budget: LatencyBudget, camera: tuple[int, int]) -> bytes:
+        return f"{network.config.input_height} {budget.file}".encode()
 
     monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(clock, "count", count)
@@ -80,9 +130,9 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(clock, "build_root", lambda *_: tmp_path)
     work = OpWork("ADD", "FLOAT32", (1, 2), ((1, 2), ()))
     monkeypatch.setattr(clock, "read_work", lambda _: [work])
-    monkeypatch.setattr(
-        "ghostdepth_export.pi4.budget.layers.op_layers", lambda *_: [("stem", False)]
-    )
+    for function in ("op_layers", "xnnpack_layers", "onnx_layers"):
+        name = f"ghostdepth_export.pi4.budget.layers.{function}"
+        monkeypatch.setattr(name, lambda *_: [("stem", False)])
     return made
 
 
@@ -106,6 +156,45 @@ def test_a_network_is_counted_once_whatever_its_weights_and_threads(
         assert len(counted) == number
 
 
+@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
+def test_a_network_is_counted_in_each_runtime_and_for_a_pi_5_only_where_instructions_differ(
+    counted: list[str], make_network: Callable[..., DepthNet], runtime: TargetRuntime
+) -> None:
+    network, made = make_network(), 0
+    FileLatency()(network, LatencyBudget(ms=1))
+    for file, of_boards in (("int8", (1, 1, 2, 2)), ("fp32", (1, 1, 1, 1))):
+        for board, number in zip(BOARDS, of_boards, strict=True):
+            asked = {"ms": 1, "file": file, "board": board, "runtime": runtime}
+            found = FileLatency()(network, LatencyBudget.model_validate(asked))
+            assert [(op.kind, op.layer) for op in found] == [("ADD", "stem"), (clock.OUTSIDE, "")]
+            assert len(counted) == 1 + made + number
+        made += number
+
+
+def test_pruning_knows_the_same_runtimes() -> None:
+    assert set(typing.get_args(TargetRuntime)) == set(RUNTIMES)
+    with pytest.raises(UserError, match=r"runtime: .*'2.5', 'litert' or 'onnxruntime'"):
+        parse_config(LatencyBudget, {"ms": 1, "runtime": "ncnn"}, "the time budget")
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_budget_says_how_far_off_its_milliseconds_may_be(runtime: str, board: str) -> None:
+    budget = LatencyBudget.model_validate({"ms": 9, "runtime": runtime, "board": board})
+    line = basis(budget)
+    assert line.startswith(f"milliseconds in {RUNTIMES[runtime].label} on a {BOARDS[board].title} ")
+    less, more = (int(word[:-1]) for word in line.split() if word.endswith("%"))
+    assert 0 < less < more
+    assert ("a judgement" in line) == (runtime == "onnxruntime")
+
+
+def test_runs_and_studies_from_before_there_were_runtimes_go_on() -> None:
+    assert "runtime" not in LatencyBudget(ms=1).model_dump(mode="json")
+    other = LatencyBudget(ms=1, runtime="litert")
+    assert LatencyBudget.model_validate(other.model_dump(mode="json")) == other
+    assert other.what == "int8 file with 4 threads in litert"
+
+
 def test_what_was_cut_off_while_it_was_written_is_counted_again(
     counted: list[str], make_network: Callable[..., DepthNet], tmp_path: Path
 ) -> None:
@@ -120,18 +209,23 @@ def test_what_was_cut_off_while_it_was_written_is_counted_again(
 def test_adders_are_refused_in_one_line(make_network: Callable[..., DepthNet]) -> None:
     network = make_network(adder=("decoder.0.pointwise.0",))
     with pytest.raises(UserError, match="prune before `adder`"):
-        clock.build_file(network, "int8", (96, 128))
+        clock.build_file(network, LatencyBudget(ms=1), (96, 128))
 
 
 @pytest.mark.slow
 def test_the_file_is_the_one_that_export_writes(
-    exported: Path, checkpoint: Path, make_network: Callable[..., DepthNet]
+    exported: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     network = load_checkpoint(checkpoint).network
     for file in ("int8", "fp32"):
-        data = clock.build_file(network, file, (96, 128))  # type: ignore[arg-type]
+        asked = {"ms": 1, "file": file}
+        data = clock.build_file(network, LatencyBudget.model_validate(asked), (96, 128))
         written = (exported / f"toy-{file}.tflite").read_bytes()
         assert shapes(data) == shapes(written)
+        budget = LatencyBudget.model_validate({**asked, "runtime": "onnxruntime"})
+        path = tmp_path / f"{file}.onnx"
+        path.write_bytes(clock.build_file(network, budget, (96, 128)))
+        assert read_structure(path) == read_structure(exported / f"toy-{file}.onnx")
 
 
 def shapes(data: bytes) -> list[tuple[str, list[int], int]]:

@@ -290,8 +290,10 @@ def test_the_command_searches_and_says_where_the_front_is(
     arguments = ["search", "--budget-ms", "9", "--data", str(dataset), "--out", str(tmp_path / "o")]
     arguments += ["--config", "tiny", "--space", str(space), "--trials", "1", "--epochs", "1"]
     arguments += ["--set", "augment.flip=0.25", "--minutes", "9"]
+    arguments += ["--runtime", "litert", "--board", "zero2"]
     result = CliRunner().invoke(app, [*arguments, "--workers", "0"], catch_exceptions=False)
     assert result.exit_code == 0 and "1 of 1 trained networks are on the front" in result.output
+    assert "milliseconds in LiteRT on a Raspberry Pi Zero 2 W are predicted" in result.output
     (config,) = (tmp_path / "o" / "front").iterdir()
     network = load_train_config(str(config)).network
     # The same training by hand gives the same accuracy.

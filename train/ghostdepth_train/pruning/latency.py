@@ -13,6 +13,9 @@ from ghostdepth_train.models.network import DepthNet
 TargetFile = Literal["int8", "fp32"]
 # As in ghostdepth_export/pi4/latency/boards.py, which this package does not import.
 TargetBoard = Literal["rpi4", "rpi4-1800", "rpi5", "zero2"]
+# As in ghostdepth_export/pi4/counter/runtimes.py.
+TargetRuntime = Literal["2.5", "litert", "onnxruntime"]
+_OLDEST: TargetRuntime = "2.5"
 
 
 class LatencyBudget(Config):
@@ -21,19 +24,26 @@ class LatencyBudget(Config):
     Attributes:
         ms: Milliseconds of one invocation, predicted.
         threads: Number of threads of the runtime, 1 to 4.
-        file: Which .tflite file is meant: `int8` or `fp32`.
+        file: Which file is meant: `int8` or `fp32`; a .onnx file in ONNX Runtime, else .tflite.
         board: Board that the latency is predicted for.
+        runtime: Runtime that the latency is predicted for: `2.5`, TensorFlow Lite 2.5; `litert`,
+            LiteRT; or `onnxruntime`, ONNX Runtime.
     """
 
     ms: float = pydantic.Field(gt=0)
     threads: int = pydantic.Field(default=4, ge=1, le=4)
     file: TargetFile = "int8"
     board: TargetBoard = "rpi4"
+    # Left out where it is the oldest, as in the runs and studies from before there were others.
+    runtime: TargetRuntime = pydantic.Field(
+        default=_OLDEST, exclude_if=lambda name: name == _OLDEST
+    )
 
     @property
     def what(self) -> str:
-        """The file, its threads and another board than the Raspberry Pi 4, for messages."""
-        where = f" on {self.board}" * (self.board != "rpi4")
+        """The file, its threads, and runtime and board if not the default, for messages."""
+        where = f" in {self.runtime}" * (self.runtime != _OLDEST)
+        where += f" on {self.board}" * (self.board != "rpi4")
         return f"{self.file} file with {self.threads} thread{'s' * (self.threads > 1)}{where}"
 
 
@@ -60,4 +70,4 @@ class LatencyPredictor(Protocol):
     """Predicts the latency of every op of a network's exported file, in the file's order."""
 
     def __call__(self, network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
-        """Predicts for the file, threads and board of `budget`; `budget.ms` is not used."""
+        """Predicts for everything that `budget` names but `budget.ms`, which is not used."""

@@ -1,4 +1,4 @@
-"""A network -> its file -> its instruction counts on the emulated CPU -> latency, op by op.
+"""A network -> its file -> its instruction counts in a runtime on the emulated CPU -> latency.
 
 The instructions that a file executes do not depend on its weights. So the counts are cached by
 config, and the network may be random.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,25 +22,28 @@ from bench_depth.core.files import read_json, write_json
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.pi4.counter import (
+    RUNTIMES,
     InstructionCounts,
     ModelCounts,
     count,
     read_counts,
     write_counts,
 )
-from ghostdepth_export.pi4.counter.graph import RUNTIME
-from ghostdepth_export.pi4.counter.plugin import CPU, build_plugin, find_qemu
+from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
+from ghostdepth_export.pi4.emulator.roots import RECIPES
 from ghostdepth_export.pi4.latency import (
     Coefficients,
+    LatencyPrediction,
     OpWork,
     board_coefficients,
     find_board,
     predict_latency,
     read_work,
 )
+from ghostdepth_export.pi4.latency.runtimes import core, predict_counts, runtime_coefficients
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency, TargetFile
+from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
 
 # Raised when export writes other ops for the same network: counts that are kept are then old.
 _EXPORT = 2
@@ -49,12 +51,28 @@ _CountedFile = tuple[ModelCounts, list[OpWork], list[tuple[str, bool]]]
 OUTSIDE = "(outside the ops)"
 
 
+def basis(budget: LatencyBudget) -> str:
+    """One line: what the milliseconds of a budget are, how far off, and what each network takes."""
+    known = _coefficients(budget)
+    less, more = known.error(budget.ms), known.error(budget.ms) + known.uncalibrated_error
+    judged = "" if known.calibrated else ", a judgement without published times"
+    label, takes = RUNTIMES[budget.runtime].label, "about a minute"
+    if budget.runtime == "2.5":
+        takes = "some ten seconds"
+    return (
+        f"milliseconds in {label} on a {known.board} are predicted; it may "
+        f"take {less:.0%} less or up to {more:.0%} more{judged}. A new network is counted on the "
+        f"emulated Pi, {takes}"
+    )
+
+
 class FileLatency:
     """Predicts the latency of the ops in networks' files.
 
+    Each network is exported and its file is counted in the emulated Pi, which takes some ten
+    seconds for TensorFlow Lite 2.5 and about a minute for LiteRT and ONNX Runtime.
+
     Args:
-        coefficients: Coefficients of a board with a Cortex-A72, whatever board is asked for; None
-            for the shipped ones of the board.
         camera: Height and width of the images that the files take, in pixels.
         log: Called with one line of progress text while a root of the emulator is built, which
             takes minutes.
@@ -64,30 +82,24 @@ class FileLatency:
     """
 
     def __init__(
-        self,
-        coefficients: Coefficients | None = None,
-        camera: tuple[int, int] = (480, 640),
-        log: Callable[[str], None] = lambda _: None,
+        self, camera: tuple[int, int] = (480, 640), log: Callable[[str], None] = lambda _: None
     ) -> None:
-        self.coefficients = coefficients
         self.camera = camera
         self.log = log
 
     def __call__(self, network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
         """The ops of the file that `budget` names, in the file's order, and the rest."""
-        cpu = CPU if self.coefficients else find_board(budget.board).cpu
-        counts, work, layers = self._counted(network, budget.file, cpu)
-        known = self.coefficients or board_coefficients(budget.board)
-        prediction = predict_latency(counts, work, known, budget.threads)
+        counts, work, layers = self._counted(network, budget)
+        prediction = _predict(counts, work, budget)
         ops = [
             LayerLatency(op.name, layer, own, op.ms)
             for op, (layer, own) in zip(prediction.ops, layers, strict=True)
         ]
         return [*ops, LayerLatency(OUTSIDE, "", False, prediction.outside_ms)]
 
-    def _counted(self, network: DepthNet, file: TargetFile, cpu: str) -> _CountedFile:
+    def _counted(self, network: DepthNet, budget: LatencyBudget) -> _CountedFile:
         """Reads the counted file from the cache, or counts it and writes it there."""
-        folder = cache_folder() / "budget" / self._key(network, file, cpu)
+        folder = cache_folder() / "budget" / self._key(network, budget)
         with locked(folder):
             # The counts are written last: if they exist, the rest does.
             if (folder / "counts.json").is_file():
@@ -95,53 +107,87 @@ class FileLatency:
                 kept = read_json(folder / "ops.json")
                 work = [OpWork(**{k: _tuples(v) for k, v in op.items()}) for op in kept["work"]]
                 return counts, work, [(layer, own) for layer, own in kept["layers"]]
-            counts, work, layers = self._count(network, file, cpu)
+            counts, work, layers = self._count(network, budget)
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "ops.json", {"work": [asdict(op) for op in work], "layers": layers})
             write_counts(folder / "counts.json", [counts])
         return counts, work, layers
 
-    def _count(self, network: DepthNet, file: TargetFile, cpu: str) -> _CountedFile:
-        from ghostdepth_export.pi4.budget.layers import op_layers
+    def _count(self, network: DepthNet, budget: LatencyBudget) -> _CountedFile:
+        from ghostdepth_export.pi4.budget.layers import onnx_layers, op_layers, xnnpack_layers
 
-        data = build_file(network, file, self.camera)
+        runtime = RUNTIMES[budget.runtime]
+        data = build_file(network, budget, self.camera)
         with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / "model.tflite"
+            path = Path(temporary) / f"model{runtime.suffix}"
             path.write_bytes(data)
-            return count(path, self._root, cpu=cpu), read_work(path), op_layers(data, network)
+            root = build_root(runtime.root, self.log)
+            counts = count(path, root, runtime=runtime.name, cpu=_cpu(budget))
+            if runtime.suffix == ".onnx":
+                return counts, [], onnx_layers(counts, data)
+            if runtime.name == "litert":
+                return counts, [], xnnpack_layers(counts, data, network)
+            return counts, read_work(path), op_layers(data, network)
 
-    @cached_property
-    def _root(self) -> Path:
-        return build_root("bullseye", self.log)
-
-    def _key(self, network: DepthNet, file: TargetFile, cpu: str) -> str:
+    def _key(self, network: DepthNet, budget: LatencyBudget) -> str:
         """Hash of everything that the counts depend on, and of the fields of the cached files."""
         programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
+        root = RECIPES[RUNTIMES[budget.runtime].root]
+        runtime = [budget.runtime, root.lock(root.suite).read_text()]
         form = [field.name for kind in (InstructionCounts, OpWork) for field in fields(kind)]
         config = network.config.model_dump(mode="json")
-        value = [programs, RUNTIME, cpu, _EXPORT, form, self.camera, config, file]
+        cpu, file = _cpu(budget), budget.file
+        value = [programs, runtime, cpu, _EXPORT, form, self.camera, config, file]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _cpu(budget: LatencyBudget) -> str:
+    """QEMU's name of the core that a file is counted on."""
+    if budget.runtime == "2.5":
+        return find_board(budget.board).cpu
+    return core(budget.file == "int8", budget.board)
+
+
+def _coefficients(budget: LatencyBudget) -> Coefficients:
+    if budget.runtime == "2.5":
+        return board_coefficients(budget.board)
+    return runtime_coefficients(budget.runtime, budget.board)
+
+
+def _predict(
+    counts: ModelCounts, work: Sequence[OpWork], budget: LatencyBudget
+) -> LatencyPrediction:
+    if budget.runtime == "2.5":
+        return predict_latency(counts, work, _coefficients(budget), budget.threads)
+    return predict_counts(counts, _coefficients(budget), budget.threads)
 
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def build_file(network: DepthNet, file: TargetFile, camera: tuple[int, int]) -> bytes:
-    """The .tflite file of a network, as export writes it except for ranges and metadata.
+def build_file(network: DepthNet, budget: LatencyBudget, camera: tuple[int, int]) -> bytes:
+    """The file of a network for a budget, as export writes it except for ranges and metadata.
 
     Raises:
         UserError: The network has adders, or cannot be exported.
     """
-    from ghostdepth_export.convert import tflite
-
     if network.config.adder:
         raise UserError(
             "adders cannot be exported, so their latency cannot be predicted; prune before `adder`"
         )
     source = ExportSource(network.eval(), *camera, ())
-    if file == "fp32":
-        return tflite.convert(source.lowered)
     random = np.random.default_rng(0)
     inputs = source.with_states([random.uniform(0, 255, source.input_shape).astype(np.float32)])
+    if RUNTIMES[budget.runtime].suffix == ".onnx":
+        from ghostdepth_export.convert import onnx_files
+
+        model = source.onnx_model
+        if budget.file == "int8":
+            model = onnx_files.convert_int8(model, inputs)
+        return bytes(model.SerializeToString())
+    from ghostdepth_export.convert import tflite
+
+    if budget.file == "fp32":
+        return tflite.convert(source.lowered)
     return tflite.convert_int8(source.lowered_trunk, source.lowered_tail, inputs)

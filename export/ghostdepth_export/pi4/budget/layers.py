@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.flatbuffer import Model, op_name, unpack
 from ghostdepth_export.convert.tensorflow_quietly import schema
+from ghostdepth_export.pi4.counter import ModelCounts
 from ghostdepth_train.models.network import DepthNet
 from numpy.typing import NDArray
 from torch import nn
@@ -15,6 +19,12 @@ from torch import nn
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 # The channels of this layer are depth pixels, which no width changes.
 _LAST = "head"
+# XNNPACK's names of convolutions, before the data types in parentheses; one of 1x1 is a product.
+_XNNPACK = ("Convolution", "Fully Connected")
+# A convolution's weights in a .onnx file, in int8 after their DequantizeLinear.
+_ONNX_WEIGHTS = re.compile(r"trunk\.net\.(.+)\.weight(_DequantizeLinear_Output)?")
+# What ONNX Runtime appends to the name of a node that it replaces.
+_REPLACED = re.compile(r"_token_\d+$")
 
 
 def op_layers(data: bytes, network: DepthNet) -> list[tuple[str, bool]]:
@@ -41,6 +51,60 @@ def op_layers(data: bytes, network: DepthNet) -> list[tuple[str, bool]]:
         for tensor in op.outputs:
             of_tensor[int(tensor)] = "" if layer == _LAST else layer
         found.append((layer, is_own))
+    return found
+
+
+def xnnpack_layers(counts: ModelCounts, data: bytes, network: DepthNet) -> list[tuple[str, bool]]:
+    """Maps each operator of LiteRT to a layer, as `op_layers` does.
+
+    XNNPACK runs the convolutions in the file's order. Another operator belongs to the convolution
+    before it.
+
+    Args:
+        counts: Instruction counts of the file in LiteRT.
+        data: A .tflite file of the network.
+        network: Network with a `GhostNet` encoder, without adders.
+
+    Raises:
+        UserError: XNNPACK has another number of convolutions than the file.
+    """
+    names = [name for name, own in op_layers(data, network) if own]
+    kinds = [op.name.partition(" (")[0] for op in counts.ops]
+    convolutions = [kind in (*CONVOLUTIONS, *_XNNPACK) for kind in kinds]
+    if sum(convolutions) != len(names):
+        raise UserError(
+            f"LiteRT runs {sum(convolutions)} convolutions, but the network has {len(names)}, so "
+            "that its time cannot be divided among the layers; predict for the runtime 2.5"
+        )
+    left = iter(names)
+    return _with_others(next(left) if own else None for own in convolutions)
+
+
+def onnx_layers(counts: ModelCounts, data: bytes) -> list[tuple[str, bool]]:
+    """Maps each node of ONNX Runtime to a layer, as `op_layers` does.
+
+    Convolutions are found by the names of their nodes. Another node belongs to the convolution
+    before it.
+
+    Args:
+        counts: Instruction counts of the file in ONNX Runtime.
+        data: A .onnx file of the network.
+    """
+    import onnx
+
+    nodes = onnx.ModelProto.FromString(data).graph.node
+    weights = {n.name: _ONNX_WEIGHTS.fullmatch(n.input[1]) for n in nodes if n.op_type == "Conv"}
+    found = [weights.get(_REPLACED.sub("", op.output)) for op in counts.ops]
+    return _with_others(None if match is None else match[1] for match in found)
+
+
+def _with_others(convolutions: Iterable[str | None]) -> list[tuple[str, bool]]:
+    """The layer of every op from those of the convolutions; None for what is none."""
+    found, current = [], ""
+    for name in convolutions:
+        found.append((current if name is None else name, name is not None))
+        if name is not None:
+            current = "" if name == _LAST else name
     return found
 
 

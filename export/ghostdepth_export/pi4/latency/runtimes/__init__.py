@@ -3,6 +3,7 @@
 from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
 from ghostdepth_export.pi4.latency.runtimes.pools import share
 from ghostdepth_export.pi4.latency.runtimes.prediction import (
+    core,
     predict_counts,
     predict_runtime_latencies,
 )
@@ -11,6 +12,7 @@ from ghostdepth_export.pi4.latency.runtimes.structure import Structure, read_str
 
 __all__ = [
     "Structure",
+    "core",
     "predict_counts",
     "predict_runtime_latencies",
     "read_stored",
