@@ -14,16 +14,12 @@ from bench_depth.machine.board import read_board
 from bench_depth.model.released import (
     SAMPLES,
     Catalogue,
-    ReleasedFile,
     ReleasedModel,
     read_catalogue,
     released_board,
 )
+from bench_depth.report.fastest import fastest
 
-# Of a camera with 30 frames a second.
-_FRAME_MS = 1000 / 30
-# Beside TensorFlow Lite 2.5, which all other figures are of.
-_RUNTIMES = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime"}
 _EPILOG = """\
 A name is accepted wherever a model file is. NAME stands for its int8 file; another file has a name
 of its own, such as NAME-fp32.
@@ -85,54 +81,13 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
     lines += ["", f"ms: {catalogue.latency}; other boards from published ratios."]
     lines += [f"RMSE, delta_1: {catalogue.accuracy}."]
     lines += ["cameras: mean si-RMSE on photos of three cameras, two of which it never saw."]
-    lines += [*fastest(catalogue, board), *fastest_elsewhere(catalogue, board)]
+    lines += fastest(catalogue, board)
     lines += [f"Where no model is named: {catalogue.default}. Photos to try: {SAMPLES}", ""]
     trained: dict[str, list[str]] = {}
     for model in shown:
         trained.setdefault(model.trained_on, []).append(model.name)
     lines += [f"{', '.join(names)}: trained on {data}" for data, names in trained.items()]
     return "\n".join(lines)
-
-
-def fastest(catalogue: Catalogue, board: str) -> list[str]:
-    """One line: the fastest file on a board, and the most accurate one at 30 frames a second."""
-    files = [file for model in catalogue.models for file in model.files if board in file.board_ms]
-    if not files:
-        return []
-    first = min(files, key=lambda file: file.board_ms[board][0])
-    line = f"Fastest for you ({catalogue.boards[board]}): {_told(first, board)}"
-    steady = [
-        (model.cameras_si_rmse, file.board_ms[board][0], file)
-        for model in catalogue.models
-        for file in model.files
-        if model.cameras_si_rmse is not None
-        and board in file.board_ms
-        and file.board_ms[board][2] <= _FRAME_MS
-    ]
-    if steady:
-        *_, best = min(steady, key=lambda each: each[:2])
-        line += f"; the most accurate within 33 ms: {_told(best, board)}"
-    return [f"{line}."]
-
-
-def fastest_elsewhere(catalogue: Catalogue, board: str) -> list[str]:
-    """One line for each other runtime: the fastest file in it on a board."""
-    lines = []
-    for runtime, label in _RUNTIMES.items():
-        files = [
-            (file.runtime_ms[runtime][board][0], file.file)
-            for model in catalogue.models
-            for file in model.files
-            if board in file.runtime_ms.get(runtime, {})
-        ]
-        if files:
-            ms, name = min(files)
-            lines.append(f"In {label}: {name}, {ms:.1f} ms.")
-    return lines
-
-
-def _told(file: ReleasedFile, board: str) -> str:
-    return f"{file.file}, {file.board_ms[board][0]:.1f} ms, RMSE {file.rmse:.3f} m"
 
 
 def _board(catalogue: Catalogue, asked: Optional[str]) -> str:

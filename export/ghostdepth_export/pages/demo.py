@@ -58,7 +58,8 @@ def run(
 ) -> Demo:
     """Exports a checkpoint to every format, measures all files and writes a page about them.
 
-    The page also has the latency predicted for a Raspberry Pi 4, or the reason why it has none.
+    The page also has the latency predicted for a Raspberry Pi 4, or the reason why it has none, and
+    that of the released files in every runtime on every board.
 
     `out` then holds `models/` with the files and `verify.json`, `predictions/`, `results.json`
     and `report.html`.
@@ -88,7 +89,15 @@ def run(
         if kind in SHOWN
     ]
     scenes = read_scenes(samples, names, shown, results)
-    write_page(results, {}, page, scenes=scenes, unpredicted=unpredicted, command="ghostdepth demo")
+    write_page(
+        results,
+        {},
+        page,
+        scenes=scenes,
+        unpredicted=unpredicted,
+        released=read_catalogue(),
+        command="ghostdepth demo",
+    )
     return Demo(page, results, unpredicted)
 
 

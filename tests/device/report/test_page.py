@@ -16,10 +16,13 @@ from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import ImageAccuracy
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import score
+from bench_depth.model.released import read_catalogue
 from bench_depth.report import table
+from bench_depth.report.fastest import fastest, predicted_files
 from bench_depth.report.html import charts
 from bench_depth.report.html.page import render, write_page
 from bench_depth.report.html.pictures import Picture, Scene
+from bench_depth.report.wording import figure
 from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import ModelRecord, Results
 from bench_depth.timing.comparison import Comparison
@@ -304,6 +307,42 @@ def test_without_predicted_latency_the_page_says_why(variants: Results) -> None:
     page = Page(render(variants, {}, unpredicted="qemu is not installed"))
     assert "not predicted here: qemu is not installed." in page.text
     assert "predicted" not in page.ids
+
+
+def released_cells(variants: Results, board: str = "Raspberry Pi 4") -> Page:
+    return Page(render(on_board(variants, board), {}, released=read_catalogue()))
+
+
+def test_the_released_files_are_listed_in_every_runtime_on_every_board(variants: Results) -> None:
+    catalogue, page = read_catalogue(), released_cells(variants)
+    for file in (file for model in catalogue.models for file in model.files):
+        others = [file.runtime_ms.get(name, {}) for name in ("litert", "onnxruntime")]
+        runtimes = ("TensorFlow Lite 2.5", "LiteRT", "ONNX Runtime")
+        for runtime, ms in zip(runtimes, (file.board_ms, *others), strict=True):
+            rows = [row for row in page.rows if row[0] == file.file + runtime]
+            assert len(rows) == bool(ms)
+            for cells in rows:
+                for cell, board in zip(cells[1:], catalogue.boards, strict=False):
+                    wanted = "–"
+                    if board in ms:
+                        wanted = "{}{} – {}".format(*(figure(value) for value in ms[board]))
+                    assert cell.removesuffix(" (best)") == wanted
+                assert cells[-1] == f"{file.rmse:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("board", "name"), [("Raspberry Pi 5 Model B", "rpi5"), ("another", "rpi4")]
+)
+def test_the_fastest_released_file_is_marked_and_that_of_the_board_here_is_named(
+    variants: Results, board: str, name: str
+) -> None:
+    catalogue, page = read_catalogue(), released_cells(variants, board)
+    marked = [cell for row in page.rows for cell in row if cell.endswith(" (best)") and "–" in cell]
+    for title, cell in zip(catalogue.boards, marked, strict=True):
+        files = [each for each in predicted_files(catalogue) if title in each.ms]
+        assert cell.startswith(figure(min(each.ms[title][0] for each in files)))
+    assert " ".join(fastest(catalogue, name)) in page.text
+    assert "on every Raspberry Pi" not in Page(render(variants, {})).text
 
 
 def test_scenes_have_their_figures_and_legend(variants: Results, scene: Scene) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_depth.model.released import read_catalogue
 from bench_depth.report.html import pictures
 from bench_depth.report.html.page import write_page
 from bench_depth.report.html.pictures import Picture, Scene
@@ -26,7 +27,7 @@ def test_the_page_fits_its_window_and_shows_the_plot_of_that_size(
     file = tmp_path / "page.html"
     uri = pictures.photo_picture(np.zeros((300, 400, 3), np.uint8))
     scene = Scene("a", [Picture("photo", uri, "a photo")] * 5, 1.0, 3.0, "si-RMSE 0.200")
-    write_page(measured, {0: [scene]}, file, scenes=[scene])
+    write_page(measured, {0: [scene]}, file, scenes=[scene], released=read_catalogue())
     page = browser.open(file.as_uri(), width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     shown = "document.querySelector('.{}').getBoundingClientRect().height > 0"

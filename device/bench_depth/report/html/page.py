@@ -14,7 +14,10 @@ from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.paired import difference_interval
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
+from bench_depth.machine.board import Board
+from bench_depth.model.released import Catalogue, released_board
 from bench_depth.report import accuracy_wording, wording
+from bench_depth.report.fastest import PredictedFile, fastest, predicted_files
 from bench_depth.report.html import charts, pictures
 from bench_depth.report.html.columns import columns, row
 from bench_depth.report.html.pictures import Scene
@@ -34,6 +37,7 @@ def write_page(
     *,
     scenes: Sequence[Scene] = (),
     unpredicted: str = "",
+    released: Optional[Catalogue] = None,
     command: str = "bench-depth",
 ) -> None:
     """Writes the page.
@@ -45,12 +49,20 @@ def write_page(
         target: The HTML file.
         scenes: Photos with the depth maps of several models.
         unpredicted: Why no latency on a Raspberry Pi is predicted; empty for nothing said.
+        released: Released models whose predicted latency is listed; None for none.
         command: Name of the command that was run, for the advice.
 
     Raises:
         UserError: There is no model, Jinja2 is not installed, or the file cannot be written.
     """
-    page = render(results, worst, scenes=scenes, unpredicted=unpredicted, command=command)
+    page = render(
+        results,
+        worst,
+        scenes=scenes,
+        unpredicted=unpredicted,
+        released=released,
+        command=command,
+    )
     write_bytes(target, page.encode())
 
 
@@ -60,6 +72,7 @@ def render(
     *,
     scenes: Sequence[Scene] = (),
     unpredicted: str = "",
+    released: Optional[Catalogue] = None,
     command: str = "bench-depth",
 ) -> str:
     """The page's HTML; see `write_page`."""
@@ -83,6 +96,7 @@ def render(
         notes=accuracy_wording.accuracy_notes(results),
         predictions=_predictions(models, names),
         unpredicted=unpredicted,
+        released=None if released is None else _released(released, results.context.board),
         plots=_plots(models, names),
         intervals=_intervals(results),
         reference=labels(results)[0],
@@ -200,6 +214,37 @@ def _predictions(models: Sequence[ModelRecord], names: Sequence[str]) -> list[di
         entry["width"] = f"{100 * (each.high_ms - each.low_ms) / end:.1f}"
         group["rows"].append(entry)
     return list(machines.values())
+
+
+def _released(catalogue: Catalogue, board: Board) -> dict[str, Any]:
+    """The released files in every runtime on every board, and the fastest on this board."""
+    files, boards = predicted_files(catalogue), catalogue.boards
+    least = {
+        board: min((each.ms[board][0] for each in files if board in each.ms), default=0.0)
+        for board in boards
+    }
+
+    def cell(each: PredictedFile, board: str) -> dict[str, Any]:
+        if board not in each.ms:
+            return {"ms": "–", "band": "", "best": False}
+        ms, low, high = each.ms[board]
+        band = f"{figure(low)} – {figure(high)}"
+        return {"ms": figure(ms), "band": band, "best": ms == least[board]}
+
+    return {
+        "boards": list(boards.values()),
+        "rows": [
+            {
+                "file": each.file.file,
+                "runtime": each.runtime,
+                "rmse": f"{each.file.rmse:.3f}",
+                "cells": [cell(each, board) for board in boards],
+            }
+            for each in files
+        ],
+        "fastest": fastest(catalogue, released_board(board)),
+        "accuracy": catalogue.accuracy,
+    }
 
 
 def _plots(models: Sequence[ModelRecord], names: Sequence[str]) -> dict[str, Any]:
