@@ -270,7 +270,11 @@ def test_a_runtime_is_chosen_by_name_or_suffix(name: str, runtime: str, chosen: 
 @pytest.mark.parametrize(
     ("name", "runtime", "message"),
     [
-        ("m.tflite", "ncnn", "--runtime ncnn: no emulated Pi has it; choose from 2.5, litert, on"),
+        (
+            "m.tflite",
+            "ncnn",
+            "--runtime 'ncnn': no emulated Pi has it; the runtimes are 2.5, litert, on",
+        ),
         ("m.onnx", "litert", r"LiteRT runs \.tflite files; for this one --runtime onnxruntime"),
         ("m.tflite", "onnxruntime", r"runs \.onnx files; for this one --runtime 2\.5 or litert"),
         ("m.pt", None, r"it is no \.tflite or \.onnx file"),

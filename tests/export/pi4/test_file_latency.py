@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from ghostdepth_train.config import parse_config
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.latency import LatencyBudget, TargetRuntime
 from torch import nn
+
+from tests.export.commands.test_cli import run
 
 
 @pytest.mark.parametrize("file", ["toy-int8.tflite", "toy-fp32.tflite"])
@@ -175,6 +178,37 @@ def test_pruning_knows_the_same_runtimes() -> None:
     assert set(typing.get_args(TargetRuntime)) == set(RUNTIMES)
     with pytest.raises(UserError, match=r"runtime: .*'2.5', 'litert' or 'onnxruntime'"):
         parse_config(LatencyBudget, {"ms": 1, "runtime": "ncnn"}, "the time budget")
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (("--runtime", "ncnn"), "runtime: .*'2.5', 'litert' or 'onnxruntime'"),
+        (("--board", "rpi6"), "board: .*'rpi4', 'rpi4-1800', 'rpi5' or 'zero2'"),
+        (("--target-file", "fp16"), "file: .*'int8' or 'fp32'"),
+        (("--threads", 5), "threads: .*less than or equal to 4"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["compress", "search"])
+def test_what_cannot_be_predicted_for_is_one_line_before_anything_is_read(
+    verb: str,
+    option: tuple[str, object],
+    says: str,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words: dict[str, list[object]] = {
+        "compress": ["--checkpoint", checkpoint, "--recipe", "prune", "--target-ms", 9],
+        "search": ["--budget-ms", 9],
+    }
+    paths = ("--data", tmp_path / "no-data", "--out", tmp_path / "out")
+    assert run(monkeypatch, verb, *words[verb], *paths, *option) == 2
+    error = capsys.readouterr().err
+    assert re.search(says, " ".join(error.split()))
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("board", BOARDS)

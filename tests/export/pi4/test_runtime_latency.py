@@ -193,6 +193,15 @@ def test_a_released_model_is_predicted_by_name_without_qemu(
     assert "ghostdepth-s-int8." in printed
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_how_many_ops_are_on_one_thread_is_told_where_there_are_several(
+    threads: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("ghostdepth-s", "--runtime", "litert", "--threads", threads)
+    assert run(monkeypatch, "latency", *words) == 0
+    assert ("on one thread" in capsys.readouterr().out) == (threads > 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -200,7 +209,11 @@ def test_a_released_model_is_predicted_by_name_without_qemu(
         (["p.tflite", "--runtime", "onnxruntime"], "for this one --runtime 2.5 or litert"),
         (["p.tflite", "--runtime", "litert", "--html", "x.html"], "leave out --runtime litert"),
         (["p.tflite", "--runtime", "litert", "--coefficients", "b.json"], "litert name a board"),
-        (["p.tflite", "--runtime", "ncnn"], "--runtime 'ncnn': predicted are 2.5, litert, onnx"),
+        (
+            ["p.tflite", "--runtime", "ncnn"],
+            "--runtime 'ncnn': no emulated Pi has it; the runtimes are 2.5, litert, onnx",
+        ),
+        (["p.tflite", "--runtime", "lite-rt"], "2.5, litert, onnxruntime; did you mean litert?"),
         (["p.tflite", "--runtime", "litert", "--board", "rpi6"], "the boards are rpi4"),
         (["ghostdepth-q", "--runtime", "onnxruntime"], "there is no model 'ghostdepth-q'"),
     ],

@@ -33,10 +33,8 @@ from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.emulator.roots import RECIPES
 from ghostdepth_export.pi4.latency import (
-    Coefficients,
     LatencyPrediction,
     OpWork,
-    board_coefficients,
     find_board,
     predict_latency,
     read_work,
@@ -53,7 +51,7 @@ OUTSIDE = "(outside the ops)"
 
 def basis(budget: LatencyBudget) -> str:
     """One line: what the milliseconds of a budget are, how far off, and what each network takes."""
-    known = _coefficients(budget)
+    known = runtime_coefficients(budget.runtime, budget.board)
     less, more = known.error(budget.ms), known.error(budget.ms) + known.uncalibrated_error
     judged = "" if known.calibrated else ", a judgement without published times"
     label, takes = RUNTIMES[budget.runtime].label, "about a minute"
@@ -148,18 +146,13 @@ def _cpu(budget: LatencyBudget) -> str:
     return core(budget.file == "int8", budget.board)
 
 
-def _coefficients(budget: LatencyBudget) -> Coefficients:
-    if budget.runtime == "2.5":
-        return board_coefficients(budget.board)
-    return runtime_coefficients(budget.runtime, budget.board)
-
-
 def _predict(
     counts: ModelCounts, work: Sequence[OpWork], budget: LatencyBudget
 ) -> LatencyPrediction:
+    known = runtime_coefficients(budget.runtime, budget.board)
     if budget.runtime == "2.5":
-        return predict_latency(counts, work, _coefficients(budget), budget.threads)
-    return predict_counts(counts, _coefficients(budget), budget.threads)
+        return predict_latency(counts, work, known, budget.threads)
+    return predict_counts(counts, known, budget.threads)
 
 
 def _tuples(value: Any) -> Any:

@@ -9,7 +9,12 @@ from ghostdepth_export.pi4.counter.records import (
     read_counts,
     write_counts,
 )
-from ghostdepth_export.pi4.counter.runtimes import RUNTIMES, CountedRuntime, choose_runtime
+from ghostdepth_export.pi4.counter.runtimes import (
+    RUNTIMES,
+    CountedRuntime,
+    choose_runtime,
+    find_runtime,
+)
 
 __all__ = [
     "RUNTIMES",
@@ -21,6 +26,7 @@ __all__ = [
     "choose_runtime",
     "count",
     "count_file",
+    "find_runtime",
     "read_counts",
     "write_counts",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,17 +36,29 @@ RUNTIMES = {
 }
 
 
+def find_runtime(name: str) -> CountedRuntime:
+    """The runtime of a name.
+
+    Raises:
+        UserError: No emulated Pi has it; the line lists all.
+    """
+    if name in RUNTIMES:
+        return RUNTIMES[name]
+    near = difflib.get_close_matches(name, RUNTIMES, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(
+        f"--runtime {name[:40]!r}: no emulated Pi has it; the runtimes are {', '.join(RUNTIMES)}"
+        f"{hint}"
+    )
+
+
 def choose_runtime(model: Path, name: str | None = None) -> CountedRuntime:
     """The runtime of that name; without one, TensorFlow Lite 2.5 or ONNX Runtime by the suffix.
 
     Raises:
         UserError: There is no such runtime, or it does not run files of this kind.
     """
-    if name is not None and name not in RUNTIMES:
-        raise UserError(
-            f"--runtime {name}: no emulated Pi has it; choose from {', '.join(RUNTIMES)}"
-        )
-    for runtime in [RUNTIMES[name]] if name is not None else RUNTIMES.values():
+    for runtime in [find_runtime(name)] if name is not None else RUNTIMES.values():
         if runtime.suffix == model.suffix:
             return runtime
     fitting = [r.name for r in RUNTIMES.values() if r.suffix == model.suffix]

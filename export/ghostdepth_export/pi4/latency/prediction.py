@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import find_model
-from ghostdepth_export.pi4.counter import RUNTIMES as COUNTED
-from ghostdepth_export.pi4.counter import ModelCounts, count
+from ghostdepth_export.pi4.counter import ModelCounts, OpCounts, count, find_runtime
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
 from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients, find_board
@@ -135,8 +134,7 @@ def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
     low, high = CLOCKS_MHZ
     if clock_mhz is not None and not low <= clock_mhz <= high:
         raise UserError(f"--clock {clock_mhz:g}: the clock is in MHz, {low:g}..{high:g}")
-    if runtime not in COUNTED:
-        raise UserError(f"--runtime {runtime[:40]!r}: predicted are {', '.join(COUNTED)}")
+    find_runtime(runtime)
 
 
 def predict_latency(
@@ -169,20 +167,31 @@ def predict_latency(
         assert op.name == of.name, (op, of)
         calibrated = op.name in coefficients.calibrated and of.dtype in coefficients.types
         ops.append(
-            OpLatency(
-                op.index,
-                op.name,
-                op.output,
-                op.shape,
+            op_latency(
+                op,
                 threads_used(of, threads),
-                *milliseconds(cost, coefficients, clock_mhz),
-                calibrated and is_checked(of),
-                is_checked(of),
-                of.dtype if of.weights in (None, of.dtype) else f"{of.dtype} x {of.weights}",
-                op_limit(of, op.counts, counts.cpu),
+                milliseconds(cost, coefficients, clock_mhz),
+                calibrated=calibrated and is_checked(of),
+                split_checked=is_checked(of),
+                dtype=of.dtype if of.weights in (None, of.dtype) else f"{of.dtype} x {of.weights}",
+                limit=op_limit(of, op.counts, counts.cpu),
             )
         )
     return summed(counts, ops, coefficients, threads, clock_mhz)
+
+
+def op_latency(
+    op: OpCounts, threads: int, ms: tuple[float, float, float], **more: Any
+) -> OpLatency:
+    """The latency of one op.
+
+    Args:
+        op: Counts of the op.
+        threads: Number of threads that share its work.
+        ms: What `milliseconds` returns.
+        more: The other fields of `OpLatency`.
+    """
+    return OpLatency(op.index, op.name, op.output, op.shape, threads, *ms, **more)
 
 
 def milliseconds(

@@ -166,16 +166,17 @@ def _types(prediction: LatencyPrediction) -> Table:
     groups: dict[str, list[OpLatency]] = {}
     for op in prediction.ops:
         groups.setdefault(op.name, []).append(op)
-    table = _titled_table(
-        "by type of op", "ms", "fraction", "issue", "memory", "on one thread", "of limit", "why"
-    )
+    # With one thread all ops are on one.
+    several = prediction.threads > 1
+    heads = ("ms", "fraction", "issue", "memory", *several * ("on one thread",), "of limit", "why")
+    table = _titled_table("by type of op", *heads)
     for name, ops in sorted(groups.items(), key=lambda item: -_total(item[1])):
         alone = sum(op.threads == 1 for op in ops)
         table.add_row(
             cell(f"{len(ops)} {name}", style="" if ops[0].calibrated else "yellow"),
             *_time(_total(ops), prediction),
             *(cell(_ms(ms)) for ms in _issue_and_memory(ops)),
-            cell(str(alone)),
+            *several * (cell(str(alone)),),
             *_of_limit(ops),
         )
     table.add_row(cell("outside the ops"), *_time(prediction.outside_ms, prediction))

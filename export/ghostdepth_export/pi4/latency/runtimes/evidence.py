@@ -24,12 +24,14 @@ def runtime_coefficients(runtime: str, board: str = DEFAULT_BOARD) -> Coefficien
     """The coefficients of a runtime on a board.
 
     Args:
-        runtime: `litert` or `onnxruntime`.
+        runtime: `2.5`, `litert` or `onnxruntime`.
         board: Name of the board.
 
     Raises:
         UserError: There is no such board.
     """
+    if runtime == "2.5":
+        return board_coefficients(board)
     with resources.as_file(resources.files(__package__) / "runtimes.json") as path:
         value = read_json(path)
     assert value["schema"] == SCHEMA, path

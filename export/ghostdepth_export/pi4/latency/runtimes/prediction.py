@@ -17,9 +17,9 @@ from ghostdepth_export.pi4.latency.costs import op_cost
 from ghostdepth_export.pi4.latency.prediction import (
     MOST_THREADS,
     LatencyPrediction,
-    OpLatency,
     check_request,
     milliseconds,
+    op_latency,
     summed,
 )
 from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
@@ -105,15 +105,12 @@ def predict_counts(
         wakes = int(split.threads > 1)
         cost = dataclasses.replace(alone, cycles=alone.cycles / split.speed_up, wakes=wakes)
         ops.append(
-            OpLatency(
-                op.index,
-                op.name,
-                op.output,
-                op.shape,
+            op_latency(
+                op,
                 split.threads,
-                *milliseconds(cost, coefficients, clock_mhz),
-                op.name in coefficients.calibrated,
-                found is not None,
+                milliseconds(cost, coefficients, clock_mhz),
+                calibrated=op.name in coefficients.calibrated,
+                split_checked=found is not None,
             )
         )
     predicted = summed(counts, ops, coefficients, threads, clock_mhz)
