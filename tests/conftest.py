@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# As `make test` has it, before torch is imported: sums of other numbers of threads are rounded
+# otherwise, and the tests run side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # tflrt is PyPI's mirror of tflite-runtime 2.5.0.post1 (import name tflite_runtime); its wheels end
 # at Python 3.9, and it was built against numpy 1. OpenCV asks for numpy 2 from 4.12 on.
 TFLITE25_PACKAGES = ("tflrt==2.5.0.post1", "numpy<2", "opencv-python-headless<4.12")

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +15,8 @@ from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
+
+from tests import forks
 
 
 def trainer(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> Trainer:
@@ -85,28 +82,13 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
 def test_kill_9_then_resume_gives_the_undisturbed_result(data: Path, config: TrainConfig) -> None:
     short = data.parent / "short.yaml"
     short.write_text(config.model_dump_json())
-
-    def command(out: Path, *more: str) -> list[str]:
-        # The command line itself, with a worker process, as a user has it.
-        start = "from ghostdepth.commands import main; main()"
-        arguments = ["train", "--config", str(short), "--data", str(data)]
-        return [sys.executable, "-c", start, *arguments, "--out", str(out), *more]
-
-    # Sums of as many threads as here, where the undisturbed run is made, without a worker.
-    threads = str(torch.get_num_threads())
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": ""}
     whole, broken = data.parent / "whole", data.parent / "broken"
     trainer(config, data, whole).run()
-    process = subprocess.Popen(
-        command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    # The command line itself, with worker processes, as a user has it.
+    words = ["train", "--config", short, "--data", data, "--out", broken]
     state = broken / "last" / "training.safetensors"
-    while not state.exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
+    forks.kill(*words, once=state.exists)
+    forks.run(*words, "--resume")
     same_tensors(whole / "last" / "training.safetensors", state)
     left = [p for p in broken.rglob(".*") if p.is_file()]
     assert not left, f"a resumed run removes what the killed one left, found {left}"

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +11,7 @@ from bench_depth.core.dataset import list_pairs, read_depth, read_rgb
 from ghostdepth_train.distillation import load_teacher
 from ghostdepth_train.models.network import resize
 
-
-def label(checkpoint: Path, photos: Path, out: Path) -> list[str]:
-    code = "from ghostdepth.commands import main; main()"
-    verb = ["label", "--teacher", checkpoint, "--photos", photos, "--out", out]
-    return [sys.executable, "-c", code, *map(str, verb)]
+from tests import forks
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,7 +31,7 @@ def test_an_exported_file_teaches_what_its_checkpoint_teaches(
 
 @pytest.mark.slow
 def test_labels_after_a_kill_are_those_of_an_undisturbed_run(
-    checkpoint: Path, dataset: Path, tmp_path: Path
+    checkpoint: Path, dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     photos = tmp_path / "photos"
     (photos / "rgb").mkdir(parents=True)
@@ -48,20 +39,14 @@ def test_labels_after_a_kill_are_those_of_an_undisturbed_run(
     for index in range(120):
         (photos / "rgb" / f"{index:03}.png").symlink_to(originals[index % len(originals)])
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = subprocess.run(
-        label(checkpoint, photos, whole), check=False, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == f"{whole}: 120 new labels, 120 in all", done.stderr
-
-    running = subprocess.Popen(label(checkpoint, photos, killed))
-    while not (killed / "003.png").exists() and running.poll() is None:
-        time.sleep(0.002)
-    os.kill(running.pid, signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL
+    words = ["label", "--teacher", checkpoint, "--photos", photos, "--out"]
+    forks.run(*words, whole)
+    assert capfd.readouterr().out.strip() == f"{whole}: 120 new labels, 120 in all"
+    forks.kill(*words, killed, once=(killed / "003.png").exists)
     before = contents(killed)
     assert 4 < len(before) < 121
     for path in killed.glob("[!.]*.png"):
         assert np.array_equal(read_depth(path), read_depth(whole / path.name))
-    subprocess.run(label(checkpoint, photos, killed), check=True, stdout=subprocess.DEVNULL)
+    forks.run(*words, killed)
     after = {name: data for name, data in contents(killed).items() if not name.startswith(".")}
     assert after == contents(whole)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
-import time
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
+from ghostdepth_export.pi4.budget import layer_times as layer_times_module
 from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
 from ghostdepth_train.checkpoint import load_checkpoint
@@ -34,6 +33,8 @@ from ghostdepth_train.pruning.sensitivity import (
 )
 from ghostdepth_train.pruning.widths import cost_model
 from torch import nn
+
+from tests import forks
 
 
 @pytest.fixture(scope="module")
@@ -72,27 +73,24 @@ def test_every_width_is_measured_alone(tiny: DepthNet, dataset: Path) -> None:
 
 @pytest.mark.slow
 def test_kill_9_then_resume_measures_no_width_twice(
-    checkpoint: Path, dataset: Path, tmp_path: Path
+    checkpoint: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def command(*more: str) -> list[str]:
-        start = "from ghostdepth.commands import main; main()"
-        arguments = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset]
-        arguments += ["--measure", "--pictures", "1", "--importance", "magnitude"]
-        arguments += ["--out", tmp_path, *more]
-        return [sys.executable, "-c", start, *map(str, arguments)]
+    def times(network: DepthNet, **_: object) -> dict[str, float]:
+        """Other ones in each process."""
+        return dict.fromkeys([*(row.name for row in layer_costs(network)), REST], os.getpid())
 
+    monkeypatch.setattr(layer_times_module, "layer_times", times)
+    words = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset, "--out", tmp_path]
+    words += ["--measure", "--pictures", 1, "--importance", "magnitude"]
     kept = tmp_path / "measured.json"
-    process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not kept.exists() or len(json.loads(kept.read_text())["rows"]) < 2:
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    forks.kill(
+        *words, once=lambda: kept.exists() and len(json.loads(kept.read_text())["rows"]) >= 2
+    )
     # A figure that no measurement gives shows that its width is not measured again.
     before = json.loads(kept.read_text())
     before["rows"][0]["si_rmse"]["0.25"] = 9.0
     kept.write_text(json.dumps(before))
-    subprocess.run(command("--resume"), check=True, capture_output=True)
+    forks.run(*words, "--resume")
     after = json.loads(kept.read_text())
     assert after["times"] == before["times"]
     assert after["rows"][: len(before["rows"])] == before["rows"]

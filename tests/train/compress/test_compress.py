@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +18,7 @@ from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 
+from tests import forks
 from tests.train.making import SMALL, work
 
 TWO_STEPS = """
@@ -110,31 +106,17 @@ def test_kill_9_inside_a_step_then_resume_gives_the_undisturbed_result(
 ) -> None:
     first, _, _ = TWO_STEPS.rpartition("- method")
     name = recipe_file(tmp_path, first + PRUNED_STEP)
-
-    def command(out: Path, *more: str) -> list[str]:
-        start = "from ghostdepth.commands import main; main()"
-        arguments = ["compress", "--checkpoint", str(checkpoint), "--recipe", name]
-        arguments += ["--data", str(data), "--out", str(out), *more]
-        return [sys.executable, "-c", start, *arguments]
-
-    # Sums of as many threads as here, where the undisturbed run is made.
-    threads = str(torch.get_num_threads())
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "CUDA_VISIBLE_DEVICES": ""}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run_recipe(checkpoint, load_recipe(name), work(data, whole))
-    process = subprocess.Popen(
-        command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    words = ["compress", "--checkpoint", checkpoint, "--recipe", name, "--data", data]
+    words += ["--out", broken]
     step = Path("2-lottery")
     # Written when there is an epoch to go on from, here in a round that has others behind it.
-    while not (broken / step / "round-01" / "last" / "training.safetensors").exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    state = broken / step / "round-01" / "last" / "training.safetensors"
+    forks.kill(*words, once=state.exists)
     assert not (broken / "result").exists()
     before = read_json(broken / step / "elapsed.json")["seconds"]
-    subprocess.run(command(broken, "--resume"), check=True, env=environment, capture_output=True)
+    forks.run(*words, "--resume")
     result = load_checkpoint(broken / "result")
     assert load_checkpoint(whole / "result").sha256 == result.sha256
     assert result.metrics["steps"][1]["seconds"] > before > 0
