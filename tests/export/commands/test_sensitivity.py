@@ -19,7 +19,6 @@ from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress.prune import read_times
-from ghostdepth_train.config import load_train_config
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
@@ -35,12 +34,13 @@ from ghostdepth_train.pruning.widths import cost_model
 from torch import nn
 
 from tests import forks
+from tests.train.making import SMALL
 
 
 @pytest.fixture(scope="module")
 def tiny() -> DepthNet:
     torch.manual_seed(0)
-    return DepthNet(load_train_config("tiny").network).eval()
+    return DepthNet(SMALL).eval()
 
 
 def by_magnitude(network: DepthNet, axes: list[Axis]) -> Scores:
