@@ -1,4 +1,4 @@
-"""`ghostdepth` in a fork of the tests' process: importing torch takes longer than most runs here.
+"""Work in a fork of the tests' process: importing torch takes longer than most of what runs here.
 
 A fork has the environment, the patches and the number of threads of the test that starts it.
 """
@@ -17,30 +17,36 @@ import torch
 from ghostdepth.commands import main
 
 
-def _start(words: tuple[object, ...]) -> BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=_main, args=words)
+def start(work: Callable[..., object], *arguments: object) -> BaseProcess:
+    """Starts a function in a fork of this process."""
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=_one_thread, args=(work, *arguments))
     process.start()
     return process
 
 
-def _main(*words: object) -> None:
+def _one_thread(work: Callable[..., object], *arguments: object) -> None:
     # Threads that the tests' process has started are not there, and waiting for them has no end.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    work(*arguments)
+
+
+def _ghostdepth(*words: object) -> None:
     sys.argv = ["ghostdepth", *map(str, words)]
     main()
 
 
 def run(*words: object) -> None:
-    """Runs a command, which must succeed."""
-    process = _start(words)
+    """Runs a `ghostdepth` command, which must succeed."""
+    process = start(_ghostdepth, *words)
     process.join()
     assert process.exitcode == 0
 
 
 def kill(*words: object, once: Callable[[], bool]) -> None:
-    """Starts a command, and kills it by SIGKILL as soon as `once` is true."""
-    process = _start(words)
+    """Starts a `ghostdepth` command, and kills it by SIGKILL as soon as `once` is true."""
+    process = start(_ghostdepth, *words)
     while not once():
         assert process.is_alive(), "the run ended before it could be killed"
         time.sleep(0.002)

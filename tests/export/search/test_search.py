@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,44 @@ from typing import Any
 import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth.commands import app
-from ghostdepth_export.search import Worker, load_space, open_study
+from ghostdepth_export.search import SearchSpace, StudyPlan, Worker, load_space, open_study
 from ghostdepth_export.search.front import dominates, trained_networks, write_front, write_page
 from ghostdepth_export.search.study import study_url
 from ghostdepth_export.search.training import base_training, short_training, trial_trainer
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.latency import LatencyBudget
 from ghostdepth_train.trainer import silent
 from typer.testing import CliRunner
 
-from tests.export.search.search_worker import HEARTBEAT, SPACE, cost, error, plan
+from tests import forks
 
 optuna = pytest.importorskip("optuna")
-WORKER = Path(__file__).with_name("search_worker.py")
+HEARTBEAT = (1, 4)
+SPACE = SearchSpace(
+    sizes=((32, 32), (64, 64)),
+    shallow=(0.1, 0.2, 0.3),
+    deep=(0.05, 0.1, 0.2),
+    levels=(1, 2),
+    decoder=(0.25, 0.5),
+)
+
+
+def plan(ms: float = 1.0) -> StudyPlan:
+    return StudyPlan(SPACE, LatencyBudget(ms=ms), load_train_config("tiny"), "formulas")
+
+
+def cost(network: DepthNet) -> float:
+    return sum(row.macs for row in layer_costs(network)) / 1e6
+
+
+def error(config: TrainConfig) -> float:
+    """Better with more pixels, and with more weights."""
+    network = DepthNet(config.network)
+    weights = sum(p.numel() for p in network.parameters())
+    return 1 / config.network.input_height + 1000 / weights
 
 
 def study(tmp_path: Path, ms: float = 1.0) -> Any:
@@ -99,11 +124,18 @@ def test_another_start_goes_on_with_the_study(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_trial_that_was_killed_is_failed_and_repeated_where_it_was(tmp_path: Path) -> None:
-    command = [sys.executable, str(WORKER), str(tmp_path / "study.db"), "2", str(tmp_path), "hang"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        folder = process.stdout.readline().strip()
-        process.kill()
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+
+    def hang(_: TrainConfig, run: Path) -> float:
+        sending.send(run.name)
+        time.sleep(600)
+        raise AssertionError
+
+    process = forks.start(lambda: worker(study(tmp_path), tmp_path, train=hang).run(2))
+    sending.close()
+    folder = receiving.recv()
+    process.kill()
+    process.join()
     killed = study(tmp_path).get_trials()[-1]
     assert killed.state.name == "RUNNING" and folder == killed.user_attrs["run"]
     folders: list[str] = []
@@ -124,10 +156,17 @@ def test_a_trial_that_was_killed_is_failed_and_repeated_where_it_was(tmp_path: P
 
 @pytest.mark.slow
 def test_two_workers_share_a_study(tmp_path: Path) -> None:
-    command = [sys.executable, str(WORKER), str(tmp_path / "study.db"), "10", str(tmp_path)]
-    workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    errors = [process.communicate(timeout=300)[1] for process in workers]
-    assert [process.returncode for process in workers] == [0, 0], errors
+    def train(config: TrainConfig, _: Path) -> float:
+        time.sleep(0.2)
+        return error(config)
+
+    def work() -> None:
+        worker(study(tmp_path), tmp_path, train=train).run(10)
+
+    workers = [forks.start(work) for _ in range(2)]
+    for process in workers:
+        process.join()
+    assert [process.exitcode for process in workers] == [0, 0]
     trials = study(tmp_path).get_trials()
     assert not states(study(tmp_path))["RUNNING"] and not states(study(tmp_path))["FAIL"]
     assert 10 <= len(trials) <= 11  # Both may begin the last one.
