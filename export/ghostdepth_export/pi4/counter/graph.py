@@ -41,10 +41,11 @@ def read_ops(path: Path) -> list[GraphOp]:
         UserError: As `check_plain`, or the file holds something that TensorFlow Lite 2.5 cannot
             run: a custom op, an op that is too new.
     """
+    # Before TensorFlow is imported, which takes seconds.
+    data = _read(path)
     from ghostdepth_export.convert.flatbuffer import op_name, unpack
     from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
 
-    data = _read(path)
     model = unpack(data)
     _check_plain(path, model)
     graph = model.subgraphs[0]
@@ -77,9 +78,10 @@ def check_plain(path: Path) -> None:
     if path.suffix == ".onnx":
         _check_plain_onnx(path)
         return
+    data = _read(path)
     from ghostdepth_export.convert.flatbuffer import unpack
 
-    _check_plain(path, unpack(_read(path)))
+    _check_plain(path, unpack(data))
 
 
 def _read(path: Path) -> bytes:
