@@ -580,5 +580,6 @@ def parse_config(kind: type[C], value: Any, where: str) -> C:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         # The kind of encoder is a level of pydantic's, not of the file.
-        field = ".".join(str(part) for part in first["loc"] if part not in _ENCODERS) or "it"
-        raise UserError(f"{where}: {field}: {first['msg']}") from error
+        field = ".".join(str(part) for part in first["loc"] if part not in _ENCODERS)
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(": ".join(filter(None, (where, field, message)))) from error

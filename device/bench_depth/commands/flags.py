@@ -103,7 +103,7 @@ def from_arguments(options: argparse.Namespace) -> Optional[Description]:
         given = {name: value for name, value in given.items() if value is not None}
         return merge([preset, from_values(given, _ORIGIN) if given else None])
     except ValueError as error:
-        raise UserError(f"in the description of the model: {error}") from error
+        raise UserError(f"in the options: {error}") from error
 
 
 def _upper(text: Optional[str]) -> Optional[str]:
