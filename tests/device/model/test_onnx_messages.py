@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_depth.model.runtimes.onnx import OnnxRuntime, _one_line, _why
+from bench_depth.model.runtimes.onnx import OnnxRuntime, _one_line, why_refused
 
 from tests.device.conftest import OnnxMaker
 
@@ -54,7 +54,7 @@ def test_a_long_message_is_cut_in_its_middle() -> None:
     ],
 )
 def test_what_is_too_new_is_told_with_both_versions(reason: str, told: str) -> None:
-    found = _why(RuntimeError(PREFIX + PLACE + SIGNATURES[0] + reason))
+    found = why_refused(RuntimeError(PREFIX + PLACE + SIGNATURES[0] + reason))
     assert found.startswith(told)
     assert found.endswith("or update onnxruntime")
 

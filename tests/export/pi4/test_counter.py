@@ -12,6 +12,7 @@ import pytest
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.counter import (
+    RUNTIMES,
     InstructionCounts,
     ModelCounts,
     OpCounts,
@@ -20,6 +21,7 @@ from ghostdepth_export.pi4.counter import (
     read_counts,
     write_counts,
 )
+from ghostdepth_export.pi4.counter import counts as counts_module
 from ghostdepth_export.pi4.counter import plugin as plugin_module
 from ghostdepth_export.pi4.counter.counts import checked, regions_of
 from ghostdepth_export.pi4.counter.graph import (
@@ -31,7 +33,13 @@ from ghostdepth_export.pi4.counter.graph import (
     read_ops,
 )
 from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section, read_listing
-from ghostdepth_export.pi4.counter.plugin import Qemu, build_plugin, find_qemu, run_counted
+from ghostdepth_export.pi4.counter.plugin import (
+    GuestError,
+    Qemu,
+    build_plugin,
+    find_qemu,
+    run_counted,
+)
 
 # ------------------------------------------------------------------ models that are refused
 
@@ -284,6 +292,43 @@ def test_a_runtime_is_chosen_by_name_or_suffix(name: str, runtime: str, chosen: 
 def test_a_runtime_that_does_not_fit_is_told(name: str, runtime: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         choose_runtime(Path(name), runtime)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "raised", "told"),
+    [
+        (
+            "onnxruntime",
+            "[ONNXRuntimeError] : 1 : FAIL : Load model from model.onnx failed:/a/b.h:46 void "
+            "f(const g<h>&) ONNX Runtime only *guarantees* support. Opset 99 is under development "
+            "and support for this is limited. Current official support for domain ai.onnx is till "
+            "opset 28.",
+            "ONNX Runtime in the emulated Pi refuses it: it is ONNX with opset 99 of ai.onnx, and "
+            "this onnxruntime reads up to opset 28; export it with an older opset",
+        ),
+        (
+            "litert",
+            "RuntimeError: no registration for Magic",
+            "LiteRT in the emulated Pi refuses it: RuntimeError: no registration for Magic; export "
+            "it for that runtime",
+        ),
+    ],
+)
+def test_why_a_runtime_refuses_a_file_is_one_line_that_says_what_to_do(
+    runtime: str, raised: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise GuestError(raised)
+
+    monkeypatch.setattr(counts_module, "find_qemu", lambda: Qemu("qemu", "7"))
+    monkeypatch.setattr(counts_module, "run_counted", refuse)
+    path = tmp_path / f"m{RUNTIMES[runtime].suffix}"
+    path.write_bytes(onnx_probe() if path.suffix == ".onnx" else probe())
+    with pytest.raises(UserError) as caught:
+        counts_module.run_model(path, tmp_path, runtime=runtime)
+    assert told in str(caught.value)
+    assert "b.h:46" not in str(caught.value)
+    assert caught.value.exit_code == 3
 
 
 def test_onnx_files_that_cannot_be_fed_are_refused(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class OnnxRuntime:
             )
         except Exception as error:  # Its own classes share no base and live in a private module.
             raise UserError(
-                f"{self.name} {runtime.__version__} cannot load {path}: {_why(error)}",
+                f"{self.name} {runtime.__version__} cannot load {path}: {why_refused(error)}",
                 MODEL_FAILED,
             ) from error
         return _OnnxModel(self.name, runtime.__version__, session, path)
@@ -168,8 +168,12 @@ def _signature_end(text: str, start: int) -> int:
     return start
 
 
-def _why(error: BaseException) -> str:
-    """Why a file cannot be loaded, and what to do."""
+def why_refused(error: BaseException) -> str:
+    """Why ONNX Runtime cannot load a file, and what to do, without its own places and signatures.
+
+    Args:
+        error: What ONNX Runtime raised, or an error with its text.
+    """
     text = _one_line(error)
     for pattern, what in _TOO_NEW.items():
         found = pattern.search(text)

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.runtimes.onnx import why_refused
 from ghostdepth_export.pi4.counter.graph import (
     PROBE_PATTERN,
     GraphOp,
@@ -153,11 +154,11 @@ def run_model(
                 cpu=cpu,
             )
         except GuestError as error:
-            label = RUNTIMES[runtime].label
+            label, why = RUNTIMES[runtime].label, f"{error}; export it for that runtime"
+            if runtime == "onnxruntime":
+                why = why_refused(error)
             raise UserError(
-                f"cannot count {model}: {label} in the emulated Pi refuses it: {error}; export it "
-                "for that runtime",
-                MODEL_FAILED,
+                f"cannot count {model}: {label} in the emulated Pi refuses it: {why}", MODEL_FAILED
             ) from error
     told = json.loads(printed.splitlines()[-1])
     kept = None if told["kept"] is None else [GraphOp(*op) for op in told["kept"]]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import find_model
-from ghostdepth_export.pi4.counter import ModelCounts, OpCounts, count, find_runtime
+from ghostdepth_export.pi4.counter import ModelCounts, OpCounts, choose_runtime, count, find_runtime
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
 from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients, find_board
@@ -271,6 +271,7 @@ def predict_file_latencies(
     known, cpu = coefficients or board_coefficients(board), find_board(board).cpu
     paths = [find_model(model) for model in models]
     for path in paths:
+        choose_runtime(path, RUNTIMES[0])
         read_ops(path)
     find_qemu()
     root = build_root("bullseye", progress)
