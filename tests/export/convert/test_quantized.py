@@ -192,7 +192,7 @@ def test_the_file_and_the_simulation_agree_within_one_step_on_99_percent(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ghostdepth-s", "ghostdepth-xs", "ghostdepth-xxs"])
+@pytest.mark.parametrize("name", ["ghostdepth-s", "ghostdepth-xxs"])
 def test_a_released_networks_file_differs_from_its_simulation_by_far_less_than_int8_costs(
     name: str,
 ) -> None:
@@ -233,10 +233,8 @@ def test_a_bias_of_equal_numbers_is_quantized_per_channel(
     assert checked == len(gates)
 
 
-def test_ranges_of_another_network_are_refused(
-    source: ExportSource, trunk: Trunk, ranges: dict[str, Range]
-) -> None:
-    wrong = write_ranges({f"x{name}": r for name, r in ranges.items()})
+def test_ranges_of_another_network_are_refused(source: ExportSource) -> None:
+    wrong = write_ranges({"x": PIXELS})
     with pytest.raises(UserError, match=r"ranges\.json holds ranges of another network"):
         FORMATS["int8.tflite"].build(dataclasses.replace(source, ranges=wrong))
 
