@@ -33,7 +33,12 @@ PI_TESTS = "not same_everywhere"
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model files that these tests make; they are made by running those tests here."""
+    """The model files that these tests make; they are made by running those tests here.
+
+    .ci/run has them already, of `make test`.
+    """
+    if kept := os.environ.get("BENCH_DEPTH_TEST_MODELS"):
+        return Path(kept)
 
     def make(folder: Path) -> None:
         own = {name: value for name, value in os.environ.items() if "XDIST" not in name}

@@ -15,6 +15,7 @@ import pytest
 from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import Accuracy, ImageAccuracy
 from bench_depth.commands import cli
+from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import DepthMetrics
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.contract import METADATA_NAME, ModelContract
@@ -44,14 +45,14 @@ def remembered(key: object, make: Callable[[], bytes]) -> bytes:
     """What `make` gives, kept in the folder that the environment names, if it names one.
 
     The libraries that write model files are too heavy for a Pi: there these tests find the files
-    that a run on a workstation left.
+    that a run on a workstation left, all of its processes in one folder.
     """
     folder = os.environ.get("BENCH_DEPTH_TEST_MODELS")
     if folder is None:
         return make()
     path = Path(folder) / hashlib.sha256(repr(key).encode()).hexdigest()
     if not path.exists():
-        path.write_bytes(make())
+        write_bytes(path, make())
     return path.read_bytes()
 
 
