@@ -17,7 +17,7 @@ from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_
 from ghostdepth_export.pi4.budget import layer_times as layer_times_module
 from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
-from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.compress.prune import read_times
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
@@ -73,16 +73,18 @@ def test_every_width_is_measured_alone(tiny: DepthNet, dataset: Path) -> None:
 
 @pytest.mark.slow
 def test_kill_9_then_resume_measures_no_width_twice(
-    checkpoint: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: DepthNet, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def times(network: DepthNet, **_: object) -> dict[str, float]:
         """Other ones in each process."""
         return dict.fromkeys([*(row.name for row in layer_costs(network)), REST], os.getpid())
 
     monkeypatch.setattr(layer_times_module, "layer_times", times)
-    words = ["sensitivity", "--checkpoint", checkpoint, "--data", dataset, "--out", tmp_path]
+    save_checkpoint(tmp_path / "tiny", tiny, name="tiny", training_data="", metrics={})
+    out = tmp_path / "out"
+    words = ["sensitivity", "--checkpoint", tmp_path / "tiny", "--data", dataset, "--out", out]
     words += ["--measure", "--pictures", 1, "--importance", "magnitude"]
-    kept = tmp_path / "measured.json"
+    kept = out / "measured.json"
     forks.kill(
         *words, once=lambda: kept.exists() and len(json.loads(kept.read_text())["rows"]) >= 2
     )
@@ -94,10 +96,9 @@ def test_kill_9_then_resume_measures_no_width_twice(
     after = json.loads(kept.read_text())
     assert after["times"] == before["times"]
     assert after["rows"][: len(before["rows"])] == before["rows"]
-    with (tmp_path / "widths.csv").open() as file:
+    with (out / "widths.csv").open() as file:
         table = list(csv.DictReader(file))
-    network = load_checkpoint(checkpoint).network
-    assert [line["width"] for line in table] == [axis.name for axis in find_axes(network)]
+    assert [line["width"] for line in table] == [axis.name for axis in find_axes(tiny)]
     assert table[0]["si_rmse_0.25"] == "9.00000"
 
 
