@@ -39,6 +39,7 @@ PAGES = tuple(
         "docs/models.md",
         "docs/compression/distil.md",
         "docs/pretraining.md",
+        "docs/stream.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
     )
@@ -158,6 +159,13 @@ def pretraining() -> str:
     return table()
 
 
+def stream() -> str:
+    """Networks with a state beside those without, and beside a filter."""
+    from papers.stream import table
+
+    return table()
+
+
 def soak() -> str:
     """What was tried of each class, and what was not clean."""
     from fuzz.figures import table
@@ -268,6 +276,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "pretraining": pretraining,
     "soak": soak,
+    "stream": stream,
     "sharpness": sharpness,
     "peers": peers,
     "instructions": instructions,

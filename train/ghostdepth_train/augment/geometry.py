@@ -41,15 +41,31 @@ def zoom_crop(
     Returns:
         The pair at `size`. Depth is sampled, never averaged: no depth appears between two objects.
     """
-    height, width = depth.shape
-    h, w = max(1, round(height / zoom)), max(1, round(width / zoom))
-    top, left = round(place[0] * (height - h)), round(place[1] * (width - w))
+    top, left, h, w = crop_window(depth.shape[0], depth.shape[1], zoom, place)
     rgb = rgb[top : top + h, left : left + w]
     depth = depth[top : top + h, left : left + w]
     how = cv2.INTER_AREA if smooth and h >= size[0] else cv2.INTER_LINEAR
     photo = cv2.resize(rgb, (size[1], size[0]), interpolation=how)
     near = cv2.resize(depth, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(photo, np.uint8), np.asarray(near / zoom, np.float32)
+
+
+def crop_window(
+    height: int, width: int, zoom: float, place: tuple[float, float]
+) -> tuple[int, int, int, int]:
+    """The window that `zoom_crop` cuts from a picture of this size.
+
+    Args:
+        height: Rows of the picture.
+        width: Columns of the picture.
+        zoom: At least 1.
+        place: Where the window lies, 0..1 from top and from left.
+
+    Returns:
+        First row, first column, number of rows and number of columns, in pixels of the picture.
+    """
+    h, w = max(1, round(height / zoom)), max(1, round(width / zoom))
+    return round(place[0] * (height - h)), round(place[1] * (width - w)), h, w
 
 
 def intrinsics(height: int, width: int) -> NDArray[np.float64]:
