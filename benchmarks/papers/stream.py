@@ -10,7 +10,8 @@ no training: an exponential filter over the output of the first,
 
     ln F_t = keep ln F_(t-1) + (1 - keep) ln D_t
 
-for each of the constants in `KEEP`. All are measured on frames that none was trained on:
+for each of the constants in `KEEP`; the network with a state is measured with a filter after it
+too, and with its state emptied at every frame. All are measured on frames that none was trained on:
 
 - crops: a window that moves over each pair of DATA/val, with camera noise;
 - still: each pair of DATA/val, which stands still, with camera noise;
@@ -67,7 +68,9 @@ RESULTS = Path(__file__).with_name("stream.csv")
 PLAIN, STATE, EMPTIED = "without state", "state", "state, emptied at every frame"
 KEEP = (0.3, 0.5, 0.7)
 FILTERS = {f"filter, keep {keep}": keep for keep in KEEP}
-ARMS = (PLAIN, *FILTERS, STATE, EMPTIED)
+BOTH_KEEP = 0.5
+BOTH = f"state, then filter, keep {BOTH_KEEP}"
+ARMS = (PLAIN, *FILTERS, STATE, EMPTIED, BOTH)
 # Rows and columns of the frames that are made from single pairs.
 SIZE = (120, 160)
 FRAMES, RUN_IN = 8, 2
@@ -318,7 +321,9 @@ def measured(
 def outputs(network: DepthNet, clip: Clip, arm: str) -> dict[str, Depths]:
     """What the arms that share a trained network see on a clip, TxHxW metres each."""
     if arm == STATE:
-        return {each: predicted(network, clip.rgb, each == STATE) for each in (STATE, EMPTIED)}
+        depth = predicted(network, clip.rgb, carry=True)
+        emptied = predicted(network, clip.rgb, carry=False)
+        return {STATE: depth, EMPTIED: emptied, BOTH: filtered(depth, BOTH_KEEP)}
     depth = predicted(network, clip.rgb, carry=False)
     return {PLAIN: depth, **{name: filtered(depth, keep) for name, keep in FILTERS.items()}}
 
