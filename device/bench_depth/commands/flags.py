@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from typing import Any, Optional
 
@@ -76,6 +77,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--output-scale", type=float, metavar="X", help="first multiply the output by X")
     add("--output-offset", type=float, metavar="X", help="then add X to it")
+
+
+def add_smooth(parser: argparse.ArgumentParser) -> None:
+    """Adds `--smooth`, of the commands that run a model on the frames of a stream."""
+    parser.add_argument(
+        "--smooth",
+        type=_kept,
+        default=0.0,
+        metavar="X",
+        help="fraction of the depth before that each frame of a video or camera keeps, such as "
+        "0.5: steadier depth of a camera that moves slowly (default: 0)",
+    )
+
+
+def _kept(text: str) -> float:
+    try:
+        keep = float(text)
+    except ValueError:
+        keep = math.nan
+    if not 0 <= keep < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1, like 0.5")
+    return keep
 
 
 def from_arguments(options: argparse.Namespace) -> Optional[Description]:

@@ -18,7 +18,7 @@ from bench_depth.commands.arguments import (
     Parser,
     prepare_opencv,
 )
-from bench_depth.commands.flags import add_arguments, from_arguments
+from bench_depth.commands.flags import add_arguments, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
 
@@ -100,6 +100,7 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 port=PORT if options.port is None else options.port,
                 watch=watch,
                 broker=broker,
+                smooth=options.smooth,
             ),
             stop,
             lambda line: say(line, error=True),
@@ -212,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write each frame to DIR/rgb/NAME.jpg and DIR/depth/NAME.png (16-bit millimetres), "
         "or a video of both side by side to FILE.mp4 or FILE.avi",
     )
+    add_smooth(parser)
     add("--frames", type=int, metavar="N", help="end after N frames")
     add("--strict", action="store_true", help="end with code 4 if there were warnings")
     _add_sensor(parser)

@@ -18,6 +18,7 @@ from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.continuity import Continuity
 from bench_depth.depth.scale import Scale
+from bench_depth.depth.smoothing import Smoother, check_smoothing
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.machine.board import default_threads, read_board
@@ -67,10 +68,12 @@ class DepthModel:
             and if the model does not say for which camera its metres hold.
         hfov: Horizontal field of view of the camera in degrees, for which metres are made; None for
             that of `description`, or else of the model's training data.
+        smooth: Fraction of the depth before that each frame of a stream keeps, from 0 to below 1,
+            see `bench_depth.depth.smoothing`; photos by themselves are not smoothed.
 
     Raises:
-        UserError: There is no such model, no runtime is installed for it, or it is damaged or no
-            depth model; the message is one line that names the remedy.
+        UserError: `smooth` is impossible, there is no such model, no runtime is installed for it,
+            or it is damaged or no depth model; the message is one line that names the remedy.
 
     Example:
         model = DepthModel("ghostdepth-xxs")
@@ -85,7 +88,9 @@ class DepthModel:
         description: Optional[Description] = None,
         log: Callable[[str], None] = lambda line: None,
         hfov: Optional[float] = None,
+        smooth: float = 0.0,
     ) -> None:
+        check_smoothing(smooth)
         path = find_model(model)
         self._file = path.name
         self._threads = threads or default_threads()
@@ -106,6 +111,8 @@ class DepthModel:
         self._continuity = Continuity()
         relative = self._signature.relative
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
+        self._smoother = Smoother(smooth, self.metric)
+        self._follows = self._carries or smooth > 0
 
     @property
     def name(self) -> str:
@@ -175,14 +182,15 @@ class DepthModel:
     def reset(self) -> None:
         """Lets the next frame be the first of a stream: a state that is carried is emptied."""
         self._model.reset()
+        self._smoother.reset()
         self._continuity.reset()
 
     def follow(self, photo: NDArray[np.uint8], captured_ns: Optional[int] = None) -> Prediction:
         """Predicts the depth of the next frame of a stream.
 
-        A model with a state goes on from the frame before, or from an empty state where the scene
-        changes or time is missing, see `bench_depth.depth.continuity`. To other models every frame
-        is a photo.
+        A model with a state, and smoothing, go on from the frame before, or begin anew where the
+        scene changes or time is missing, see `bench_depth.depth.continuity`. To other models every
+        frame is a photo.
 
         Args:
             photo: HxWx3 uint8 RGB of any size.
@@ -194,9 +202,15 @@ class DepthModel:
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or 0 in photo.shape:
             shape = "x".join(map(str, photo.shape))
             raise UserError(f"an image is HxWx3 uint8 RGB; this one is {shape} {photo.dtype}")
-        if self._carries and not self._continuity.follows(photo, captured_ns):
+        if self._follows and not self._continuity.follows(photo, captured_ns):
             self._model.reset()
-        return self.predict(photo)
+            self._smoother.reset()
+        found = self.predict(photo)
+        start = time.perf_counter_ns()
+        depth = self._smoother(found.depth)
+        preprocess, invoke, postprocess = found.times_ns
+        postprocess += time.perf_counter_ns() - start
+        return Prediction(depth, (preprocess, invoke, postprocess))
 
     def predict(self, photo: NDArray[np.uint8]) -> Prediction:
         """Runs the model once, on the state as it is.

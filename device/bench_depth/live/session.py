@@ -50,6 +50,7 @@ class LiveOptions:
         port: TCP port that the page is served on; 0 for any free one.
         watch: Zones that are measured, and the alarm.
         broker: MQTT broker that frames are published to; None for none.
+        smooth: Fraction of the depth before that each frame keeps, from 0 to below 1.
     """
 
     model: Union[str, Path]
@@ -65,6 +66,7 @@ class LiveOptions:
     port: int
     watch: Watch = field(default_factory=Watch)
     broker: Optional[Broker] = None
+    smooth: float = 0.0
 
 
 def run(
@@ -104,7 +106,12 @@ def run(
             stack.callback(publisher.close)
         on_task(str(options.model), HANG)
         model = DepthModel(
-            options.model, options.runtime, options.threads, options.description, log
+            options.model,
+            options.runtime,
+            options.threads,
+            options.description,
+            log,
+            smooth=options.smooth,
         )
         view.hfov = model.hfov
         make_watch(options.watch.zones, options.watch.alarm, model.scale.relative)
