@@ -108,14 +108,26 @@ def mobilenet_v1(layers: Layers, x: Any, width: float) -> Any:
 
 
 def mobilenet_v2(layers: Layers, x: Any, width: float) -> Any:
-    """MobileNetV2; the last convolution never gets narrower than 1280 channels."""
+    """MobileNetV2 with its classifier."""
+    return _classify_by_convolution(layers, mobilenet_v2_features(layers, x, width)[1])
+
+
+def mobilenet_v2_features(layers: Layers, x: Any, width: float) -> tuple[Any, Any]:
+    """MobileNetV2 without its classifier.
+
+    Returns:
+        The expanded features of stride 16, before the last depthwise convolution of stride 2; and
+        the last features, of stride 32, which never have less than 1280 channels.
+    """
     x = layers.conv(x, by_eight(32 * width), 3, 2, tf.nn.relu6)
+    last_stride = x
     for expansion, channels, repeats, stride in _V2:
         for index in range(repeats):
             step = stride if index == 0 else 1
-            x = _bottleneck(layers, x, by_eight(channels * width), expansion, step, 3)
-    x = layers.conv(x, by_eight(1280 * max(width, 1)), act=tf.nn.relu6)
-    return _classify_by_convolution(layers, x)
+            y = _expanded(layers, x, expansion)
+            last_stride = y if step == 2 else last_stride
+            x = _projected(layers, x, y, by_eight(channels * width), step, 3)
+    return last_stride, layers.conv(x, by_eight(1280 * max(width, 1)), act=tf.nn.relu6)
 
 
 def efficientnet_lite(layers: Layers, x: Any, width: float, depth: float) -> Any:
@@ -162,7 +174,15 @@ def _residual(layers: Layers, x: Any, channels: int, stride: int, project: bool)
 def _bottleneck(
     layers: Layers, x: Any, channels: int, expansion: int, stride: int, size: int
 ) -> Any:
-    y = x if expansion == 1 else layers.conv(x, x.shape[3] * expansion, act=tf.nn.relu6)
+    y = _expanded(layers, x, expansion)
+    return _projected(layers, x, y, channels, stride, size)
+
+
+def _expanded(layers: Layers, x: Any, expansion: int) -> Any:
+    return x if expansion == 1 else layers.conv(x, x.shape[3] * expansion, act=tf.nn.relu6)
+
+
+def _projected(layers: Layers, x: Any, y: Any, channels: int, stride: int, size: int) -> Any:
     y = layers.conv(layers.depthwise(y, size, stride), channels)
     return x + y if stride == 1 and x.shape[3] == channels else y
 

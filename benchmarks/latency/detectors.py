@@ -1,4 +1,4 @@
-"""More published networks as TensorFlow functions: MobileNetV3, and EfficientDet-Lite.
+"""More published networks as TensorFlow functions: MobileNetV3, EfficientDet-Lite, and SSD.
 
 As in `architectures.py`: random weights, folded batch norms, TensorFlow's padding.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from architectures import Layers, by_eight, efficientnet_stages
+from architectures import Layers, by_eight, efficientnet_stages, mobilenet_v2_features
 from ghostdepth_export.convert.tensorflow_quietly import tf
 
 # Kernel, expanded and output channels, squeeze-and-excitation, hard swish, stride:
@@ -32,6 +32,8 @@ _V3_HEAD = {"large": (960, 1280), "small": (576, 1024)}
 # Stages of the backbone with strides 8, 16 and 32.
 _STAGES = (2, 4, 6)
 _LEVELS, _ANCHORS, _CLASSES = 5, 9, 90
+# SSD: channels of the levels after the backbone's two; anchors by level; classes and background.
+_SSD_EXTRAS, _SSD_ANCHORS, _SSD_CLASSES = (512, 256, 256, 128), (3, 6, 6, 6, 6, 6), 91
 
 
 def mobilenet_v3(layers: Layers, x: Any, size: str) -> Any:
@@ -81,6 +83,34 @@ def efficientdet_lite(
                 y = _separable(layers, y, channels, tf.nn.relu6)
             y = _separable(layers, y, _ANCHORS * values, tf.identity)
             found.append(tf.reshape(y, (1, -1, values)))
+        outputs.append(act(tf.concat(found, 1)))
+    return tuple(outputs)
+
+
+def ssd_mobilenet_v2(layers: Layers, x: Any, lite: bool) -> Any:
+    """SSD on MobileNetV2 as in TensorFlow 1's detection zoo, without its box decoding.
+
+    Args:
+        layers: As for the other networks.
+        x: The picture.
+        lite: Whether it is SSDLite, whose 3x3 convolutions after the backbone are separable.
+    """
+
+    def convolved(y: Any, channels: int, stride: int = 1, act: Any = tf.identity) -> Any:
+        if not lite:
+            return layers.conv(y, channels, 3, stride, act)
+        return layers.conv(layers.depthwise(y, 3, stride), channels, act=act)
+
+    levels = list(mobilenet_v2_features(layers, x, 1.0))
+    for channels in _SSD_EXTRAS:
+        y = layers.conv(levels[-1], channels // 2, act=tf.nn.relu6)
+        levels.append(convolved(y, channels, 2, tf.nn.relu6))
+    outputs = []
+    for values, act in ((_SSD_CLASSES, tf.sigmoid), (4, tf.identity)):
+        found = [
+            tf.reshape(convolved(level, anchors * values), (1, -1, values))
+            for level, anchors in zip(levels, _SSD_ANCHORS, strict=True)
+        ]
         outputs.append(act(tf.concat(found, 1)))
     return tuple(outputs)
 

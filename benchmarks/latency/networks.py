@@ -21,7 +21,7 @@ import numpy as np
 from architectures import Layers, efficientnet_lite, mobilenet_v1, mobilenet_v2, resnet50
 from bench_depth.core.errors import BAD_INPUT, UserError
 from bench_depth.core.files import write_bytes
-from detectors import efficientdet_lite, mobilenet_v3
+from detectors import efficientdet_lite, mobilenet_v3, ssd_mobilenet_v2
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.convert.op_versions import check_runtime
 from ghostdepth_export.convert.tensorflow_quietly import schema, tf
@@ -30,7 +30,7 @@ from ghostdepth_export.host.quiet import native_quiet
 RUNTIME = "2.5"
 _NAME = re.compile(
     r"(?:mobilenet-v(?P<version>[12])-(?P<width>[\d.]+)-(?P<side>\d+)"
-    r"|mobilenet-v3-(?P<v3>large|small)"
+    r"|mobilenet-v3-(?P<v3>large|small)|(?P<ssd>ssd|ssdlite)-mobilenet-v2"
     r"|efficientnet-lite(?P<lite>[04])|efficientdet-lite(?P<detector>[0-3])|(?P<resnet>resnet50))"
     r"(?P<dtype>-quantized|-int8|-non-quantized|)"
 )
@@ -85,6 +85,9 @@ def network(name: str) -> Network:
         return Network(name, "resnet50", dtype, 224, resnet50)
     if match["v3"]:
         return Network(name, "mobilenet-v3", dtype, 224, partial(mobilenet_v3, size=match["v3"]))
+    if match["ssd"]:
+        build = partial(ssd_mobilenet_v2, lite=match["ssd"] == "ssdlite")
+        return Network(name, "ssd-mobilenet-v2", dtype, 300, build)
     if match["detector"]:
         side, *sizes = _DETECTORS[match["detector"]]
         names = ("width", "depth", "channels", "cells", "repeats")

@@ -184,6 +184,17 @@ def test_a_network_is_built_with_the_published_macs(of: Modules) -> None:
     assert of.networks.macs(of.networks.network("mobilenet-v2-0.35-96")) == 11_935_408
 
 
+# Half of the operations on the models' pages in Open Model Zoo, which count an addition apart.
+@pytest.mark.parametrize(
+    ("name", "millions"), [("ssdlite-mobilenet-v2", 762), ("ssd-mobilenet-v2", 1888)]
+)
+def test_a_detector_is_built_with_the_published_macs(
+    of: Modules, name: str, millions: float
+) -> None:
+    found = of.networks.macs(of.networks.network(name)) / 1e6
+    assert found == pytest.approx(millions, rel=0.02)
+
+
 @pytest.mark.slow
 def test_the_older_quantization_holds_the_same_numbers(of: Modules) -> None:
     kept: list[bytes] = []
