@@ -3,11 +3,12 @@
     python benchmarks/latency/runtimes.py [--count FOLDER [--no-new]]
 
 The published times are the rows of rows-boards.csv of XNNPACK on a Raspberry Pi 4, with the split
-that stands there: what is held out has no part in the fit. One number is fitted, the milliseconds
+that stands there: what is held out has no part in the fit. Neither have times of 32-bit kernels,
+since 64-bit kernels are counted; they stand in the tables. One number is fitted, the milliseconds
 of a line that the first cache had not; the others are TensorFlow Lite 2.5's. With --count the
-networks are built and counted in LiteRT, some minutes each; files and counts are kept in FOLDER,
-and networks of which it has no counts are left out with --no-new. Without it the costs in
-runtimes.csv are fitted again. Writes runtimes.csv, runtimes-errors.csv, and what
+networks that runtimes.csv has no costs of are built and counted in LiteRT, some minutes each; files
+and counts are kept in FOLDER, where counts that are there replace the costs in runtimes.csv.
+--no-new builds and counts nothing. Writes runtimes.csv, runtimes-errors.csv, and what
 `ghostdepth latency --runtime` ships.
 """
 
@@ -29,7 +30,7 @@ from fit import Array, errors
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import runtimes as package
 from ghostdepth_export.pi4.latency import shipped
-from ghostdepth_export.pi4.latency.costs import op_cost
+from ghostdepth_export.pi4.latency.costs import Costs, op_cost
 from ghostdepth_export.pi4.latency.runtimes import share
 from ghostdepth_export.pi4.latency.runtimes.evidence import SCHEMA
 from ghostdepth_export.pi4.latency.ruy import ALONE
@@ -48,6 +49,7 @@ FILES = {
     "mobilenet-v2": "mobilenet-v2-1.0-224",
     **{name: name for name in ("mobilenet-v3-large", "mobilenet-v3-small")},
     **{name: name for name in ("efficientdet-lite0", "efficientdet-lite1", "efficientdet-lite2")},
+    **{name: name for name in ("ssd-mobilenet-v2", "ssdlite-mobilenet-v2")},
 }
 NO_ROWS = {
     "error": 0.3,
@@ -86,33 +88,37 @@ class Row:
     near: int
     source: str
 
+    @property
+    def other_kernels(self) -> bool:
+        """Whether 32-bit kernels were timed: those counted are of 64 bits."""
+        return "32-bit" in self.runtime
 
-def counted_rows(folder: Path, new: bool) -> tuple[list[Row], list[str]]:
-    """The rows of the networks that are built here, and the types of their operators.
+
+def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[Row], list[str]]:
+    """The published times of networks whose costs are known, and the types of all operators.
 
     Args:
-        folder: Folder of the files and their counts.
-        new: Whether to count what has no counts; otherwise it is left out.
+        folder: Folder of files and their counts, which replace the costs in runtimes.csv.
+        new: Whether to count networks of which there is neither; otherwise they are left out.
 
     Raises:
         UserError: A network cannot be counted, or a program is missing.
     """
-    from ghostdepth_export.pi4.emulator import build_root
-
-    rows, types = [], set()
+    known = {
+        (row.network, row.type, row.threads): Costs(row.cycles, row.lines, row.wakes, row.near)
+        for row in read_rows()
+    }
+    rows, types = [], set(read_json(SHIPPED)["runtimes"]["litert"]["calibrated"])
     for line in _published():
-        name = FILES[line["network"]] + ("-int8" if line["type"] == "int8" else "")
-        kept = folder / f"{name}.json"
-        if not kept.exists():
-            if not new:
-                continue
-            from networks import network, write
-
-            path = write(folder, network(name))
-            write_counts(kept, [count(path, build_root("trixie"), "litert")])
-        (counts,) = read_counts(kept)
-        types |= {op.name for op in counts.ops}
-        rows.append(_row(line, counts))
+        threads = int(line["threads"])
+        costs = known.get((line["network"], line["type"], threads))
+        counts = _counts(folder, line, new and costs is None) if folder else None
+        if counts is not None:
+            costs = costs_of(counts, threads)
+            types |= {op.name for op in counts.ops}
+        if costs is not None:
+            told = {k: line[k] for k in ("network", "type", "runtime", "split", "source")}
+            rows.append(Row(**told, threads=threads, ms=float(line["ms"]), **asdict(costs)))
     return rows, sorted(types)
 
 
@@ -126,8 +132,20 @@ def _published() -> list[dict[str, str]]:
     ]
 
 
-def _row(line: dict[str, str], counts: ModelCounts) -> Row:
-    threads = int(line["threads"])
+def _counts(folder: Path, line: dict[str, str], new: bool) -> ModelCounts | None:
+    from ghostdepth_export.pi4.emulator import build_root
+    from networks import network, write
+
+    name = FILES[line["network"]] + ("-int8" if line["type"] == "int8" else "")
+    path = folder / f"{name}.json"
+    if new and not path.exists():
+        file = write(folder, network(name))
+        write_counts(path, [count(file, build_root("trixie"), "litert")])
+    return read_counts(path)[0] if path.exists() else None
+
+
+def costs_of(counts: ModelCounts, threads: int) -> Costs:
+    """The costs of a network in LiteRT: cycles of the busiest thread, lines of all threads."""
     outside = op_cost(counts.outside)
     cycles, lines, wakes = outside.cycles, outside.lines, 0
     for op in counts.ops:
@@ -135,16 +153,7 @@ def _row(line: dict[str, str], counts: ModelCounts) -> Row:
         cycles += cost.cycles / split.speed_up
         lines += cost.lines
         wakes += split.threads > 1
-    told = {name: line[name] for name in ("network", "type", "runtime", "split", "source")}
-    return Row(
-        **told,
-        threads=threads,
-        ms=float(line["ms"]),
-        cycles=cycles,
-        lines=lines,
-        wakes=wakes,
-        near=counts.total.l1d_misses,
-    )
+    return Costs(cycles, lines, wakes, counts.total.l1d_misses)
 
 
 def read_rows() -> list[Row]:
@@ -179,30 +188,38 @@ def near(rows: Sequence[Row]) -> float:
     return max(0.0, float(part @ rest / (part @ part)))
 
 
+def fitted_rows(rows: Sequence[Row]) -> list[Row]:
+    """The rows that the fit may see: neither held out nor of other kernels than are counted."""
+    return [row for row in rows if row.split == "fitted" and not row.other_kernels]
+
+
 def predicted_ms(rows: Sequence[Row]) -> Array:
     """Of every row, by a fit without its network and without what is held out."""
     found = []
     for (lines, rest), row in zip(features(rows), rows, strict=True):
-        others = [r for r in rows if r.split == "fitted" and r.network != row.network]
+        others = [r for r in fitted_rows(rows) if r.network != row.network]
         found.append(lines * near(others) + rest)
     return np.array(found)
 
 
 def errors_of(rows: Sequence[Row], predicted: Array) -> list[dict[str, str]]:
-    """The errors by side of the split, type and threads, and of all rows."""
+    """The errors by side of the split, type and threads, and apart those of 32-bit kernels."""
     ms = np.array([row.ms for row in rows])
+    same = np.array([not row.other_kernels for row in rows])
+    out = np.array([row.split == "held out" for row in rows])
+    alone = np.array([row.threads == 1 for row in rows])
     parts = {
-        "held out": [row.split == "held out" for row in rows],
-        "fitted, network left out": [row.split == "fitted" for row in rows],
-        **{kind: [row.type == kind for row in rows] for kind in ("fp32", "int8")},
-        "32-bit kernels": ["32-bit" in row.runtime for row in rows],
-        "64-bit kernels": ["32-bit" not in row.runtime for row in rows],
-        "one thread": [row.threads == 1 for row in rows],
-        "several threads": [row.threads > 1 for row in rows],
+        "held out": same & out,
+        "fitted, network left out": same & ~out,
+        **{kind: same & [row.type == kind for row in rows] for kind in ("fp32", "int8")},
+        "one thread": same & alone,
+        "several threads": same & ~alone,
+        "32-bit kernels, held out": ~same & out,
+        "32-bit kernels, not held out": ~same & ~out,
     }
     table = []
     for name, part in parts.items():
-        if any(part):
+        if part.any():
             e = errors(predicted[part], ms[part])
             percent = {"mean": f"{e.mean:.1%}", "worst": f"{e.worst:.1%}", "bias": f"{e.bias:+.1%}"}
             table.append({"rows": name, "number": str(e.rows), **percent})
@@ -216,11 +233,7 @@ def main() -> int:
     parser.add_argument("--no-new", action="store_true", help="take only counts that are there")
     options = parser.parse_args()
     try:
-        if options.count:
-            rows, types = counted_rows(options.count, not options.no_new)
-        else:
-            known = read_json(SHIPPED)["runtimes"]["litert"]
-            rows, types = read_rows(), known["calibrated"]
+        rows, types = published_rows(options.count, not options.no_new)
     except UserError as error:
         print(f"runtimes.py: {error}", file=sys.stderr)
         return error.exit_code
@@ -243,7 +256,8 @@ def main() -> int:
 def shipped_form(rows: Sequence[Row], predicted: Array, types: Sequence[str]) -> dict[str, Any]:
     """What `runtime_coefficients` reads."""
     off = np.abs(predicted / np.array([row.ms for row in rows]) - 1)
-    fitted = [row for row in rows if row.split == "fitted"]
+    off = off[[not row.other_kernels for row in rows]]
+    fitted = fitted_rows(rows)
     networks = len({row.network for row in fitted})
     litert = {
         "near": round(near(fitted), 3),
