@@ -20,7 +20,7 @@ from ghostdepth_export.pi4.latency import OpWork, shipped
 from tests.export.pi4.synthetic_counts import counts, model_counts
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "latency"
-_MODULES = ("architectures", "calibrate", "fit", "model", "networks", "plot", "rows")
+_MODULES = ("architectures", "calibrate", "fit", "model", "networks", "plot", "rows", "runtimes")
 
 
 class Modules:
@@ -31,6 +31,7 @@ class Modules:
     networks: Any
     rows: Any
     calibrate: Any
+    runtimes: Any
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +258,23 @@ def test_predictions_of_what_was_left_out_have_not_become_worse(of: Modules) -> 
 def test_every_published_time_names_its_source(of: Modules) -> None:
     with of.calibrate.RESULTS.open(newline="") as stream:
         assert all("MLPerf" in line["source"] for line in csv.DictReader(stream))
+
+
+def test_what_ships_for_litert_is_what_its_committed_rows_give(of: Modules) -> None:
+    rows, types = of.runtimes.published_rows()
+    assert rows == of.runtimes.read_rows()
+    found = of.runtimes.shipped_form(rows, of.runtimes.predicted_ms(rows), types)
+    assert found == json.loads(of.runtimes.SHIPPED.read_text())
+
+
+def test_the_fit_for_litert_sees_neither_held_out_times_nor_32_bit_kernels(of: Modules) -> None:
+    rows = of.runtimes.read_rows()
+    seen = of.runtimes.fitted_rows(rows)
+    assert seen
+    assert all(row.split == "fitted" and "32-bit" not in row.runtime for row in seen)
+    unseen = [row for row in rows if row not in seen]
+    assert {row.network for row in seen}.isdisjoint(
+        row.network for row in unseen if row.split == "held out"
+    )
+    changed = [row if row in seen else dataclasses.replace(row, ms=row.ms * 2) for row in rows]
+    assert np.array_equal(of.runtimes.predicted_ms(rows), of.runtimes.predicted_ms(changed))
