@@ -58,8 +58,8 @@ def basis(budget: LatencyBudget) -> str:
     if budget.runtime == "2.5":
         takes = "some ten seconds"
     return (
-        f"milliseconds in {label} on a {known.board} are predicted; it may "
-        f"take {less:.0%} less or up to {more:.0%} more{judged}. A new network is counted on the "
+        f"milliseconds in {label} on a {known.board} are predicted; measured ones may be "
+        f"{less:.0%} less or up to {more:.0%} more{judged}. A new network is counted on the "
         f"emulated Pi, {takes}"
     )
 
