@@ -16,6 +16,7 @@ from ghostdepth_train.checkpoint import (
     load_checkpoint,
     load_imagenet,
     read_tensors,
+    read_validation,
     save_checkpoint,
     write_tensors,
 )
@@ -267,3 +268,20 @@ def test_imagenet_weights_out_of_reach(source: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UserError, match=source):
         load_imagenet(DepthNet(load_train_config("tiny").network), source)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        [],
+        {"validation": None},
+        {"validation": [1.0]},
+        {"validation": {"si_rmse": 0.2, "rmse": 0.5}},
+        {"validation": {"si_rmse": "low", "rmse": 0.5, "delta_1": 0.7}},
+    ],
+)
+def test_metrics_without_a_validation_are_refused_by_file(tmp_path: Path, metrics: object) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=r"metrics\.json"):
+        read_validation(tmp_path)

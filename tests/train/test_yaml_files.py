@@ -7,7 +7,7 @@ import pytest
 import yaml
 from bench_depth.core.errors import UserError
 from ghostdepth_train.compress.recipe import load_recipe
-from ghostdepth_train.config import TimmEncoderConfig, load_train_config, parse_config
+from ghostdepth_train.config import TimmEncoderConfig, TrainConfig, load_train_config, parse_config
 from ghostdepth_train.yaml_files import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -115,6 +115,14 @@ def test_what_aliases_stand_for_is_limited(levels: list[tuple[str, int]], length
 def test_the_name_of_a_timm_model_is_no_address(name: str) -> None:
     with pytest.raises(UserError, match="name: String should match"):
         parse_config(TimmEncoderConfig, {"kind": "timm", "name": name}, "x")
+
+
+def test_a_check_of_our_own_says_only_its_words() -> None:
+    values = load_train_config("tiny").model_dump()
+    values["batch_size"] = 1
+    values["network"] |= {"input_height": 32, "input_width": 32}
+    with pytest.raises(UserError, match=r"^x: batch norm gets one value"):
+        parse_config(TrainConfig, values, "x")
 
 
 @quick

@@ -96,6 +96,28 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """Accuracy on the validation images, as `metrics.json` of a checkpoint holds it.
+
+    Attributes:
+        si_rmse: Scale-invariant RMSE of log depth; 0 is best.
+        rmse: Root of the mean squared error, in metres.
+        delta_1: Fraction of the pixels within a factor of 1.25 of the ground truth; 1 is best.
+    """
+
+    si_rmse: float
+    rmse: float
+    delta_1: float
+
+
+@dataclass(frozen=True)
+class _Validated:
+    """What `metrics.json` of a network that was evaluated holds at least."""
+
+    validation: Validation
+
+
+@dataclass(frozen=True)
 class _Record:
     """What `config.json` holds beside its schema."""
 
@@ -189,6 +211,16 @@ def load_checkpoint(folder: Path, *, pretrained: bool = False) -> Checkpoint:
         sha256=hashlib.sha256(read_regular(folder / WEIGHTS)).hexdigest(),
         ranges=read_object(folder / RANGES) if os.path.lexists(folder / RANGES) else None,
     )
+
+
+def read_validation(folder: Path) -> Validation:
+    """Reads the accuracy that a checkpoint folder holds.
+
+    Raises:
+        UserError: `metrics.json` cannot be read, or a figure is missing or no number.
+    """
+    path = folder / METRICS
+    return build_from(_Validated, read_object(path), path).validation
 
 
 def load_weights(network: torch.nn.Module, weights: dict[str, Tensor], where: Path) -> None:

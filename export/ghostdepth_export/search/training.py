@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.checkpoint import read_validation
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import Split
 from ghostdepth_train.run_folder import run_folder
@@ -88,6 +88,6 @@ def trial_trainer(
         )
         with run_folder(folder, "ghostdepth search"):
             Trainer(config, split, options).run(progress, report)
-        return float(load_checkpoint(folder / "best").metrics["validation"]["si_rmse"])
+        return read_validation(folder / "best").si_rmse
 
     return train

@@ -69,9 +69,21 @@ def _two_graphs(model: Any) -> None:
     model.subgraphs.append(model.subgraphs[0])
 
 
+def _refused_resize(model: Any) -> None:
+    from ghostdepth_export.convert.tensorflow_quietly import schema
+
+    options = schema.ResizeBilinearOptionsT()
+    options.alignCorners = options.halfPixelCenters = True
+    code = schema.BuiltinOperator.RESIZE_BILINEAR
+    model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = code
+    model.subgraphs[0].operators[0].builtinOptions = options
+    model.subgraphs[0].operators[0].builtinOptionsType = schema.BuiltinOptions.ResizeBilinearOptions
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (_refused_resize, "RESIZE_BILINEAR has both align_corners and half_pixel_centers"),
         (_custom, "the op CUSTOM Blur is not in TensorFlow Lite 2.5"),
         (_too_new, "it needs TensorFlow Lite 2.9.0, but the counter runs 2.5"),
         (_dynamic, r"its input has no fixed shape \(1x-1\); export it with one"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
-from ghostdepth_train.compress import Work, compress
+from ghostdepth_train.compress import Work, compress, run_recipe
 from ghostdepth_train.compress.methods import method_config
 from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.models.network import DepthNet
@@ -55,3 +55,17 @@ def test_a_network_whose_weights_mean_something_else_is_refused(tmp_path: Path, 
     config = method_config({"method": "average", "other": str(other)}, "")
     with pytest.raises(UserError, match=r"differ in network\.depth_max"):
         compress(load_checkpoint(saved(tmp_path / "start", 0)), config, work)
+
+
+@pytest.mark.parametrize("what", ["missing", "other widths"])
+def test_another_network_that_does_not_fit_is_refused_before_the_run_begins(
+    tmp_path: Path, work: Work, what: str
+) -> None:
+    decoder = SMALL.decoder.model_copy(update={"widths": (8, 8, 8)})
+    other = tmp_path / "other"
+    if what == "other widths":
+        saved(other, 1, SMALL.model_copy(update={"decoder": decoder}))
+    config = method_config({"method": "average", "other": str(other)}, "")
+    with pytest.raises(UserError, match="other"):
+        run_recipe(saved(tmp_path / "start", 0), [config], work)
+    assert not (work.out / "recipe.json").exists()

@@ -33,6 +33,12 @@ class AverageConfig(Method):
     other: str
     weight: float = pydantic.Field(default=0.5, ge=0, le=1)
 
+    def check(self, start: Checkpoint | None) -> None:
+        """Refuses another network that cannot be read, or is no match for `start`."""
+        other = load_checkpoint(Path(self.other))
+        if start is not None:
+            _require_match(start, other, self.other)
+
 
 def apply(checkpoint: Checkpoint, config: AverageConfig, work: Work) -> Compressed:
     """Averages the weights and evaluates the result.
@@ -42,22 +48,27 @@ def apply(checkpoint: Checkpoint, config: AverageConfig, work: Work) -> Compress
     """
     other = load_checkpoint(Path(config.other))
     network = copy_of(checkpoint.network)
+    _require_match(checkpoint, other, config.other)
     mine, its = network.state_dict(), other.network.state_dict()
-    if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in its.items()}:
-        raise UserError(
-            f"average: {config.other} is a network of other widths than {checkpoint.name}; both "
-            "must have been trained from one start"
-        )
-    differing = _differing(checkpoint.network.config, other.network.config)
-    if differing:
-        raise UserError(
-            f"average: {config.other} and {checkpoint.name} differ in network.{differing[0]}, so "
-            "their weights mean different things; both must have been trained from one start"
-        )
     network.load_state_dict({k: _between(mine[k], its[k], config.weight) for k in mine})
     work.log("evaluating the mean")
     notes = {"other": f"{other.name} sha256:{other.sha256[:16]}"}
     return Compressed(network, notes | {"validation": evaluate(network, work.split.val).to_dict()})
+
+
+def _require_match(start: Checkpoint, other: Checkpoint, folder: str) -> None:
+    mine, its = start.network.state_dict(), other.network.state_dict()
+    if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in its.items()}:
+        raise UserError(
+            f"average: {folder} is a network of other widths than {start.name}; both "
+            "must have been trained from one start"
+        )
+    differing = _differing(start.network.config, other.network.config)
+    if differing:
+        raise UserError(
+            f"average: {folder} and {start.name} differ in network.{differing[0]}, so "
+            "their weights mean different things; both must have been trained from one start"
+        )
 
 
 def _differing(mine: NetworkConfig, its: NetworkConfig) -> list[str]:

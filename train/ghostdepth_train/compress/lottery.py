@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -24,8 +25,8 @@ from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import (
     Checkpoint,
-    load_checkpoint,
     read_tensors,
+    read_validation,
     save_checkpoint,
     write_tensors,
 )
@@ -248,8 +249,8 @@ def _folder(index: int) -> str:
 def _record(work: Work, rows: list[dict[str, Any]], index: int, kind: str, masks: Masks) -> None:
     """Adds the figures of a round and rewrites the history."""
     folder = "control" if kind == "control" else _folder(index)
-    metrics = load_checkpoint(work.out / folder / "best").metrics["validation"]
+    accuracy = read_validation(work.out / folder / "best")
     row = {"round": index, "kind": kind, "kept_weights": count(masks)}
     row["kept_share"] = kept_fraction(masks)
-    rows.append({**row, **{key: metrics[key] for key in ("si_rmse", "rmse", "delta_1")}})
+    rows.append(row | asdict(accuracy))
     write_bytes(work.out / HISTORY, csv_bytes(rows))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydantic
 from bench_depth.core.errors import UserError
 
-from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
+from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.config import MAX_SEED, Config, TrainConfig, TrainingConfig, parse_config
 from ghostdepth_train.data import Split
 from ghostdepth_train.models.network import DepthNet
@@ -34,6 +34,16 @@ class Method(Config):
 
     method: str
     seed: int = pydantic.Field(default=0, ge=0, le=MAX_SEED)
+
+    def check(self, start: Checkpoint | None) -> None:
+        """Refuses, before a recipe begins, what could not be applied.
+
+        Args:
+            start: Checkpoint that the method is applied to; None where a step before makes it.
+
+        Raises:
+            UserError: Something that the settings name cannot be used.
+        """
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,13 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import plain_name, read_object, write_json
 from bench_depth.core.jsonable import build_from
 
-from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
+from ghostdepth_train.checkpoint import (
+    METRICS,
+    Checkpoint,
+    Validation,
+    load_checkpoint,
+    save_checkpoint,
+)
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.methods import compress, method_config
 from ghostdepth_train.compress.prune import PruneConfig
@@ -164,21 +170,12 @@ def _run(start: Checkpoint, recipe: Sequence[Method], work: Work, name: str) -> 
 
 
 @dataclasses.dataclass(frozen=True)
-class _Accuracy:
-    """What a step's line shows of its validation."""
-
-    si_rmse: float
-    rmse: float
-    delta_1: float
-
-
-@dataclasses.dataclass(frozen=True)
 class _Step:
     """What a step's line shows."""
 
     parameters: int
     macs: int
-    validation: _Accuracy
+    validation: Validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +245,9 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
             raise UserError(
                 f"{path} is of another recipe, checkpoint or dataset; choose another --out"
             )
+    else:
+        for index, config in enumerate(recipe):
+            config.check(None if index else start)
     write_json(path, resolved)
 
 

@@ -39,12 +39,16 @@ def read_ops(path: Path) -> list[GraphOp]:
 
     Raises:
         UserError: As `check_plain`, or the file holds something that TensorFlow Lite 2.5 cannot
-            run: a custom op, an op that is too new.
+            run: a custom op, an op that is too new, options that it refuses.
     """
-    # Before TensorFlow is imported, which takes seconds.
-    data = _read(path)
+    data = _read(path)  # Before TensorFlow is imported, which takes seconds.
+
     from ghostdepth_export.convert.flatbuffer import op_name, unpack
-    from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
+    from ghostdepth_export.convert.op_versions import (
+        minimum_runtime,
+        parse_version,
+        refused_at_prepare,
+    )
 
     model = unpack(data)
     _check_plain(path, model)
@@ -60,6 +64,9 @@ def read_ops(path: Path) -> list[GraphOp]:
             f"it needs TensorFlow Lite {needed}, but the counter runs {RUNTIME}; "
             "--runtime litert is newer",
         )
+    refused = refused_at_prepare(data)
+    if refused is not None:
+        raise _refusal(path, f"{refused}, which TensorFlow Lite {RUNTIME} cannot run")
     outputs = [graph.tensors[op.outputs[0]] for op in graph.operators]
     return [
         GraphOp(name, output.name.decode(errors="replace"), _by_x(output.shape))
@@ -79,6 +86,7 @@ def check_plain(path: Path) -> None:
         _check_plain_onnx(path)
         return
     data = _read(path)
+
     from ghostdepth_export.convert.flatbuffer import unpack
 
     _check_plain(path, unpack(data))
