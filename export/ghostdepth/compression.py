@@ -190,6 +190,7 @@ def label(
     unlabelled: Path | str,
     out: Path | str | None = None,
     *,
+    strict: bool = False,
     on_image: Callable[[int, int], None] = lambda done, total: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Labels:
@@ -200,11 +201,13 @@ def label(
             `transformers:NAME_OR_FOLDER`; several give their mean.
         unlabelled: Folder with unlabelled images in `rgb/`.
         out: Folder for the labels; None for `UNLABELLED/pseudo_depth`.
+        strict: Whether the first implausible depth is an error; it is not stored.
         on_image: Called after each image with the number of images done, and that of all.
         log: Called with one line for each kind of implausible depth that the teacher gives.
 
     Raises:
-        UserError: The teacher is unknown or relative, or a file cannot be read or written.
+        UserError: The teacher is unknown or relative, a file cannot be read or written, or depth
+            is implausible and `strict` is set (exit code 4).
     """
     import torch
     from ghostdepth_export.host.checkout import find_checkpoint
@@ -220,4 +223,5 @@ def label(
         [str(find_checkpoint(name)) for name in names],
         "cuda" if torch.cuda.is_available() else "cpu",
     )
-    return Labels(folder, label_images(loaded, found, folder, on_image, log), len(found))
+    written = label_images(loaded, found, folder, on_image, log, strict)
+    return Labels(folder, written, len(found))

@@ -116,6 +116,7 @@ def label(
         Path | None,
         typer.Option(help="Folder for the labels.", show_default="UNLABELLED/pseudo_depth"),
     ] = None,
+    strict: Strict = False,
 ) -> None:
     """Label images with a teacher's depth, for distillation. If interrupted, start it again."""
     images = unlabelled or photos
@@ -128,6 +129,11 @@ def label(
             bar.update(task, completed=done, total=total)
 
         labels = compression.label(
-            teacher, images, out, on_image=image, log=lambda line: say(line, error=True)
+            teacher,
+            images,
+            out,
+            strict=strict,
+            on_image=image,
+            log=lambda line: say(line, error=True),
         )
     say(f"{labels.folder}: {labels.written} new labels, {labels.total} in all")

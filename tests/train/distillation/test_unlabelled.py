@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from bench_depth.core.dataset import read_depth, write_depth
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import WARNED, UserError
 from ghostdepth_train.augment import augment
 from ghostdepth_train.config import AugmentConfig
 from ghostdepth_train.data import EpochSampler, training_loader
@@ -141,7 +141,7 @@ def test_labels_are_the_teachers_depth_in_millimetres(photos: Path, tmp_path: Pa
     np.testing.assert_allclose(read_depth(out / "2.png"), expected, atol=0.51)
 
 
-def test_a_teacher_that_gives_the_same_depth_everywhere_is_warned_of_once(
+def test_a_teacher_that_gives_the_same_depth_everywhere_is_warned_of_once_and_refused_where_strict(
     photos: Path, tmp_path: Path
 ) -> None:
     class Constant(Brightness):
@@ -152,6 +152,12 @@ def test_a_teacher_that_gives_the_same_depth_everywhere_is_warned_of_once(
     label_images(Constant(), list_unlabelled(photos, out), out, log=lines.append)
     assert len(lines) == 1
     assert "[output-constant]" in lines[0]
+
+    strict = tmp_path / "strict"
+    for _ in range(2):
+        with pytest.raises(UserError, match="output-constant") as caught:
+            label_images(Constant(), list_unlabelled(photos, strict), strict, strict=True)
+        assert caught.value.exit_code == WARNED and not list(strict.glob("*.png"))
 
 
 def test_labelling_goes_on_where_it_was(photos: Path, tmp_path: Path) -> None:

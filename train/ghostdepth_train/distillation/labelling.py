@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from bench_depth.accuracy.readers.frame import millimetres
 from bench_depth.core.dataset import Pair, read_rgb, write_depth
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, refuse_warnings
 from bench_depth.core.files import read_json, write_json
 from bench_depth.core.output_checks import OutputWatch
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ def label_images(
     out: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
     log: Callable[[str], None] = lambda line: None,
+    strict: bool = False,
 ) -> int:
     """Labels the images that have no label yet; a call after a kill goes on where it was.
 
@@ -42,12 +43,15 @@ def label_images(
         progress: Called with the number of images that are done, and that of all.
         log: Called with one line for each kind of implausible depth that the teacher gives.
 
+        strict: Whether the first implausible depth is an error; it is not stored.
+
     Returns:
         The number of labels written.
 
     Raises:
         UserError: The teacher is relative, `out` holds other labels or is in use by another
-            process, or a file cannot be read or written.
+            process, a file cannot be read or written, or depth is implausible and `strict` is
+            set (exit code 4).
     """
     if teacher.quantity != "metric":
         raise UserError(
@@ -62,6 +66,7 @@ def label_images(
             if not path.is_file():
                 metres = _label(teacher, read_rgb(image.rgb))
                 watch(image.name, metres)
+                refuse_warnings(watch.codes, strict)
                 write_depth(path, millimetres(metres))
                 written += 1
             progress(index + 1, len(images))
