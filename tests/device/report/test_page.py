@@ -313,6 +313,7 @@ def released_cells(variants: Results, board: str = "Raspberry Pi 4") -> Page:
     return Page(render(on_board(variants, board), {}, released=read_catalogue()))
 
 
+@pytest.mark.same_everywhere
 def test_the_released_files_are_listed_in_every_runtime_on_every_board(variants: Results) -> None:
     catalogue, page = read_catalogue(), released_cells(variants)
     for file in (file for model in catalogue.models for file in model.files):
@@ -330,6 +331,7 @@ def test_the_released_files_are_listed_in_every_runtime_on_every_board(variants:
                 assert cells[-1] == f"{file.rmse:.3f}"
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize(
     ("board", "name"), [("Raspberry Pi 5 Model B", "rpi5"), ("another", "rpi4")]
 )
