@@ -10,15 +10,13 @@ lacks, or with --again for all. `tables.py` writes the table of docs/models.md f
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 from pathlib import Path
 
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "sharpness.csv"
@@ -28,9 +26,7 @@ Row = dict[str, str]
 
 def read() -> dict[str, Row]:
     """The rows that exist, by network."""
-    if not RESULTS.exists():
-        return {}
-    return {row["network"]: row for row in csv.DictReader(io.StringIO(RESULTS.read_text()))}
+    return {row["network"]: row for row in csv_rows(RESULTS)}
 
 
 def measure(network: str, data: Path) -> Row:

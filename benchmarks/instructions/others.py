@@ -21,7 +21,6 @@ many issue-limited cycles they take for one of LiteRT (`runtimes.csv`) on the sa
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import shutil
 import sys
@@ -35,7 +34,7 @@ from ghostdepth_export.host.wheels import install
 from ghostdepth_export.pi4.counter import InstructionCounts
 from ghostdepth_export.pi4.counter.plugin import find_qemu, run_counted
 from ghostdepth_export.pi4.emulator import RECIPES, build_root
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 
 HERE = Path(__file__).resolve().parent
 GUEST, WHEELS = HERE / "others_guest.py", HERE / "others-wheels.txt"
@@ -93,24 +92,17 @@ def row(runtime: str, path: Path, version: str, counts: InstructionCounts) -> di
     return {"model": model, "runtime": runtime, "version": version, **figures}
 
 
-def read_rows(path: Path = RESULTS) -> list[dict[str, str]]:
-    """The rows of a file of results; none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def table() -> str:
     """The results as a table of Markdown, beside those of LiteRT."""
-    litert = {r["model"]: r for r in read_rows(COUNTED) if r["runtime"] == "litert"}
+    litert = {r["model"]: r for r in csv_rows(COUNTED) if r["runtime"] == "litert"}
     lines = [
         "| model | library | M instructions | M issue cycles | k L1D misses | k L2 misses | cycles "
         "for one of LiteRT |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
-    for model in sorted({r["model"] for r in read_rows()} & set(litert)):
-        found = [litert[model], *(r for r in read_rows() if r["model"] == model)]
+    others = csv_rows(RESULTS)
+    for model in sorted({r["model"] for r in others} & set(litert)):
+        found = [litert[model], *(r for r in others if r["model"] == model)]
         for one in found:
             label = LABELS.get(one["runtime"], "LiteRT")
             millions = [f"{int(one[n]) / 1e6:.1f}" for n in ("instructions", "cycles")]
@@ -126,7 +118,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, required=True, help="folder of converted files")
     options = parser.parse_args()
-    rows = {(r["model"], r["runtime"]): r for r in read_rows()}
+    rows = {(r["model"], r["runtime"]): r for r in csv_rows(RESULTS)}
     try:
         root, site = build_root(ROOT), cache_folder() / "others"
         if not site.exists():

@@ -13,8 +13,6 @@ steps; a run that was stopped goes on. Rows that exist are kept; the table is pr
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -29,7 +27,7 @@ from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.budget import FileLatency
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
@@ -160,9 +158,7 @@ def _row(name: str, file: str, figure: str, value: float, seed: int | str = "") 
 
 
 def _read() -> list[Row]:
-    if not RESULTS.exists():
-        return []
-    return list(csv.DictReader(io.StringIO(RESULTS.read_text())))
+    return csv_rows(RESULTS)
 
 
 def _write(rows: Sequence[Row]) -> None:

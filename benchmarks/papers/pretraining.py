@@ -17,8 +17,6 @@ needs RUNS of its own; the table is of the longest one.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import shutil
 import statistics
@@ -31,7 +29,7 @@ from typing import Any
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_object, write_bytes, write_json
 from ghostdepth_train.config import TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import batches, fraction_of, read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
 from ghostdepth_train.settings import parse_settings
@@ -134,14 +132,9 @@ class Bench:
         return load_pretrain_config(self.options.config, changes, network)
 
 
-def read() -> list[Row]:
-    """The rows that there are."""
-    return list(csv.DictReader(io.StringIO(RESULTS.read_text()))) if RESULTS.exists() else []
-
-
 def table() -> str:
     """si-RMSE of each arm at each fraction as Markdown: mean and deviation of the seeds."""
-    rows = read()
+    rows = csv_rows(RESULTS)
     if not rows:
         return "Nothing yet."
     longest = max(float(row["seconds"]) for row in rows)
@@ -191,11 +184,14 @@ def main() -> int:
     options.runs.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
     for seed, fraction, arm in itertools.product(options.seeds, options.fractions, ARMS):
-        done = [[row[key] for key in ("seconds", "arm", "fraction", "seed")] for row in read()]
+        done = [
+            [row[key] for key in ("seconds", "arm", "fraction", "seed")]
+            for row in csv_rows(RESULTS)
+        ]
         if [str(options.seconds), arm, f"{fraction:g}", str(seed)] not in done:
             row = bench.row(arm, fraction, seed)
             print(row, file=sys.stderr, flush=True)
-            write_bytes(RESULTS, csv_bytes([*read(), row]))
+            write_bytes(RESULTS, csv_bytes([*csv_rows(RESULTS), row]))
     print(table())
     return 0
 

@@ -26,8 +26,6 @@ are in `stream.csv` are kept: a command that was stopped goes on. The table is o
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 import shutil
@@ -56,7 +54,7 @@ from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_train.augment.geometry import crop_window
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
 from ghostdepth_train.data.clips import CropPath
 from ghostdepth_train.models.network import CameraNet, DepthNet, log_depth
@@ -328,14 +326,9 @@ def outputs(network: DepthNet, clip: Clip, arm: str) -> dict[str, Depths]:
     return {PLAIN: depth, **{name: filtered(depth, keep) for name, keep in FILTERS.items()}}
 
 
-def read() -> list[Row]:
-    """The rows that there are."""
-    return list(csv.DictReader(io.StringIO(RESULTS.read_text()))) if RESULTS.exists() else []
-
-
 def table() -> str:
     """The figures of each arm as Markdown: mean and deviation of the seeds."""
-    rows = read()
+    rows = csv_rows(RESULTS)
     if not rows:
         return "Nothing yet."
     most = max(int(row["epochs"]) for row in rows)
@@ -398,11 +391,11 @@ def main() -> int:
     options = parser.parse_args()
     bench = Bench(options)
     for seed, arm in itertools.product(options.seeds, (PLAIN, STATE)):
-        done = {(row["epochs"], row["seed"], row["arm"]) for row in read()}
+        done = {(row["epochs"], row["seed"], row["arm"]) for row in csv_rows(RESULTS)}
         if (str(options.epochs), str(seed), arm) not in done:
             rows = bench.rows(arm, seed)
             print(*rows, sep="\n", file=sys.stderr, flush=True)
-            write_bytes(RESULTS, csv_bytes([*read(), *rows]))
+            write_bytes(RESULTS, csv_bytes([*csv_rows(RESULTS), *rows]))
     print(table())
     return 0
 

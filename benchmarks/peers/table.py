@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+
+from ghostdepth_train.csv_files import csv_rows
 
 RESULTS = Path(__file__).with_name("results.csv")
 PLOT = Path(__file__).with_name("accuracy.png")
@@ -18,9 +18,7 @@ Row = dict[str, str]
 
 def read() -> dict[str, Row]:
     """The rows that exist, by network."""
-    if not RESULTS.exists():
-        return {}
-    return {row["network"]: row for row in csv.DictReader(io.StringIO(RESULTS.read_text()))}
+    return {row["network"]: row for row in csv_rows(RESULTS)}
 
 
 def table() -> str:

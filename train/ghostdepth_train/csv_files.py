@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -15,3 +16,8 @@ def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a file that `csv_bytes` made; none where there is no file."""
+    return list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []

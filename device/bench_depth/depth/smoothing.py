@@ -32,15 +32,12 @@ class Smoother:
     next frame in which it is known.
 
     Args:
-        keep: Fraction of the depth before that is kept, from 0 (no filter) to below 1.
+        keep: Fraction of the depth before that is kept, from 0 (no filter) to below 1, see
+            `check_smoothing`.
         metric: Whether depth is in metres.
-
-    Raises:
-        UserError: `keep` is impossible.
     """
 
     def __init__(self, keep: float, metric: bool) -> None:
-        check_smoothing(keep)
         self._keep = keep
         self._metric = metric
         self._before: Optional[NDArray[np.float32]] = None

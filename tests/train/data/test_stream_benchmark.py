@@ -12,6 +12,7 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import save_checkpoint
+from ghostdepth_train.csv_files import csv_rows
 from ghostdepth_train.data.clips import CropPath
 from ghostdepth_train.models.network import DepthNet
 from hypothesis import given, settings
@@ -116,7 +117,7 @@ def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
 ) -> None:
     monkeypatch.setattr(sys, "argv", toy)
     assert bench.main() == 0
-    rows = bench.read()
+    rows = csv_rows(bench.RESULTS)
     assert len(rows) == 2 * 3 * len(bench.ARMS)
     for arm in bench.ARMS:
         own = [row for row in rows if row["arm"] == arm]

@@ -42,7 +42,6 @@ def label_images(
         out: Folder in which `NAME.png` is written.
         progress: Called with the number of images that are done, and that of all.
         log: Called with one line for each kind of implausible depth that the teacher gives.
-
         strict: Whether the first implausible depth is an error; it is not stored.
 
     Returns:
