@@ -39,6 +39,7 @@ from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet, Predictor
 from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.latency import LatencyBudget
 from ghostdepth_train.run_folder import run_folder
 from ghostdepth_train.trainer import RunOptions, Trainer
 from peer_networks import PEERS
@@ -90,7 +91,9 @@ def peer_file(name: str, file: str, log: Log) -> Row:
     from ghostdepth_export.pi4.budget.file_latency import build_file
 
     log(f"{name}: exporting and counting {file}")
-    data = build_file(build(name), file, (480, 640))  # type: ignore[arg-type]
+    network: DepthNet = build(name)  # type: ignore[assignment]  # needs no more than a Predictor
+    budget = LatencyBudget.model_validate({"ms": 1, "file": file})
+    data = build_file(network, budget, (480, 640))
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / f"{name}-{file}.tflite"
         path.write_bytes(data)

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from bench_depth.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,3 +32,23 @@ def test_a_peer_gives_depth_at_its_stride(networks: ModuleType, name: str, macs:
     assert depth.exp().mean().item() == pytest.approx(1.9, abs=0.3)
     # 0.74 GMACs are those of FastDepth's paper before pruning.
     assert sum(layer.macs for layer in layer_costs(peer)) == pytest.approx(macs, rel=0.02)
+
+
+def test_the_file_of_a_peer_is_exported_before_it_is_counted(
+    networks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = importlib.import_module("run")
+    files: list[bytes] = []
+
+    def count(path: Path, root: Path) -> None:
+        files.append(path.read_bytes())
+        raise UserError("counting takes the emulated Pi")
+
+    monkeypatch.setattr(run, "build_root", lambda *_: Path())
+    monkeypatch.setattr(run, "count", count)
+    with pytest.raises(UserError, match="emulated Pi"):
+        run.peer_file("litedepth-like", "fp32", print)
+    (data,) = files
+    assert data[4:8] == b"TFL3"
+    weights = 4 * int(run.read()["litedepth-like"]["parameters"])
+    assert len(data) == pytest.approx(weights, rel=0.02)

@@ -134,7 +134,9 @@ def test_a_trial_that_was_killed_is_failed_and_repeated_where_it_was(tmp_path: P
     # No network is above this budget: the sampler is random, and the first one has to be trained.
     budget = 9.0
     opened = study(tmp_path, budget)
-    process = forks.start(lambda: worker(study(tmp_path, budget), tmp_path, budget, train=hang).run(1))
+    process = forks.start(
+        lambda: worker(study(tmp_path, budget), tmp_path, budget, train=hang).run(1)
+    )
     sending.close()
     folder = receiving.recv()
     process.kill()

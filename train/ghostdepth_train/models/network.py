@@ -62,6 +62,14 @@ class Predictor(nn.Module):
 
     config: NetworkConfig
 
+    @property
+    def state_shape(self) -> tuple[int, int, int] | None:
+        """Channels, rows and columns of the state of one stream; None without a `stream`."""
+        stream, config = self.config.decoder.stream, self.config
+        if stream is None:
+            return None
+        return stream.channels, -(-config.input_height // 16), -(-config.input_width // 16)
+
 
 class DepthNet(Predictor):
     """Normalised RGB -> one channel of encoded depth at the decoder's output stride.
@@ -152,14 +160,6 @@ class DepthNet(Predictor):
         coarse = coarse.reshape(*x.shape[:2], *coarse.shape[1:])
         encoded = self._fine(self.stream.clip(coarse, truncate).flatten(0, 1), features)
         return encoded.reshape(*x.shape[:2], *encoded.shape[1:])
-
-    @property
-    def state_shape(self) -> tuple[int, int, int] | None:
-        """Channels, rows and columns of the state of one stream; None without a `stream`."""
-        stream, config = self.config.decoder.stream, self.config
-        if stream is None:
-            return None
-        return stream.channels, -(-config.input_height // 16), -(-config.input_width // 16)
 
     def _coarse(self, features: Sequence[Tensor]) -> Tensor:
         """The decoder's features at stride 16."""
