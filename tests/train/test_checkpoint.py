@@ -176,7 +176,7 @@ def test_a_network_beyond_the_memory_is_not_built(folder: Path, change: dict[str
 
 
 def test_the_bound_of_the_weights_holds() -> None:
-    from ghostdepth_train.config import NetworkConfig, _weights
+    from ghostdepth_train.config.network import NetworkConfig, _weights
 
     for dfc in (False, True):
         value = {"encoder": {"width_multiplier": 1.0, "dfc": dfc}, "decoder": {"widths": [96, 48]}}
