@@ -13,7 +13,6 @@ With --catalogue only that is written.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import hashlib
 import json
@@ -21,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes, write_json
 from bench_depth.model.released import (
     CATALOGUE,
@@ -33,6 +32,7 @@ from bench_depth.model.released import (
     ReleasedModel,
 )
 from ghostdepth_export.pi4.latency import BOARDS
+from ghostdepth_train.csv_files import csv_rows
 from transfer.run import Row
 from transfer.run import read as read_cameras
 
@@ -50,12 +50,9 @@ LARGEST = 2_000_000
 
 def catalogue() -> Catalogue:
     """The catalogue that the committed results give."""
-    with LATENCY.open() as stream:
-        latency = {row["file"]: row for row in csv.DictReader(stream)}
-    with BOARD_LATENCY.open() as stream:
-        boards = list(csv.DictReader(stream))
-    with RUNTIME_LATENCY.open() as stream:
-        boards += [row for row in csv.DictReader(stream) if row["runtime"] != "2.5"]
+    latency = {row["file"]: row for row in csv_rows(LATENCY)}
+    boards = csv_rows(BOARD_LATENCY)
+    boards += [row for row in csv_rows(RUNTIME_LATENCY) if row["runtime"] != "2.5"]
     cameras = list(read_cameras().values())
     models = [_model(folder, latency, boards, cameras) for folder in checkpoints()]
     models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
@@ -216,15 +213,11 @@ def _json(path: Path) -> Any:
 
 def main(arguments: argparse.Namespace) -> int:
     """Writes the files and the catalogue; gives the exit code."""
-    try:
+    listed = catalogue()
+    if not arguments.catalogue:
+        build(listed)
         listed = catalogue()
-        if not arguments.catalogue:
-            build(listed)
-            listed = catalogue()
-        write_json(CATALOGUE, dataclasses.asdict(listed))
-    except UserError as error:
-        print(f"models.py: {error}", file=sys.stderr)
-        return error.exit_code
+    write_json(CATALOGUE, dataclasses.asdict(listed))
     print(f"catalogue: {CATALOGUE}")
     return 0
 
@@ -232,4 +225,5 @@ def main(arguments: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--catalogue", action="store_true", help="write the catalogue alone")
-    sys.exit(main(parser.parse_args()))
+    options = parser.parse_args()
+    sys.exit(exit_code("models.py", lambda: main(options)))

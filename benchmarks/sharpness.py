@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from bench_depth.core.dataset import list_pairs
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 
@@ -72,7 +72,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_code("sharpness.py", main))

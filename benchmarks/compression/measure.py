@@ -16,7 +16,6 @@ standard deviation.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import sys
@@ -35,7 +34,7 @@ from bench_depth.results.records import ModelRecord
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
@@ -149,9 +148,7 @@ def _accuracy(mean: DepthMetrics) -> Row:
 
 def read_rows() -> list[Row]:
     """What is known so far."""
-    if not RESULTS.is_file():
-        return []
-    return list(csv.DictReader(RESULTS.read_text().splitlines()))
+    return csv_rows(RESULTS)
 
 
 def write_rows(rows: Sequence[Row]) -> None:
@@ -255,9 +252,7 @@ def _share(rows: Sequence[Row], of: Sequence[Row], key: str) -> float:
 
 
 def _spread(rows: Sequence[Row], key: str, digits: int) -> str:
-    values = [float(row[key]) for row in rows]
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+    return mean_and_deviation([float(row[key]) for row in rows], digits)
 
 
 def _say(line: str) -> None:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench_depth.core.errors import THRESHOLD_FAILED, UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError, exit_code
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.pi4.counter import (
@@ -157,27 +157,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, help="folder of exported files")
     parser.add_argument("--baseline", type=Path, default=BASELINE)
     options = parser.parse_args(arguments)
-    try:
-        baseline = read_counts(options.baseline) if options.check else []
-        with tempfile.TemporaryDirectory() as temporary:
-            if options.models is None:
-                formats = [name for name, kind in FORMATS.items() if kind.suffix == ".tflite"]
-                calibration = ROOT / "samples"
-                for checkpoint in CHECKPOINTS:
-                    out = Path(temporary)
-                    export(checkpoint, out, formats=formats, calibration=calibration)
-            counted = count_all(options.models or Path(temporary))
-        if not options.check:
-            write_counts(options.baseline, counted)
-            print(f"{options.baseline} written; python benchmarks/tables.py makes its table anew")
-            return 0
-        lines, passed = compare(baseline, counted)
-    except UserError as error:
-        print(f"baseline.py: {error}", file=sys.stderr)
-        return error.exit_code
+    baseline = read_counts(options.baseline) if options.check else []
+    with tempfile.TemporaryDirectory() as temporary:
+        if options.models is None:
+            formats = [name for name, kind in FORMATS.items() if kind.suffix == ".tflite"]
+            calibration = ROOT / "samples"
+            for checkpoint in CHECKPOINTS:
+                out = Path(temporary)
+                export(checkpoint, out, formats=formats, calibration=calibration)
+        counted = count_all(options.models or Path(temporary))
+    if not options.check:
+        write_counts(options.baseline, counted)
+        print(f"{options.baseline} written; python benchmarks/tables.py makes its table anew")
+        return 0
+    lines, passed = compare(baseline, counted)
     print("\n".join(lines))
     return 0 if passed else THRESHOLD_FAILED
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("baseline.py", main))

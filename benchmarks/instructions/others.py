@@ -27,7 +27,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from ghostdepth_export.host.cache import cache_folder
 from ghostdepth_export.host.wheels import install
@@ -119,22 +119,18 @@ def main() -> int:
     parser.add_argument("--models", type=Path, required=True, help="folder of converted files")
     options = parser.parse_args()
     rows = {(r["model"], r["runtime"]): r for r in csv_rows(RESULTS)}
-    try:
-        root, site = build_root(ROOT), cache_folder() / "others"
-        if not site.exists():
-            install(WHEELS, RECIPES[ROOT].target, site)
-        for runtime, suffix in SUFFIXES.items():
-            for name in (f"{n}-{kind}" for n in NETWORKS for kind in ("fp32", "int8")):
-                path = options.models / f"{name}{suffix}"
-                if path.exists():
-                    print(path.name, file=sys.stderr, flush=True)
-                    rows[name, runtime] = row(runtime, path, *count(runtime, path, root, site))
-                    write_bytes(RESULTS, csv_bytes([rows[key] for key in sorted(rows)]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    root, site = build_root(ROOT), cache_folder() / "others"
+    if not site.exists():
+        install(WHEELS, RECIPES[ROOT].target, site)
+    for runtime, suffix in SUFFIXES.items():
+        for name in (f"{n}-{kind}" for n in NETWORKS for kind in ("fp32", "int8")):
+            path = options.models / f"{name}{suffix}"
+            if path.exists():
+                print(path.name, file=sys.stderr, flush=True)
+                rows[name, runtime] = row(runtime, path, *count(runtime, path, root, site))
+                write_bytes(RESULTS, csv_bytes([rows[key] for key in sorted(rows)]))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("others.py", main))

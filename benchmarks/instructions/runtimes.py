@@ -13,7 +13,6 @@ Lite 2.5 from baseline.json.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import itertools
 import sys
@@ -22,7 +21,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from ghostdepth_export.pi4.counter import (
     RUNTIMES,
@@ -35,7 +34,7 @@ from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import runtimes as package
 from ghostdepth_export.pi4.latency.boards import A76
 from ghostdepth_export.pi4.latency.runtimes import read_stored, read_structure, write_stored
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 
 FORMATS = ("fp32", "int8")
 HERE = Path(__file__).resolve().parent
@@ -63,8 +62,7 @@ def row(counts: ModelCounts) -> dict[str, str]:
 
 def read_rows() -> list[dict[str, str]]:
     """The rows of runtimes.csv."""
-    with RESULTS.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return csv_rows(RESULTS)
 
 
 def rows() -> list[dict[str, str]]:
@@ -137,17 +135,13 @@ def main() -> int:
     parser.add_argument("--models", type=Path, help="folder of exported files")
     parser.add_argument("--a76", action="store_true", help="int8 files on a Cortex-A76, too")
     options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            if options.models is None:
-                export_all(Path(temporary))
-            count_all(options.models or Path(temporary), options.a76)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    with tempfile.TemporaryDirectory() as temporary:
+        if options.models is None:
+            export_all(Path(temporary))
+        count_all(options.models or Path(temporary), options.a76)
     write_bytes(RESULTS, csv_bytes(rows()))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("runtimes.py", main))

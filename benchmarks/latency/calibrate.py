@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_json
 from ghostdepth_export.pi4.latency import Coefficients, read_coefficients, write_coefficients
 from model import FORMS, UNITS, coefficients, predicted_ms, validated
@@ -90,17 +90,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--published", type=Path, action="append", help="columns model, p50_ms")
     parser.add_argument("--counts", type=Path, default=COUNTS, help="folder of files and counts")
     options = parser.parse_args(arguments)
-    try:
-        if options.published:
-            rows, calibrated = counted_rows(options.published, options.counts)
-        else:
-            rows, calibrated = read_rows(RESULTS), read_coefficients(SHIPPED).calibrated
-    except UserError as error:
-        print(f"calibrate.py: {error}", file=sys.stderr)
-        return error.exit_code
+    if options.published:
+        rows, calibrated = counted_rows(options.published, options.counts)
+    else:
+        rows, calibrated = read_rows(RESULTS), read_coefficients(SHIPPED).calibrated
     write_all(rows, calibrated)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("calibrate.py", main))

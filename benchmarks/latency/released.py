@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import (
@@ -125,13 +125,9 @@ def count_on_a76(folder: Path | None) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Writes the rows; gives the exit code."""
-    try:
-        if arguments.count:
-            count_on_a76(arguments.files)
-        tables = released(arguments.files)
-    except UserError as error:
-        print(f"released.py: {error}", file=sys.stderr)
-        return error.exit_code
+    if arguments.count:
+        count_on_a76(arguments.files)
+    tables = released(arguments.files)
     for path, rows in zip((RESULTS, BOARD_RESULTS), tables, strict=True):
         write_bytes(path, csv_bytes(rows))
     return 0
@@ -141,4 +137,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--files", type=Path, help="folder of built files, such as build/models")
     parser.add_argument("--count", action="store_true", help="count on a Cortex-A76 anew")
-    sys.exit(main(parser.parse_args()))
+    options = parser.parse_args()
+    sys.exit(exit_code("released.py", lambda: main(options)))

@@ -10,7 +10,6 @@ they were counted on a Cortex-A76.
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from ghostdepth_export.pi4.latency.runtimes import (
     runtime_coefficients,
 )
 from ghostdepth_export.pi4.latency.runtimes.prediction import core
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PLAIN = HERE / "released-runtimes.csv", HERE / "released-boards.csv"
@@ -33,8 +32,7 @@ FORMATS = ("fp32", "int8")
 
 def rows() -> list[dict[str, str]]:
     """One row a model, type, runtime and board."""
-    with PLAIN.open(newline="") as stream:
-        found = [_line(row["file"], "2.5", row["board"], row) for row in csv.DictReader(stream)]
+    found = [_line(row["file"], "2.5", row["board"], row) for row in csv_rows(PLAIN)]
     for (_, runtime, cpu), counts in read_stored().items():
         for board in BOARDS:
             if cpu == core("-int8." in counts.file, board):

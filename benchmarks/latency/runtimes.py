@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import read_json, write_bytes, write_json
 from fit import Array, errors
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
@@ -232,11 +232,7 @@ def main() -> int:
     parser.add_argument("--count", type=Path, metavar="FOLDER", help="build and count the networks")
     parser.add_argument("--no-new", action="store_true", help="take only counts that are there")
     options = parser.parse_args()
-    try:
-        rows, types = published_rows(options.count, not options.no_new)
-    except UserError as error:
-        print(f"runtimes.py: {error}", file=sys.stderr)
-        return error.exit_code
+    rows, types = published_rows(options.count, not options.no_new)
     predicted = predicted_ms(rows)
     write_bytes(
         ROWS,
@@ -271,4 +267,4 @@ def shipped_form(rows: Sequence[Row], predicted: Array, types: Sequence[str]) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("runtimes.py", main))

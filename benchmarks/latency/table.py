@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from ghostdepth_export.pi4.counter import RUNTIMES
 from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
+from ghostdepth_train.csv_files import csv_rows
 
 _SUMMARY = Path(__file__).resolve().parent / "summary.json"
 _RELEASED = Path(__file__).resolve().parent / "released.csv"
@@ -60,8 +60,7 @@ def coefficients_table() -> str:
 
 def released_table() -> str:
     """What the released models' files are predicted to take."""
-    with _RELEASED.open() as file:
-        found = list(csv.DictReader(file))
+    found = csv_rows(_RELEASED)
     rows = ["| file | ms, 4 threads | band | ms, 1 thread | where (ms, 4 threads) |"]
     rows.append("|---|--:|---|--:|---|")
     for r in found:
@@ -75,8 +74,7 @@ def released_table() -> str:
 
 def boards_table() -> str:
     """Every released file on every board, 4 threads, with bands."""
-    with _RELEASED.with_name("released-boards.csv").open() as file:
-        found = list(csv.DictReader(file))
+    found = csv_rows(_RELEASED.with_name("released-boards.csv"))
     rows = [f"| file | {' | '.join(board.title for board in BOARDS.values())} |"]
     rows.append("|---|" + "--:|" * len(BOARDS))
     for name in dict.fromkeys(r["file"] for r in found):
@@ -87,8 +85,7 @@ def boards_table() -> str:
 
 def board_errors_table() -> str:
     """The factors of each board, and how they predict published ratios."""
-    with _RELEASED.with_name("boards.csv").open() as file:
-        found = list(csv.DictReader(file))
+    found = csv_rows(_RELEASED.with_name("boards.csv"))
     base = shipped()
     rows = ["| board | cycles | lines | ratios | rows | mean error | largest | bias |"]
     rows.append("|---|--:|--:|---|--:|--:|--:|--:|")
@@ -105,8 +102,7 @@ def board_errors_table() -> str:
 
 def runtimes_table() -> str:
     """Every released file in every runtime on every board, 4 threads; the fastest in bold."""
-    with _RELEASED.with_name("released-runtimes.csv").open() as file:
-        found = list(csv.DictReader(file))
+    found = csv_rows(_RELEASED.with_name("released-runtimes.csv"))
     rows = [f"| model | runtime | {' | '.join(board.title for board in BOARDS.values())} |"]
     rows.append("|---|---|" + "--:|" * len(BOARDS))
     for model, runtime in dict.fromkeys((r["model"], r["runtime"]) for r in found):
@@ -124,8 +120,7 @@ def runtimes_table() -> str:
 
 def runtime_errors_table() -> str:
     """How published times of XNNPACK are predicted."""
-    with _RELEASED.with_name("runtimes-errors.csv").open() as file:
-        found = list(csv.DictReader(file))
+    found = csv_rows(_RELEASED.with_name("runtimes-errors.csv"))
     rows = ["| rows | number | mean error | largest | bias |", "|---|--:|--:|--:|--:|"]
     rows += [
         f"| {r['rows']} | {r['number']} | {r['mean']} | {r['worst']} | {r['bias']} |" for r in found
@@ -135,8 +130,7 @@ def runtime_errors_table() -> str:
 
 def runtime_rows_table() -> str:
     """Each published time of XNNPACK beside its prediction."""
-    with _RELEASED.with_name("runtimes.csv").open() as file:
-        found = list(csv.DictReader(file))
+    found = csv_rows(_RELEASED.with_name("runtimes.csv"))
     rows = ["| network | type | published for | threads | split | published ms | predicted ms | |"]
     rows.append("|---|---|---|--:|---|--:|--:|--:|")
     for r in found:

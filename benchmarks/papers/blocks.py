@@ -13,7 +13,6 @@ steps; a run that was stopped goes on. Rows that exist are kept; the table is pr
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,13 +20,13 @@ from typing import Any
 
 import torch
 import yaml
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.budget import FileLatency
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
@@ -147,9 +146,7 @@ def _accuracy(rows: Sequence[Row], name: str) -> str:
         for row in rows
         if row["network"] == name and row["figure"].startswith("si_rmse")
     ]
-    if len(values) < len(SEEDS):
-        return "not measured"
-    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+    return mean_and_deviation(values) if len(values) >= len(SEEDS) else "not measured"
 
 
 def _row(name: str, file: str, figure: str, value: float, seed: int | str = "") -> Row:
@@ -193,7 +190,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_code("blocks.py", main))

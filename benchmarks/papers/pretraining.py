@@ -19,17 +19,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import shutil
-import statistics
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import read_object, write_bytes, write_json
 from ghostdepth_train.config import TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
 from ghostdepth_train.data import batches, fraction_of, read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
 from ghostdepth_train.settings import parse_settings
@@ -161,10 +160,7 @@ def table() -> str:
 
 def _cell(rows: Sequence[Row]) -> str:
     values = [float(row["si_rmse"]) for row in rows]
-    if not values:
-        return "not measured"
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4f}{spread}"
+    return mean_and_deviation(values) if values else "not measured"
 
 
 def main() -> int:
@@ -197,7 +193,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_code("pretraining.py", main))

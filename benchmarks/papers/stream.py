@@ -47,14 +47,14 @@ from bench_depth.accuracy.temporal import (
     temporal_error,
 )
 from bench_depth.core.dataset import Pair, list_pairs, read_pair
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_train.augment.geometry import crop_window
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
 from ghostdepth_train.data import read_split
 from ghostdepth_train.data.clips import CropPath
 from ghostdepth_train.models.network import CameraNet, DepthNet, log_depth
@@ -365,10 +365,7 @@ def _by_seed(rows: Sequence[Row], arm: str, name: str, figure: str) -> dict[str,
 
 
 def _cell(values: Sequence[float], sign: str = "") -> str:
-    if not values:
-        return "not measured"
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):{sign}.4f}{spread}"
+    return mean_and_deviation(values, sign=sign) if values else "not measured"
 
 
 def _seconds(rows: Sequence[Row], arm: str) -> str:
@@ -401,7 +398,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_code("stream.py", main))

@@ -16,7 +16,6 @@ empty.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import score
 from ghostdepth_export.host.checkout import find_checkpoint
@@ -34,7 +33,7 @@ from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency import predict_latency, read_work, shipped
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import load_train_config
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet, Predictor
@@ -73,8 +72,8 @@ def costs(name: str) -> Row:
 def released_file(name: str, file: str) -> Row:
     """Figures of a released file, as the repository has them."""
     path = f"{name}-{file}.tflite"
-    with (ROOT / "benchmarks/latency/released.csv").open() as stream:
-        latency = {row["file"]: row for row in csv.DictReader(stream)}
+    released = csv_rows(ROOT / "benchmarks/latency/released.csv")
+    latency = {row["file"]: row for row in released}
     counts = {
         each.file: each for each in read_counts(ROOT / "benchmarks/instructions/baseline.json")
     }
@@ -193,7 +192,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_code("run.py", main))

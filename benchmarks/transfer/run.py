@@ -15,7 +15,6 @@ well, and all its rows are printed.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import re
 import sys
@@ -28,7 +27,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.camera import depth_factor
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -98,10 +97,7 @@ def table() -> str:
 
 def read() -> dict[tuple[str, str], Row]:
     """The rows that exist, by network and set."""
-    if not RESULTS.is_file():
-        return {}
-    rows = csv.DictReader(RESULTS.read_text().splitlines())
-    return {(row["network"], row["set"]): row for row in rows}
+    return {(row["network"], row["set"]): row for row in csv_rows(RESULTS)}
 
 
 def main(sets: Sequence[str], runs: Sequence[Path]) -> None:

@@ -1,9 +1,10 @@
-"""Rows of figures as CSV."""
+"""Rows of figures as CSV, and as text."""
 
 from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,3 +22,15 @@ def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
 def csv_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a file that `csv_bytes` made; none where there is no file."""
     return list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []
+
+
+def mean_and_deviation(values: Sequence[float], digits: int = 4, sign: str = "") -> str:
+    """The figure of several runs as text, such as `0.1234 ± 0.0056`; of one run without deviation.
+
+    Args:
+        values: The figure of each run, at least one.
+        digits: Number of digits after the point.
+        sign: `+` for a sign before positive means, too.
+    """
+    mean = f"{statistics.mean(values):{sign}.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
