@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -196,12 +195,3 @@ def _mount(folder: Path, options: str) -> bool:
     flags = 32 if remount else 0  # MS_REMOUNT
     data = options.removeprefix("remount,").encode()
     return not libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, data)
-
-
-def can_fill_a_disk(scratch: Path) -> bool:
-    """Whether `full_disk` can have a disk of its own on this machine."""
-    folder = scratch / "try"
-    folder.mkdir()
-    outcome = run(lambda: int(not _mount(folder, "size=4096")))
-    shutil.rmtree(folder)
-    return outcome.code == 0

@@ -8,7 +8,6 @@ factors that `ghostdepth latency --board` ships.
 
 from __future__ import annotations
 
-import csv
 import sys
 import zlib
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from bench_depth.core.files import write_bytes, write_json
 from fit import Array, Errors, errors, fit, intervals, left_out
 from ghostdepth_export.pi4.latency import Coefficient, shipped
 from ghostdepth_export.pi4.latency.boards import SCHEMA
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from rows import read_rows
 
 HERE = Path(__file__).resolve().parent
@@ -85,11 +84,10 @@ def is_held_out(network: str) -> bool:
     return zlib.crc32(network.encode()) % 3 == 0
 
 
-def read_pairs(wanted: Fitted, path: Path = ROWS) -> list[Pair]:
+def read_pairs(wanted: Fitted) -> list[Pair]:
     """The rows of a board that have a counterpart on a Raspberry Pi 4."""
     same = ("network", "type", "runtime", "threads", "source")
-    with path.open(newline="") as stream:
-        lines = list(csv.DictReader(stream))
+    lines = csv_rows(ROWS)
     base = {tuple(line[k] for k in same): float(line["ms"]) for line in lines if _on_base(line)}
     return [
         Pair(

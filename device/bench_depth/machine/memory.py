@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Optional
 
 
-def reset_peak(root: Path = Path("/")) -> bool:
+def reset_peak() -> bool:
     """Resets the peak to the present size; returns whether the system supports that (Linux)."""
     try:
         # 5 sets the peak (VmHWM) back to the present size: proc(5).
-        (root / "proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return False
     return True
 
 
-def rss_bytes(root: Path = Path("/")) -> int:
+def rss_bytes() -> int:
     """Returns the present resident size in bytes; 0 where the system does not report it."""
-    return _status(root, "VmRSS") or 0
+    return _status("VmRSS") or 0
 
 
-def peak_rss_bytes(root: Path = Path("/")) -> int:
+def peak_rss_bytes() -> int:
     """Returns the largest resident size in bytes since `reset_peak`, or since the start."""
-    known = _status(root, "VmHWM")
+    known = _status("VmHWM")
     if known is not None:
         return known
     # No /proc.
@@ -33,9 +33,9 @@ def peak_rss_bytes(root: Path = Path("/")) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _status(root: Path, field: str) -> Optional[int]:
+def _status(field: str) -> Optional[int]:
     try:
-        for line in (root / "proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
     except OSError:

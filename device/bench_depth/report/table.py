@@ -109,9 +109,9 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
     lines = [paint(name, _BOLD), *(paint(line, _BOLD) for line in more)]
     lines += _labelled("", f"{size}, {record.input} -> {record.output}")
     lines += _labelled("runtime", runtime)
-    lines += [*_stages(record, paint), *_wrap(memory, "")]
+    lines += [*_stages(record, paint), *_wrap(memory)]
     if record.sustained is not None:
-        lines += _wrap(_sustained(record), "")
+        lines += _wrap(_sustained(record))
     if record.profile is not None:
         lines += _profile(record.profile, paint)
     if record.accuracy is not None and record.accuracy.bands:
@@ -193,9 +193,9 @@ def _notes(results: Results, paint: Paint) -> list[str]:
     if any(record.accuracy is not None and record.accuracy.bands for record in results.models):
         notes.append(BAND_NOTE)
     notes += predicted_notes(results)
-    lines = [line for note in notes for line in ("", *_wrap(note, ""))]
+    lines = [line for note in notes for line in ("", *_wrap(note))]
     for code, advice in notices(results):
-        lines += ["", *(paint(line, _YELLOW) for line in _wrap(f"{code}: {advice}", ""))]
+        lines += ["", *(paint(line, _YELLOW) for line in _wrap(f"{code}: {advice}"))]
     return lines
 
 
@@ -220,7 +220,5 @@ def _labelled(label: str, text: str) -> list[str]:
     return [f"{(label if i == 0 else ''):{_LABEL}}{line}" for i, line in enumerate(lines)]
 
 
-def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        printable(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
-    )
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(printable(text), WIDTH, subsequent_indent="  ")

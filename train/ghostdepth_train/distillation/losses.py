@@ -36,7 +36,6 @@ def response_loss(
     *,
     free_scale: bool = False,
     gradient: float = 0.5,
-    scales: int = 4,
 ) -> Tensor:
     """Weighted mean |ln s - ln t| and the multi-scale gradient loss of the difference.
 
@@ -45,8 +44,7 @@ def response_loss(
         teacher_log_depth: Nx1xhxw ln(metres); the prediction is resized to it.
         weight: Nx1xhxw, at least 0; 0 where there is no label.
         free_scale: Whether each image's weighted mean difference is subtracted first.
-        gradient: Weight of the gradient loss.
-        scales: Number of scales of the gradient loss.
+        gradient: Weight of the gradient loss, which has four scales.
 
     Returns:
         A scalar; an image without a label counts as 0.
@@ -57,7 +55,7 @@ def response_loss(
         difference = difference - (weight * difference).sum((1, 2, 3), keepdim=True) / total
     loss = ((weight * difference.abs()).sum((1, 2, 3), keepdim=True) / total).mean()
     if gradient:
-        loss = loss + gradient * gradient_loss(difference, weight > 0.5, scales)
+        loss = loss + gradient * gradient_loss(difference, weight > 0.5, scales=4)
     return loss
 
 

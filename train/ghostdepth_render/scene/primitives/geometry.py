@@ -74,7 +74,6 @@ class Frame:
         radius: float,
         material: bpy.types.Material,
         end_radius: float | None = None,
-        sides: int = 20,
     ) -> bpy.types.Object:
         """Adds a round bar, a cone where `end_radius` differs."""
         a, b = Vector(start), Vector(end)
@@ -83,7 +82,7 @@ class Frame:
         bmesh.ops.create_cone(
             mesh,
             cap_ends=True,
-            segments=sides,
+            segments=20,
             radius1=radius,
             radius2=radius if end_radius is None else end_radius,
             depth=(b - a).length,
