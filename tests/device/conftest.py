@@ -67,6 +67,21 @@ def main(words: list[str]) -> int:
         return cli.main(words)
 
 
+def only_line(text: str) -> str:
+    """The one line of what a command wrote to standard error that is its message."""
+    (line,) = [line for line in text.splitlines() if line.startswith("bench-depth: ")]
+    assert "Traceback" not in text
+    return line
+
+
+def converted(module: Any) -> bytes:
+    """The .tflite file of a module of TensorFlow's with a function `run`."""
+    import tensorflow as tf
+
+    concrete = module.run.get_concrete_function()
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+
+
 def tiny_depth(picture: np.ndarray) -> np.ndarray:
     """What the tiny models compute, in numpy: 1xHxWx3 pixels -> HxW metres."""
     return picture.astype(np.float32).mean(-1)[0] / 100 + 0.5
@@ -143,9 +158,7 @@ def _convert(shapes: tuple[tuple[int | None, ...], ...], dtype: str, outputs: in
             mean = tf.reduce_mean(total, -1, keepdims=True)
             return [mean / 100.0 + 0.5 + i for i in range(outputs)]
 
-    module = Tiny()
-    concrete = module.run.get_concrete_function()
-    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+    return converted(Tiny())
 
 
 def _with_contract(data: bytes, text: str) -> bytes:

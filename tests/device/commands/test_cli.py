@@ -21,7 +21,7 @@ from bench_depth.model import runtimes
 from bench_depth.results import records as results
 
 from tests.device.accuracy.sources import VAL_DRIVE, write_kitti
-from tests.device.conftest import TfliteMaker
+from tests.device.conftest import TfliteMaker, only_line
 
 # Of these bench-depth needs at most its one runtime, and that when it loads the model.
 HEAVY = (
@@ -41,12 +41,6 @@ def run(*words: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedPr
     )
 
 
-def only_line(text: str) -> str:
-    (line,) = [line for line in text.splitlines() if line.startswith("bench-depth: ")]
-    assert "Traceback" not in text
-    return line
-
-
 @pytest.mark.same_everywhere
 def test_no_line_of_the_help_is_wider_than_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -55,23 +49,20 @@ def test_no_line_of_the_help_is_wider_than_the_screen(monkeypatch: pytest.Monkey
     assert "  bench-depth models                     list the released models by name" in lines
 
 
-def test_importing_and_help_load_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    ("verb", "heavy"),
+    [
+        ([], ("numpy", "cv2", *HEAVY)),
+        (["live"], ("numpy", "cv2", *HEAVY)),
+        pytest.param(["depth"], ("numpy", "cv2", *HEAVY), marks=pytest.mark.same_everywhere),
+        pytest.param(["compare"], ("cv2", *HEAVY), marks=pytest.mark.same_everywhere),
+    ],
+)
+def test_importing_and_help_load_nothing_heavy(verb: list[str], heavy: tuple[str, ...]) -> None:
     code = (
         "import sys, bench_depth.commands.cli\n"
-        "try:\n    bench_depth.commands.cli.main(['--help'])\nexcept SystemExit: pass\n"
-        f"print('HEAVY', [m for m in {('numpy', 'cv2', *HEAVY)} if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert "HEAVY []" in done.stdout
-
-
-@pytest.mark.same_everywhere
-@pytest.mark.parametrize("verb", ["compare", "live"])
-def test_the_help_of_the_other_verbs_loads_nothing_heavy(verb: str) -> None:
-    code = (
-        "import sys, bench_depth.commands.cli\n"
-        f"try:\n    bench_depth.commands.cli.main(['{verb}', '--help'])\nexcept SystemExit: pass\n"
-        f"print('HEAVY', [m for m in {('cv2', *HEAVY)} if m in sys.modules])"
+        f"try:\n    bench_depth.commands.cli.main([*{verb}, '--help'])\nexcept SystemExit: pass\n"
+        f"print('HEAVY', [m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "HEAVY []" in done.stdout
@@ -203,6 +194,7 @@ def test_profile_adds_the_ops_to_the_table_and_the_file(tiny_tflite: Path, tmp_p
         (["--model", "MODEL", "--data", "EMPTY", "--data-split", "val"], 2, "has no splits"),
         (["--model", "MODEL", "--per-image", "a.csv"], 2, "give --data"),
         (["--model", "MODEL", "--runtime", "onnxruntime"], 2, "onnxruntime cannot run"),
+        (["--model", "MODEL", "--runtime", "caffe"], 2, "invalid choice: 'caffe'"),
         (["--model", "MODEL", "--threads", "0"], 2, "0 threads"),
         (["--model", "MODEL", "--affinity", "999"], 2, "no core 999"),
         (["--model", "MODEL", "--affinity", "a"], 2, "write it as 0-2"),
@@ -228,12 +220,6 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
     done = run(*[names.get(word, word) for word in words], *QUICK)
     assert message in only_line(done.stderr)
     assert done.returncode == code
-
-
-def test_an_unknown_runtime_is_a_usage_error(tiny_tflite: Path) -> None:
-    done = run("--model", tiny_tflite, "--runtime", "caffe")
-    assert done.returncode == 2
-    assert "invalid choice: 'caffe'" in only_line(done.stderr)
 
 
 @pytest.mark.same_everywhere

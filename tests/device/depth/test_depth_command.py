@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -272,14 +270,3 @@ def test_strict_fails_on_depth_that_is_implausible(
     assert main([*words, "--overwrite", "--strict"]) == WARNED
     assert "--strict: there are warnings: output-constant" in capsys.readouterr().err
     assert (tmp_path / "grey-depth.png").is_file()
-
-
-@pytest.mark.same_everywhere
-def test_the_help_loads_nothing_heavy() -> None:
-    code = (
-        "import sys\nfrom bench_depth.commands.depth import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
-        "print('HEAVY', [m for m in ('cv2', 'ai_edge_litert') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert "HEAVY []" in done.stdout

@@ -17,7 +17,7 @@ from bench_depth.live.source.sources import Pictures
 from bench_depth.model.contract import ModelContract, StateTensor
 from bench_depth.model.runtimes import choose
 
-from tests.device.conftest import HEIGHT, WIDTH, _with_contract, remembered
+from tests.device.conftest import HEIGHT, WIDTH, _with_contract, converted, remembered
 
 STATE = StateTensor("", "", (1, 2, 3, 4), "float32")
 GREY = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
@@ -41,9 +41,7 @@ def _tflite() -> bytes:
             depth = tf.reduce_mean(picture, -1, keepdims=True) / 100.0 + tf.reduce_max(memory)
             return depth, memory + 1.0
 
-    module = Tiny()
-    concrete = module.run.get_concrete_function()
-    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+    return converted(Tiny())
 
 
 @pytest.fixture

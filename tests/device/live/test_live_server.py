@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -68,6 +68,13 @@ def drain(stream: socket.socket) -> bytes:
             data += part
     stream.close()
     return data
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # ---- What is there
@@ -278,10 +285,7 @@ def test_the_seventeenth_viewer_is_refused_until_one_leaves(server: ViewServer) 
         statuses.append(answer.status)
     assert statuses == [200] * 16 + [503]
     viewers[0].close()
-    deadline = time.monotonic() + 30
-    while ask(server, "/frame").status == 503:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: ask(server, "/frame").status != 503)
     for viewer in viewers:
         viewer.close()
 
@@ -291,10 +295,7 @@ def test_connections_beyond_the_limit_are_closed(
 ) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     held = [raw(server, "") for _ in range(2)]
-    deadline = time.monotonic() + 30
-    while len(server.connections) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(server.connections) >= 2)
     assert drain(raw(server, "GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n")) == b""
     for stream in held:
         stream.close()
@@ -325,10 +326,7 @@ def test_viewers_that_vanish_disturb_nobody(
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         stream.close()
     assert ask(server, "/info").status == 200
-    deadline = time.monotonic() + 30
-    while server.connections:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not server.connections)
     assert capfd.readouterr() == ("", "")
 
 

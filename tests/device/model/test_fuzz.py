@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.device.conftest import OnnxMaker, TfliteMaker
+from tests.device.conftest import OnnxMaker, TfliteMaker, converted
 
 SOAK = Path(__file__).resolve().parents[3] / "benchmarks" / "fuzz" / "soak.py"
 SIDE = 13_380  # SIDE x SIDE x 3 float32 are 2.1 GB.
@@ -71,9 +71,7 @@ def _tflite() -> bytes:
             large = tf.image.resize(picture, (2 * SIDE, 2 * SIDE))
             return tf.image.resize(tf.reduce_mean(large, -1, keepdims=True), (8, 8))
 
-    module = Large()
-    concrete = module.run.get_concrete_function()
-    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+    return converted(Large())
 
 
 def _onnx() -> bytes:

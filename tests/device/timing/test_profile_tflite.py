@@ -20,7 +20,7 @@ from bench_depth.timing.profiling.tflite import (
     run_in_turn,
 )
 
-from tests.device.conftest import HEIGHT, WIDTH, remembered
+from tests.device.conftest import HEIGHT, WIDTH, converted, remembered
 from tests.device.timing.fake_tflite import FakeClock, FakeInterpreter
 
 pytestmark = pytest.mark.model_files
@@ -141,9 +141,7 @@ def _convert(name: str) -> bytes:
         def run(self, x: Any) -> Any:
             return bodies[name](x)
 
-    module = Body()
-    concrete = module.run.get_concrete_function()
-    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+    return converted(Body())
 
 
 def profiled(path: Path, name: str) -> Profile:
