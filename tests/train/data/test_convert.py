@@ -1,14 +1,12 @@
 """Sources are written by the test in their own format; how they are read is tested in
-tests/device/test_reader_*.py, here what becomes of them in a dataset folder."""
+tests/device/accuracy/test_reader_*.py, here what becomes of them in a dataset folder."""
 
-import h5py
 import numpy as np
 import pytest
-from bench_depth.accuracy.readers import DATASET_FORMATS, find_frames
-from bench_depth.core.dataset import list_pairs, read_depth, read_pair
+from bench_depth.accuracy.readers import find_frames
+from bench_depth.core.dataset import list_pairs, read_pair
 from bench_depth.core.errors import UserError
 from ghostdepth_train.data.convert import convert
-from scipy.io import savemat
 
 from tests.device.accuracy.sources import (
     TRAIN_DRIVE,
@@ -20,7 +18,6 @@ from tests.device.accuracy.sources import (
     two_matches_of_three,
     write_diode,
     write_kitti,
-    write_kitti_selection,
     write_nyu,
 )
 
@@ -74,24 +71,6 @@ def test_nyu_photos_become_jpeg_and_depth_stays_exact(nyu, tmp_path):
         np.testing.assert_array_equal(depth, exact_millimetres(steps(i), 2500))
 
 
-def test_nyu_takes_the_official_split_whose_indices_count_from_one(nyu, tmp_path):
-    indices = {"trainNdxs": np.array([[1], [3]]), "testNdxs": np.array([[2]])}
-    savemat(nyu.parent / "splits.mat", indices)
-    assert convert("nyu", nyu, tmp_path / "train", split="train") == 2
-    assert convert("nyu", nyu, tmp_path / "test", split="test") == 1
-    assert names(tmp_path / "train") == ["0000", "0002"]
-    assert names(tmp_path / "test") == ["0001"]
-
-
-def test_nyu_depth_that_is_not_a_number_becomes_unknown(nyu, tmp_path):
-    with h5py.File(nyu, "r+") as file:
-        for x, value in enumerate((np.nan, np.inf, -np.inf, -1.0, 65.535, 65.536)):
-            file["depths"][0, x, 1] = value
-    convert("nyu", nyu, tmp_path / "out")
-    depth = read_depth(tmp_path / "out" / "depth" / "0000.png")
-    np.testing.assert_array_equal(depth[1, :6], [0, 0, 0, 0, 65535, 0])
-
-
 def test_a_source_that_cannot_be_read_leaves_no_folder(nyu, tmp_path):
     nyu.write_bytes(nyu.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"nyu_depth_v2_labeled\.mat.*truncated"):
@@ -124,39 +103,6 @@ def test_photos_are_copied_byte_by_byte(tum, tmp_path):
 def test_kitti_split_takes_its_drives_only(kitti, tmp_path, split, drive):
     assert convert("kitti", kitti, tmp_path / "out", split=split) == 1
     assert names(tmp_path / "out") == [f"{drive}_0000000005"]
-    depth = read_depth(tmp_path / "out" / "depth" / f"{drive}_0000000005.png")
-    np.testing.assert_array_equal(depth[2, :6], [62, 188, 1000, 65531, 65535, 0])
-
-
-def test_kitti_validation_selection_is_converted(tmp_path):
-    folder = write_kitti_selection(tmp_path / "kitti")
-    assert convert("kitti", folder, tmp_path / "out") == 1
-    assert names(tmp_path / "out") == ["2011_09_26_drive_0002_sync_image_0000000005_image_03"]
-
-
-@pytest.mark.parametrize("source", sorted(DATASET_FORMATS))
-def test_empty_folder_is_refused(source, tmp_path):
-    (tmp_path / "bare").mkdir()
-    with pytest.raises(UserError, match=r"/bare.*(is empty|is a folder|No such file)") as error:
-        convert(source, tmp_path / "bare", tmp_path / "out")
-    assert error.value.exit_code == 2
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("source", sorted(DATASET_FORMATS))
-def test_unknown_split_is_refused(source, nyu, tmp_path):
-    with pytest.raises(UserError, match="split"):
-        convert(source, nyu, tmp_path / "out", split="holiday")
-
-
-def test_unknown_source_lists_the_known_ones(tmp_path):
-    with pytest.raises(UserError, match="nyu, tum, kitti, diode"):
-        convert("sun", tmp_path, tmp_path / "out")
-
-
-def test_missing_source_is_named(tmp_path):
-    with pytest.raises(UserError, match="nowhere does not exist"):
-        convert("kitti", tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_writing_into_the_source_is_refused(tum):
