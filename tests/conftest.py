@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -51,6 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(folder in item.path.parents for folder in CONVERTING):
             for entry in THIRD_PARTY:
                 item.add_marker(pytest.mark.filterwarnings(entry))
+
+
+def benchmark(name: str, folder: str = "") -> ModuleType:
+    """A module of a folder of benchmarks/, such as `papers.stream`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPOSITORY / "benchmarks" / folder))
+        return importlib.import_module(name)
 
 
 @contextlib.contextmanager

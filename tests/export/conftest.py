@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from bench_depth.core.dataset import list_pairs
+from ghostdepth import commands
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.host.quiet import native_quiet
@@ -62,6 +64,25 @@ def random_network(**changes: Any) -> DepthNet:
     nn.init.normal_(network.head.weight, std=0.05)
     randomise(network)
     return network
+
+
+class Command(Protocol):
+    def __call__(self, *words: object, code: int = 0) -> pytest.CaptureResult[str]: ...
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Types `ghostdepth` with words in this process, which ends with a code; what it printed."""
+
+    def run(*words: object, code: int = 0) -> pytest.CaptureResult[str]:
+        monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            commands.main()
+        printed = capsys.readouterr()
+        assert int(stop.value.code or 0) == code, printed.err
+        return printed
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts
 from ghostdepth_export.pi4.counter.counts import run_model
 from ghostdepth_export.pi4.counter.graph import probe
 
-from tests.arm64.conftest import REPOSITORY, need
+from tests.arm64.conftest import need
+from tests.conftest import benchmark
 
 RELEASED = ("ghostdepth-s-fp32.tflite", "ghostdepth-s-int8.tflite")
 
@@ -44,12 +44,7 @@ def counted(ready: Path, exported: Path) -> Callable[[str], ModelCounts]:
 
 @pytest.fixture(scope="session")
 def baseline() -> ModuleType:
-    path = REPOSITORY / "benchmarks" / "instructions" / "baseline.py"
-    spec = importlib.util.spec_from_file_location("baseline", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("baseline", "instructions")
 
 
 @pytest.mark.parametrize("name", RELEASED)

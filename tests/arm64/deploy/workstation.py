@@ -19,8 +19,8 @@ from ghostdepth_export.ship.bundle import TARGETS
 from ghostdepth_export.ship.bundle.manifest import seal
 from ghostdepth_export.ship.deploy import deployment, fleet
 
+from tests.export.results_files import results_of
 from tests.export.ship.bundle_pi import HERE, PYTHON, make_folder, make_wheel
-from tests.export.ship.deploy_here import make_results
 
 
 def login(folder: Path, home: Path) -> tuple[list[str], str]:
@@ -36,7 +36,7 @@ def login(folder: Path, home: Path) -> tuple[list[str], str]:
         (folder / name).write_text(f'#!/bin/sh\nexec {shlex.quote(python)} "$@"\n')
         (folder / name).chmod(0o755)
     # Made once: what it says of this machine's state would make each bundle another one.
-    save(make_results("MODEL", 20.0), folder / "results.json")
+    save(results_of("MODEL", 20.0), folder / "results.json")
     path = f"{folder}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     places = [f"HOME={home}", f"PATH={home}/.fake:{path}"]
     return ["env", "-C", str(home), "-i", *places, "sh", "-c"], path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 from bench_depth.core.dataset import list_pairs, read_depth, write_depth
 from bench_depth.core.errors import BAD_INPUT, WARNED, UserError
-from ghostdepth import commands as cli
 from ghostdepth import evaluate
 from ghostdepth.commands.app import TrainingLines, duration
 from ghostdepth_export.host.screen import Screen
@@ -20,12 +18,7 @@ from ghostdepth_train.config import load_train_config
 from ghostdepth_train.models.network import DepthNet
 from rich.progress import Progress
 
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
+from tests.export.conftest import Command
 
 
 def copy_of(dataset: Path, target: Path, factor: float) -> Path:
@@ -37,56 +30,47 @@ def copy_of(dataset: Path, target: Path, factor: float) -> Path:
     return target
 
 
-def test_plausible_data_is_described(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "check", dataset, "--strict") == 0
-    told = capsys.readouterr().out
-    assert "6 pairs: 6 of 128x96" in told and "nothing looks implausible" in told
-    rows = [line.split() for line in told.splitlines() if "#" in line]
+def test_plausible_data_is_described(dataset: Path, command: Command) -> None:
+    done = command("check", dataset, "--strict")
+    assert "6 pairs: 6 of 128x96" in done.out and "nothing looks implausible" in done.out
+    rows = [line.split() for line in done.out.splitlines() if "#" in line]
     assert sum(float(row[row.index("%") - 1]) for row in rows) == pytest.approx(100, abs=1)
 
 
 def test_each_warning_has_its_code_and_strict_fails_on_it(
-    dataset: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    dataset: Path, tmp_path: Path, command: Command
 ) -> None:
     data = copy_of(dataset, tmp_path / "data", 0.001)
-    assert run(monkeypatch, "check", data) == 0
-    assert "multiply it by 1000" in capsys.readouterr().out
-    assert run(monkeypatch, "check", data, "--strict") == WARNED
-    assert "depth-metres" in capsys.readouterr().err
+    done = command("check", data)
+    assert "multiply it by 1000" in done.out
+    done = command("check", data, "--strict", code=WARNED)
+    assert "depth-metres" in done.err
     copy_of(dataset, tmp_path / "both" / "val", 1)
     data.rename(data := tmp_path / "both" / "train")
-    assert run(monkeypatch, "check", tmp_path / "both") == 0
-    train, _, val = capsys.readouterr().out.partition(f"{tmp_path / 'both' / 'val'}")
+    done = command("check", tmp_path / "both")
+    train, _, val = done.out.partition(f"{tmp_path / 'both' / 'val'}")
     assert "depth-metres" in train and "nothing" not in train and "nothing looks" in val
     out = tmp_path / "run"
     words = ["train", "--config", "tiny", "--data", data, "--out", out, "--workers", 0, "--strict"]
-    assert run(monkeypatch, *words) == WARNED
-    assert "warning: training set: " in capsys.readouterr().err and not out.exists()
+    done = command(*words, code=WARNED)
+    assert "warning: training set: " in done.err and not out.exists()
 
 
 def test_a_training_ends_before_it_starts_where_a_file_is_bad(
-    dataset: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    dataset: Path, tmp_path: Path, command: Command
 ) -> None:
     data, out = copy_of(dataset, tmp_path / "data", 1), tmp_path / "run"
     bad = data / "depth" / "4.png"
     bad.write_bytes(bad.read_bytes()[:-10])
     words = ["train", "--config", "tiny", "--data", data, "--out", out, "--workers", 0]
-    assert run(monkeypatch, *words) == BAD_INPUT
-    (line,) = capsys.readouterr().err.splitlines()
+    done = command(*words, code=BAD_INPUT)
+    (line,) = done.err.splitlines()
     assert f"{bad} is not a readable picture" in line and not out.exists()
     bad.unlink()
     for verb in ("check", "evaluate"):
         words = ["--checkpoint", tmp_path, "--data"] if verb == "evaluate" else []
-        assert run(monkeypatch, verb, *words, data) == BAD_INPUT
-        assert "photo 4 has no depth map" in capsys.readouterr().err
+        done = command(verb, *words, data, code=BAD_INPUT)
+        assert "photo 4 has no depth map" in done.err
 
 
 def test_a_network_that_gives_a_constant_is_warned_of(dataset: Path, tmp_path: Path) -> None:

@@ -16,14 +16,9 @@ from rich.text import Text
 from typer.core import TyperOption
 from typer.main import get_group
 
+from tests.export.conftest import Command
+
 VERBS = get_group(cli.app).commands
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
 
 
 def empty_dataset(folder: Path) -> Path:
@@ -60,11 +55,7 @@ def empty_dataset(folder: Path) -> Path:
     ],
 )
 def test_one_line_and_a_non_zero_exit(
-    arguments: list[str],
-    says: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], says: str, tmp_path: Path, command: Command
 ) -> None:
     photos = empty_dataset(tmp_path / "photos")
     (photos / "rgb" / "a.jpg").touch()
@@ -74,9 +65,7 @@ def test_one_line_and_a_non_zero_exit(
         "NONE": tmp_path / "x",
         "OUT": tmp_path / "o",
     }
-    code = run(monkeypatch, *(places.get(a, a) for a in arguments))
-    err = capsys.readouterr().err.strip()
-    assert code == 2
+    err = command(*(places.get(a, a) for a in arguments), code=2).err.strip()
     assert says in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "o").exists()
@@ -143,30 +132,23 @@ def test_no_help_text_loses_its_brackets_as_markup(verb: str) -> None:
     [("train", "[default: (ghostdepth-CONFIG)]"), ("deploy", "[default: samples]")],
 )
 def test_help_shows_brackets(
-    verb: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    verb: str, shown: str, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert run(monkeypatch, verb, "--help") == 0
-    assert shown in capsys.readouterr().out
+    done = command(verb, "--help")
+    assert shown in done.out
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_truncated_photo_in_training_names_the_file(
-    workers: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    workers: int, tmp_path: Path, command: Command
 ) -> None:
     data = empty_dataset(tmp_path / "data")
     for name in ("a", "b", "c"):
         (data / "rgb" / f"{name}.jpg").write_bytes(b"\xff\xd8\xff")
         write_depth(data / "depth" / f"{name}.png", np.full((8, 8), 2000))
-    code = run(
-        monkeypatch, "train", "--data", data, "--config", "tiny", "--out", tmp_path / "o",
-        "--workers", workers,
-    )  # fmt: skip
-    assert code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    words = ["train", "--data", data, "--config", "tiny", "--out", tmp_path / "o"]
+    (line,) = command(*words, "--workers", workers, code=2).err.strip().splitlines()
     # Before the training starts, in this process.
     assert "a.jpg is not a readable picture; it may be truncated (1 more file" in line
     assert "Traceback" not in line

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from bench_depth.core.dataset import list_pairs
-from ghostdepth import commands as cli
 from ghostdepth import compression
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress import load_recipe
 from onnx import TensorProto, helper, numpy_helper
+
+from tests.export.conftest import Command
 
 TRAIN = "training: {epochs: 1, batch_size: 4}"
 
@@ -46,31 +46,20 @@ def classifier(path: Path) -> Path:
     return path
 
 
-def compress(
-    monkeypatch: pytest.MonkeyPatch, checkpoint: Path, recipe: str, data: Path, out: Path
-) -> int:
-    """Types the command; the recipe is a YAML list."""
+def words(checkpoint: Path, recipe: str, data: Path, out: Path) -> list[object]:
+    """The command; the recipe is a YAML list."""
     file = out.with_suffix(".yaml")
     file.write_text(recipe)
-    words = ["compress", "--checkpoint", checkpoint, "--recipe", file, "--data", data]
-    words += ["--out", out, "--workers", 0]
-    monkeypatch.setattr(sys, "argv", ["ghostdepth", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
+    typed: list[object] = ["compress", "--checkpoint", checkpoint, "--recipe", file, "--data", data]
+    return [*typed, "--out", out, "--workers", 0]
 
 
 def test_a_result_is_where_the_command_says_and_knows_all_it_was_trained_on(
-    checkpoint: Path,
-    dataset: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    checkpoint: Path, dataset: Path, tmp_path: Path, command: Command
 ) -> None:
     out, again = tmp_path / "out", tmp_path / "again"
     recipe = f"- {{method: finetune, {TRAIN}}}"
-    assert compress(monkeypatch, checkpoint, recipe, dataset, out) == 0
-    told = capsys.readouterr()
+    told = command(*words(checkpoint, recipe, dataset, out))
     assert told.out.strip() == str(out / "result")
     (line,) = [line for line in told.err.splitlines() if line.startswith("finetune: ")]
     assert re.fullmatch(r".* MMACs, si-RMSE .*, RMSE .* m, delta_1 0\.\d{3}", line)
@@ -78,7 +67,7 @@ def test_a_result_is_where_the_command_says_and_knows_all_it_was_trained_on(
     assert page.is_file() and f"page of the training: {page}" in told.err.splitlines()
     said = load_checkpoint(out / "result").training_data
     assert said == f"nothing: random weights; then 5 pairs of {dataset.name}"
-    assert compress(monkeypatch, out / "result", recipe, dataset, again) == 0
+    command(*words(out / "result", recipe, dataset, again))
     assert load_checkpoint(again / "result").training_data == said
 
 
@@ -102,18 +91,15 @@ def test_a_mistake_is_one_line_and_nothing_is_lost(
     checkpoint: Path,
     tmp_path: Path,
     request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: Command,
 ) -> None:
     recipe = recipe.replace("CLASSIFIER", str(classifier(tmp_path / "classes.onnx")))
     before = {path: path.read_bytes() for path in checkpoint.iterdir()}
-    code = compress(
-        monkeypatch, checkpoint, recipe, request.getfixturevalue(data), tmp_path / "out"
-    )
-    err = capsys.readouterr().err
-    (line,) = [line for line in err.splitlines() if line.startswith("ghostdepth: ")]
     # 3: a model file that cannot be used.
-    assert code == (3 if "classes.onnx" in recipe else 2)
+    code = 3 if "classes.onnx" in recipe else 2
+    typed = words(checkpoint, recipe, request.getfixturevalue(data), tmp_path / "out")
+    err = command(*typed, code=code).err
+    (line,) = [line for line in err.splitlines() if line.startswith("ghostdepth: ")]
     assert says in line
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in checkpoint.iterdir()} == before

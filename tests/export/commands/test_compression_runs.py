@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
@@ -11,13 +10,14 @@ import pytest
 from ghostdepth_train.compress.distil import DistilConfig
 from ghostdepth_train.compress.methods import method_config
 
+from tests.conftest import benchmark
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    module = importlib.import_module("compression.run")
+    module = benchmark("compression.run")
     monkeypatch.setattr(module, "OUT", tmp_path)
     return module
 

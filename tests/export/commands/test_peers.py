@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from bench_depth.core.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.conftest import benchmark
 
 
 @pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "peers"))
-    return importlib.import_module("peer_networks")
+def networks() -> ModuleType:
+    return benchmark("peer_networks", "peers")
 
 
 @pytest.mark.parametrize(("name", "macs"), [("litedepth-like", 22e6), ("fastdepth-like", 740e6)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+
+from tests.conftest import benchmark
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -22,8 +23,7 @@ def test_no_table_is_stale() -> None:
 
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    module = importlib.import_module("compression.measure")
+    module = benchmark("compression.measure")
     monkeypatch.setattr(module, "RESULTS", tmp_path / "results.csv")
     return module
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from pathlib import Path
 from types import ModuleType
@@ -12,15 +11,16 @@ import pytest
 from bench_depth.model.contract import read_contract
 from bench_depth.model.released import CATALOGUE, MODELS, read_catalogue
 
+from tests.conftest import benchmark
+
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGED = sorted(MODELS.glob("*.tflite"))
 FILES = PACKAGED + sorted(ROOT.glob("models/*/*.tflite"))
 
 
 @pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("models")
+def models() -> ModuleType:
+    return benchmark("models")
 
 
 def test_the_catalogue_is_that_of_the_committed_results(models: ModuleType) -> None:

@@ -23,7 +23,8 @@ from ghostdepth_export.pi4.latency import (
 )
 from ghostdepth_train.pruning.latency import TargetBoard
 
-from tests.export.commands.test_cli import run
+from tests.conftest import benchmark
+from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import (
     convolution,
     count_without_qemu,
@@ -138,40 +139,27 @@ def test_each_board_is_counted_on_its_own_core(name: str, monkeypatch: pytest.Mo
         (["--board", "rpi4", "--calibrate"], "give one or the other"),
     ],
 )
-def test_what_no_board_is_is_one_line(
-    arguments: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run(monkeypatch, "latency", MODEL, *arguments) != 0
-    error = capsys.readouterr().err
-    assert message in " ".join(error.split())
-    assert "Traceback" not in error
+def test_what_no_board_is_is_one_line(arguments: list[str], message: str, command: Command) -> None:
+    done = command("latency", MODEL, *arguments, code=2)
+    assert message in " ".join(done.err.split())
+    assert "Traceback" not in done.err
 
 
 def test_the_command_predicts_for_a_board(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: Command
 ) -> None:
     count_without_qemu(monkeypatch, counts(100_000))
     page = tmp_path / "page.html"
-    assert run(monkeypatch, "latency", MODEL, "--board", "rpi5", "--html", page) == 0
-    printed = capsys.readouterr().out
-    assert "predicted for Raspberry Pi 5" in printed
-    assert "2400 MHz" in printed
-    assert "of limit" in printed
+    done = command("latency", MODEL, "--board", "rpi5", "--html", page)
+    assert "predicted for Raspberry Pi 5" in done.out
+    assert "2400 MHz" in done.out
+    assert "of limit" in done.out
     assert "Raspberry Pi 5" in page.read_text()
 
 
 def test_the_committed_factors_are_those_of_the_committed_rows() -> None:
     pytest.importorskip("scipy")
-    import sys
-
-    sys.path.insert(0, str(RELEASED.parents[2] / "benchmarks" / "latency"))
-    try:
-        import boards as fitted  # type: ignore[import-not-found]
-    finally:
-        sys.path.pop(0)
+    fitted = benchmark("boards", "latency")
     lines = fitted.read_pairs(fitted.FITTED["zero2"])
     assert all(pair.held_out == fitted.is_held_out(pair.network) for pair in lines)
     for name in fitted.FITTED:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import re
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,16 +10,12 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.listing import NOTHING
 
-FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "instructions"
+from tests.conftest import benchmark
 
 
 @pytest.fixture(scope="module")
 def baseline() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("baseline", FOLDER / "baseline.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("baseline", "instructions")
 
 
 def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
@@ -93,10 +86,3 @@ def test_another_qemu_is_told(baseline: ModuleType) -> None:
 def test_a_file_that_the_baseline_lacks_is_refused(baseline: ModuleType) -> None:
     with pytest.raises(UserError, match=r"has no n\.tflite"):
         baseline.compare([OLD], [OLD, dataclasses.replace(OLD, file="n.tflite")])
-
-
-def test_the_table_in_the_page_is_what_the_baseline_says(baseline: ModuleType) -> None:
-    page = (FOLDER / "README.md").read_text()
-    found = re.search(r"<!-- table instructions -->\n(.*?)\n<!-- end -->", page, re.DOTALL)
-    assert found
-    assert found[1] == baseline.table()

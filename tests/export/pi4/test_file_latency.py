@@ -29,7 +29,7 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.latency import LatencyBudget, TargetRuntime
 from torch import nn
 
-from tests.export.commands.test_cli import run
+from tests.export.conftest import Command
 
 
 @pytest.mark.parametrize("file", ["toy-int8.tflite", "toy-fp32.tflite"])
@@ -196,18 +196,16 @@ def test_what_cannot_be_predicted_for_is_one_line_before_anything_is_read(
     says: str,
     checkpoint: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: Command,
 ) -> None:
     words: dict[str, list[object]] = {
         "compress": ["--checkpoint", checkpoint, "--recipe", "prune", "--target-ms", 9],
         "search": ["--budget-ms", 9],
     }
     paths = ("--data", tmp_path / "no-data", "--out", tmp_path / "out")
-    assert run(monkeypatch, verb, *words[verb], *paths, *option) == 2
-    error = capsys.readouterr().err
-    assert re.search(says, " ".join(error.split()))
-    assert error.count("\n") == 1
+    done = command(verb, *words[verb], *paths, *option, code=2)
+    assert re.search(says, " ".join(done.err.split()))
+    assert done.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import MODEL_FAILED, UserError
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, probe
 from ghostdepth_export.pi4.latency import (
     Coefficients,
     ErrorOf,
     OpWork,
-    check_request,
     predict_file_latencies,
     predict_latency,
     read_coefficients,
@@ -29,7 +28,7 @@ from ghostdepth_export.pi4.latency import (
 from ghostdepth_export.pi4.latency.tables import warnings
 from ghostdepth_export.pi4.latency.threads import busiest_cycles
 
-from tests.export.commands.test_cli import run
+from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import (
     convolution,
     count_without_qemu,
@@ -234,20 +233,15 @@ def model(tmp_path: Path) -> Path:
     ],
 )
 def test_what_no_prediction_exists_for_is_refused_at_once(
-    model: Path,
-    options: list[str],
-    says: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    model: Path, options: list[str], says: str, command: Command
 ) -> None:
-    assert run(monkeypatch, "latency", model, *options) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith(f"ghostdepth: {says}")
-    assert printed.err.count("\n") == 1
+    done = command("latency", model, *options, code=2)
+    assert done.err.startswith(f"ghostdepth: {says}")
+    assert done.err.count("\n") == 1
 
 
 def test_a_later_file_that_cannot_be_counted_stops_before_the_first_is(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     def change(name: str, edit: Any) -> Path:
         content = unpack(probe())
@@ -263,40 +257,37 @@ def test_a_later_file_that_cannot_be_counted_stops_before_the_first_is(
     text.write_text("not a model at all")
     count_without_qemu(monkeypatch, counts(1))
     for path, says in ((dynamic, "its input has no fixed shape"), (text, "not a .tflite file")):
-        assert run(monkeypatch, "latency", model, path) != 0
-        printed = capsys.readouterr()
-        assert says in printed.err
-        assert str(path) in printed.err
-        assert printed.out == ""
+        done = command("latency", model, path, code=MODEL_FAILED)
+        assert says in done.err
+        assert str(path) in done.err
+        assert done.out == ""
 
 
 def test_a_missing_qemu_is_told_with_its_package(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("PATH", str(model.parent))
-    assert run(monkeypatch, "latency", model) == 2
-    said = capsys.readouterr().err
-    assert re.search(r"^ghostdepth: qemu-aarch64 is not installed; .*qemu-user$", said)
+    done = command("latency", model, code=2)
+    assert re.search(r"^ghostdepth: qemu-aarch64 is not installed; .*qemu-user$", done.err)
 
 
 def test_models_are_printed_one_by_one_and_side_by_side(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     count_without_qemu(monkeypatch, counts(1_000_000, 10_000))
     other = model.with_name("other.tflite")
     other.write_bytes(probe())
     report = model.with_name("predictions.json")
-    assert run(monkeypatch, "latency", model, other, "--threads", 1, "--json", report) == 0
-    text = capsys.readouterr().out
-    assert text.startswith(
+    done = command("latency", model, other, "--threads", 1, "--json", report)
+    assert done.out.startswith(
         "predicted for Raspberry Pi 4, TensorFlow Lite 2.5, from instruction counts: nothing"
     )
     known = shipped()
     ms = len(PROBE_PATTERN) * (known.cycle.value + known.line.value / 100)
-    assert text.count(f"1 thread, 1500 MHz: {ms:.1f} ms (") == 2
-    assert "side by side" in text
+    assert done.out.count(f"1 thread, 1500 MHz: {ms:.1f} ms (") == 2
+    assert "side by side" in done.out
     rare = "are rare in the calibration networks or have another data type there (RELU)"
-    assert f"100% of the latency is in ops that {rare}" in " ".join(text.split())
+    assert f"100% of the latency is in ops that {rare}" in " ".join(done.out.split())
     first, second = json.loads(report.read_text())["predictions"]
     assert (first["file"], second["file"]) == ("m.tflite", "other.tflite")
     assert first["ms"] == pytest.approx(ms)
@@ -306,22 +297,21 @@ def test_models_are_printed_one_by_one_and_side_by_side(
 
 
 def test_a_boards_own_coefficients_are_used(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     count_without_qemu(monkeypatch, counts(1_000_000))
     path = model.with_name("board.json")
     write_coefficients(path, board(board="my Pi"))
-    assert run(monkeypatch, "latency", model, "--coefficients", path) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("predicted for my Pi")
-    assert f"1500 MHz: {len(PROBE_PATTERN)}.0 ms" in text
+    done = command("latency", model, "--coefficients", path)
+    assert done.out.startswith("predicted for my Pi")
+    assert f"1500 MHz: {len(PROBE_PATTERN)}.0 ms" in done.out
 
 
 def test_predict_runs_a_model_and_names_latency_for_a_model_file(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, command: Command
 ) -> None:
-    assert run(monkeypatch, "predict", model, "--model", model) == 2
-    assert "`ghostdepth latency` predicts its milliseconds" in capsys.readouterr().err
+    done = command("predict", model, "--model", model, code=2)
+    assert "`ghostdepth latency` predicts its milliseconds" in done.err
 
 
 def test_a_file_alone_is_predicted_with_the_shipped_coefficients(
@@ -330,8 +320,3 @@ def test_a_file_alone_is_predicted_with_the_shipped_coefficients(
     count_without_qemu(monkeypatch, counts(1_000_000))
     (prediction,) = predict_file_latencies([model], threads=1)
     assert prediction.ms == pytest.approx(len(PROBE_PATTERN) * shipped().cycle.value)
-
-
-def test_a_plain_request_is_accepted() -> None:
-    check_request(1, None, "2.5")
-    check_request(4, 2000.0, "2.5")

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
-from bench_depth.machine.board import Board, Health
-from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord, save
-from bench_depth.timing.measure import Timing, summarize
+from bench_depth.machine.board import Health
+from bench_depth.results.records import Results, RuntimeRecord, save
 from ghostdepth_export.convert.flatbuffer import pack, set_metadata, unpack
 from ghostdepth_export.pi4.counter import ModelCounts
 from ghostdepth_export.pi4.counter.graph import probe, read_ops
@@ -28,8 +27,9 @@ from ghostdepth_export.pi4.latency import calibrate as calibrate_module
 from ghostdepth_export.pi4.latency.measured import Measurement, read_measurements
 from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, CountedModel, refit
 
-from tests.export.commands.test_cli import run
+from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain
+from tests.export.results_files import PI, results_of
 
 # ------------------------------------------------------------------ the fit
 
@@ -161,39 +161,15 @@ def test_enough_models_state_the_boards_own_errors_and_types() -> None:
 
 # ------------------------------------------------------------------ results files
 
-PI = Board(
-    "Raspberry Pi 4 Model B", "Cortex-A72", 4, "aarch64", "Debian", 1500, "performance", False
-)
-WELL = Health(1500, 50.0, 0)
 THROTTLED, LOW_VOLTAGE = Health(1000, 82.0, 0x4), Health(1500, 50.0, 0x1)
 
 Change = Callable[[Results], Results]
 Write = Callable[..., Path]
 
 
-def results_of(model: Path, ms: float = 12.0, board: Board = PI, **changes: Any) -> Results:
-    context = Context("2026-01-02T03:04:05+00:00", "bench-depth", None, "3.9", board, 4, 5, 50, 5.0)
-    times = Timing([int(ms * 1e6)] * 3, summarize([int(ms * 1e6)] * 3))
-    record = ModelRecord(
-        file=model.name,
-        bytes=1,
-        sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        contract=None,
-        runtime=RuntimeRecord("tflite_runtime", "2.5.0.post1", False),
-        input="1x8 float32",
-        output="1x8 float32",
-        load_ms=1.0,
-        first_ms=ms,
-        preprocess=None,
-        invoke=times,
-        postprocess=None,
-        peak_rss_bytes=1,
-        before=WELL,
-        after=WELL,
-        accuracy=None,
-        warnings=[],
-    )
-    return Results(context, [dataclasses.replace(record, **changes)])
+def results_with_sha256(model: Path, ms: float = 12.0, **changes: Any) -> Results:
+    identity = {"file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
+    return results_of(ms=ms, **identity | changes)
 
 
 @pytest.fixture
@@ -207,7 +183,7 @@ def model(tmp_path: Path) -> Path:
 def write(model: Path) -> Write:
     def make(name: str = "results.json", **changes: Any) -> Path:
         path = model.with_name(name)
-        save(results_of(model, **changes), path)
+        save(results_with_sha256(model, **changes), path)
         return path
 
     return make
@@ -252,7 +228,7 @@ def test_what_says_nothing_about_a_board_is_refused_with_the_reason(
 def test_more_threads_than_the_process_was_allowed_cores_are_refused(
     model: Path, tmp_path: Path
 ) -> None:
-    results = results_of(model)
+    results = results_with_sha256(model)
     context = dataclasses.replace(results.context, affinity=[2, 3])
     save(dataclasses.replace(results, context=context), tmp_path / "results.json")
     with pytest.raises(UserError, match="ran with 4 threads on 2 cores"):
@@ -288,7 +264,7 @@ def test_models_are_looked_for_where_they_are_said_to_be(write: Write, model: Pa
 
 
 def test_the_verb_calibrates_and_what_it_writes_predicts_better(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     paths, files = [], []
     real = a_board(1.2, 1.2, 1.2, 1500)
@@ -305,18 +281,17 @@ def test_the_verb_calibrates_and_what_it_writes_predicts_better(
         work = [plain(op.name) for op in read_ops(path)]
         ms = predict_latency(count(path, path), work, real).ms
         files.append(model.with_name(f"{number}.json"))
-        save(results_of(path, ms), files[-1])
+        save(results_with_sha256(path, ms), files[-1])
         paths.append(path)
     monkeypatch.setattr(calibrate_module, "count", count)
     monkeypatch.setattr(calibrate_module, "find_qemu", lambda: None)
     monkeypatch.setattr("ghostdepth_export.pi4.emulator.build_root", lambda *_: Path("root"))
     board = model.with_name("board.json")
-    assert run(monkeypatch, "latency", "--calibrate", *files, "--out", board) == 0
-    printed = capsys.readouterr()
-    assert all(f"counting {path.name}" in printed.err for path in paths)
-    assert "Raspberry Pi 4 Model B at 1500 MHz" in printed.out
-    assert "mean error: 16.7% before" in printed.out
-    assert f"latency --coefficients {board}" in " ".join(printed.out.split())
+    done = command("latency", "--calibrate", *files, "--out", board)
+    assert all(f"counting {path.name}" in done.err for path in paths)
+    assert "Raspberry Pi 4 Model B at 1500 MHz" in done.out
+    assert "mean error: 16.7% before" in done.out
+    assert f"latency --coefficients {board}" in " ".join(done.out.split())
     written = read_coefficients(board)
     off = predict_latency(count(paths[0], paths[0]), work, written).ms / (
         predict_latency(count(paths[0], paths[0]), work, real).ms
@@ -324,13 +299,10 @@ def test_the_verb_calibrates_and_what_it_writes_predicts_better(
     assert off == pytest.approx(1, abs=0.02)
 
 
-def test_a_throttled_result_ends_the_verb_with_one_line(
-    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_throttled_result_ends_the_verb_with_one_line(write: Write, command: Command) -> None:
     board = write().with_name("board.json")
     path = write(after=THROTTLED)
-    assert run(monkeypatch, "latency", "--calibrate", path, "--out", board) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"ghostdepth: {path}: the board lowered its clock")
-    assert said.count("\n") == 1
+    done = command("latency", "--calibrate", path, "--out", board, code=2)
+    assert done.err.startswith(f"ghostdepth: {path}: the board lowered its clock")
+    assert done.err.count("\n") == 1
     assert not board.exists()

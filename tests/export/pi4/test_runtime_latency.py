@@ -26,7 +26,7 @@ from ghostdepth_export.pi4.latency.runtimes import prediction as prediction_modu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.export.commands.test_cli import run
+from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import counts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -183,23 +183,20 @@ def _no_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
-def test_a_released_model_is_predicted_by_name_without_qemu(
-    runtime: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "latency", "ghostdepth-s", "--runtime", runtime, "--top", 3) == 0
-    printed = capsys.readouterr().out
+def test_a_released_model_is_predicted_by_name_without_qemu(runtime: str, command: Command) -> None:
+    done = command("latency", "ghostdepth-s", "--runtime", runtime, "--top", 3)
     label = {"litert": "LiteRT 2.3", "onnxruntime": "ONNX Runtime 1."}[runtime]
-    assert printed.startswith(f"predicted for Raspberry Pi 4, {label}")
-    assert "ghostdepth-s-int8." in printed
+    assert done.out.startswith(f"predicted for Raspberry Pi 4, {label}")
+    assert "ghostdepth-s-int8." in done.out
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_how_many_ops_are_on_one_thread_is_told_where_there_are_several(
-    threads: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    threads: int, command: Command
 ) -> None:
     words = ("ghostdepth-s", "--runtime", "litert", "--threads", threads)
-    assert run(monkeypatch, "latency", *words) == 0
-    assert ("on one thread" in capsys.readouterr().out) == (threads > 1)
+    done = command("latency", *words)
+    assert ("on one thread" in done.out) == (threads > 1)
 
 
 @pytest.mark.parametrize(
@@ -224,12 +221,11 @@ def test_what_is_not_possible_is_one_line_that_says_what_works(
     says: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: Command,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("p.tflite").write_bytes(probe())
     Path("m.onnx").write_bytes(onnx_probe())
-    assert run(monkeypatch, "latency", *arguments) != 0
-    error = capsys.readouterr().err
-    assert says in " ".join(error.split())
-    assert error.count("\n") == 1
+    done = command("latency", *arguments, code=2)
+    assert says in " ".join(done.err.split())
+    assert done.err.count("\n") == 1

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_depth.machine.board import read_board, read_health
-from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRecord, save
-from bench_depth.timing.measure import TimingPlan, measure
+from bench_depth.results.records import save
 from ghostdepth_export.host.wheels import WheelTarget
 from ghostdepth_export.ship.bundle import Target
+
+from tests.export.results_files import results_of
 
 SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
 HERE = Target(
@@ -105,7 +104,7 @@ class Homes:
         for model in models:
             (out / "models" / model.name).write_bytes(model.read_bytes())
         results = self.folder / "results.json"
-        save(make_results(models[0].name, 20.0), results)
+        save(results_of(models[0].name, 20.0), results)
         bench = out / "wheels" / "bench-depth"
         bench.write_text(_BENCH.format(results=results, code=self.bench_code))
         bench.chmod(0o755)
@@ -114,42 +113,6 @@ class Homes:
     def _program(self, name: str, text: str) -> None:
         (self.programs / name).write_text(text)
         (self.programs / name).chmod(0o755)
-
-
-def make_results(file: str, milliseconds: float) -> Results:
-    """One model that was measured once."""
-    timing = measure(lambda: None, TimingPlan(0, 1, 0), _clock(milliseconds))
-    context = Context(
-        created="2026-01-01T00:00:00+00:00",
-        program="bench-depth 0",
-        commit=None,
-        python="3.9.2",
-        board=read_board(),
-        threads=1,
-        warmup=0,
-        min_runs=1,
-        min_time=0,
-    )
-    record = ModelRecord(
-        file=file,
-        bytes=1,
-        sha256="0" * 64,
-        contract=None,
-        runtime=RuntimeRecord("tflite_runtime", "2.5.0", False),
-        input="1x1x1x3 uint8",
-        output="1x1x1x1 float32",
-        load_ms=1,
-        first_ms=1,
-        preprocess=timing,
-        invoke=timing,
-        postprocess=timing,
-        peak_rss_bytes=1,
-        before=read_health(),
-        after=read_health(),
-        accuracy=None,
-        warnings=[],
-    )
-    return Results(context, [record])
 
 
 def _seal(folder: Path, target: str) -> str:
@@ -162,8 +125,3 @@ def _seal(folder: Path, target: str) -> str:
     manifest = {"id": bundle_id, "target": target, "env_bytes": 0}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return bundle_id
-
-
-def _clock(milliseconds: float) -> Callable[[], int]:
-    ticks = itertools.count()
-    return lambda: round(next(ticks) * milliseconds * 1e6)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ import onnx
 import pytest
 from bench_depth import __version__
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError
-from ghostdepth import commands as cli
 from ghostdepth_export.convert.flatbuffer import builtin_name, pack, unpack
 from ghostdepth_export.ship.bundle import build, build_bundle
 
+from tests.export.conftest import Command
 from tests.export.ship.bundle_pi import make_wheel
 
 TARGET = "rpi4-bullseye"
@@ -254,20 +253,11 @@ def test_an_onnx_model_in_two_files_is_refused(exported: Path, tmp_path: Path) -
 
 
 def test_the_command_takes_several_models_and_prints_the_folder(
-    model: Path,
-    exported: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    model: Path, exported: Path, tmp_path: Path, command: Command
 ) -> None:
-    models = [str(model), str(exported / "toy-fp32.onnx"), str(exported / "toy-fp16.tflite")]
-    command = ["ghostdepth", "bundle", "--target", TARGET, "--no-samples", "--out", tmp_path / "b"]
-    command += ["--models", models[0], models[1], "--models", models[2]]
-    monkeypatch.setattr(sys, "argv", [str(part) for part in command])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    output = capsys.readouterr()
+    words = ["bundle", "--target", TARGET, "--no-samples", "--out", tmp_path / "b"]
+    words += ["--models", model, exported / "toy-fp32.onnx"]
+    output = command(*words, "--models", exported / "toy-fp16.tflite")
     assert output.out == f"{tmp_path}/b\n"
     assert "sh b/install" in output.err
     assert len(list((tmp_path / "b" / "models").iterdir())) == 3

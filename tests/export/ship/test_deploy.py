@@ -6,15 +6,14 @@ import io
 import itertools
 import os
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.report.table import render
 from bench_depth.results.records import load
-from ghostdepth import commands as cli
 from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.ship.bundle.targets import TARGETS
 from ghostdepth_export.ship.deploy import (
@@ -29,6 +28,7 @@ from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh import connection
 from ghostdepth_export.ship.deploy.ssh.answers import Limits, lines
 
+from tests.export.conftest import Command
 from tests.export.ship.deploy_here import HERE, SFTP_SERVER, Homes
 
 PREFIX = "it's my; ünïcode * folder"
@@ -239,31 +239,21 @@ def test_lines_without_end_come_in_pieces() -> None:
     assert max(map(len, found)) <= 3 * 4096
 
 
-def test_a_model_that_is_missing_is_told_before_any_host_is_asked(
-    options: DeployOptions, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"models": [Path("gone.tflite")]}, r"gone\.tflite is not a file"),
+        ({"prefix": "a\nb"}, "choose another folder"),
+        ({"settings": SshSettings(identity=Path("gone"))}, "--identity .*gone is not a file"),
+        ({"target": "pi9"}, "unknown target 'pi9'; choose from here"),
+    ],
+)
+def test_a_mistake_is_told_before_any_host_is_asked(
+    homes: Homes, options: DeployOptions, changes: dict[str, Any], line: str
 ) -> None:
-    with pytest.raises(UserError, match=r"gone\.tflite is not a file"):
-        deploy(["pi@one"], replace(options, models=[tmp_path / "gone.tflite"]))
-
-
-def test_a_prefix_with_a_newline_is_refused(options: DeployOptions) -> None:
-    with pytest.raises(UserError, match="choose another folder"):
-        deploy(["pi@one"], replace(options, prefix="a\nb"))
-
-
-def test_a_key_that_is_missing_is_told_before_any_host_is_asked(
-    options: DeployOptions, tmp_path: Path
-) -> None:
-    settings = SshSettings(identity=tmp_path / "gone")
-    with pytest.raises(UserError, match=r"--identity .*gone is not a file"):
-        deploy(["pi@one"], replace(options, settings=settings))
-
-
-def test_an_unknown_target_is_told_before_any_host_is_asked(
-    homes: Homes, options: DeployOptions
-) -> None:
-    with pytest.raises(UserError, match="unknown target 'pi9'; choose from here"):
-        deploy(["pi@one"], replace(options, target="pi9"))
+    with pytest.raises(UserError, match=line):
+        deploy(["pi@one"], replace(options, **changes))
+    assert not homes.home("pi@one").exists()
 
 
 def test_a_prefix_that_cannot_be_made_is_one_line(
@@ -287,11 +277,6 @@ def test_on_a_terminal_each_host_has_a_line() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--rollback", "--models", "a.tflite"]])
-def test_either_models_or_rollback(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["ghostdepth", "deploy", "pi@one", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == "ghostdepth: give either --models FILE or --rollback\n"
+def test_either_models_or_rollback(arguments: list[str], command: Command) -> None:
+    error = command("deploy", "pi@one", *arguments, code=2).err
+    assert error == "ghostdepth: give either --models FILE or --rollback\n"

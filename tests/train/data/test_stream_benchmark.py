@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +17,14 @@ from ghostdepth_train.models.network import DepthNet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import benchmark
 from tests.train.conftest import write_dataset
 from tests.train.making import SMALL
-
-BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        return importlib.import_module("papers.stream")
+    return benchmark("papers.stream")
 
 
 @settings(max_examples=50, deadline=None)
