@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from ghostdepth_train.compress import Work
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
+from ghostdepth_train.models.network import DepthNet
+from torch import nn
 
 # Four blocks, for tests of what happens around a network.
 SMALL = NetworkConfig.model_validate(
@@ -23,6 +26,24 @@ SMALL = NetworkConfig.model_validate(
         "decoder": {"widths": [8, 8]},
     }
 )
+
+
+class StopHere(Exception):  # noqa: N818
+    """Ends a run in the middle."""
+
+
+def random_network(config: NetworkConfig) -> DepthNet:
+    """In eval mode; no two channels share weights and running statistics."""
+    torch.manual_seed(0)
+    network = DepthNet(config)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            nn.init.normal_(module.running_mean, std=0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    nn.init.normal_(network.head.weight, std=0.1)
+    return network.eval()
 
 
 def short_config(changes: dict[str, Any] | None = None) -> TrainConfig:

@@ -17,6 +17,7 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 from tests import forks
+from tests.train.making import StopHere
 
 
 def trainer(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> Trainer:
@@ -58,10 +59,6 @@ def test_saved_metrics_are_those_of_the_saved_network(data: Path, config: TrainC
     assert metrics == pytest.approx({k: loaded.metrics["validation"][k] for k in metrics}, rel=1e-5)
 
 
-class _StopHere(Exception):  # noqa: N818
-    pass
-
-
 def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
     data: Path, config: TrainConfig
 ) -> None:
@@ -70,9 +67,9 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
 
     def stop(done: int, *_: float) -> None:
         if done == 4:
-            raise _StopHere
+            raise StopHere
 
-    with pytest.raises(_StopHere):
+    with pytest.raises(StopHere):
         trainer(config, data, broken).run(stop)
     trainer(config, data, broken, resume=True).run()
     same_tensors(whole / "last" / "training.safetensors", broken / "last" / "training.safetensors")
@@ -145,11 +142,7 @@ def test_a_run_that_pauses_goes_on_to_the_undisturbed_result(
     assert len(first.run()) == 1 and first.ended_by == "minutes"
     assert load_checkpoint(paused / "best").metrics["validation"]["epoch"] == 1
     trainer(rare, data, paused, resume=True).run()
-    whole_state, state = (
-        read_tensors(out / "last" / "training.safetensors")[0] for out in (whole, paused)
-    )
-    for key, value in whole_state.items():
-        torch.testing.assert_close(value, state[key], rtol=0, atol=0, msg=key)
+    same_tensors(whole / "last" / "training.safetensors", paused / "last" / "training.safetensors")
 
 
 def test_patience_ends_a_run_without_a_better_evaluation(data: Path, config: TrainConfig) -> None:

@@ -13,7 +13,9 @@ from ghostdepth_train.compress.block_removal import DropBlocksConfig, drop_block
 from ghostdepth_train.config import DecoderConfig, TrainConfig
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.channels import find_axes, prune_channels, remove_channels
-from torch import Tensor, nn
+from torch import Tensor
+
+from tests.train.making import random_network
 
 # Of `tiny`: blocks that add their result to their input as it is.
 RESIDUAL = ("0.0", "2.0", "6.1", "8.3")
@@ -21,14 +23,7 @@ RESIDUAL = ("0.0", "2.0", "6.1", "8.3")
 
 @pytest.fixture
 def network(tiny_config: TrainConfig) -> DepthNet:
-    torch.manual_seed(0)
-    network = DepthNet(tiny_config.network)
-    for norm in network.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.running_mean.normal_(0, 0.2)
-            norm.running_var.uniform_(0.5, 1.5)
-    nn.init.normal_(network.head.weight, std=0.1)
-    return network.eval()
+    return random_network(tiny_config.network)
 
 
 @pytest.fixture

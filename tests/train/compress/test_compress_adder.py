@@ -18,6 +18,8 @@ from ghostdepth_train.models.adder_conv import AdderConv2d, adder_candidates, ad
 from ghostdepth_train.models.network import DepthNet
 from torch import Tensor, nn
 
+from tests.train.making import StopHere
+
 SHORT = TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3, warmup_epochs=0)
 DECODER = "decoder.0.narrow.0"
 
@@ -94,10 +96,6 @@ def test_seeds_decide_the_result(checkpoint: Checkpoint, work: Work, tmp_path: P
     assert not torch.equal(weights("a", 0), weights("b", 1))
 
 
-class _StopHere(Exception):  # noqa: N818
-    pass
-
-
 def test_a_stopped_run_resumes_to_the_same_result(
     checkpoint: Checkpoint, work: Work, tmp_path: Path
 ) -> None:
@@ -106,9 +104,9 @@ def test_a_stopped_run_resumes_to_the_same_result(
 
     def stop(done: int, *_: float) -> None:
         if done == 3:
-            raise _StopHere
+            raise StopHere
 
-    with pytest.raises(_StopHere):
+    with pytest.raises(StopHere):
         run_recipe(tmp_path / "dense", [settings()], dataclasses.replace(broken, on_step=stop))
     run_recipe(tmp_path / "dense", [settings()], dataclasses.replace(broken, resume=True))
     state = Path("1-adder/run/last/training.safetensors")

@@ -39,7 +39,7 @@ from ghostdepth_train.pruning.masks import (
 )
 from torch import Tensor, nn
 
-from tests.train.making import SMALL, work
+from tests.train.making import SMALL, StopHere, work
 
 QUICK = TrainingConfig(epochs=2, batch_size=4, ema_decay=0.9)
 # 10 pairs and a batch of 4: two steps an epoch.
@@ -356,10 +356,6 @@ def test_a_rewinding_step_after_the_end_is_refused(data: Path, checkpoint: Check
         compress(checkpoint, config, work(data, "run"))
 
 
-class _StopHere(Exception):  # noqa: N818
-    pass
-
-
 CASES = [
     (SnipConfig(keep=0.3, batches=1, training=QUICK), [3]),
     (LotteryConfig(rounds=1, rewind="early", rewind_step=1, control=True, training=QUICK), [4, 7]),
@@ -381,9 +377,9 @@ def test_a_stopped_run_resumes_to_the_same_result(
             nonlocal left
             left -= 1
             if not left:
-                raise _StopHere
+                raise StopHere
 
-        with pytest.raises(_StopHere):
+        with pytest.raises(StopHere):
             run_recipe(
                 folder,
                 (config,),

@@ -31,35 +31,21 @@ from ghostdepth_train.pruning.channels import (
 from ghostdepth_train.pruning.importance import batch_losses, importance
 from ghostdepth_train.pruning.widths import choices, cost_model
 
-from tests.train.making import work
+from tests.train.making import random_network, work
 
 KINDS = ("magnitude", "bn", "taylor", "snip")
 
 
-def make(config: NetworkConfig) -> DepthNet:
-    """Weights and running statistics that no two channels share."""
-    torch.manual_seed(0)
-    network = DepthNet(config)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, std=0.2)
-            torch.nn.init.normal_(module.running_mean, std=0.2)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-    torch.nn.init.normal_(network.head.weight, std=0.1)
-    return network.eval()
-
-
 @pytest.fixture
 def tiny(tiny_config: TrainConfig) -> DepthNet:
-    return make(tiny_config.network)
+    return random_network(tiny_config.network)
 
 
 @pytest.fixture(scope="module")
 def small() -> DepthNet:
     """The released network's widths, without its weights, on a small picture; nobody changes it."""
     network = load_train_config("ghostnet-s").network
-    return make(network.model_copy(update={"input_height": 64, "input_width": 64}))
+    return random_network(network.model_copy(update={"input_height": 64, "input_width": 64}))
 
 
 def random_keep(axes: list[Axis], rng: np.random.Generator) -> dict[str, list[list[int]]]:
