@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-
 
 def develop(
     light: NDArray[np.float32], generator: np.random.Generator, brightness: float
