@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, probe
 from ghostdepth_export.pi4.latency import (
@@ -256,8 +256,11 @@ def test_a_later_file_that_cannot_be_counted_stops_before_the_first_is(
     text = model.parent / "text.tflite"
     text.write_text("not a model at all")
     count_without_qemu(monkeypatch, counts(1))
-    for path, says in ((dynamic, "its input has no fixed shape"), (text, "not a .tflite file")):
-        done = command("latency", model, path, code=MODEL_FAILED)
+    for path, code, says in (
+        (dynamic, MODEL_FAILED, "its input has no fixed shape"),
+        (text, BAD_INPUT, "not a .tflite file"),
+    ):
+        done = command("latency", model, path, code=code)
         assert says in done.err
         assert str(path) in done.err
         assert done.out == ""
