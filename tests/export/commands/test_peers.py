@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -32,9 +34,12 @@ def test_a_peer_gives_depth_at_its_stride(networks: ModuleType, name: str, macs:
 
 
 def test_the_file_of_a_peer_is_exported_before_it_is_counted(
-    networks: ModuleType, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = importlib.import_module("run")
+    # Other folders of benchmarks have a run.py, too.
+    monkeypatch.delitem(sys.modules, "run", raising=False)
+    run = benchmark("run", "peers")
+    monkeypatch.delitem(sys.modules, "run")
     files: list[bytes] = []
 
     def count(path: Path, root: Path) -> None:

@@ -18,6 +18,7 @@ from ghostdepth_train.compress import (
     lottery,
     prune,
     qat,
+    scale,
     snip,
 )
 from ghostdepth_train.compress.method import Compressed, Method, Work
@@ -31,6 +32,7 @@ METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compres
     "distil": (distil.DistilConfig, distil.apply),
     "calibrate": (calibrate.CalibrateConfig, calibrate.apply),
     "qat": (qat.QatConfig, qat.apply),
+    "scale": (scale.ScaleConfig, scale.apply),
     "average": (average.AverageConfig, average.apply),
     "adder": (adder.AdderConfig, adder.apply),
     "finetune": (finetune.FinetuneConfig, finetune.apply),
