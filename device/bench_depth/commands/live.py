@@ -141,7 +141,7 @@ def _check(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts immediately."""
+    """An event that Ctrl-C, SIGTERM and SIGHUP set; a second Ctrl-C interrupts immediately."""
     stop = threading.Event()
     before: dict[int, Any] = {}
 
@@ -150,7 +150,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A shell starts background jobs with SIGINT ignored; that is kept.
         if signal.getsignal(number) != signal.SIG_IGN:
             before[number] = signal.signal(number, handle)

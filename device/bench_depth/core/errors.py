@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 from bench_depth.core.screen import printable, say
 
@@ -12,6 +15,8 @@ MODEL_FAILED = 3
 WARNED = 4
 INTERRUPTED = 130
 
+# Ended by these, a program leaves as little behind as after Ctrl-C.
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
 # A name of a megabyte must not push what to do, at the end, out of sight.
 _LONGEST = 1200
 _END = 400
@@ -46,21 +51,65 @@ def refuse_warnings(codes: Iterable[str], strict: bool) -> None:
 
 
 def exit_code(program: str, work: Callable[[], int], interrupted: str = "interrupted") -> int:
-    """Runs a command; a `UserError` or Ctrl-C becomes one line on standard error.
+    """Runs a command; a `UserError`, Ctrl-C, SIGTERM or SIGHUP becomes one line on standard error.
+
+    So does what the system refuses and nobody else has put into words: a name that is too long, a
+    folder that may not be entered, a full disk, a reader of the output that has gone. The signals
+    interrupt the work as Ctrl-C does, so that locks and temporary files go.
 
     Args:
         program: Name of the program, with which the line begins.
         work: The command; returns the exit code when it succeeds.
-        interrupted: Message after Ctrl-C.
+        interrupted: Message after Ctrl-C or a signal.
 
     Returns:
-        The exit code that `work` returned, that of its error, or `INTERRUPTED`.
+        The exit code that `work` returned, that of its error, `BAD_INPUT` for what the system
+        refused, or `INTERRUPTED`; 128 + N after signal N.
     """
+    with _as_ctrl_c() as heard:
+        code = _code(program, work, interrupted)
+        return 128 + heard[0] if heard and code == INTERRUPTED else code
+
+
+def _code(program: str, work: Callable[[], int], interrupted: str) -> int:
     try:
         return work()
     except KeyboardInterrupt:
-        say(f"{program}: {interrupted}", error=True)
-        return INTERRUPTED
-    except UserError as error:
-        say(f"{program}: {error}", error=True)
-        return error.exit_code
+        error = UserError(interrupted, INTERRUPTED)
+    except UserError as raised:
+        error = raised
+    except OSError as refused:
+        error = _refused(refused)
+    say(f"{program}: {error}", error=True)
+    return error.exit_code
+
+
+@contextlib.contextmanager
+def _as_ctrl_c() -> Iterator[list[int]]:
+    """Makes the signals of `_STOPPING` raise KeyboardInterrupt, unless somebody else handles them.
+
+    Yields:
+        The numbers of those that came.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    own = threading.current_thread() is threading.main_thread()
+    free = [each for each in _STOPPING if own and signal.getsignal(each) == signal.SIG_DFL]
+    try:
+        for number in free:
+            signal.signal(number, stop)
+        yield heard
+    finally:
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _refused(error: OSError) -> UserError:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return UserError(reason)
+    return UserError(f"cannot use {error.filename}: {reason}; check the name and its permissions")

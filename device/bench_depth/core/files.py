@@ -93,11 +93,19 @@ def read_regular(path: Path, largest: Optional[int] = LARGEST_READ) -> bytes:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder; False for a name that no file can have, where Path raises."""
-    try:
-        return Path(path).is_dir()
-    except OSError:
-        return False
+    """Whether `path` is a folder; False where `Path.is_dir` raises.
+
+    It does for a name that no file can have, and below a folder that may not be entered.
+    """
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def real_path(path: Path) -> Path:
+    """`path` with all links followed, absolute; a link that leads in a circle stays as it is.
+
+    `Path.resolve` raises there, before whoever reads or writes the path can say which it was.
+    """
+    return Path(os.path.realpath(path))
 
 
 def require_writable(target: Path) -> Path:

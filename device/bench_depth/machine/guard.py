@@ -11,14 +11,14 @@ import traceback
 from collections.abc import Callable
 from typing import Optional
 
-from bench_depth.core.errors import INTERRUPTED, MODEL_FAILED, UserError
+from bench_depth.core.errors import MODEL_FAILED, UserError
 
 # Time limit of loading a model and running it once, seconds. A Pi needs a few, an emulator perhaps
 # sixty.
 HANG = 300.0
 # Seconds that a child has to end after a signal.
 GRACE = 5.0
-_FORWARDED = (signal.SIGINT, signal.SIGTERM)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OnTask = Callable[[str, Optional[float]], None]
 CRASHES: dict[int, str] = {
     signal.SIGSEGV: "crashed (segmentation fault)",
@@ -36,15 +36,15 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
     Args:
         work: Called with a function that it must call before each task, with the task's description
             for the error line and its time limit in seconds (None for none).
-        grace: Seconds that the child has to end after Ctrl-C or SIGTERM, whatever library it is in,
-            before it is killed; None gives it these seconds, `GRACE`, only after a second signal.
+        grace: Seconds that the child has to end after Ctrl-C, SIGTERM or SIGHUP, whatever library
+            it is in, before it is killed; None stands for `GRACE`, after Ctrl-C from the second on.
 
     Returns:
         The exit code that `work` returned.
 
     Raises:
         UserError: The child crashed, or exceeded a time limit and was killed (exit code 3), or did
-            not end in time after a signal and was killed (exit code 130).
+            not end in time after signal N and was killed (exit code 128 + N).
     """
     if not hasattr(os, "fork"):
         return work(lambda task, limit: None)
@@ -70,7 +70,8 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
             signal.signal(number, handler)
     if stopping.killed and os.WIFSIGNALED(status):
         where = f" while it worked on {task}" if task else ""
-        raise UserError(f"interrupted; it did not end{where} and was killed", INTERRUPTED)
+        code = 128 + stopping.heard
+        raise UserError(f"interrupted; it did not end{where} and was killed", code)
     if hung:
         raise UserError(
             f"the runtime hung while it worked on {task} and was killed; export the file again, or "
@@ -96,6 +97,7 @@ class _Stopping:
 
     def __init__(self, child: int, grace: Optional[float]) -> None:
         self.killed = False
+        self.heard = 0
         self._child = child
         self._grace = grace
         self._armed = False
@@ -103,9 +105,12 @@ class _Stopping:
     def forward(self, number: int, frame: object) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._child, number)
+        self.heard = self.heard or number
         if self._grace is None:
             self._grace = GRACE
-        elif not self._armed:
+            if number == signal.SIGINT:
+                return
+        if not self._armed:
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, self._grace)
 
@@ -126,6 +131,10 @@ def _leave(work: Callable[[OnTask], int], writer: int) -> None:
     # Ctrl-C on a terminal goes to the whole group. The parent alone gets it and forwards it once.
     os.setpgid(0, 0)
     end_with_parent()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What the parent would do on a signal is not for the child to do.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     code = 1
     try:
         code = work(lambda task, limit: _report(writer, task, limit))
