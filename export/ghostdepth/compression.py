@@ -88,6 +88,7 @@ def compress(
     Raises:
         UserError: An argument is wrong, a file cannot be read, or the target cannot be met.
     """
+    from bench_depth.core.files import real_path
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.training_page import TrainingPage
     from ghostdepth_export.pi4.budget import FileLatency, basis
@@ -120,11 +121,12 @@ def compress(
             "runtime": runtime,
         }
         steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
+    steps = [_with_released(step) for step in steps]
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
-    now = f"{len(split.train)} pairs of {data.resolve().name}"
+    now = f"{len(split.train)} pairs of {real_path(data).name}"
     if images is not None and distils:
-        now += f" and unlabelled images of {images.resolve().name}"
+        now += f" and unlabelled images of {real_path(images).name}"
     for step in steps:
         if isinstance(step, AverageConfig):
             other = load_checkpoint(Path(step.other))
@@ -168,6 +170,20 @@ def _released_teacher(steps: Sequence[Method], log: Callable[[str], None]) -> di
         f"{TEACHER}; --teacher DIR gives another"
     )
     return {"distil.teachers": [str(TEACHER)]}
+
+
+def _with_released(step: Method) -> Method:
+    """The step with the checkpoint folders of the released models that it names."""
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_train.compress.average import AverageConfig
+    from ghostdepth_train.compress.distil import DistilConfig
+
+    if isinstance(step, AverageConfig):
+        return step.model_copy(update={"other": str(find_checkpoint(step.other))})
+    if isinstance(step, DistilConfig):
+        found = tuple(str(find_checkpoint(name)) for name in step.teachers)
+        return step.model_copy(update={"teachers": found})
+    return step
 
 
 @dataclass(frozen=True)

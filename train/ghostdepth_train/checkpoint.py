@@ -186,7 +186,8 @@ def load_checkpoint(folder: Path, *, pretrained: bool = False) -> Checkpoint:
     """
     folder = Path(folder)
     if not os.path.lexists(folder / WEIGHTS):
-        hint = f"; did you mean {folder / 'best'}?" if (folder / "best" / WEIGHTS).is_file() else ""
+        near = os.path.lexists(folder / "best" / WEIGHTS)
+        hint = f"; did you mean {folder / 'best'}?" if near else ""
         raise UserError(f"{folder} is not a checkpoint folder: it has no {WEIGHTS}{hint}")
     value = read_object(folder / CONFIG)
     if value.get("schema") != SCHEMA:

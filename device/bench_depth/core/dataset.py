@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path, is_folder, read_regular, require_regular
+from bench_depth.core.files import (
+    atomic_path,
+    is_folder,
+    read_regular,
+    require_regular,
+    unreadable_folder,
+)
 from bench_depth.core.picture import parse_header, read_header
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -95,9 +101,7 @@ def list_files(folder: Path) -> list[Path]:
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise UserError(
-            f"cannot read the folder {folder}: {error.strerror or error}; check its permissions"
-        ) from error
+        raise unreadable_folder(error) from error
     for path in paths:
         try:
             path.name.encode()

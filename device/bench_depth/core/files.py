@@ -100,6 +100,12 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def unreadable_folder(error: OSError) -> UserError:
+    """The error for a folder that the system refuses to list; `error` names the folder."""
+    reason = error.strerror or error
+    return UserError(f"cannot read the folder {error.filename}: {reason}; check its permissions")
+
+
 def real_path(path: Path) -> Path:
     """`path` with all links followed, absolute; a link that leads in a circle stays as it is.
 

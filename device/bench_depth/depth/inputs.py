@@ -13,7 +13,7 @@ import cv2
 
 from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import is_folder, require_regular
+from bench_depth.core.files import is_folder, require_regular, unreadable_folder
 from bench_depth.model.released import SUFFIXES as MODEL_SUFFIXES
 
 # What OpenCV decodes besides the suffixes of a dataset's photos.
@@ -59,8 +59,8 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
     inputs are left out.
 
     Raises:
-        UserError: A source does not exist, is neither image nor video, a folder has none, or two
-            inputs would have results of the same name.
+        UserError: A source does not exist, is neither image nor video, a folder has none or cannot
+            be read, or two inputs would have results of the same name.
     """
     found: list[Input] = []
     for text in sources:
@@ -109,7 +109,11 @@ def _told_apart(found: Sequence[Input]) -> list[Input]:
 
 def _in_folder(folder: Path) -> list[Input]:
     found = []
-    for top, folders, files in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise unreadable_folder(error) from error
+
+    for top, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         stems = {Path(name).stem for name in files if _kind(Path(name))}
         for name in sorted(files):

@@ -13,6 +13,8 @@ from bench_depth.core.dataset import list_pairs
 from ghostdepth import compression
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress import load_recipe
+from ghostdepth_train.compress.average import AverageConfig
+from ghostdepth_train.compress.distil import DistilConfig
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.export.conftest import Command
@@ -104,6 +106,43 @@ def test_a_mistake_is_one_line_and_nothing_is_lost(
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in checkpoint.iterdir()} == before
     assert not (tmp_path / "out" / "result").exists()
+
+
+@pytest.mark.parametrize(
+    ("later", "says"),
+    [
+        ("{method: distil, teachers: [nobody]}", "unknown teacher 'nobody'"),
+        ('{method: distil, teachers: ["a\\0.onnx"]}', "embedded null byte"),
+        ("{method: distil, teachers: [" + "x" * 5000 + "]}", "unknown teacher"),
+        ("{method: distil, teachers: [ghostdepth-xz]}", "did you mean ghostdepth-"),
+        ("{method: distil, teachers: [ghostdepth-xxs], unlabelled: {}}", "--unlabelled DIR"),
+        ("{method: average, other: nowhere}", "nowhere is not a checkpoint folder"),
+        ("{method: average, other: ghostdepth-xz}", "did you mean ghostdepth-"),
+        ("{method: average, other: " + "x" * 5000 + "}", "is not a checkpoint folder"),
+    ],
+)
+def test_what_a_later_step_names_is_refused_before_the_first_one_and_leaves_nothing(
+    later: str,
+    says: str,
+    checkpoint: Path,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = f"- {{method: finetune, {TRAIN}}}\n- {later}"
+    assert compress(monkeypatch, checkpoint, recipe, dataset, tmp_path / "out") == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_steps_know_the_released_models_by_name() -> None:
+    recipe = [AverageConfig(other="ghostdepth-s"), DistilConfig(teachers=("ghostdepth-m", "a/b"))]
+    average, distil = map(compression._with_released, recipe)
+    assert isinstance(average, AverageConfig) and isinstance(distil, DistilConfig)
+    assert load_checkpoint(Path(average.other)).name == "ghostdepth-s"
+    assert load_checkpoint(Path(distil.teachers[0])).name == "ghostdepth-m"
+    assert distil.teachers[1] == "a/b"
 
 
 def test_a_shipped_recipe_finds_the_released_teacher(

@@ -33,7 +33,7 @@ class AverageConfig(Method):
     other: str
     weight: float = pydantic.Field(default=0.5, ge=0, le=1)
 
-    def check(self, start: Checkpoint | None) -> None:
+    def check(self, start: Checkpoint | None, work: Work) -> None:
         """Refuses another network that cannot be read, or is no match for `start`."""
         other = load_checkpoint(Path(self.other))
         if start is not None:

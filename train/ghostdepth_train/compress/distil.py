@@ -19,10 +19,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import pydantic
+import torch
+from bench_depth.core.dataset import Pair
 from bench_depth.core.errors import UserError
 from pydantic import AliasChoices
 from torch import Tensor, nn
@@ -111,6 +112,11 @@ class DistilConfig(Method):
             raise ValueError("feature and affinity need a teacher")
         return self
 
+    def check(self, start: Checkpoint | None, work: Work) -> None:
+        """Refuses a teacher that cannot be used, and unlabelled images that are not there."""
+        _teacher(self)
+        _unlabelled(self, work)
+
 
 def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compressed:
     """Trains the network as the student of its teachers.
@@ -118,24 +124,43 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     Raises:
         UserError: A teacher cannot be loaded or has no features, or there are no unlabelled images.
     """
-    device = distributed.start()[2]
+    teacher = _teacher(config, distributed.start()[2])
+    unlabelled = _unlabelled(config, work)
+    make = functools.partial(Distiller, distil=config, teacher=teacher, unlabelled=unlabelled)
+    return Compressed(
+        work.train(checkpoint.network, config.training, config.seed, trainer=make),
+        {"teacher": teacher.identity} if teacher else {},
+    )
+
+
+def _teacher(config: DistilConfig, device: torch.device | str = "cpu") -> Teacher | None:
     teacher = load_teacher(config.teachers, device) if config.teachers else None
     if (config.feature or config.affinity) and not (teacher and teacher.channels):
         raise UserError(
             "feature and affinity distillation need a teacher with accessible features: "
             "a checkpoint of this project"
         )
-    if config.unlabelled is not None and work.unlabelled is None:
+    return teacher
+
+
+def _unlabelled(config: DistilConfig, work: Work) -> list[Pair]:
+    """The unlabelled images that are trained on; empty where there are none."""
+    if config.unlabelled is None:
+        return []
+    if work.unlabelled is None:
         raise UserError(
             "the recipe uses unlabelled images; give their folder, --unlabelled DIR (DIR/rgb), or "
             "leave them out: --set distil.unlabelled=null"
         )
-    unlabelled = work.unlabelled if config.unlabelled is not None else None
-    make = functools.partial(Distiller, distil=config, teacher=teacher, unlabelled=unlabelled)
-    return Compressed(
-        work.train(checkpoint.network, config.training, config.seed, trainer=make),
-        {"teacher": teacher.identity} if teacher else {},
-    )
+    images = list_unlabelled(work.unlabelled)
+    if config.unlabelled.labels == "stored":
+        images = [image for image in images if image.depth.is_file()]
+        if not images:
+            raise UserError(
+                f"no image of {work.unlabelled} has a label in {work.unlabelled / LABEL_FOLDER}; "
+                "make them with `ghostdepth label`"
+            )
+    return images
 
 
 def adapters(network: DepthNet, channels: Sequence[int], strides: Sequence[int]) -> nn.ModuleDict:
@@ -166,7 +191,7 @@ class Distiller(Trainer):
         *,
         distil: DistilConfig,
         teacher: Teacher | None,
-        unlabelled: Path | None,
+        unlabelled: list[Pair],
     ) -> None:
         def make_adapters(network: DepthNet, beside: nn.ModuleDict) -> None:
             if distil.feature and teacher is not None:
@@ -178,19 +203,11 @@ class Distiller(Trainer):
         self.distil, self.teacher = distil, teacher
         self._maps: list[Tensor] = []
         self.network.encoder.register_forward_hook(self._keep_maps)
-        if distil.unlabelled is not None and unlabelled is not None:
+        if distil.unlabelled is not None:
             self._open_unlabelled(unlabelled, distil.unlabelled)
 
-    def _open_unlabelled(self, folder: Path, settings: UnlabelledConfig) -> None:
+    def _open_unlabelled(self, images: list[Pair], settings: UnlabelledConfig) -> None:
         seed = self.config.seed + 1
-        images = list_unlabelled(folder)
-        if settings.labels == "stored":
-            images = [image for image in images if image.depth.is_file()]
-            if not images:
-                raise UserError(
-                    f"no image of {folder} has a label in {folder / LABEL_FOLDER}; "
-                    "make them with `ghostdepth label`"
-                )
         self._unlabelled_sampler = EpochSampler(
             len(images), settings.batch_size, seed, self.rank, self.world, len(self.sampler)
         )

@@ -35,11 +35,12 @@ class Method(Config):
     method: str
     seed: int = pydantic.Field(default=0, ge=0, le=MAX_SEED)
 
-    def check(self, start: Checkpoint | None) -> None:
+    def check(self, start: Checkpoint | None, work: Work) -> None:
         """Refuses, before a recipe begins, what could not be applied.
 
         Args:
             start: Checkpoint that the method is applied to; None where a step before makes it.
+            work: Data and output folder of the whole run.
 
         Raises:
             UserError: Something that the settings name cannot be used.

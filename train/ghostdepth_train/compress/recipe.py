@@ -247,7 +247,7 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
             )
     else:
         for index, config in enumerate(recipe):
-            config.check(None if index else start)
+            config.check(None if index else start, work)
     write_json(path, resolved)
 
 

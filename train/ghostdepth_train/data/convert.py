@@ -11,7 +11,7 @@ from bench_depth.accuracy.readers import find_frames
 from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import write_depth
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_regular, write_bytes
+from bench_depth.core.files import read_regular, real_path, write_bytes
 from numpy.typing import NDArray
 
 JPEG_QUALITY = 95
@@ -47,7 +47,7 @@ def convert(
     """
     path, out = Path(path), Path(out)
     frames = find_frames(source, path, split)
-    if out.resolve().is_relative_to(path.resolve()):
+    if real_path(out).is_relative_to(real_path(path)):
         raise UserError(f"--out {out} lies inside the source {path}; choose another folder")
     for done, frame in enumerate(frames):
         if progress:

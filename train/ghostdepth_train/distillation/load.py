@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import is_folder
 
 from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
 from ghostdepth_train.distillation.ensemble import Ensemble
@@ -43,13 +44,13 @@ def load_teacher(spec: str | Sequence[str], device: torch.device | str = "cpu") 
 def _load_one(spec: str, device: torch.device) -> Teacher:
     if spec.startswith(HUB):
         return HubTeacher(spec.removeprefix(HUB), device)
-    if Path(spec).is_dir():
+    if is_folder(Path(spec)):
         if (Path(spec) / PREPROCESSOR).is_file():
             raise UserError(f"{spec} is a folder of the transformers library; say {HUB}{spec}")
         return CheckpointTeacher(Path(spec), device)
     if Path(spec).suffix in SUFFIXES:
         return FileTeacher(Path(spec))
     raise UserError(
-        f"unknown teacher {spec!r}: neither a checkpoint folder, nor a .onnx or .tflite file, "
+        f"unknown teacher {spec[:80]!r}: neither a checkpoint folder, nor a .onnx or .tflite file, "
         f"nor {HUB}NAME_OR_FOLDER"
     )

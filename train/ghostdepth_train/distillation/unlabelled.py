@@ -9,9 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, read_depth, read_rgb
+from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, list_files, read_depth, read_rgb
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import require_regular
+from bench_depth.core.files import is_folder, require_regular
 from numpy.typing import NDArray
 
 from ghostdepth_train.augment import Photo
@@ -28,15 +28,15 @@ def list_unlabelled(folder: Path, labels: Path | None = None) -> list[Pair]:
         labels: Folder of the labels; None for `folder/pseudo_depth`.
 
     Raises:
-        UserError: There is no image, one is no regular file, two have the same name, or a label has
-            no image.
+        UserError: The folder cannot be read, a name is not UTF-8, there is no image, one is no
+            regular file, two have the same name, or a label has no image.
     """
     rgb, labels = folder / "rgb", folder / LABEL_FOLDER if labels is None else labels
-    if not rgb.is_dir():
+    if not is_folder(rgb):
         raise UserError(f"{rgb} is not a folder; images are {folder.name}/rgb/NAME.jpg")
     pairs: dict[str, Pair] = {}
-    for path in sorted(rgb.iterdir()):
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+    for path in list_files(rgb):
+        if path.suffix.lower() in PHOTO_SUFFIXES:
             if path.stem in pairs:
                 raise UserError(f"two images are called {path.stem} in {rgb}")
             require_regular(path)

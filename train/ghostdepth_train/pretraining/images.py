@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from bench_depth.accuracy.readers import evenly_spaced
-from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, read_rgb
+from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, list_files, read_rgb
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import is_folder
 from bench_depth.core.picture import read_header
 from numpy.typing import NDArray
 from torch import Tensor
@@ -40,8 +40,9 @@ def split_images(folders: Sequence[Path]) -> Split:
         The images; a pair's `depth` is the image itself, as there is none.
 
     Raises:
-        UserError: A folder cannot be read or has no image, an image is damaged, smaller
-            than 32x32 pixels or no regular file, or there are fewer than `MIN_IMAGES`.
+        UserError: A folder cannot be read or has no image, a name in it is not UTF-8, an image is
+            damaged, smaller than 32x32 pixels or no regular file, or there are fewer than
+            `MIN_IMAGES`.
     """
     train: list[Pair] = []
     held_out: list[Pair] = []
@@ -60,25 +61,24 @@ def split_images(folders: Sequence[Path]) -> Split:
 
 
 def _images(folder: Path) -> list[Pair]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"{folder} is not a folder of images")
     found: dict[str, Path] = {}
-
-    def refuse(error: OSError) -> None:
-        raise UserError(f"cannot read the folder {error.filename}: {error.strerror or error}")
-
-    for top, inside, files in os.walk(folder, onerror=refuse):
-        inside[:] = sorted(
-            name for name in inside if name not in _DEPTH_FOLDERS and not name.startswith(".")
-        )
-        for name in sorted(files):
-            path = Path(top, name)
-            if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
-                _check(path)
-                found[str(path.relative_to(folder))] = path
+    for path in _files(folder):
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            _check(path)
+            found[str(path.relative_to(folder))] = path
     if not found:
         raise UserError(f"{folder} has no image (.jpg or .png), nor has a folder in it")
     return [Pair(name, path, path) for name, path in sorted(found.items())]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in list_files(folder):
+        if not is_folder(path):
+            yield path
+        elif path.name not in _DEPTH_FOLDERS and not path.is_symlink():
+            yield from _files(path)
 
 
 def _check(path: Path) -> None:

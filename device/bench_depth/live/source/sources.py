@@ -11,7 +11,7 @@ from typing import Optional, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.dataset import PHOTO_SUFFIXES, read_rgb
+from bench_depth.core.dataset import PHOTO_SUFFIXES, list_files, read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder
 from bench_depth.live.source.cameras import PiCamera, UsbCamera, find_camera
@@ -145,13 +145,9 @@ def _is_device(path: Path) -> bool:
 
 def _pictures_of(folder: Path) -> list[Path]:
     # Of a dataset folder, the images in rgb/ are meant.
-    if (folder / "rgb").is_dir():
+    if is_folder(folder / "rgb"):
         folder = folder / "rgb"
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
-    )
+    files = [path for path in list_files(folder) if path.suffix.lower() in PHOTO_SUFFIXES]
     if not files:
         raise UserError(f"{folder} has no pictures ({', '.join(PHOTO_SUFFIXES)})")
     return files

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench_depth.core.dataset import Pair, list_pairs
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import real_path
 from bench_depth.model.released import find_model
 from ghostdepth_export.host.wheels import build_bench_depth
 from ghostdepth_export.ship.bundle.manifest import MANIFEST, SUMS, seal
@@ -46,8 +47,8 @@ def build_bundle(
     """
     target = find_target(target_name)
     files = [find_model(model) for model in models]
-    # Resolved, so that a link to a folder stays one.
-    out = Path(out).resolve()
+    # Links are followed, so that a link to a folder stays one.
+    out = real_path(Path(out))
     _check_out(out)
     progress("checking the models")
     check_models(files, target_name, target)
