@@ -20,6 +20,7 @@ from bench_depth.commands.stages import (
 )
 from bench_depth.core.data_checks import DataSurvey, SurveyedFrame, require_usable
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import make_folder
 from bench_depth.machine import conditions, memory
 from bench_depth.machine.board import Health, default_threads, read_health
 from bench_depth.machine.guard import HANG
@@ -55,6 +56,8 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
     check_options(models, options)
     jobs = _jobs(models, options, hooks)
     dataset = _dataset(options)
+    if options.save_predictions is not None:
+        make_folder(options.save_predictions)
     for path in models:
         hooks.on_task(str(path), HANG)
         read_contract(path)

@@ -142,10 +142,12 @@ def _bench(options: argparse.Namespace, output: _Output, on_task: OnTask) -> Non
 def _thresholds(options: argparse.Namespace) -> tuple[list[Threshold], Optional[Results]]:
     """Reads the conditions and the baseline before anything is measured."""
     from bench_depth.results.records import load
-    from bench_depth.results.thresholds import parse
+    from bench_depth.results.thresholds import check, parse
 
     baseline = load(options.baseline) if options.baseline is not None else None
-    return [parse(text) for text in options.fail_if], baseline
+    thresholds = [parse(text) for text in options.fail_if]
+    check(thresholds, baseline=baseline is not None, accuracy=options.data is not None)
+    return thresholds, baseline
 
 
 def _verdict(

@@ -139,6 +139,8 @@ def make_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"cannot write {folder}: it is no folder; choose another one") from error
     except OSError as error:
         raise _unwritable(folder, error) from error
     return folder

@@ -14,6 +14,8 @@ from bench_depth.timing.measure import Timing
 
 _STATISTICS = {"min": "minimum", "max": "maximum"}
 _TIMES = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd")
+# Measured in every run.
+_ALWAYS = ("load", "first", "peak_rss", "size")
 # Factors from units to those of the results: milliseconds, bytes, metres.
 _UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "MB": 1e6, "kB": 1e3, "B": 1.0, "m": 1.0, "": 1.0}
 _FORM = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)\s*(%|[A-Za-z]*)\s*")
@@ -65,6 +67,24 @@ def parse(text: str) -> Threshold:
     return Threshold(text, figure, sign[0] == ">", sign.endswith("="), limit, relative)
 
 
+def check(thresholds: Sequence[Threshold], *, baseline: bool, accuracy: bool) -> None:
+    """Refuses, before anything is measured, conditions that the results will have no value for.
+
+    Args:
+        thresholds: The conditions.
+        baseline: Whether there are earlier results to compare with.
+        accuracy: Whether accuracy will be measured.
+
+    Raises:
+        UserError: The line names the condition and the option that it needs.
+    """
+    for threshold in thresholds:
+        if threshold.relative and not baseline:
+            raise _without_baseline(threshold)
+        if not accuracy and "." not in threshold.figure and threshold.figure not in _ALWAYS:
+            raise _without_accuracy(threshold)
+
+
 def failures(
     results: Results, thresholds: Sequence[Threshold], baseline: Optional[Results] = None
 ) -> list[str]:
@@ -110,7 +130,7 @@ def _failure(
 
 def _partner(record: ModelRecord, threshold: Threshold, baseline: Optional[Results]) -> ModelRecord:
     if baseline is None:
-        raise UserError(f"--fail-if {threshold.text!r} compares; give --baseline FILE as well")
+        raise _without_baseline(threshold)
     same = [other for other in baseline.models if other.file == record.file]
     exact = [other for other in same if other.threads == record.threads]
     if not (exact or same):
@@ -119,9 +139,17 @@ def _partner(record: ModelRecord, threshold: Threshold, baseline: Optional[Resul
     return (exact or same)[0]
 
 
+def _without_baseline(threshold: Threshold) -> UserError:
+    return UserError(f"--fail-if {threshold.text!r} compares; give --baseline FILE as well")
+
+
+def _without_accuracy(threshold: Threshold) -> UserError:
+    return UserError(f"--fail-if {threshold.text!r}: give --data, so that accuracy is measured")
+
+
 def _normal(figure: str) -> Optional[str]:
     stage, dot, statistic = figure.partition(".")
-    if not dot and figure in (*METRICS, "load", "first", "peak_rss", "size", "score"):
+    if not dot and figure in (*METRICS, *_ALWAYS, "score"):
         return figure
     if not dot:
         stage, statistic = "invoke", figure
@@ -148,7 +176,7 @@ def _value(record: ModelRecord, threshold: Threshold) -> float:
             )
         return float(getattr(timing.statistics, statistic))
     if record.accuracy is None:
-        raise UserError(f"--fail-if {threshold.text!r}: give --data, so that accuracy is measured")
+        raise _without_accuracy(threshold)
     value = getattr(record.accuracy if figure == "score" else record.accuracy.mean, figure)
     if value is None:
         raise UserError(

@@ -248,6 +248,36 @@ def test_a_result_that_cannot_be_written_is_known_before_anything_runs(
 
 
 @pytest.mark.same_everywhere
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--fail-if", "p95>3%"], "compares; give --baseline FILE as well"),
+        (["--fail-if", "load>1s", "--fail-if", "rmse>1"], "'rmse>1': give --data"),
+        (["--fail-if", "score>1"], "'score>1': give --data"),
+        (["--data", "DATA", "--save-predictions", "FILE"], "file: it is no folder; choose"),
+        (["--data", "DATA", "--save-predictions", "LOOP"], "loop: it is no folder; choose"),
+        (["--data", "DATA", "--save-predictions", "FILE/in"], "file/in: Not a directory"),
+    ],
+)
+def test_what_would_fail_after_the_measurement_is_refused_before_it(
+    options: list[str],
+    says: str,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("FILE", "LOOP"):
+        options = [word.replace(name, str(tmp_path / name.lower())) for word in options]
+    options = [word.replace("DATA", str(dataset)) for word in options]
+    monkeypatch.setattr("bench_depth.commands.bench._Bench", None)
+    assert main(["ghostdepth-xxs", *options]) == BAD_INPUT
+    assert says in only_line(capfd.readouterr().err)
+
+
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("options", [[], ["--json", "-"]])
 def test_a_full_disk_behind_standard_output_is_one_line(
     tiny_tflite: Path, options: list[str]
