@@ -121,7 +121,7 @@ def compress(
             "runtime": runtime,
         }
         steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
-    steps = [_with_released(step) for step in steps]
+    steps = tuple(_with_released(step) for step in steps)
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
     now = f"{len(split.train)} pairs of {real_path(data).name}"

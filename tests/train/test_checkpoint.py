@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -237,6 +238,20 @@ def test_a_file_without_the_encoders_weights_is_one_line(tmp_path: Path, value: 
     torch.save(value, path)
     with pytest.raises(UserError, match=r"x\.pth"):
         load_imagenet(DepthNet(load_train_config("tiny").network), str(path))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"junk", pickle.dumps({"a": Path("a")}), pickle.dumps(print), b"\x80\x02}."[:2]],
+    ids=["empty", "junk", "object", "function", "cut"],
+)
+def test_a_file_that_is_not_weights_alone_is_refused_without_advice_to_run_it(
+    data: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "a.pth").write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.pth: it is damaged, or holds Python objects") as error:
+        load_imagenet(DepthNet(load_train_config("tiny").network), str(tmp_path / "a.pth"))
+    assert "weights_only" not in str(error.value)
 
 
 def test_imagenet_weights_of_another_width_are_refused(tmp_path: Path) -> None:

@@ -313,8 +313,15 @@ def _imagenet_weights(source: str) -> dict[str, Tensor]:
     if path.is_file() or path.suffix:
         require_regular(path)
         # What many trainings keep beside the weights, and which runs nothing.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return _unwrapped(torch.load(path, map_location="cpu", weights_only=True))
+        try:
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                value = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # A dozen kinds, whose words advise to run what is in the file.
+            raise UserError(
+                f"cannot read {path}: it is damaged, or holds Python objects beside its weights, "
+                "which are never run; save its state_dict alone, or as .safetensors"
+            ) from error
+        return _unwrapped(value)
     import timm
 
     return dict(timm.create_model(source, pretrained=True).state_dict())
