@@ -312,8 +312,8 @@ def _imagenet_weights(source: str) -> dict[str, Tensor]:
         return read_tensors(path)[0]
     if path.is_file() or path.suffix:
         require_regular(path)
-        # What many trainings keep beside the weights, and which runs nothing.
         try:
+            # What many trainings keep beside the weights, and which runs nothing.
             with torch.serialization.safe_globals([argparse.Namespace]):
                 value = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # A dozen kinds, whose words advise to run what is in the file.

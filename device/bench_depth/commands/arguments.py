@@ -39,8 +39,8 @@ other verbs (each has --help):
   bench-depth service install            run `live` as a systemd service
 
 exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input, 3 a model cannot
-be loaded or run, 4 warnings with --strict, 130 interrupted (143 by
-SIGTERM, 129 by SIGHUP)
+be loaded or run, 4 warnings with --strict, 130 interrupted (143 by SIGTERM, 129
+by SIGHUP)
 """
 
 

@@ -67,19 +67,23 @@ def exit_code(program: str, work: Callable[[], int], interrupted: str = "interru
         refused, or `INTERRUPTED`; 128 + N after signal N.
     """
     with _as_ctrl_c() as heard:
-        code = _code(program, work, interrupted)
+        code = _code(program, work, interrupted, heard)
         return 128 + heard[0] if heard and code == INTERRUPTED else code
 
 
-def _code(program: str, work: Callable[[], int], interrupted: str) -> int:
+def _code(program: str, work: Callable[[], int], interrupted: str, heard: list[int]) -> int:
+    stopped = UserError(interrupted, INTERRUPTED)
     try:
         return work()
     except KeyboardInterrupt:
-        error = UserError(interrupted, INTERRUPTED)
+        error = stopped
     except UserError as raised:
         error = raised
     except OSError as refused:
         error = _refused(refused)
+    if heard and error.exit_code not in (0, INTERRUPTED):
+        # The library in which the signal came has made another error of it.
+        error = stopped
     say(f"{program}: {error}", error=True)
     return error.exit_code
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench_depth.core.errors import BAD_INPUT, exit_code
+from bench_depth.core.errors import BAD_INPUT, UserError, exit_code
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +79,20 @@ def test_a_signal_is_one_line_and_its_code_and_leaves_nothing(
     done = stopped(command, tmp_path, number)
     assert (done.returncode, done.stderr) == (128 + number, "x: interrupted\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_that_a_library_takes_for_damage_is_still_a_signal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise UserError("cannot read model.safetensors") from None
+        return 0
+
+    assert exit_code("x", work) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "x: interrupted\n"
 
 
 def test_a_command_without_a_terminal_outlives_the_hang_up(tmp_path: Path) -> None:
