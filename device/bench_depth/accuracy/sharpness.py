@@ -3,7 +3,8 @@
 Depth-boundary errors follow Koch et al., "Evaluation of CNN-based Single-Image Depth Estimation
 Methods", ECCV Workshops 2018 (iBims-1), with two differences: the ground truth's edges are found in
 its depth, as datasets have no drawn ones, and a predicted edge farther than `MAX_DISTANCE_PX` from
-every true one counts as that far instead of being ignored, so that invented edges are an error.
+every ground-truth one counts as that far instead of being ignored, so that invented edges are an
+error.
 """
 
 from __future__ import annotations

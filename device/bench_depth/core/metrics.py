@@ -33,10 +33,10 @@ class DepthMetrics:
         delta_2: Fraction of pixels within a factor of 1.25^2; best 1.
         delta_3: Fraction of pixels within a factor of 1.25^3; best 1.
         dbe_acc: Depth-boundary error, accuracy: mean distance of predicted edges to the nearest
-            true edge in pixels, each at most 10; best 0. This and what follows is measured by
-            `accuracy.sharpness`; None where the ground truth has no edge, and in older files.
-        dbe_comp: Depth-boundary error, completeness: mean distance of true edges to the nearest
-            predicted edge in pixels, each at most 10; best 0.
+            ground-truth edge in pixels, each at most 10; best 0. This and what follows is measured
+            by `accuracy.sharpness`; None where the ground truth has no edge, and in older files.
+        dbe_comp: Depth-boundary error, completeness: mean distance of ground-truth edges to the
+            nearest predicted edge in pixels, each at most 10; best 0.
         edge_energy: Fraction of edge energy kept: sum of the gradient magnitudes of log depth at
             the ground truth's edges, prediction over ground truth; best 1, less is blurred.
     """

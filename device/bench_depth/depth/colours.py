@@ -17,6 +17,8 @@ from bench_depth.depth.scale import Scale
 NAME = "plasma"
 # Grey level of pixels without depth; plasma contains no neutral grey.
 UNKNOWN = 128
+# The colour bar of a picture of so many rows or fewer; of a taller one all of it is larger.
+_BAR_ROWS = 480
 _BAR_WIDTH = 16
 _BAR_MARGIN = 76
 _TICKS = 5
@@ -126,6 +128,8 @@ def with_scale(
 ) -> NDArray[np.uint8]:
     """Adds a colour bar with labels to the right of a coloured depth map.
 
+    The bar grows with the height of the picture, so that its labels can be read in any size.
+
     Args:
         picture: HxWx3 uint8 RGB of `paint`.
         near: Depth of the first colour, at the top of the bar.
@@ -137,16 +141,18 @@ def with_scale(
         HxWx3 uint8 RGB, wider than `picture`.
     """
     height = picture.shape[0]
-    margin: Any = np.full((height, _BAR_MARGIN, 3), 255, np.uint8)
+    zoom = max(1.0, height / _BAR_ROWS)
+    gap, bar, text_at = (round(zoom * part) for part in (6, _BAR_WIDTH, _BAR_WIDTH + 10))
+    margin: Any = np.full((height, round(zoom * _BAR_MARGIN), 3), 255, np.uint8)
     rows = np.linspace(0, 255, height).round().astype(np.uint8)
-    margin[:, 6 : 6 + _BAR_WIDTH] = table(colour_map)[rows][:, np.newaxis]
+    margin[:, gap : gap + bar] = table(colour_map)[rows][:, np.newaxis]
     digits = 2 if abs(far - near) < 1 else 1
     for tick in range(_TICKS):
         fraction = tick / (_TICKS - 1)
         text = f"{near + (far - near) * fraction:.{digits}f} {unit}".rstrip()
-        row = round(6 + fraction * (height - 12)) + 4
+        row = round(6 * zoom + fraction * (height - 12 * zoom) + 4 * zoom)
         cv2.putText(
-            margin, text, (_BAR_WIDTH + 10, row), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1,
-            cv2.LINE_AA,
+            margin, text, (text_at, row), cv2.FONT_HERSHEY_SIMPLEX, 0.38 * zoom, (0, 0, 0),
+            round(zoom), cv2.LINE_AA,
         )  # fmt: skip
     return np.hstack([picture, margin])

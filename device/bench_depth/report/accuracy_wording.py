@@ -10,9 +10,10 @@ from bench_depth.results.records import Results, labels
 
 SHARPNESS_NOTE = (
     "DBE: depth-boundary errors as in iBims-1, on maps of at most 320 pixels a side with Canny "
-    "thresholds 0.15 and 0.3; the mean distance of predicted edges to true ones (accuracy) and of "
-    "true ones to predicted ones (completeness), each at most 10 pixels; edge energy: fraction of "
-    "the steepness of log depth that is kept at true edges, 1 is best"
+    "thresholds 0.15 and 0.3: the mean distance from predicted edges to those of the ground truth "
+    "(accuracy) and from these to predicted ones (completeness), each at most 10 pixels; edge "
+    "energy: fraction of the gradient of log depth that is kept at the ground truth's edges, 1 is "
+    "best"
 )
 BAND_HEADS = ("distance m", "pixels", "RMSE", "REL", "delta_1", "bias", "images")
 BAND_NOTE = (

@@ -38,3 +38,16 @@ def test_distances_and_colours_are_those_of_the_plain_formula(scale: Scale) -> N
         steps = np.clip(position * 255 + 0.5, 0, 255).astype(np.uint8)
         picture = np.where(known[..., np.newaxis], colours.table()[steps], colours.UNKNOWN)
         np.testing.assert_array_equal(colours.paint(depth, known, near, far), picture)
+
+
+@pytest.mark.parametrize("height", [480, 481, 720, 1080, 3040])
+def test_the_colour_bar_is_as_large_a_part_of_a_tall_picture_as_of_a_small_one(height: int) -> None:
+    picture = np.zeros((height, 8, 3), np.uint8)
+    margin = colours.with_scale(picture, 1.0, 888.8, "m")[:, 8:]
+    assert margin.shape[1] == pytest.approx(76 * height / 480, abs=1)
+    dark = np.argwhere((margin < 100).all(axis=2))
+    rows, columns = (np.unique(axis) / height for axis in dark.T)
+    # The labels: from the top to the bottom, and behind them some white.
+    assert rows[0] < 0.02
+    assert rows[-1] > 0.98
+    assert 0.06 < columns[-1] < margin.shape[1] / height
