@@ -22,15 +22,13 @@ from bench_depth.depth.inputs import VIDEO_SUFFIXES, Input
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions, read_distances, targets, write_image
 from bench_depth.depth.record import VideoRecorder
+from bench_depth.depth.scale import Distances, Scale
 from bench_depth.live.source.capture import Shot, in_order
 from bench_depth.live.source.sources import open_source
 from bench_depth.model.postprocess import resize_depth
 
 # Threads that draw and write: one encodes while the other waits for the disk.
 _WRITERS = 2
-
-# Depth maps, of a video some pixels of each; the writing that is not finished; why it ended early.
-_Result = tuple[list[NDArray[np.float32]], Optional[Future[None]], Optional[str]]
 
 
 @dataclass(frozen=True)
@@ -91,36 +89,63 @@ def run(
         UserError: The output folder cannot be written, or the model cannot run.
     """
     failed = 0
-    with ThreadPoolExecutor(_WRITERS) as writer, _InTurn(on_done) as report:
+    with ThreadPoolExecutor(_WRITERS) as writer, _InTurn() as in_turn:
         for one in inputs:
             found = targets(_folder_of(one, folder), one, options)
             there = one.kind != "camera" and all(path.is_file() for path in found.values())
             if there and not overwrite and (gallery is None or one in gallery):
                 distances = read_distances(found, model.scale)
                 done = Done(one.source, _names(found), *distances, _unit(model), skipped=True)
-                report(done)
+                in_turn(partial(on_done, done))
                 continue
             show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
-            write = partial(writer.submit, write_image, found)
             try:
-                depths, written, broken = (
+                made = (
                     _video(model, one, found, options, show)
                     if one.kind == "video"
-                    else _image(model, one, write, options, show)
+                    else _image(model, one, found, options, show, writer)
                 )
             except _UnreadableError as error:
-                depths, written, broken, found = [], None, str(error), {}
-            distances = model.scale.distances(depths)
-            then = [partial(watch, one.source, depth) for depth in depths]
-            if gallery is not None and depths:
-                then.append(partial(gallery.add, one, found, distances))
-            if broken is not None:
-                failed += 1
-                if gallery is not None:
-                    gallery.fail(broken)
-            done = Done(one.source, _names(found), *distances, _unit(model), error=broken)
-            report(done, written, then)
+                made, found = _Made([], error=str(error)), {}
+            failed += made.error is not None
+            finish = partial(_finish, model, one, found, made, on_done, watch, gallery)
+            in_turn(finish, made.written is not None)
     return failed
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made of one input.
+
+    Attributes:
+        depths: Its depth maps, of a video some pixels of each.
+        written: The writing of its files that is not finished, which also finds the nearest, median
+            and farthest depth; None where nothing is left to be written.
+        error: Why it failed or ended early; None if it did neither.
+    """
+
+    depths: list[NDArray[np.float32]]
+    written: Optional[Future[Distances]] = None
+    error: Optional[str] = None
+
+
+def _finish(
+    model: DepthModel,
+    one: Input,
+    found: dict[str, Path],
+    made: _Made,
+    on_done: Callable[[Done], None],
+    watch: Callable[[str, NDArray[np.float32]], None],
+    gallery: Optional[Gallery],
+) -> None:
+    distances = made.written.result() if made.written else model.scale.distances(made.depths)
+    for depth in made.depths:
+        watch(one.source, depth)
+    if gallery is not None and made.depths:
+        gallery.add(one, found, distances)
+    if gallery is not None and made.error is not None:
+        gallery.fail(made.error)
+    on_done(Done(one.source, _names(found), *distances, _unit(model), error=made.error))
 
 
 class _InTurn:
@@ -129,8 +154,7 @@ class _InTurn:
     The files of the last images are written while the model runs on the next one.
     """
 
-    def __init__(self, on_done: Callable[[Done], None]) -> None:
-        self._on_done = on_done
+    def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
 
     def __enter__(self) -> _InTurn:
@@ -142,22 +166,9 @@ class _InTurn:
             with contextlib.suppress(*(() if kind is None else (UserError,))):
                 self._settle(len(self._waiting) - 1)
 
-    def __call__(
-        self,
-        done: Done,
-        written: Optional[Future[None]] = None,
-        then: Sequence[Callable[[], None]] = (),
-    ) -> None:
-
-        def finish() -> None:
-            if written is not None:
-                written.result()
-            for step in then:
-                step()
-            self._on_done(done)
-
+    def __call__(self, finish: Callable[[], None], writing: bool = False) -> None:
         self._waiting.append(finish)
-        self._settle(0 if written is None else _WRITERS)
+        self._settle(_WRITERS if writing else 0)
 
     def _settle(self, keep: int) -> None:
         while len(self._waiting) > keep:
@@ -177,15 +188,27 @@ def _folder_of(one: Input, folder: Optional[Path]) -> Path:
 def _image(
     model: DepthModel,
     one: Input,
-    write: Callable[..., Future[None]],
+    found: dict[str, Path],
     options: OutputOptions,
     show: Show,
-) -> _Result:
+    writer: ThreadPoolExecutor,
+) -> _Made:
     photo = _read(one)
     depth = model(photo)
-    written = write(photo, depth, model.scale, options)
+    written = writer.submit(_write, found, photo, depth, model.scale, options)
     show(photo, depth)
-    return [depth], written, None
+    return _Made([depth], written)
+
+
+def _write(
+    found: dict[str, Path],
+    photo: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    scale: Scale,
+    options: OutputOptions,
+) -> Distances:
+    write_image(found, photo, depth, scale, options)
+    return scale.distances([depth])
 
 
 def _read(one: Input) -> NDArray[np.uint8]:
@@ -200,7 +223,7 @@ def _read(one: Input) -> NDArray[np.uint8]:
 
 def _video(
     model: DepthModel, one: Input, found: dict[str, Path], options: OutputOptions, show: Show
-) -> _Result:
+) -> _Made:
     """Colours every frame that can be read; the video gets its name after the last one."""
     samples: list[NDArray[np.float32]] = []
     broken = None
@@ -223,7 +246,7 @@ def _video(
         except BaseException:
             recorder.discard()
             raise
-    return samples, None, broken
+    return _Made(samples, error=broken)
 
 
 @contextlib.contextmanager
