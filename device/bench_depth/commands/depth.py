@@ -21,6 +21,7 @@ from bench_depth.commands.flags import add_arguments, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
 from bench_depth.core.screen import say, show
+from bench_depth.model.released import default_model
 
 if TYPE_CHECKING:
     from bench_depth.depth.run import Done
@@ -34,8 +35,8 @@ millimetres, 0 = unknown), NAME.npy (float32 metres), NAME.ply (coloured point c
 NAME-depth.mp4. They lie beside the image, or below --out as they lay in the folder. What is there
 already is not made again. Ctrl-C keeps what is done.
 
-exit codes: 0 ok, 1 some inputs could not be read, 2 wrong options or input, 3 the model cannot be
-loaded or run, 4 warnings with --strict, 130 interrupted
+exit codes: 0 success, 1 some inputs could not be read, 2 invalid options or input, 3 the model
+cannot be loaded or run, 4 warnings with --strict, 130 interrupted
 """
 
 
@@ -69,7 +70,6 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
     from bench_depth.depth.outputs import OutputOptions, check_output
     from bench_depth.depth.run import run
     from bench_depth.machine.guard import HANG
-    from bench_depth.model.released import default_model
 
     if options.threads is not None and options.threads < 1:
         raise UserError(f"--threads {options.threads} is invalid; give at least 1")
@@ -182,7 +182,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("source", nargs="+", help="image, folder (searched to any depth), video, or camera "
         "(auto, picamera2, N, /dev/videoN)")  # fmt: skip
     add("--model", metavar="NAME|FILE", help="a released model, or a .tflite or .onnx file "
-        "(default: the most accurate one that is fast on a Pi; see `models`)")  # fmt: skip
+        f"(default: {default_model()}; see `models`)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="output folder (default: beside each input)")
     add("--format", action="append", choices=_FORMATS, help="may be given several times "
         "(default: colour)")  # fmt: skip

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument_group(
         "models without a contract",
-        "Input and output of models whose file does not describe them; the options apply to every "
-        "--model. A file MODEL.json beside the model can hold the same.",
+        "Input and output of models whose file does not describe them; the options apply to "
+        "every model named. A file MODEL.json beside the model can hold the same.",
     ).add_argument
     add(
         "--preset",

@@ -21,6 +21,7 @@ from bench_depth.commands.arguments import (
 from bench_depth.commands.flags import add_arguments, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
+from bench_depth.model.released import default_model
 
 if TYPE_CHECKING:
     from bench_depth.live.mqtt import Broker
@@ -82,7 +83,6 @@ def _run(options: argparse.Namespace) -> int:
 def _live(options: argparse.Namespace, on_task: OnTask) -> int:
     with stopped_by_signals() as stop:
         from bench_depth.live.session import LiveOptions, run
-        from bench_depth.model.released import default_model
 
         watch, broker = _sensor(options)
         codes = run(
@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model", metavar="NAME|FILE", help="a released model, or a .tflite or .onnx file "
-        "(default: the most accurate one that is fast on a Pi; see `models`)")  # fmt: skip
+        f"(default: {default_model()}; see `models`)")  # fmt: skip
     add(
         "--source",
         default="auto",
@@ -223,15 +223,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sensor(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group(
-        "depth sensor", "What the page, /depth.json, /events and MQTT tell of each frame."
+        "depth sensor", "What the page, /depth.json, /events and MQTT report of each frame."
     ).add_argument
     add(
         "--zone",
         action="append",
         default=[],
         metavar="NAME=x,y,w,h",
-        help="a rectangle whose nearest and median distance are told, in fractions of the picture "
-        "from its upper left corner; up to 16, and more are drawn on the page",
+        help="a rectangle whose nearest and median distance are reported, in fractions of the "
+        "picture from its upper left corner; up to 16, and more are drawn on the page",
     )
     add("--alarm", type=float, metavar="METRES", help="raise an alarm where a zone, or without "
         "zones the picture, has something nearer")  # fmt: skip

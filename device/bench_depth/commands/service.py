@@ -28,7 +28,7 @@ board after `loginctl enable-linger`. With --system it starts with the board and
 own. It is started again when it fails. The page's token stays the same; it lies in a file that only
 its owner can read. BENCH_DEPTH_TOKEN in the environment of `install` sets it.
 
-exit codes: 0 success, 2 wrong options or systemd refuses, 3 status: the service does not run
+exit codes: 0 success, 2 invalid options or systemd refuses, 3 status: the service does not run
 """
 
 

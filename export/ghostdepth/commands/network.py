@@ -42,13 +42,16 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "ghostnet-s",
     val: Val = None,
-    epochs: Annotated[int | None, typer.Option(help="Number of epochs, not the config's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs.", show_default="the config's")
+    ] = None,
     minutes: Minutes = None,
     patience: Patience = None,
     fraction: Fraction = 1.0,
     settings: Settings = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of weights, order and augmentation, not the config's.")
+        int | None,
+        typer.Option(help="Seed of weights, order and augmentation.", show_default="the config's"),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the checkpoint.", show_default="ghostdepth-CONFIG")
@@ -145,7 +148,7 @@ def evaluate(
     ] = None,
     strict: Strict = False,
 ) -> None:
-    """Print a checkpoint's accuracy on a dataset folder, by the measuring protocol."""
+    """Print a checkpoint's accuracy on a dataset folder: RMSE, si-RMSE, delta_1 and others."""
     from bench_depth.core.dataset import list_pairs
 
     metrics = networks.evaluate(
