@@ -74,9 +74,9 @@ class Page(HTMLParser):
         if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data
 
-    def row(self, name: str) -> list[str]:
-        """The cells of the first row with this name."""
-        return next(row for row in self.rows if row[0].startswith(name))
+    def row(self, name: str, table: int = 0) -> list[str]:
+        """The cells of the row with this name in the first, or a later, table that has one."""
+        return [row for row in self.rows if row[0].startswith(name)][table]
 
 
 @pytest.fixture
@@ -132,7 +132,8 @@ def scene() -> Scene:
 @pytest.mark.parametrize("model", MODELS, ids=[row[0] for row in MODELS])
 def test_the_figures_of_a_model_are_in_its_row(variants: Results, model: tuple) -> None:
     kind, size, ms, rmse, si_rmse, delta_1 = model
-    cells = Page(render(variants, {})).row(kind)
+    page = Page(render(variants, {}))
+    cells = page.row(kind)
     p90, p95, p99 = np.percentile(ms, (90, 95, 99))
     change = "" if kind == "fp32.tflite" else f"{100 * (si_rmse / 0.20417 - 1):+.2f} %"
     expected = [
@@ -143,9 +144,10 @@ def test_the_figures_of_a_model_are_in_its_row(variants: Results, model: tuple) 
         f"{si_rmse:.4f}{change}",
         f"{delta_1:.4f}",
         f"{2 ** (-20 * si_rmse) / (1.5625e-6 * ms[2]):.0f}",
-        *("6.12", "9.25", "0.137"),
     ]
     assert [cell.removesuffix(" (best)") for cell in cells[1:-1]] == expected
+    sharpness = [cell.removesuffix(" (best)") for cell in page.row(kind, table=1)[1:]]
+    assert sharpness == ["6.12", "9.25", "0.137"]
     assert cells[-1] == "tflite_runtime 2.5.0.post1XNNPACK off"
 
 
@@ -155,12 +157,12 @@ def test_the_best_of_a_column_is_marked_ties_as_they_are_written(variants: Resul
         kind: [i for i, cell in enumerate(page.row(kind)) if cell.endswith("(best)")]
         for kind, *_ in MODELS
     }
-    # The frames per second, sharpness, and the accuracy of three files agree in the digits shown.
+    # The frames per second, and the accuracy of three files, agree in the digits shown.
     assert marked == {
-        "fp32.tflite": [1, 7, 8, 9, 11, 12],
-        "fp16.tflite": [1, 7, 8, 9, 11, 12],
-        "int8.tflite": [1, 2, 6, 11, 12],
-        "fp32.onnx": [1, 7, 8, 9, 11, 12],
+        "fp32.tflite": [1, 7, 8, 9],
+        "fp16.tflite": [1, 7, 8, 9],
+        "int8.tflite": [1, 2, 6],
+        "fp32.onnx": [1, 7, 8, 9],
     }
     alone = dataclasses.replace(variants, models=variants.models[:1])
     assert "(best)" not in render(alone, {})

@@ -68,11 +68,8 @@ def columns(results: Results) -> list[Column]:
 def _accuracy_columns(models: Sequence[ModelRecord]) -> list[Column]:
     first = models[0]
 
-    def mean(name: str) -> Callable[[ModelRecord], Optional[float]]:
-        return lambda r: None if r.accuracy is None else getattr(r.accuracy.mean, name)
-
     def change(record: ModelRecord) -> str:
-        own, base = mean("si_rmse")(record), mean("si_rmse")(first)
+        own, base = _mean("si_rmse")(record), _mean("si_rmse")(first)
         return "" if record is first or not base or own is None else _signed(100 * (own / base - 1))
 
     def points(record: ModelRecord) -> Optional[float]:
@@ -80,20 +77,29 @@ def _accuracy_columns(models: Sequence[ModelRecord]) -> list[Column]:
 
     variant = first.contract.variant if first.contract else "the first"
     unit = f"to {variant}" if len(models) > 1 else ""
-    si_rmse = _number("si-RMSE", unit, mean("si_rmse"), "{:.4f}".format, min, _as_good("si_rmse"))
+    si_rmse = _number("si-RMSE", unit, _mean("si_rmse"), "{:.4f}".format, min, _as_good("si_rmse"))
     si_rmse = dataclasses.replace(si_rmse, small=change)
-    sharpness = [
-        _number("DBE acc.", "px", mean("dbe_acc"), "{:.2f}".format, min),
-        _number("DBE comp.", "px", mean("dbe_comp"), "{:.2f}".format, min),
-        _number("edge energy", "", mean("edge_energy"), "{:.3f}".format),
-    ]
     return [
-        _number("RMSE", "m", mean("rmse"), "{:.3f}".format, min, _as_good("rmse")),
+        _number("RMSE", "m", _mean("rmse"), "{:.3f}".format, min, _as_good("rmse")),
         si_rmse,
-        _number("δ₁", "", mean("delta_1"), "{:.4f}".format, max, _as_good("delta_1")),
+        _number("δ₁", "", _mean("delta_1"), "{:.4f}".format, max, _as_good("delta_1")),
         _number("score", "", points, figure),
-        *(sharpness if any(mean("dbe_acc")(record) is not None for record in models) else []),
     ]
+
+
+def sharpness_columns(results: Results) -> list[Column]:
+    """The columns of the table of sharpness; none where no model's sharpness was measured."""
+    if all(_mean("dbe_acc")(record) is None for record in results.models):
+        return []
+    return [
+        _number("DBE accuracy", "px", _mean("dbe_acc"), "{:.2f}".format, min),
+        _number("DBE completeness", "px", _mean("dbe_comp"), "{:.2f}".format, min),
+        _number("edge energy", "", _mean("edge_energy"), "{:.3f}".format),
+    ]
+
+
+def _mean(name: str) -> Callable[[ModelRecord], Optional[float]]:
+    return lambda r: None if r.accuracy is None else getattr(r.accuracy.mean, name)
 
 
 def _number(

@@ -19,7 +19,7 @@ from bench_depth.model.released import Catalogue, released_board
 from bench_depth.report import accuracy_wording, wording
 from bench_depth.report.fastest import PredictedFile, fastest, predicted_files
 from bench_depth.report.html import charts, pictures
-from bench_depth.report.html.columns import columns, row
+from bench_depth.report.html.columns import columns, row, sharpness_columns
 from bench_depth.report.html.pictures import Scene
 from bench_depth.report.html.plot import SIZES, ModelPoint, accuracy_plot
 from bench_depth.report.html.templating import PACKAGE, render_page
@@ -81,7 +81,7 @@ def render(
         raise UserError("nothing was measured, so there is nothing to report; name a model file")
     names = wording.short_names(results)
     accuracy = next((r.accuracy for r in models if r.accuracy is not None), None)
-    found = columns(results)
+    found, sharpness = columns(results), sharpness_columns(results)
     return render_page(
         PACKAGE,
         "report.html.j2",
@@ -93,6 +93,8 @@ def render(
         accuracy=accuracy,
         columns=found,
         rows=[row(*pair, found, models) for pair in zip(models, names)],
+        sharpness=sharpness,
+        sharpness_rows=[row(*pair, sharpness, models) for pair in zip(models, names)],
         notes=accuracy_wording.accuracy_notes(results),
         predictions=_predictions(models, names),
         unpredicted=unpredicted,
