@@ -240,7 +240,7 @@ def prune(
         before = cost([axis.units for axis in axes])
         counts = choose(cost, before * fraction ** (1 / config.rounds))
         small, after = build(counts), cost(counts)
-        line = f"pruned to {after / before:.1%} of the {of}"
+        line = f"pruned to {100 * after / before:.1f} % of the {of.replace('macs', 'MACs')}"
         note = {"of": of, "before": before, "after": after, "line": line}
     else:
         result = _to_budget(network, axes, options, config, number, work, build, choose)
