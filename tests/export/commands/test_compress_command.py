@@ -122,17 +122,11 @@ def test_a_mistake_is_one_line_and_nothing_is_lost(
     ],
 )
 def test_what_a_later_step_names_is_refused_before_the_first_one_and_leaves_nothing(
-    later: str,
-    says: str,
-    checkpoint: Path,
-    dataset: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    later: str, says: str, checkpoint: Path, dataset: Path, tmp_path: Path, command: Command
 ) -> None:
     recipe = f"- {{method: finetune, {TRAIN}}}\n- {later}"
-    assert compress(monkeypatch, checkpoint, recipe, dataset, tmp_path / "out") == 2
-    assert says in capsys.readouterr().err.splitlines()[-1]
+    typed = words(checkpoint, recipe, dataset, tmp_path / "out")
+    assert says in command(*typed, code=2).err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
