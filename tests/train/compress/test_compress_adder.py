@@ -11,7 +11,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
 from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
 from ghostdepth_train.compress.adder import AdderConfig, draw_filters, selected_layers, with_adders
-from ghostdepth_train.compress.finetune import FinetuneConfig
+from ghostdepth_train.compress.methods import FinetuneConfig
 from ghostdepth_train.config import LiteEncoderConfig, TrainConfig, TrainingConfig
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.adder_conv import AdderConv2d, adder_candidates, adders

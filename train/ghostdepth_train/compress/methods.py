@@ -1,9 +1,12 @@
-"""The table of compression methods, and how one is read from a recipe and applied."""
+"""The table of compression methods, and how one is read from a recipe and applied.
+
+Plain further training, which needs no module of its own, is here too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from bench_depth.core.errors import UserError
 
@@ -14,7 +17,6 @@ from ghostdepth_train.compress import (
     block_removal,
     calibrate,
     distil,
-    finetune,
     lottery,
     prune,
     qat,
@@ -22,7 +24,23 @@ from ghostdepth_train.compress import (
     snip,
 )
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.config import parse_config
+from ghostdepth_train.config import TrainingConfig, parse_config
+
+
+class FinetuneConfig(Method):
+    """Settings of further training, for example after a step that removed something.
+
+    Attributes:
+        training: Training settings.
+    """
+
+    method: Literal["finetune"] = "finetune"
+    training: TrainingConfig = TrainingConfig(epochs=30, learning_rate=1e-3, warmup_epochs=1)
+
+
+def _finetune(checkpoint: Checkpoint, config: FinetuneConfig, work: Work) -> Compressed:
+    return Compressed(work.train(checkpoint.network, config.training, config.seed))
+
 
 METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compressed]]] = {
     "snip": (snip.SnipConfig, snip.apply),
@@ -35,7 +53,7 @@ METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compres
     "scale": (scale.ScaleConfig, scale.apply),
     "average": (average.AverageConfig, average.apply),
     "adder": (adder.AdderConfig, adder.apply),
-    "finetune": (finetune.FinetuneConfig, finetune.apply),
+    "finetune": (FinetuneConfig, _finetune),
 }
 
 # Former names, as recipes and results of earlier versions have them.
