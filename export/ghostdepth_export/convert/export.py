@@ -190,7 +190,8 @@ def _contract(
         minimum_runtime=minimum,
         checkpoint_sha256=checkpoint.sha256,
         training_data=checkpoint.training_data,
-        metrics=checkpoint.metrics,
+        # Figures of the exported files are measured on the files that hold this contract.
+        metrics={name: value for name, value in checkpoint.metrics.items() if name != "files"},
         created_by=f"ghostdepth {bench_depth.__version__}",
         state=state,
         hfov=source.hfov or config.hfov,
