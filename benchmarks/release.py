@@ -41,11 +41,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def release(
-    runs: list[Path], data: Path, name: str | None, files: bool, trained_on: str | None = None
+    runs: list[Path],
+    data: Path,
+    name: str | None,
+    files: bool,
+    trained_on: str | None = None,
+    hfov: float | None = None,
 ) -> Path:
     """Writes `models/NAME` and returns its path; without `files` nothing is exported."""
     result = runs[-1] / "result"
     trained = load_checkpoint(result if result.is_dir() else runs[-1] / "best")
+    if hfov is not None:
+        trained.network.config = trained.config.model_copy(update={"hfov": hfov})
     split, name = read_split(data), name or trained.name
     logs = [log for run in runs for log in _logs(run)]
     folder = ROOT / "models" / name
@@ -88,10 +95,8 @@ def release(
 def again(name: str, data: Path) -> Path:
     """Exports and measures the files of `models/NAME` again; replaces those that are committed."""
     folder = ROOT / "models" / name
-    metrics = {k: v for k, v in load_checkpoint(folder).metrics.items() if k != "files"}
-    # The contract inside the exported files holds these figures, not those of the files.
-    write_json(folder / METRICS, metrics)
-    write_json(folder / METRICS, metrics | {"files": _files(folder, data)})
+    metrics = load_checkpoint(folder).metrics
+    write_json(folder / METRICS, {**metrics, "files": _files(folder, data)})
     return folder
 
 
@@ -143,6 +148,7 @@ if __name__ == "__main__":
     what.add_argument("--again", metavar="NAME")
     parser.add_argument("--name", help="instead of the run's own")
     parser.add_argument("--trained-on", help="the data and its terms, instead of the run's line")
+    parser.add_argument("--hfov", type=float, help="of the camera of the training data, degrees")
     parser.add_argument("--no-files", action="store_true", help="export nothing")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
@@ -152,6 +158,6 @@ if __name__ == "__main__":
         else:
             files = not arguments.no_files
             given = arguments.run, arguments.data, arguments.name
-            print(release(*given, files, arguments.trained_on))
+            print(release(*given, files, arguments.trained_on, arguments.hfov))
     except UserError as error:
         sys.exit(f"release: {error}")
