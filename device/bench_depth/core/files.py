@@ -118,16 +118,29 @@ def require_writable(target: Path) -> Path:
     """Returns `target`, the name of a file to be written; nothing is opened.
 
     Raises:
-        UserError: It exists and is neither a regular file nor a stream like `/dev/stdout`.
+        UserError: It exists and is neither a regular file nor a stream like `/dev/stdout`, or no
+            file can be made in its folder, or in the nearest one above that exists.
     """
     try:
         mode = Path(target).stat().st_mode
     except FileNotFoundError:
-        return target
+        return _require_folder(target)
     except (OSError, ValueError) as error:
         raise _unwritable(target, error) from error
-    if not stat.S_ISREG(mode) and not _STREAM.fullmatch(str(target)):
+    if _STREAM.fullmatch(str(target)):
+        return target
+    if not stat.S_ISREG(mode):
         raise UserError(f"cannot write {target}: it is {_kind(mode)}; give the name of a file")
+    return _require_folder(target)
+
+
+def _require_folder(target: Path) -> Path:
+    # A file is replaced, not written, so that its folder decides.
+    folder = next(each for each in Path(target).absolute().parents if each.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"cannot write {target}: no file can be made in {folder}; check its permissions"
+        )
     return target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +20,7 @@ from bench_depth.core.files import (
     read_json,
     read_regular,
     require_regular,
+    require_writable,
     write_bytes,
     write_json,
 )
@@ -178,3 +180,14 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         stream.truncate(2**40)  # Takes no room on the disk.
     with pytest.raises(UserError, match="has 1099511627776 bytes; at most 2147483648 are read"):
         read_regular(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["new.json", "old.json", "folder/new.json"])
+def test_a_file_in_a_folder_that_may_not_be_written_is_refused_before_the_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old.json").write_text("{}")
+    assert require_writable(tmp_path / name) == tmp_path / name
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(UserError, match=re.escape(f"no file can be made in {tmp_path};")):
+        require_writable(tmp_path / name)
