@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
 import os
 import signal
 import subprocess
@@ -12,12 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench_depth.core.errors import BAD_INPUT, UserError, exit_code
-from hypothesis import given
-from hypothesis import strategies as st
+from bench_depth.core.errors import UserError, exit_code
 
-Name = str | bytes | int | None
-NAMES = st.none() | st.text(st.characters()) | st.binary() | st.integers()
+pytestmark = pytest.mark.same_everywhere
 # A command that has half a file and waits.
 COMMAND = """
 import os, signal, sys, time
@@ -42,17 +36,6 @@ NOHUP = COMMAND + (
     "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     "sys.exit(exit_code('x', lambda: guarded(lambda _: exit_code('x', work))))"
 )
-
-
-@given(st.sampled_from(sorted(errno.errorcode)), NAMES)
-def test_whatever_the_system_refuses_is_one_line(code: int, name: Name) -> None:
-    def work() -> int:
-        raise OSError(code, os.strerror(code), name)
-
-    with contextlib.redirect_stderr(io.StringIO()) as screen:
-        assert exit_code("x", work) == BAD_INPUT
-    (line,) = screen.getvalue().splitlines()
-    assert line.startswith("x: ") and os.strerror(code) in line
 
 
 def stopped(command: str, folder: Path, *numbers: int) -> subprocess.CompletedProcess[str]:

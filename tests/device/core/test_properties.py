@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
 import math
+import os
 import string
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import BAD_INPUT, UserError, exit_code
 from bench_depth.core.files import LONGEST_NAME, plain_name, plain_path
 from bench_depth.core.json_text import DEEPEST, NOT_FINITE, dumps, loads
 from bench_depth.core.jsonable import build
@@ -203,3 +206,18 @@ def test_a_header_of_any_bytes_is_possible_or_refused(
         assert "a.png" in str(error)
         return
     assert found is None or 0 < found.width * found.height <= MAX_PIXELS
+
+
+@quick
+@given(
+    some.sampled_from(sorted(errno.errorcode)),
+    some.none() | some.text(some.characters()) | some.binary() | some.integers(),
+)
+def test_whatever_the_system_refuses_is_one_line(code: int, name: object) -> None:
+    def work() -> int:
+        raise OSError(code, os.strerror(code), name)
+
+    with contextlib.redirect_stderr(io.StringIO()) as screen:
+        assert exit_code("x", work) == BAD_INPUT
+    (line,) = screen.getvalue().splitlines()
+    assert line.startswith("x: ") and os.strerror(code) in line
