@@ -1,21 +1,23 @@
 """Small depth networks of other authors beside ours: figures for `results.csv`, table and plot.
 
     python benchmarks/peers/run.py [--only NAME]...
-    python benchmarks/peers/run.py --train MINUTES --data DATA --runs RUNS [--only NAME]...
+    python benchmarks/peers/run.py --train EPOCHS --data DATA --runs RUNS [--only NAME]...
 
 Of each network: multiply-accumulates, parameters, and of its fp32 and int8 .tflite files, 640x480
 in and out, size, instructions and predicted latency on a Raspberry Pi 4 with four threads. Networks
 of other authors are counted on the emulated Pi with random weights, as what a file executes does
-not depend on them; the figures of ours are those of the repository. With --train each is trained
-from random weights on DATA/train for as many minutes, with the same recipe, and measured on
-DATA/val; a run that was stopped goes on. `score` is the challenge's with the predicted latency of
-the int8 file, relative to `litedepth-like`. Figures that exist are kept; what is not measured is
-empty.
+not depend on them; the figures of ours are those of the repository. With --train each is trained on
+DATA/train for as many epochs, with the same recipe, and measured on DATA/val; a run that was
+stopped goes on. It starts from random weights; `NAME from ImageNet` is a network of ours whose
+encoder has ImageNet weights in a Python package. `score` is the challenge's with the predicted
+latency of the int8 file, relative to `litedepth-like`. Figures that exist are kept; what is not
+measured is empty.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import tempfile
@@ -25,14 +27,14 @@ from pathlib import Path
 
 import torch
 from bench_depth.core.errors import exit_code
-from bench_depth.core.files import write_bytes
+from bench_depth.core.files import plain_name, write_bytes
 from bench_depth.core.metrics import score
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.counter import count, read_counts
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency import predict_latency, read_work, shipped
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.config import load_train_config
+from ghostdepth_train.config import LiteEncoderConfig, load_train_config
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
@@ -47,7 +49,28 @@ from table import ACCURACY, FIELDS, FILES, RESULTS, Row, plot, read, table
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE, REFERENCE = "ghostnet-s", "litedepth-like"
 OURS = tuple(sorted(path.parent.name for path in ROOT.glob("models/*/model.safetensors")))
+FROM_IMAGENET = " from ImageNet"
 Log = Callable[[str], None]
+
+
+def architecture(name: str) -> str:
+    """The name of a network without what it starts from."""
+    return name.removesuffix(FROM_IMAGENET)
+
+
+def imagenet(name: str) -> str | None:
+    """The ImageNet weights of the encoder of a network of ours; None where there are none."""
+    encoder = build(name).config.encoder
+    if isinstance(encoder, LiteEncoderConfig) and architecture(name) in OURS:
+        return f"efficientnet-lite{encoder.variant}"
+    return None
+
+
+@functools.cache
+def networks() -> list[str]:
+    """The names of all rows, peers first."""
+    pretrained = [name + FROM_IMAGENET for name in OURS if imagenet(name)]
+    return [*PEERS, *OURS, *pretrained]
 
 
 def build(name: str) -> Predictor:
@@ -55,7 +78,7 @@ def build(name: str) -> Predictor:
     torch.manual_seed(0)
     if name in PEERS:
         return PEERS[name]()
-    return DepthNet(load_checkpoint(find_checkpoint(name)).config)
+    return DepthNet(load_checkpoint(find_checkpoint(architecture(name))).config)
 
 
 def costs(name: str) -> Row:
@@ -71,6 +94,7 @@ def costs(name: str) -> Row:
 
 def released_file(name: str, file: str) -> Row:
     """Figures of a released file, as the repository has them."""
+    name = architecture(name)
     path = f"{name}-{file}.tflite"
     released = csv_rows(ROOT / "benchmarks/latency/released.csv")
     latency = {row["file"]: row for row in released}
@@ -116,20 +140,21 @@ class PeerTrainer(Trainer):
         return build(self.name)  # type: ignore[return-value]  # the loop needs only a Predictor
 
 
-def train(name: str, minutes: float, options: argparse.Namespace, log: Log) -> Row:
-    """Accuracy on DATA/val after training; the epochs of the recipe, or as many as fit."""
+def train(name: str, options: argparse.Namespace, log: Log) -> Row:
+    """Accuracy on DATA/val after `options.train` epochs of the recipe."""
     split = read_split(options.data)
-    recipe = load_train_config(RECIPE, {"epochs": options.epochs} if options.epochs else {})
+    recipe = load_train_config(RECIPE, {"epochs": options.train, "eval_every": options.train})
     config = recipe.model_copy(update={"network": build(name).config})
-    out = options.runs / name
-    run = RunOptions(out, name, f"{len(split.train)} pairs", minutes=minutes)
+    out = options.runs / plain_name(name.replace(" ", "-"), "the name of the run")
+    weights = imagenet(name) if name.endswith(FROM_IMAGENET) else None
+    run = RunOptions(out, out.name, f"{len(split.train)} pairs", imagenet=weights)
     resume = (out / "last").exists()
     with run_folder(out, "benchmarks/peers/run.py"):
         trainer = PeerTrainer(name, config, split, replace(run, resume=resume))
         trainer.run(report=lambda row: log(f"{name}: epoch {row['epoch']:.0f}, {row['loss']:.4f}"))
         metrics = evaluate(trainer.averaged_network, split.val).to_dict()
     found = {key: f"{metrics[key]:.4f}" for key in ACCURACY if key in metrics}
-    return found | {"minutes": f"{minutes:g}"}
+    return found | {"epochs": str(options.train)}
 
 
 def relative_scores(rows: dict[str, Row]) -> None:
@@ -151,7 +176,7 @@ def save(name: str, found: Row) -> None:
     rows = read()
     rows[name] = {"network": name} | rows.get(name, {}) | found
     relative_scores(rows)
-    known = [rows[each] for each in (*PEERS, *OURS) if each in rows]
+    known = [rows[each] for each in networks() if each in rows]
     whole = [{field: row.get(field, "") for field in FIELDS} for row in known]
     write_bytes(RESULTS, csv_bytes(whole))
 
@@ -162,10 +187,10 @@ def complete(name: str, options: argparse.Namespace, log: Log) -> None:
         save(name, costs(name))
     for file in FILES if not options.no_count else ():
         if not read()[name].get(f"ms_{file}"):
-            ours = name in OURS
+            ours = architecture(name) in OURS
             save(name, released_file(name, file) if ours else peer_file(name, file, log))
-    if options.train and read()[name].get("minutes") != f"{options.train:g}":
-        save(name, train(name, options.train, options, log))
+    if options.train and read()[name].get("epochs") != str(options.train):
+        save(name, train(name, options, log))
 
 
 def main() -> int:
@@ -173,20 +198,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", action="append", choices=[*PEERS, *OURS], help="all if none")
+    parser.add_argument("--only", action="append", choices=networks(), help="all if none")
     parser.add_argument("--no-count", action="store_true", help="export and count nothing")
-    parser.add_argument("--train", type=float, metavar="MINUTES", help="of each training")
-    parser.add_argument("--epochs", type=int, help="at most so many instead of the recipe's")
+    parser.add_argument("--train", type=int, metavar="EPOCHS", help="of each training")
     parser.add_argument("--data", type=Path, help="folder with train/ and val/")
     parser.add_argument("--runs", type=Path, help="folder of the trainings")
     options = parser.parse_args()
     if options.train and not (options.data and options.runs):
         parser.error("--train needs --data and --runs")
     log: Log = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    for name in options.only or [*PEERS, *OURS]:
+    for name in options.only or networks():
         complete(name, options, log)
     rows = list(read().values())
-    plot(rows, highlighted=OURS)
+    plot(rows, highlighted=[name for name in networks() if name not in PEERS])
     print(table())
     return 0
 

@@ -11,7 +11,7 @@ RESULTS = Path(__file__).with_name("results.csv")
 PLOT = Path(__file__).with_name("accuracy.png")
 FILES = ("fp32", "int8")
 COSTS = ("macs", "parameters", *(f"{of}_{f}" for f in FILES for of in ("bytes", "instr", "ms")))
-ACCURACY = ("minutes", "si_rmse", "rmse", "delta_1", "dbe_acc", "dbe_comp", "edge_energy")
+ACCURACY = ("epochs", "si_rmse", "rmse", "delta_1", "dbe_acc", "dbe_comp", "edge_energy")
 FIELDS = ("network", "input", *COSTS, *ACCURACY, "score")
 Row = dict[str, str]
 
@@ -62,7 +62,7 @@ def plot(rows: Iterable[Row], highlighted: Collection[str]) -> None:
         axes.annotate(row["network"], place, (4, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.set_xlabel("predicted latency on a Raspberry Pi 4, int8, four threads, ms")
-    axes.set_ylabel("si-RMSE after the same minutes of training")
+    axes.set_ylabel("si-RMSE after the same epochs of training")
     axes.grid(alpha=0.3)
     figure.savefig(PLOT, dpi=110)
     plt.close(figure)
