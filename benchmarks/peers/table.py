@@ -53,6 +53,7 @@ def plot(rows: Iterable[Row], highlighted: Collection[str]) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib import ticker
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for row in points:
@@ -61,6 +62,10 @@ def plot(rows: Iterable[Row], highlighted: Collection[str]) -> None:
         axes.scatter(*place, color=colour)
         axes.annotate(row["network"], place, (4, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
+    axes.margins(x=0.25)
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("predicted latency on a Raspberry Pi 4, int8, four threads, ms")
     axes.set_ylabel("si-RMSE after the same epochs of training")
     axes.grid(alpha=0.3)
