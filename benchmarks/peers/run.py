@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 from bench_depth.core.errors import exit_code
-from bench_depth.core.files import plain_name, write_bytes
+from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import score
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.counter import count, read_counts
@@ -60,10 +60,9 @@ def architecture(name: str) -> str:
 
 def imagenet(name: str) -> str | None:
     """The ImageNet weights of the encoder of a network of ours; None where there are none."""
-    encoder = build(name).config.encoder
-    if isinstance(encoder, LiteEncoderConfig) and architecture(name) in OURS:
-        return f"efficientnet-lite{encoder.variant}"
-    return None
+    encoder = load_checkpoint(find_checkpoint(architecture(name))).config.encoder
+    lite = isinstance(encoder, LiteEncoderConfig)
+    return f"efficientnet-lite{encoder.variant}" if lite else None
 
 
 @functools.cache
@@ -145,7 +144,7 @@ def train(name: str, options: argparse.Namespace, log: Log) -> Row:
     split = read_split(options.data)
     recipe = load_train_config(RECIPE, {"epochs": options.train, "eval_every": options.train})
     config = recipe.model_copy(update={"network": build(name).config})
-    out = options.runs / plain_name(name.replace(" ", "-"), "the name of the run")
+    out = options.runs / name.replace(" ", "-")
     weights = imagenet(name) if name.endswith(FROM_IMAGENET) else None
     run = RunOptions(out, out.name, f"{len(split.train)} pairs", imagenet=weights)
     resume = (out / "last").exists()

@@ -38,7 +38,7 @@ def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) 
     """The figures of one network on one set, whose camera is `hfov` degrees wide."""
     # Here, so that the table needs no torch.
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.evaluate import predict_mm
+    from ghostdepth_train.evaluate import log_bias, predict_mm
 
     network = load_checkpoint(checkpoint).network
     own = network.config.hfov
@@ -47,12 +47,11 @@ def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) 
     for pair in pairs:
         rgb, truth = read_pair(pair)
         seen = predict_mm(network, rgb)
-        row = depth_metrics(seen, truth)
-        if row is not None:
+        row, bias = depth_metrics(seen, truth), log_bias(seen, truth)
+        if row is not None and bias is not None:
             rows.append(row)
             for_camera.append(depth_metrics(seen * factor, truth) or row)
-            known = truth > 1
-            biases.append(float(np.log(seen[known] / truth[known]).mean()))
+            biases.append(bias)
     if not rows:
         raise UserError(f"{pairs[0].depth.parent} has no known depth")
     mean = mean_metrics(rows)

@@ -7,18 +7,16 @@ near. The mean of ln(prediction / ground truth) over whole training pairs is tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
-from bench_depth.core.dataset import Pair, read_pair
+from bench_depth.core.dataset import read_pair
 from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of
-from ghostdepth_train.evaluate import evaluate, predict_mm
-from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.evaluate import evaluate, log_bias, predict_mm
 
 # More pairs tell the mean no better than to a thousandth.
 MOST_PAIRS = 1000
@@ -34,7 +32,8 @@ def apply(checkpoint: Checkpoint, config: ScaleConfig, work: Work) -> Compressed
     """Subtracts the mean log error over the training pairs from the head's bias, and evaluates.
 
     Raises:
-        UserError: The network gives inverse depth, or no pair has known depth.
+        UserError: The network gives inverse depth, no pair has known depth, or a file cannot be
+            read.
     """
     if checkpoint.config.depth_encoding != "log":
         raise UserError(
@@ -44,31 +43,14 @@ def apply(checkpoint: Checkpoint, config: ScaleConfig, work: Work) -> Compressed
     network = copy_of(checkpoint.network).eval()
     pairs = work.split.train[:: -(-len(work.split.train) // MOST_PAIRS)]
     work.log(f"comparing the depth of {len(pairs)} training pairs with the ground truth")
-    error = log_error(network, pairs)
+    found = [log_bias(predict_mm(network, rgb), truth) for rgb, truth in map(read_pair, pairs)]
+    errors = [each for each in found if each is not None]
+    if not errors:
+        raise UserError("no training pair has known depth, so the scale cannot be corrected")
+    error = float(np.mean(errors))
     with torch.no_grad():
         assert network.head.bias is not None
         network.head.bias -= error
     work.log(f"all depth times {np.exp(-error):.3f}; evaluating")
     validation = evaluate(network, work.split.val).to_dict()
     return Compressed(network, {"log_error": error, "validation": validation})
-
-
-def log_error(network: DepthNet, pairs: Sequence[Pair]) -> float:
-    """Mean over images of the mean ln(prediction / ground truth), where the latter is known.
-
-    Args:
-        network: In eval mode.
-        pairs: Images with ground truth.
-
-    Raises:
-        UserError: No pair has a known pixel, or a file cannot be read.
-    """
-    errors = []
-    for pair in pairs:
-        rgb, truth_mm = read_pair(pair)
-        known = truth_mm > 0
-        if known.any():
-            errors.append(np.log(predict_mm(network, rgb)[known] / truth_mm[known]).mean())
-    if not errors:
-        raise UserError("no training pair has known depth, so the scale cannot be corrected")
-    return float(np.mean(errors, dtype=np.float64))
