@@ -37,6 +37,7 @@ PAGES = tuple(
         "benchmarks/latency/README.md",
         "docs/latency.md",
         "docs/models.md",
+        "docs/depth.md",
         "docs/compression/distil.md",
         "docs/pretraining.md",
         "docs/stream.md",
@@ -143,6 +144,13 @@ def sharpness() -> str:
     from sharpness import table
 
     return table()
+
+
+def sharpened() -> str:
+    """What `--sharpen` changes."""
+    from sharpness import sharpened_table
+
+    return sharpened_table()
 
 
 def peers() -> str:
@@ -278,6 +286,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "soak": soak,
     "stream": stream,
     "sharpness": sharpness,
+    "sharpened": sharpened,
     "peers": peers,
     "instructions": instructions,
     "runtimes": runtime_instructions,

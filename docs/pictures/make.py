@@ -1,11 +1,12 @@
-"""Makes screen.svg, page.jpg, worst.jpg and live.jpg: what bench-depth prints and shows.
+"""Makes depth.jpg, screen.svg, page.jpg, worst.jpg and live.jpg: what bench-depth gives and shows.
 
 From the root of the repository, with Chromium installed; the first model is the reference:
 
     python -m docs.pictures.make device/bench_depth/models/ghostdepth-xxs-int8.tflite OTHER.tflite
 
-With `--results FILE` the models' records of that file are shown instead; worst.jpg then stays. With
-`--live` only live.jpg is made, of the first model.
+depth.jpg is by the default model. With `--results FILE` the models' records of that file are shown
+instead; worst.jpg then stays. With `--live` only live.jpg is made, of the first model, with
+`--depth` only depth.jpg.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
+import numpy as np
+from bench_depth.depth.model import DepthModel
+from bench_depth.depth.outputs import OutputOptions, draw
+from bench_depth.model.released import default_model
 from bench_depth.report.html.page import write_page
 from bench_depth.report.table import WIDTH, render
 from bench_depth.results.records import load, save
@@ -33,6 +39,7 @@ from tests.device.live.live_helpers import address_of, started
 HERE = Path(__file__).parent
 PIXELS = 1000
 _QUALITY = 65
+_DEPTH_PHOTOS = ("living_05", "office_05")
 # A photo of the samples that the zones were drawn in.
 _LIVE_PHOTO = "bedroom_01"
 # From the heading above an element to the element's end, with a margin.
@@ -46,10 +53,15 @@ _CUT = """(() => {
 def main() -> None:
     """Measures, then takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--results", type=Path)
     parser.add_argument("--live", action="store_true")
+    parser.add_argument("--depth", action="store_true")
     arguments = parser.parse_args()
+    if not arguments.live:
+        _depth()
+    if arguments.depth:
+        return
     program = shutil.which("chromium")
     if program is None:
         sys.exit("chromium is not installed: apt install chromium")
@@ -66,6 +78,21 @@ def main() -> None:
         with chromium(Path(program), folder / "profile") as browser:
             _page(browser, folder, worst=arguments.results is None)
         _screen(folder)
+
+
+def _depth() -> None:
+    """Photos beside their depth, a row for each."""
+    model = DepthModel(default_model(), sharpen=True)
+    options = OutputOptions(side_by_side=True)
+    rows = []
+    for name in _DEPTH_PHOTOS:
+        photo = cv2.cvtColor(cv2.imread(f"samples/rgb/{name}.jpg"), cv2.COLOR_BGR2RGB)
+        depth = model(np.asarray(photo, np.uint8))
+        rows.append(draw(photo, depth, model.scale, model.scale.ends(depth), options))
+    picture = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
+    height = round(picture.shape[0] * PIXELS / picture.shape[1])
+    picture = cv2.resize(picture, (PIXELS, height), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(HERE / "depth.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def _live(browser: Browser, model: Path) -> None:

@@ -22,6 +22,8 @@ def depth(
     side_by_side: bool = False,
     hfov: float | None = None,
     focal: float | None = None,
+    smooth: float = 0.0,
+    sharpen: bool = False,
     html: bool = False,
     overwrite: bool = False,
     strict: bool = False,
@@ -46,6 +48,8 @@ def depth(
         hfov: Horizontal field of view of the camera in degrees, to which metres and point clouds
             are converted; None for that of the training data.
         focal: Focal length in pixels for point clouds, instead of `hfov`.
+        smooth: Fraction of the depth before that each frame of a video keeps, from 0 to below 1.
+        sharpen: Whether the edges of the depth are moved to those of the image.
         html: Whether a page of all results, `index.html`, is written into `out`.
         overwrite: Whether results that exist are made again.
         strict: Whether depth that cannot be right is an error, not only a warning; the results are
@@ -77,7 +81,9 @@ def depth(
     named = [sources] if isinstance(sources, (str, Path)) else list(sources)
     folder = None if out is None else Path(out)
     inputs = find_inputs([str(source) for source in named])
-    loaded = DepthModel(model or default_model(), runtime, threads, description, log, hfov)
+    loaded = DepthModel(
+        model or default_model(), runtime, threads, description, log, hfov, smooth, sharpen
+    )
     options = OutputOptions(
         formats=formats,
         range=range_m,

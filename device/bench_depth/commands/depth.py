@@ -17,7 +17,7 @@ from bench_depth.commands.arguments import (
     Parser,
     prepare_opencv,
 )
-from bench_depth.commands.flags import add_arguments, add_smooth, from_arguments
+from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
 from bench_depth.core.screen import say, show
@@ -88,6 +88,7 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         description,
         lambda line: say(f"{program}: {line}", error=True),
         smooth=options.smooth,
+        sharpen=options.sharpen,
     )
     on_task(str(path), None)
     output = OutputOptions(
@@ -194,6 +195,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--focal", type=float, metavar="PX", help="focal length in pixels for point clouds, "
         "instead of --hfov")  # fmt: skip
     add_smooth(parser)
+    add_sharpen(parser)
     add("--html", action="store_true", help="write a page of all results, index.html in --out; "
         "what it lacks is made again")  # fmt: skip
     add("--overwrite", action="store_true", help="make results again that exist")

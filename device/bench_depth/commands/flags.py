@@ -91,6 +91,15 @@ def add_smooth(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sharpen(parser: argparse.ArgumentParser) -> None:
+    """Adds `--sharpen`, of the commands that show depth beside its image."""
+    parser.add_argument(
+        "--sharpen",
+        action="store_true",
+        help="move the blurred edges of the depth to the edges of the image",
+    )
+
+
 def _kept(text: str) -> float:
     try:
         keep = float(text)

@@ -18,7 +18,7 @@ from bench_depth.commands.arguments import (
     Parser,
     prepare_opencv,
 )
-from bench_depth.commands.flags import add_arguments, add_smooth, from_arguments
+from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
 from bench_depth.model.released import default_model
@@ -101,6 +101,7 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
                 watch=watch,
                 broker=broker,
                 smooth=options.smooth,
+                sharpen=options.sharpen,
             ),
             stop,
             lambda line: say(line, error=True),
@@ -214,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         "or a video of both side by side to FILE.mp4 or FILE.avi",
     )
     add_smooth(parser)
+    add_sharpen(parser)
     add("--frames", type=int, metavar="N", help="end after N frames")
     add("--strict", action="store_true", help="end with code 4 if there were warnings")
     _add_sensor(parser)

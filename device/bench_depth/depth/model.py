@@ -18,6 +18,7 @@ from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.continuity import Continuity
 from bench_depth.depth.scale import Scale
+from bench_depth.depth.sharpening import sharpen as sharpened
 from bench_depth.depth.smoothing import Smoother, check_smoothing
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
@@ -70,6 +71,8 @@ class DepthModel:
             that of `description`, or else of the model's training data.
         smooth: Fraction of the depth before that each frame of a stream keeps, from 0 to below 1,
             see `bench_depth.depth.smoothing`; photos by themselves are not smoothed.
+        sharpen: Whether the edges of the depth are moved to those of the image, see
+            `bench_depth.depth.sharpening`; depth then has the size of the image.
 
     Raises:
         UserError: `smooth` is impossible, there is no such model, no runtime is installed for it,
@@ -89,6 +92,7 @@ class DepthModel:
         log: Callable[[str], None] = lambda line: None,
         hfov: Optional[float] = None,
         smooth: float = 0.0,
+        sharpen: bool = False,
     ) -> None:
         check_smoothing(smooth)
         path = find_model(model)
@@ -113,6 +117,7 @@ class DepthModel:
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
         self._smoother = Smoother(smooth, self.metric)
         self._follows = self._carries or smooth > 0
+        self._sharpen = sharpen
 
     @property
     def name(self) -> str:
@@ -208,6 +213,8 @@ class DepthModel:
         found = self.predict(photo)
         start = time.perf_counter_ns()
         depth = self._smoother(found.depth)
+        if self._sharpen:
+            depth = sharpened(depth, photo, metric=self.metric)
         preprocess, invoke, postprocess = found.times_ns
         postprocess += time.perf_counter_ns() - start
         return Prediction(depth, (preprocess, invoke, postprocess))

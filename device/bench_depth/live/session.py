@@ -51,6 +51,7 @@ class LiveOptions:
         watch: Zones that are measured, and the alarm.
         broker: MQTT broker that frames are published to; None for none.
         smooth: Fraction of the depth before that each frame keeps, from 0 to below 1.
+        sharpen: Whether the edges of the depth are moved to those of the image.
     """
 
     model: Union[str, Path]
@@ -67,6 +68,7 @@ class LiveOptions:
     watch: Watch = field(default_factory=Watch)
     broker: Optional[Broker] = None
     smooth: float = 0.0
+    sharpen: bool = False
 
 
 def run(
@@ -112,6 +114,7 @@ def run(
             options.description,
             log,
             smooth=options.smooth,
+            sharpen=options.sharpen,
         )
         view.hfov = model.hfov
         make_watch(options.watch.zones, options.watch.alarm, model.scale.relative)
