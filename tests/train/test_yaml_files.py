@@ -136,3 +136,23 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     for load, name, near in ((load_train_config, "tyny", "tiny"), (load_recipe, "halff", "half")):
         with pytest.raises(UserError, match=rf"neither a file .*; did you mean {near}\?$"):
             load(name)
+
+
+def test_a_base_may_have_a_base_beside_it_or_by_name(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("base: nano\nepochs: 7\nbatch_size: 3\n")
+    (tmp_path / "deep").mkdir()
+    second = tmp_path / "deep" / "second.yaml"
+    second.write_text("base: ../first.yaml\nepochs: 5\n")
+    found = load_train_config(str(second))
+    assert (found.epochs, found.batch_size) == (5, 3)
+    assert found.network == load_train_config("nano").network
+
+
+@pytest.mark.parametrize("back", ["one.yaml", "../deep/./one.yaml"])
+def test_bases_in_a_circle_are_refused(tmp_path: Path, back: str) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "one.yaml").write_text("base: two.yaml\n")
+    (folder / "two.yaml").write_text(f"base: {back}\n")
+    with pytest.raises(UserError, match=r"one\.yaml is its own base: .*two\.yaml -> "):
+        load_train_config(str(folder / "one.yaml"))

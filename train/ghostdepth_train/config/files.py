@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
@@ -30,7 +32,8 @@ def load_train_config(
 ) -> TrainConfig:
     """Reads a config by its name or its path.
 
-    Its field `base` may name another config, whose fields hold where the file has none.
+    Its field `base` may name another config, whose fields hold where the file has none; that one
+    may have a base as well. A path in `base` is relative to the folder of the file that names it.
 
     Args:
         name: One of `config_names()`, or the path of a YAML file.
@@ -38,13 +41,25 @@ def load_train_config(
         settings: Values by dotted key that override both, see `settings.parse_settings`.
 
     Raises:
-        UserError: No such config, not YAML, or a field is unknown or out of range.
+        UserError: No such config, not YAML, bases that lead in a circle, or a field is unknown or
+            out of range.
     """
-    value = _fields(name)
-    if "base" in value:
-        value = _fields(str(value.pop("base"))) | value
-    value = with_settings({**value, **(changes or {})}, settings or {}, TrainConfig)
+    value = with_settings({**_with_bases(name), **(changes or {})}, settings or {}, TrainConfig)
     return parse_config(TrainConfig, value, f"config {name}")
+
+
+def _with_bases(name: str) -> dict[str, Any]:
+    value = _fields(name)
+    chain = [os.path.normpath(name)]
+    while "base" in value:
+        base = str(value.pop("base"))
+        if base not in config_names():
+            base = os.path.normpath(Path(chain[-1]).parent / base)
+        if base in chain:
+            raise UserError(f"config {name} is its own base: {' -> '.join([*chain, base])}")
+        chain.append(base)
+        value = _fields(base) | value
+    return value
 
 
 def _fields(name: str) -> dict[str, Any]:
