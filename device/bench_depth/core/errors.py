@@ -15,8 +15,8 @@ MODEL_FAILED = 3
 WARNED = 4
 INTERRUPTED = 130
 
-# Ended by these, a program leaves as little behind as after Ctrl-C.
-_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+# Ended by any of these, a program leaves as little behind as after Ctrl-C.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A name of a megabyte must not push what to do, at the end, out of sight.
 _LONGEST = 1200
 _END = 400
@@ -55,7 +55,8 @@ def exit_code(program: str, work: Callable[[], int], interrupted: str = "interru
 
     So does what the system refuses and nobody else has put into words: a name that is too long, a
     folder that may not be entered, a full disk, a reader of the output that has gone. The signals
-    interrupt the work as Ctrl-C does, so that locks and temporary files go.
+    interrupt the work as Ctrl-C does, so that locks and temporary files go. After one of them any
+    error is the signal: a library in which it came may have made another one of it.
 
     Args:
         program: Name of the program, with which the line begins.
@@ -81,8 +82,11 @@ def _code(program: str, work: Callable[[], int], interrupted: str, heard: list[i
         error = raised
     except OSError as refused:
         error = _refused(refused)
+    except Exception:
+        if not heard:
+            raise
+        error = stopped
     if heard and error.exit_code not in (0, INTERRUPTED):
-        # The library in which the signal came has made another error of it.
         error = stopped
     say(f"{program}: {error}", error=True)
     return error.exit_code
@@ -102,14 +106,16 @@ def _as_ctrl_c() -> Iterator[list[int]]:
         raise KeyboardInterrupt
 
     own = threading.current_thread() is threading.main_thread()
-    free = [each for each in _STOPPING if own and signal.getsignal(each) == signal.SIG_DFL]
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    found = {number: signal.getsignal(number) for number in _STOPPING if own}
+    free = {number: handler for number, handler in found.items() if handler in defaults}
     try:
         for number in free:
             signal.signal(number, stop)
         yield heard
     finally:
-        for number in free:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in free.items():
+            signal.signal(number, handler)
 
 
 def _refused(error: OSError) -> UserError:

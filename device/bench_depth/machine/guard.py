@@ -131,10 +131,11 @@ def _leave(work: Callable[[OnTask], int], writer: int) -> None:
     # Ctrl-C on a terminal goes to the whole group. The parent alone gets it and forwards it once.
     os.setpgid(0, 0)
     end_with_parent()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _FORWARDED:
         # What the parent would do on a signal is not for the child to do.
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            own = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, own)
     code = 1
     try:
         code = work(lambda task, limit: _report(writer, task, limit))

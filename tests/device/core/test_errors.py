@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from bench_depth.core.errors import UserError, exit_code
+from bench_depth.core.errors import exit_code
 
 pytestmark = pytest.mark.same_everywhere
 # A command that has half a file and waits.
@@ -64,18 +63,49 @@ def test_a_signal_is_one_line_and_its_code_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_signal_that_a_library_takes_for_damage_is_still_a_signal(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def work() -> int:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        except KeyboardInterrupt:
-            raise UserError("cannot read model.safetensors") from None
-        return 0
+# In which a library made another error of the signal. `Boom` is no error that a command knows.
+OTHER_ERROR = """
+class Boom(Exception):
+    pass
+inner = work
+def work():
+    try:
+        return inner()
+    except KeyboardInterrupt:
+        raise {error} from None
+"""
 
-    assert exit_code("x", work) == 128 + signal.SIGTERM
-    assert capsys.readouterr().err == "x: interrupted\n"
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "UserError('cannot read model.safetensors')",
+        "OSError(5, 'Input/output error', 'data')",
+        "RuntimeError('DataLoader worker (pid 7) exited')",
+        "SystemError('returned a result with an exception set')",
+        "Boom('of a library')",
+    ],
+)
+@pytest.mark.parametrize("command", [PLAIN, GUARDED], ids=["plain", "guarded"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_of_which_a_library_makes_another_error_is_still_a_signal(
+    tmp_path: Path, command: str, error: str, number: signal.Signals
+) -> None:
+    *head, end = command.splitlines()
+    imports = "from bench_depth.core.errors import UserError"
+    command = "\n".join([*head, imports, OTHER_ERROR.format(error=error), end])
+    done = stopped(command, tmp_path, number)
+    assert (done.returncode, done.stderr) == (128 + number, "x: interrupted\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_signal_caused_is_no_interruption() -> None:
+    def work() -> int:
+        raise RuntimeError("a fault of the program")
+
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        exit_code("x", work)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
 def test_a_command_without_a_terminal_outlives_the_hang_up(tmp_path: Path) -> None:
