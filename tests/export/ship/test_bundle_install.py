@@ -6,6 +6,7 @@ import fcntl
 import platform
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,56 @@ def test_a_list_of_checksums_that_lost_a_line_is_refused(pi: Pi, line: int) -> N
     del lines[line]
     sums.write_text("".join(lines))
     assert "does not list the files" in refusal(pi.install(bundle), 13)
+    assert not pi.prefix.exists()
+
+
+def _upper(line: bytes) -> bytes:
+    return line[:64].upper() + line[64:]
+
+
+def _twice(line: bytes) -> bytes:
+    return line + b"\n" + line
+
+
+# What becomes of one line of the list.
+ODD_LINES: dict[str, Callable[[bytes], bytes]] = {
+    "carriage return": lambda line: line + b"\r",
+    "binary": lambda line: line.replace(b"  ", b" *", 1),
+    "one space": lambda line: line.replace(b"  ", b" ", 1),
+    "tab": lambda line: line.replace(b"  ", b"\t", 1),
+    "upper case": _upper,
+    "twice": _twice,
+    "BSD": lambda line: b"SHA256 (" + line[66:] + b") = " + line[:64],
+    "escaped": lambda line: b"\\" + line,
+    "byte order mark": lambda line: b"\xef\xbb\xbf" + line,
+    "indented": lambda line: b" " + line,
+    "space at the end": lambda line: line + b" ",
+    "empty line before": lambda line: b"\n" + line,
+    "comment before": lambda line: b"# sums\n" + line,
+    "unpadded": lambda line: line[1:],
+    "from here": lambda line: line.replace(b"  ", b"  ./", 1),
+    "from above": lambda line: line.replace(b"  ", b"  ../one/", 1),
+    "another file": lambda line: line[:66] + b"../../etc/passwd",
+    "no name": lambda line: line[:66],
+    "other digest": lambda line: b"0" * 64 + line[64:],
+    "short digest": lambda line: line[24:],
+}
+
+
+@pytest.mark.parametrize("where", ["first", "manifest", "all"])
+@pytest.mark.parametrize("odd", ODD_LINES)
+def test_a_list_of_checksums_that_is_not_the_manifests_to_the_letter_is_refused(
+    pi: Pi, odd: str, where: str
+) -> None:
+    bundle = pi.bundle("one")
+    sums = bundle / "SHA256SUMS"
+    lines = sums.read_bytes().splitlines()
+    every = range(len(lines))
+    chosen = {"first": every[:1], "manifest": every[-1:], "all": every}
+    for index in chosen[where]:
+        lines[index] = ODD_LINES[odd](lines[index])
+    sums.write_bytes(b"".join(line + b"\n" for line in lines))
+    assert "SHA256SUMS" in refusal(pi.install(bundle), 13)
     assert not pi.prefix.exists()
 
 
