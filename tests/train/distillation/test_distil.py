@@ -10,10 +10,11 @@ import torch
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, save_checkpoint
-from ghostdepth_train.compress import compress
+from ghostdepth_train.compress import compress, distil, run_recipe
 from ghostdepth_train.compress.distil import DistilConfig, Distiller, UnlabelledConfig
 from ghostdepth_train.config import TrainConfig, TrainingConfig
 from ghostdepth_train.data import read_split
+from ghostdepth_train.distillation import Teacher, load_teacher
 from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
 from ghostdepth_train.distillation.labels import Labels
 from ghostdepth_train.evaluate import predict_mm
@@ -182,6 +183,24 @@ def test_what_is_missing_is_named(
     config = DistilConfig(**{"teachers": (str(teacher),), "training": SHORT} | changes)
     with pytest.raises(UserError, match=message):
         compress(load_checkpoint(student), config, work(data, tmp_path / "out"))
+
+
+def test_a_teacher_is_read_once_for_the_check_and_all_its_steps(
+    data: Path, student: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+
+    def load(spec: tuple[str, ...], device: torch.device) -> Teacher:
+        names.append(spec)
+        return load_teacher(spec, device)
+
+    monkeypatch.setattr(distil, "load_teacher", load)
+    training = SHORT.model_copy(update={"epochs": 1})
+    steps = [DistilConfig(teachers=(str(teacher),), training=training, seed=n) for n in (0, 1)]
+    done = run_recipe(student, steps, work(data, tmp_path / "out"))
+    assert names == [(str(teacher),)]
+    notes = [step["notes"]["teacher"] for step in load_checkpoint(done).metrics["steps"]]
+    assert len(set(notes)) == 1
 
 
 def test_photos_without_labels_are_refused_where_labels_are_due(

@@ -35,7 +35,7 @@ class AverageConfig(Method):
 
     def check(self, start: Checkpoint | None, work: Work) -> None:
         """Refuses another network that cannot be read, or is no match for `start`."""
-        other = load_checkpoint(Path(self.other))
+        other = _other(self, work)
         if start is not None:
             _require_match(start, other, self.other)
 
@@ -46,7 +46,7 @@ def apply(checkpoint: Checkpoint, config: AverageConfig, work: Work) -> Compress
     Raises:
         UserError: The other checkpoint cannot be read, or is another network.
     """
-    other = load_checkpoint(Path(config.other))
+    other = _other(config, work)
     network = copy_of(checkpoint.network)
     _require_match(checkpoint, other, config.other)
     mine, its = network.state_dict(), other.network.state_dict()
@@ -54,6 +54,10 @@ def apply(checkpoint: Checkpoint, config: AverageConfig, work: Work) -> Compress
     work.log("evaluating the mean")
     notes = {"other": f"{other.name} sha256:{other.sha256[:16]}"}
     return Compressed(network, notes | {"validation": evaluate(network, work.split.val).to_dict()})
+
+
+def _other(config: AverageConfig, work: Work) -> Checkpoint:
+    return work.once(("average", config.other), lambda: load_checkpoint(Path(config.other)))
 
 
 def _require_match(start: Checkpoint, other: Checkpoint, folder: str) -> None:

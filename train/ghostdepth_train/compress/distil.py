@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
-import torch
 from bench_depth.core.dataset import Pair
 from bench_depth.core.errors import UserError
 from pydantic import AliasChoices
@@ -114,7 +113,7 @@ class DistilConfig(Method):
 
     def check(self, start: Checkpoint | None, work: Work) -> None:
         """Refuses a teacher that cannot be used, and unlabelled images that are not there."""
-        _teacher(self)
+        _teacher(self, work)
         _unlabelled(self, work)
 
 
@@ -124,7 +123,7 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     Raises:
         UserError: A teacher cannot be loaded or has no features, or there are no unlabelled images.
     """
-    teacher = _teacher(config, distributed.start()[2])
+    teacher = _teacher(config, work)
     unlabelled = _unlabelled(config, work)
     make = functools.partial(Distiller, distil=config, teacher=teacher, unlabelled=unlabelled)
     return Compressed(
@@ -133,8 +132,12 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
     )
 
 
-def _teacher(config: DistilConfig, device: torch.device | str = "cpu") -> Teacher | None:
-    teacher = load_teacher(config.teachers, device) if config.teachers else None
+def _teacher(config: DistilConfig, work: Work) -> Teacher | None:
+    def load() -> Teacher | None:
+        device = distributed.start()[2]
+        return load_teacher(config.teachers, device) if config.teachers else None
+
+    teacher = work.once(("distil", config.teachers), load)
     if (config.feature or config.affinity) and not (teacher and teacher.channels):
         raise UserError(
             "feature and affinity distillation need a teacher with accessible features: "

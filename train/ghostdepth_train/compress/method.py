@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ghostdepth_train.pruning.latency import LatencyPredictor
 
 T = TypeVar("T", bound=Trainer)
+L = TypeVar("L")
 OnEpoch = Callable[[dict[str, float]], None]
 
 
@@ -85,6 +86,22 @@ class Work:
     on_training: Callable[[Trainer], OnEpoch] = lambda _: lambda _: None
     log: Callable[[str], None] = lambda _: None
     predict_latency: LatencyPredictor | None = None
+    _loaded: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: Any, load: Callable[[], L]) -> L:
+        """Loads a network beside the one that is compressed, and keeps it for the whole run.
+
+        What a method's `check` has found sound is what the method then uses, whatever becomes of
+        the files in the meantime.
+
+        Args:
+            key: What names the network; hashable.
+            load: Called where nothing was loaded for this key yet.
+        """
+        if key not in self._loaded:
+            self._loaded[key] = load()
+        network: L = self._loaded[key]
+        return network
 
     def train(
         self,
