@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 import textwrap
 from collections.abc import Sequence
@@ -22,12 +21,6 @@ RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow", "onnxruntime")
 RUNTIME_HELP = f"{', '.join(RUNTIMES)} (default: the first one that is installed)"
 _ALIGNMENTS = ("none", "median", "log-affine", "inverse-affine")
 _FORMATS = ("auto", "folder", "nyu", "tum", "kitti", "diode")
-# Silences OpenCV, and limits the seconds it waits for a camera that delivers no image.
-_OPENCV = {
-    "OPENCV_LOG_LEVEL": "OFF",
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
-    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "5",
-}
 _EPILOG = """\
 Without --data only the latency is measured, on a bundled photo: a model file is all that is needed.
 
@@ -42,12 +35,6 @@ exit codes: 0 success, 1 a --fail-if condition holds, 2 invalid options or input
 be loaded or run, 4 warnings with --strict, 130 interrupted (143 by SIGTERM, 129
 by SIGHUP)
 """
-
-
-def prepare_opencv() -> None:
-    """Sets what OpenCV reads from the environment before it opens a video or camera."""
-    for name, value in _OPENCV.items():
-        os.environ.setdefault(name, value)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 from bench_depth.commands.arguments import parse
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError, exit_code, refuse_warnings
+from bench_depth.core.opencv import prepare_opencv
 from bench_depth.core.screen import say, show
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     Returns:
         The exit code; argparse itself exits with 0 or 2.
     """
+    prepare_opencv()
     words = list(sys.argv[1:] if arguments is None else arguments)
     return exit_code("bench-depth", lambda: _run(words))
 

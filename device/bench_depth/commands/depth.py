@@ -15,7 +15,6 @@ from bench_depth.commands.arguments import (
     RUNTIMES,
     HelpFormatter,
     Parser,
-    prepare_opencv,
 )
 from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
@@ -57,7 +56,6 @@ def main(
         The exit code; argparse itself exits with 0 or 2.
     """
     options = _parser(program).parse_args(arguments)
-    prepare_opencv()
     kept = "interrupted; what was written was kept"
     return exit_code(program, lambda: _depth(options, program, on_task), kept)
 

@@ -16,7 +16,6 @@ from bench_depth.commands.arguments import (
     RUNTIMES,
     HelpFormatter,
     Parser,
-    prepare_opencv,
 )
 from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, from_arguments
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
@@ -51,7 +50,6 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    prepare_opencv()
     return exit_code("bench-depth", lambda: _run(options))
 
 

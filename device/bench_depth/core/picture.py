@@ -33,6 +33,9 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # JPEG markers of a frame, which holds the size; C4, C8 and CC are others.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+# A file may consist of parts of a few bytes, up to its end. A picture of `MAX_PIXELS` has fewer.
+_MOST_PARTS = 1 << 18
 _ORIENTATION = 0x0112
 _TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
 # PBM, PGM and PPM; comments may stand between their numbers.
@@ -109,7 +112,7 @@ def _refuse_kind(start: bytes, path: Path) -> None:
         brand = start[8:12]
         kind = "AVIF" if brand[:3] == b"avi" else "HEIC" if brand in _HEIC else "MP4"
     if kind is not None:
-        raise UserError(f"{path} is a {kind} file, which is not supported; convert it to PNG")
+        raise UserError(f"{path} holds {kind}, which is not supported; convert it to PNG")
 
 
 def _other_size(data: BinaryIO) -> tuple[int, int]:
@@ -154,7 +157,7 @@ def _png(data: BinaryIO) -> PictureHeader:
     end = data.seek(0, io.SEEK_END)
     position, orientation = 8, 1
     size: tuple[int, ...] = ()
-    while True:
+    for _ in range(_MOST_PARTS):
         data.seek(position)
         length, kind = struct.unpack(">I4s", _take(data, 8))
         position += 12 + length
@@ -165,15 +168,18 @@ def _png(data: BinaryIO) -> PictureHeader:
         elif kind == b"eXIf":
             orientation = _orientation(data.read(min(length, 1 << 16)))
         elif kind == b"IEND":
-            width, height, bits, colour = size or (0, 0, 0, 0)
+            width, height, bits, colour = size or (0, 0, 8, 0)
+            if bits not in _PNG_BITS[colour]:
+                break
             return PictureHeader("PNG", width, height, bits, _PNG_CHANNELS[colour], orientation)
+    raise EOFError
 
 
 def _jpeg(data: BinaryIO) -> PictureHeader:
     data.seek(2)
     orientation = 1
     frame: tuple[int, ...] = (0, 0, 0, 0)
-    while True:
+    for _ in range(_MOST_PARTS):
         marker = _take(data, 2)
         if marker[0] != 0xFF:
             raise EOFError
@@ -193,6 +199,7 @@ def _jpeg(data: BinaryIO) -> PictureHeader:
             bits, height, width, channels = frame
             return PictureHeader("JPEG", width, height, bits, channels, orientation)
         data.seek(body + length - 2)
+    raise EOFError
 
 
 def _require_end_of_jpeg(data: BinaryIO) -> None:

@@ -12,6 +12,7 @@ import typer
 from bench_depth import __version__
 from bench_depth.core.errors import INTERRUPTED, UserError, exit_code
 from bench_depth.core.files import require_writable
+from bench_depth.core.opencv import prepare_opencv
 from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
@@ -77,6 +78,7 @@ def main() -> None:
     code.
     """
     _set_threads()
+    prepare_opencv()
 
     def work() -> int:
         try:

@@ -103,7 +103,7 @@ def test_one_bad_file_among_many_is_found_without_decoding_it(folder: Path) -> N
 def test_bad_files_are_counted(folder: Path) -> None:
     for index in range(3):
         (folder / "rgb" / f"{index}.jpg").write_bytes(b"GIF89a")
-    with pytest.raises(UserError, match=r"0\.jpg is a GIF .* \(2 more files cannot be used\)"):
+    with pytest.raises(UserError, match=r"0\.jpg holds GIF, .* \(2 more files cannot be used\)"):
         survey_pairs(list_pairs(folder), "data")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from bench_depth.core import picture
 from bench_depth.core.dataset import Pair, read_pair, read_rgb, read_stored_rgb, write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.core.picture import MAX_PIXELS, read_header
@@ -29,14 +31,13 @@ def with_orientation(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def claiming(width: int, height: int) -> bytes:
     """A PNG file of any size, without its pixels."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
@@ -148,8 +149,56 @@ def test_another_kind_under_a_photos_name_is_called_by_its_name(
     path = tmp_path / "a.jpg"
     path.write_bytes(start + bytes(500))
     for read in (read_header, read_rgb):
-        with pytest.raises(UserError, match=f"is a {kind} file"):
+        with pytest.raises(UserError, match=f"holds {kind}, which is not"):
             read(path)
+
+
+@pytest.mark.parametrize("colour", range(8))
+def test_a_png_is_taken_for_one_where_its_decoder_knows_its_colours(
+    tmp_path: Path, colour: int
+) -> None:
+    path = tmp_path / "a.png"
+    for bits in range(33):
+        chunks = [
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, bits, colour, 0, 0, 0)),
+            *([chunk(b"PLTE", bytes(3))] if colour == 3 else []),
+            chunk(b"IDAT", zlib.compress(bytes(1000))),
+            chunk(b"IEND", b""),
+        ]
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        decoded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if decoded is not None:
+            assert (header := read_header(path)) and header.bits == bits
+        else:
+            with pytest.raises(UserError, match="is not a readable picture"):
+                read_header(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n" + 5000 * chunk(b"tEXt", b""),
+        b"\xff\xd8" + 5000 * b"\xff",
+        b"\xff\xd8" + 5000 * b"\xff\xfe\0\2",
+        b"\xff\xd8" + 5000 * b"\xff\xc0\0\2",
+    ],
+    ids=["chunks", "padding", "comments", "frames"],
+)
+def test_a_picture_of_very_many_parts_is_not_read_to_its_end(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stream(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.reads += 1
+            return super().read(size)
+
+    monkeypatch.setattr(picture, "_MOST_PARTS", 1000)
+    stream = Stream(data)
+    with pytest.raises(UserError, match="is not a readable picture"):
+        picture.parse_header(stream, Path("a.jpg"))
+    assert stream.reads < 5000
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

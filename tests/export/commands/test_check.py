@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +131,20 @@ def test_short_trainings_tell_how_long_they_take_too(
 def test_durations_are_words() -> None:
     texts = [duration(seconds) for seconds in (3.4, 89, 300, 3600 * 3 + 1200)]
     assert texts == ["3 s", "89 s", "5 min", "3 h 20 min"]
+
+
+@pytest.mark.parametrize("program", ["ghostdepth", "bench_depth"])
+def test_a_picture_that_opencv_has_words_for_is_one_line(
+    dataset: Path, tmp_path: Path, program: str
+) -> None:
+    data = shutil.copytree(dataset, tmp_path / "data")
+    photo = min((data / "rgb").iterdir())
+    photo.write_bytes(struct.pack("<2sHIH", b"II", 42, 8, 0xFFFF) + bytes(64))
+    words = (
+        ["check", str(data)] if program == "ghostdepth" else ["ghostdepth-xxs", "--data", str(data)]
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", program, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1 and f"{photo} is not a readable picture" in done.stderr
