@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Optional
@@ -23,7 +24,8 @@ def parse_cores(text: str) -> list[int]:
     cores: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        numbers = (first, last) if dash else (first,)
+        if not all(re.fullmatch("[0-9]{1,4}", number) for number in numbers):
             raise UserError(f"--affinity {text!r} is not a list of cores; write it as 0-2 or 0,3")
         cores.update(range(int(first), int(last if dash else first) + 1))
     return sorted(cores)

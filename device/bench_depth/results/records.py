@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -16,7 +17,7 @@ from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import Description
 from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.timing.comparison import Comparison
-from bench_depth.timing.measure import Timing
+from bench_depth.timing.measure import Timing, require_sound
 from bench_depth.timing.profiling import Profile
 from bench_depth.timing.sustained import Sustained
 
@@ -171,13 +172,33 @@ def load(path: Path) -> Results:
     """Reads a results file.
 
     Raises:
-        UserError: It is missing, truncated, of another schema, or a field is missing or wrong.
+        UserError: It is missing, truncated, of another schema, a field is missing or wrong, or it
+            holds figures that no measurement gives.
     """
     value = read_json(path)
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
         raise UserError(f"{path} has schema {schema!r}; this program reads {SCHEMA!r}")
     try:
-        return build(Results, value)
+        results = build(Results, value)
+        for index, record in enumerate(results.models):
+            _require_sound(record, f"models[{index}]")
     except ValueError as error:
         raise UserError(f"{path} is not a whole results file: {error}; measure again") from error
+    return results
+
+
+def _require_sound(record: ModelRecord, where: str) -> None:
+    """Refuses figures that no measurement gives, for whatever is compared with them is nonsense."""
+    for stage in STAGES:
+        timing: Optional[Timing] = getattr(record, stage)
+        if timing is not None:
+            try:
+                require_sound(timing)
+            except ValueError as error:
+                raise ValueError(f"{where}.{stage} {error}") from error
+    if record.accuracy is not None:
+        for name, value in asdict(record.accuracy.mean).items():
+            largest = 1 + 1e-9 if name.startswith("delta") else math.inf
+            if value is not None and (value < 0 or value > largest):  # NaN was measured.
+                raise ValueError(f"{where}.accuracy.mean.{name} is {value:g}")

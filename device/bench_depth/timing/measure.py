@@ -65,6 +65,25 @@ class Timing:
     rounds: list[int] = field(default_factory=list)
 
 
+def require_sound(timing: Timing) -> None:
+    """Checks times that were read from a file: that their statistics and rounds may be theirs.
+
+    Raises:
+        ValueError: They cannot be; the message is the end of a sentence about the timing.
+    """
+    times, statistics = timing.times_ns, timing.statistics
+    if not times or min(times) < 0:
+        raise ValueError("has no times, or times below 0 ns")
+    # A native program may write its statistics with fewer digits.
+    low, high = min(times) / 1e6 - 1e-3, max(times) / 1e6 + 1e-3
+    for name in ("median", "p90", "p95", "p99", "minimum", "maximum", "mean"):
+        if not low <= getattr(statistics, name) <= high:
+            raise ValueError(f"has a {name} of {getattr(statistics, name):g} ms, out of its times")
+    rounds = timing.rounds
+    if rounds and (min(rounds) < 1 or sum(rounds) != len(times)):
+        raise ValueError(f"has rounds that do not add up to its {len(times)} times")
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C was pressed during a measurement.
 

@@ -14,7 +14,7 @@ def test_cores_are_read_as_taskset_reads_them(text: str, cores: list[int]) -> No
     assert parse_cores(text) == cores
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "1,,2", "0x1"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "1,,2", "0x1", "0-99999999999", "²", "٣"])
 def test_what_is_no_list_of_cores_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="write it as 0-2"):
         parse_cores(text)

@@ -1,0 +1,90 @@
+"""Results files with figures that no measurement gives are refused, over whole spaces of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
+
+import pytest
+from bench_depth.core import json_text
+from bench_depth.core.errors import UserError
+from bench_depth.results import records as results
+from bench_depth.results.records import Results
+
+pytest.importorskip("hypothesis")
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as some
+
+pytestmark = pytest.mark.same_everywhere
+quick = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    # The results are never changed.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+STAGE = some.sampled_from(results.STAGES)
+STATISTIC = some.sampled_from(["median", "p90", "p95", "p99", "minimum", "maximum", "mean"])
+
+
+def refused_with(measured: Results, place: tuple[str, ...], value: object) -> str:
+    """The message for a results file that holds `value` at a place in its second record."""
+    text = json.loads(results.to_json(measured))
+    holder = text["models"][1]
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "results.json")
+        path.write_text(json_text.dumps(text))
+        with pytest.raises(UserError) as error:
+            results.load(path)
+    return str(error.value)
+
+
+@quick
+@given(STAGE, STATISTIC, some.floats(max_value=45.9) | some.floats(min_value=60.1))
+@example("invoke", "median", math.nan)
+def test_statistics_that_their_times_cannot_give_are_refused(
+    measured: Results, stage: str, statistic: str, value: float
+) -> None:
+    message = refused_with(measured, (stage, "statistics", statistic), value)
+    assert f"models[1].{stage} has a {statistic} of" in message
+
+
+@quick
+@given(STAGE, some.lists(some.integers(-(2**62), 2**62), min_size=1))
+@example("invoke", [0, 3])
+@example("total", [2**62, -(2**62), 3])
+def test_rounds_that_are_not_those_of_the_times_are_refused(
+    measured: Results, stage: str, rounds: list[int]
+) -> None:
+    assume(sum(rounds) != 3 or min(rounds) < 1)
+    message = refused_with(measured, (stage, "rounds"), rounds)
+    assert f"models[1].{stage} has rounds that do not add up to its 3 times" in message
+
+
+@quick
+@given(STAGE, some.lists(some.integers(-(2**62), 2**62)))
+def test_times_are_refused_that_are_none_or_not_those_of_the_statistics(
+    measured: Results, stage: str, times: list[int]
+) -> None:
+    assume(not times or min(times) > 46_001_000 or max(times) < 45_999_000 or min(times) < 0)
+    assert f"models[1].{stage} has " in refused_with(measured, (stage, "times_ns"), times)
+
+
+@quick
+@given(
+    some.sampled_from(["rmse", "si_rmse", "log10", "rel", "dbe_acc", "edge_energy", "delta_2"]),
+    some.floats(max_value=-1e-9),
+)
+@example("delta_1", 1.5)
+@example("delta_3", math.inf)
+def test_accuracy_that_no_measurement_gives_is_refused(
+    measured: Results, name: str, value: float
+) -> None:
+    message = refused_with(measured, ("accuracy", "mean", name), value)
+    assert f"models[1].accuracy.mean.{name} is" in message
