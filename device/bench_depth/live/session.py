@@ -29,6 +29,8 @@ from bench_depth.live.zones import Watch, make_watch
 from bench_depth.machine.guard import HANG, OnTask
 from bench_depth.model.description import Description
 
+_WARM_UP_RUNS = 2
+
 Sink = Callable[[Shot, NDArray[np.float32]], None]
 
 
@@ -158,7 +160,14 @@ def _loop(
     max_frames: Optional[int],
     timed: bool,
 ) -> None:
+    warm = False
     for shot in shots:
+        if not warm:
+            # The first runs of a runtime allocate and are several times slower than those after it.
+            for _ in range(_WARM_UP_RUNS):
+                model.follow(shot.photo)
+                model.reset()
+            warm = True
         # A file that is read as fast as the model runs has no times of capture.
         prediction = model.follow(shot.photo, shot.captured_ns if timed else None)
         latency_ns = time.perf_counter_ns() - shot.captured_ns

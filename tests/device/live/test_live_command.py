@@ -14,6 +14,7 @@ import pytest
 from bench_depth.commands import live as live_command
 from bench_depth.core.dataset import list_pairs, read_depth, read_pair, read_rgb
 from bench_depth.core.errors import WARNED, UserError
+from bench_depth.depth.model import DepthModel, Prediction
 from bench_depth.live import session
 from bench_depth.model.contract import ModelContract
 
@@ -248,6 +249,22 @@ def test_the_photo_of_a_recording_has_the_right_colours(tiny_tflite: Path, tmp_p
     assert read_rgb(out / "rgb" / "red.jpg")[20, 20] == pytest.approx([220, 0, 0], abs=6)
 
 
+def options_of(model: Path, host: str | None = None, port: int = 0) -> session.LiveOptions:
+    return session.LiveOptions(
+        model=model,
+        source="0",
+        description=None,
+        runtime=None,
+        threads=1,
+        size=None,
+        loop=False,
+        record=None,
+        frames=None,
+        host=host,
+        port=port,
+    )
+
+
 def test_a_camera_that_returns_is_served_at_the_same_address(
     tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,19 +274,7 @@ def test_a_camera_that_returns_is_served_at_the_same_address(
     urls: list[str] = []
 
     def live(port: int) -> list[str]:
-        options = session.LiveOptions(
-            model=tiny_tflite,
-            source="0",
-            description=None,
-            runtime=None,
-            threads=1,
-            size=None,
-            loop=False,
-            record=None,
-            frames=None,
-            host="127.0.0.1",
-            port=port,
-        )
+        options = options_of(tiny_tflite, "127.0.0.1", port)
         return session.run(options, threading.Event(), lambda line: None, urls.append)
 
     with pytest.raises(UserError, match="unplugged"):
@@ -277,3 +282,21 @@ def test_a_camera_that_returns_is_served_at_the_same_address(
     live(urlsplit(urls[0]).port or 0)
     assert urls[0] == urls[1]
     assert all(camera.closed.is_set() for camera in cameras)
+
+
+def test_the_slow_first_runs_of_a_runtime_are_in_no_figure(
+    tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = 0
+
+    def predict(model: DepthModel, photo: np.ndarray) -> Prediction:
+        nonlocal runs
+        runs += 1
+        ms = 1000 if runs <= 2 else 1
+        return Prediction(np.ones((HEIGHT, WIDTH), np.float32), (0, ms * 1_000_000, 0))
+
+    monkeypatch.setattr(DepthModel, "predict", predict)
+    monkeypatch.setattr(session, "open_source", lambda *_: FakeSource(1, interval=0.1))
+    lines: list[str] = []
+    session.run(options_of(tiny_tflite), threading.Event(), lines.append, lambda url: None)
+    assert "invoke 1.0," in lines[-1]
