@@ -6,6 +6,7 @@ import itertools
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from bench_depth.report.html.labels import Box, place_labels
 from bench_depth.report.html.plot import SIZES, Mark, ModelPoint, accuracy_plot, scatter
@@ -51,6 +52,27 @@ def test_a_staircase_and_a_limit_are_drawn() -> None:
     (x0, y0), (x1, y1), (x2, y2) = (map(float, each.split(",")) for each in corners.split())
     assert y0 == y1 < y2 and x0 < x1 == x2
     assert svg.count('class="level"') == 1 and svg.count('class="name mid"') == 2
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("seed", range(30))
+def test_a_label_lies_on_no_line_of_a_mark(seed: int, size: tuple[int, int]) -> None:
+    random = np.random.default_rng(seed)
+    points = [
+        ModelPoint("model-int8", ".tflite", ms, ms * tail, error, 2.0, (error - half, error + half))
+        for ms, tail, error, half in random.uniform(
+            (1, 1, 0.15, 0), (40, 3, 0.3, 0.05), (1 + seed % 3, 4)
+        )
+    ]
+    root = ElementTree.fromstring(accuracy_plot(points, *size))
+    lines = [line.attrib for line in root.iter("line") if "whisker" in line.attrib["class"]]
+    for text in (each for each in root.iter("text") if "name" in each.attrib["class"]):
+        x, y = float(text.attrib["x"]), float(text.attrib["y"])
+        half = 3.4 * len(text.text or "")
+        for line in lines:
+            x1, y1, x2, y2 = (float(line[end]) for end in ("x1", "y1", "x2", "y2"))
+            beside = max(x1, x2) < x - half or min(x1, x2) > x + half
+            assert beside or max(y1, y2) < y - 10 or min(y1, y2) > y + 3
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.19, 0.2), (-3, 12_345), (0, 1e-4)])

@@ -149,7 +149,8 @@ def scatter(
         obstacles.append(Box(frame.x0, frame.y1 - 40, frame.x0 + 170, frame.y1))
     labelled = sorted(marks, key=lambda mark: not mark.label)
     parts += [_draw(mark, x, y) for mark in reversed(labelled)]
-    boxes = [_extent(mark, x, y) for mark in labelled]
+    boxes = [_square(mark, x, y) for mark in labelled]
+    obstacles += [_box(*ends) for mark in labelled for ends in _whiskers(mark, x, y)]
     parts += _labels([mark for mark in labelled if mark.label], x, y, [*boxes, *obstacles], frame)
     return svg.picture(parts, width, height)
 
@@ -177,19 +178,25 @@ def _draw(mark: Mark, x: svg.Axis, y: svg.Axis) -> str:
         )
     else:
         shape = svg.tag("circle", class_=f"mark {mark.kind}", cx=cx, cy=cy, r=r)
-    whisker = mark.to_x is not None and mark.to_x > mark.x
-    ends = svg.line((cx, cy), (x(mark.to_x or 0), cy), f"whisker {mark.kind}") if whisker else ""
-    if mark.y_ends is not None:
-        low, high = (y(end) for end in mark.y_ends)
-        ends += svg.line((cx, low), (cx, high), f"whisker {mark.kind}")
+    ends = "".join(svg.line(*line, f"whisker {mark.kind}") for line in _whiskers(mark, x, y))
     return ends + shape
 
 
-def _extent(mark: Mark, x: svg.Axis, y: svg.Axis) -> Box:
+def _square(mark: Mark, x: svg.Axis, y: svg.Axis) -> Box:
     cx, cy, r = x(mark.x), y(mark.y), mark.radius
-    low, high = (y(end) for end in mark.y_ends or (mark.y, mark.y))
-    right = max(cx + r, x(mark.to_x or mark.x))
-    return Box(cx - r, min(cy - r, high), right, max(cy + r, low))
+    return Box(cx - r, cy - r, cx + r, cy + r)
+
+
+def _whiskers(mark: Mark, x: svg.Axis, y: svg.Axis) -> list[tuple[svg.Point, svg.Point]]:
+    """Both ends of the lines of a mark, pixels."""
+    cx, cy = x(mark.x), y(mark.y)
+    lines = []
+    if mark.to_x is not None and mark.to_x > mark.x:
+        lines.append(((cx, cy), (x(mark.to_x), cy)))
+    if mark.y_ends is not None:
+        low, high = (y(end) for end in mark.y_ends)
+        lines.append(((cx, low), (cx, high)))
+    return lines
 
 
 def _labels(
