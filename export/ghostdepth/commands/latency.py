@@ -143,4 +143,4 @@ def _console() -> Screen:
     from ghostdepth_export.host.screen import Screen
 
     # Wide enough for every column: a table in a file or a pipe must not be truncated.
-    return Screen(highlight=False, pipe_width=130)
+    return Screen(highlight=False, pipe_width=200)

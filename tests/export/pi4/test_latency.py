@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from ghostdepth_export.convert.flatbuffer import pack, unpack
+from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, probe
 from ghostdepth_export.pi4.latency import (
     Coefficients,
@@ -25,7 +27,7 @@ from ghostdepth_export.pi4.latency import (
     threads_used,
     write_coefficients,
 )
-from ghostdepth_export.pi4.latency.tables import warnings
+from ghostdepth_export.pi4.latency.tables import show, warnings
 from ghostdepth_export.pi4.latency.threads import busiest_cycles
 
 from tests.export.conftest import Command
@@ -73,6 +75,21 @@ def test_the_sum_is_that_of_one_formula_over_all_ops(threads: int, clock: float)
         + 0.5 * (shared > 1).sum()
     )
     assert predict_latency(counted, work, known, threads, clock).ms == pytest.approx(ms)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_tables_of_a_prediction_fit_into_80_columns(threads: int) -> None:
+    name, million = "RESIZE_NEAREST_NEIGHBOR", 1_000_000
+    counted = model_counts([(name, counts(n * million, n * million)) for n in range(1, 200)])
+    prediction = predict_latency(counted, [plain(name)] * 199, board(), threads)
+    screen = Screen(file=io.StringIO(), width=80, color_system=None)
+    show(prediction, 30, screen)
+    lines = screen.file.getvalue().splitlines()
+    of_ops = [line for line in lines if re.match(rf"\d+ {name}", line)]
+    assert len(of_ops) == 31
+    heads = [n for n, line in enumerate(lines) if "issue" in line.split() and "memory" in line]
+    assert [lines[n + 1] for n in heads] == [of_ops[0], of_ops[1]]
+    assert max(map(len, lines)) <= 80
 
 
 def test_one_thread_wakes_none_and_divides_nothing() -> None:

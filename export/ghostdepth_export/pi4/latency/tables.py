@@ -168,7 +168,7 @@ def _types(prediction: LatencyPrediction) -> Table:
         groups.setdefault(op.name, []).append(op)
     # With one thread all ops are on one.
     several = prediction.threads > 1
-    heads = ("ms", "fraction", "issue", "memory", *several * ("on one thread",), "of limit", "why")
+    heads = ("ms", "of total", "issue", "memory", *several * ("1 thread",), "of limit", "why")
     table = _titled_table("by type of op", *heads)
     for name, ops in sorted(groups.items(), key=lambda item: -_total(item[1])):
         alone = sum(op.threads == 1 for op in ops)
@@ -184,25 +184,17 @@ def _types(prediction: LatencyPrediction) -> Table:
 
 
 def _ops(prediction: LatencyPrediction, top: int) -> Table:
-    table = _titled_table(
-        "the slowest ops",
-        "ms",
-        "fraction",
-        "issue",
-        "memory",
-        "threads",
-        "bound",
-        "of limit",
-        "why",
-    )
+    heads = ("ms", "issue", "memory", "threads", "of limit", "why")
+    table = _titled_table("the slowest ops", *heads)
     for op in sorted(prediction.ops, key=lambda op: -op.ms)[:top]:
         alone = op.threads == 1 < prediction.threads and op.ms >= _NOTABLE * prediction.ms
+        issue, memory = _issue_and_memory([op])
         table.add_row(
             cell(f"{op.index} {op.name} {op.shape}", style="" if op.calibrated else "yellow"),
-            *_time(op.ms, prediction),
-            *(cell(_ms(ms)) for ms in _issue_and_memory([op])),
+            cell(_ms(op.ms), style="bold"),
+            cell(_ms(issue)),
+            cell(_ms(memory), style="magenta" if op.bound == "memory" else ""),
             cell(str(op.threads), style="bold red" if alone else ""),
-            cell(op.bound, style="magenta" if op.bound == "memory" else ""),
             *_of_limit([op]),
         )
     return _without_limits(table, prediction)
@@ -234,9 +226,14 @@ def _titled_table(title: str, *columns: str) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None)
+    """Heads of two words take two lines, so that tables fit into 80 columns."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in _TEXT else "right")
+        table.add_column(
+            Text(column.replace(" ", "\n")),
+            justify="left" if column in _TEXT else "right",
+            vertical="bottom",
+        )
     return table
 
 
