@@ -239,11 +239,15 @@ def test_lines_without_end_come_in_pieces() -> None:
     assert max(map(len, found)) <= 3 * 4096
 
 
+ODD_PREFIXES = ["a\nb", 'a "b"', "$(touch x)", "${HOME}", "`touch x`", "a\\b", "a:b", "a\x1b[2J"]
+ODD_PREFIXES += ["a'''b", "a\u202eb", "a\udcffb", "a\tb", "\n", "a\0b"]
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"models": [Path("gone.tflite")]}, r"gone\.tflite is not a file"),
-        ({"prefix": "a\nb"}, "choose another folder"),
+        *[({"prefix": text}, "choose another folder") for text in ODD_PREFIXES],
         ({"settings": SshSettings(identity=Path("gone"))}, "--identity .*gone is not a file"),
         ({"target": "pi9"}, "unknown target 'pi9'; choose from here"),
     ],
@@ -254,6 +258,18 @@ def test_a_mistake_is_told_before_any_host_is_asked(
     with pytest.raises(UserError, match=line):
         deploy(["pi@one"], replace(options, **changes))
     assert not homes.home("pi@one").exists()
+
+
+@pytest.mark.parametrize(
+    "prefix", ["it's *[ä] & 50%; #-x", "-rf", "a'b' c", "x;touch y", "~", "a/../b", "(a)|b>c"]
+)
+def test_a_prefix_of_other_odd_characters_is_one_folder(
+    homes: Homes, options: DeployOptions, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy(["pi@one"], replace(options, prefix=prefix)) == 0, capsys.readouterr().err
+    home = homes.home("pi@one")
+    assert (home / prefix / "current" / "models").is_dir()
+    assert {path.name for path in home.iterdir()} <= {*prefix.split("/"), "asked"}
 
 
 def test_a_prefix_that_cannot_be_made_is_one_line(

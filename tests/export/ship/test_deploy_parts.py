@@ -27,6 +27,8 @@ from ghostdepth_export.ship.deploy.ssh.errors import (
 )
 from ghostdepth_export.ship.deploy.ssh.hosts import SshSettings, check_hosts
 from ghostdepth_export.ship.deploy.ssh.system import SystemFacts, check_fit, parse_system_facts
+from hypothesis import example, given, settings
+from hypothesis import strategies as some
 
 from tests.export.ship.deploy_here import SFTP_SERVER
 
@@ -232,3 +234,42 @@ def test_sftp_takes_every_name_literally(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in NAMES:
         assert (target / name).read_text() == f"content of {name}"
+
+
+LISTED = some.text(some.characters(), max_size=8) | some.sampled_from(["incoming/i/a", "a\tb"])
+DIGESTS = some.sampled_from(["0" * 64, "1" * 64]) | some.text(max_size=3)
+SIZES = some.integers().map(str) | some.sampled_from(["1" * 400, "-1", "+1", "\u0663", ""])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    some.lists(some.tuples(DIGESTS, LISTED), max_size=4),
+    some.lists(some.tuples(SIZES, LISTED), max_size=4),
+)
+@example([("0" * 64, "\udcff")], [("1" * 400, "incoming/i/a")])
+@example([("0" * 64, "a\u2028b\x0cc")], [("3", "incoming/i/a")])
+def test_whatever_a_pi_lists_the_plan_is_sound_or_refused_in_a_line(
+    sums: list[tuple[str, str]], sizes: list[tuple[str, str]]
+) -> None:
+    parts = [
+        "".join(f"{a}{gap}{b}\n" for a, b in rows) for rows, gap in ((sums, "  "), (sizes, " "))
+    ]
+    entries = {name: Entry(digest * 64, 10) for name, digest in (("a", "0"), ("models/b", "1"))}
+    try:
+        plan = make_copy_plan(entries, parse_listing("\n".join(parts)), "i")
+    except UserError as error:
+        assert "list of its files is not understood" in str(error)
+        return
+    assert 0 <= plan.to_send <= 20
+    fields = {"delete": 2, "folder": 2, "link": 3}
+    for line in plan.instructions().decode().splitlines():
+        assert len(line.split("\t")) == fields[line.split("\t")[0]]
+
+
+@pytest.mark.parametrize("number", ["1" * 400, "-1", "1e9", "", "0x10", "\u0663", "1_000"])
+@pytest.mark.parametrize("key", ["free ", "python 3.9 "])
+def test_a_size_that_no_pi_has_is_refused_in_a_line(key: str, number: str) -> None:
+    lines = ["machine aarch64", "python 3.9 64", "rsync ", "prefix /a b", "current x", "free 3"]
+    lines = [f"{key}{number}" if line.startswith(key) else line for line in lines]
+    with pytest.raises(UserError, match="answer is not understood"):
+        parse_system_facts(lines)

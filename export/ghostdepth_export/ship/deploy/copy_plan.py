@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from bench_depth.core.errors import UserError
+from ghostdepth_export.ship.deploy.ssh.answers import whole_number
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,12 @@ def parse_listing(text: str) -> Listing:
         UserError: A size is no number.
     """
     sums, _, sizes = text.partition("\n\n") if not text.startswith("\n") else ("", "", text[1:])
+    digests = (line.partition("  ") for line in sums.split("\n"))
+    numbers = (line.partition(" ") for line in sizes.split("\n") if line)
     try:
         return Listing(
-            {path: digest for digest, _, path in (s.partition("  ") for s in sums.splitlines())},
-            {path: int(size) for size, _, path in (s.partition(" ") for s in sizes.splitlines())},
+            {path: digest for digest, _, path in digests},
+            {path: whole_number(size) for size, _, path in numbers},
         )
     except ValueError as error:
         raise UserError(f"the Pi's list of its files is not understood ({error})") from error
@@ -101,7 +104,8 @@ def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: st
         bundle_id: Id in the manifest of the bundle.
     """
     incoming = f"incoming/{bundle_id}"
-    places = {digest: path for path, digest in listing.sha256.items()}
+    # Another name could not be written into the instructions.
+    places = {digest: path for path, digest in listing.sha256.items() if path.isprintable()}
     folders = {incoming, *(f"{incoming}/{PurePosixPath(name).parent}" for name in entries)}
     plan = CopyPlan([], sorted(folders), [], [], [], 0)
     missing = 0

@@ -96,6 +96,17 @@ def lines(blocks: Iterable[bytes]) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
+def whole_number(text: str) -> int:
+    """Reads a size or a count; a Pi may answer anything.
+
+    Raises:
+        ValueError: It is none from 0 to 10^15.
+    """
+    if not re.fullmatch("[0-9]{1,15}", text):
+        raise ValueError(f"{text[:40]!r} is no size")
+    return int(text)
+
+
 def each_line(blocks: Iterable[bytes], take: Callable[[str], object]) -> list[str]:
     """Hands on each line, see `lines`.
 

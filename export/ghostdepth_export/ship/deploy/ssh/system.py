@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench_depth.core.errors import UserError
 from ghostdepth_export.ship.bundle import Target
+from ghostdepth_export.ship.deploy.ssh.answers import whole_number
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def parse_system_facts(lines: Iterable[str]) -> SystemFacts:
         return SystemFacts(
             machine=values["machine"],
             python=python,
-            bits=int(bits),
+            bits=whole_number(bits),
             rsync=bool(values["rsync"]),
             prefix=values["prefix"],
             current=values["current"],
-            free=int(values["free"]) * 1024,
+            free=whole_number(values["free"]) * 1024,
         )
     except (KeyError, ValueError) as error:
         raise UserError(f"the Pi's answer is not understood ({error!r})") from error
