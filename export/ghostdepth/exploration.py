@@ -16,6 +16,7 @@ from ghostdepth.networks import OnEpoch, require_limits
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
     from ghostdepth_train.models.network import DepthNet
+    from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.pruning.sensitivity import Sensitivity
     from ghostdepth_train.trainer import Progress
 
@@ -185,6 +186,8 @@ def sensitivity(
     pictures: int = 24,
     seed: int = 0,
     measure: bool = False,
+    board: str = "rpi4",
+    runtime: str = "2.5",
     resume: bool = False,
     on_width: Callable[[int, int], None] = lambda done, total: None,
     log: Log = lambda line: None,
@@ -199,8 +202,10 @@ def sensitivity(
         importance: What is removed first: `magnitude`, `bn`, `taylor` or `snip`.
         pictures: Number of validation pictures, evenly chosen.
         seed: Seed of the batches for `taylor` and `snip`.
-        measure: Whether the layers are timed on this machine, not predicted for a Raspberry Pi 4;
-            they are as well where QEMU is missing, which is logged.
+        measure: Whether the layers are timed on this machine, not predicted for a board; they are
+            as well where QEMU is missing, which is logged.
+        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
+        runtime: `2.5` (TensorFlow Lite), `litert` or `onnxruntime`.
         resume: Whether to continue the run in `out`.
         on_width: Called after each width with the number of widths done, and that of all.
         log: Called with one line of progress text.
@@ -214,20 +219,25 @@ def sensitivity(
     from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
     from ghostdepth_export.pi4.budget.layer_times import layer_times
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.config import LossConfig
+    from ghostdepth_train.config import LossConfig, parse_config
     from ghostdepth_train.data import read_split
     from ghostdepth_train.models.summary import layer_costs
     from ghostdepth_train.pruning import importance as units
+    from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.pruning.sensitivity import SensitivityFile
     from ghostdepth_train.pruning.sensitivity import sensitivity as run
 
+    wanted = {"ms": 1, "board": board, "runtime": runtime}
+    target = parse_config(LatencyBudget, wanted, "the predicted latency")
+    if measure and target.elsewhere:
+        raise UserError("--measure times this machine; leave out --board and --runtime, or it")
     out, kind = Path(out), units.named(importance)
     loaded = load_checkpoint(find_checkpoint(checkpoint))
     network, split = loaded.network, read_split(Path(data), None if val is None else Path(val))
     chosen = evenly(split.val, pictures)
-    predicted = None if measure else _predicted(network, log)
+    predicted = None if measure else _predicted(network, target, log)
     identity = {
-        "latency": "predicted" if predicted else "measured",
+        "latency": f"predicted{target.elsewhere}" if predicted else "measured",
         "checkpoint_sha256": loaded.sha256,
         "train_pairs": len(split.train),
         "pictures": [pair.rgb.name for pair in chosen],
@@ -248,21 +258,21 @@ def sensitivity(
         kept,
     )
     write_tables(out, layer_costs(network), kept.times, whole, rows)
-    latency = Latency(sum(kept.times.values()) / 1000, predicted is not None)
+    latency = Latency(sum(kept.times.values()) / 1000, target.what if predicted else None)
     page = out / "sensitivity.html"
     write_page(page, loaded.name, whole, rows, len(chosen), importance, latency)
     return WidthSensitivity(whole, rows, page, out / "layers.csv")
 
 
-def _predicted(network: DepthNet, log: Log) -> dict[str, float] | None:
+def _predicted(network: DepthNet, target: LatencyBudget, log: Log) -> dict[str, float] | None:
     """The predicted latency of each layer; None, with the reason logged, where there is none."""
     from ghostdepth_export.pi4.budget.layer_times import predicted_layer_times
 
     try:
-        return predicted_layer_times(network, log)
+        return predicted_layer_times(network, target, log)
     except UserError as error:
         log(
-            f"the latency on a Raspberry Pi 4 is not predicted: {error}; the layers are timed on "
+            f"the latency on a Raspberry Pi is not predicted: {error}; the layers are timed on "
             "this machine instead"
         )
         return None

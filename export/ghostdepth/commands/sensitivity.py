@@ -31,9 +31,13 @@ def sensitivity(
         bool,
         typer.Option(
             "--measure",
-            help="Time the layers on this machine, instead of predicting them for a Pi 4.",
+            help="Time the layers on this machine, instead of predicting them for a board.",
         ),
     ] = False,
+    board: Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")] = "rpi4",
+    runtime: Annotated[
+        str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
+    ] = "2.5",
     resume: Resume = False,
 ) -> None:
     """Show what each width costs and how much accuracy is lost without it: a page, a table, CSV.
@@ -59,6 +63,8 @@ def sensitivity(
             pictures=pictures,
             seed=seed,
             measure=measure,
+            board=board,
+            runtime=runtime,
             resume=resume,
             on_width=width,
             log=log,

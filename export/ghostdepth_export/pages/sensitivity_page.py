@@ -19,7 +19,7 @@ from ghostdepth_train.pruning.sensitivity import Sensitivity
 # CSS class of the bars of each kind of saving that is drawn.
 _BARS = {"macs": "series-1", "time": "series-2"}
 _TITLES = {"macs": "MACs", "parameters": "parameters", "time": "time, this machine"}
-_PREDICTED = "time, Pi 4, predicted"
+_PREDICTED = "time, predicted"
 # Pixels: the two panels, and a row of the plot.
 _WIDTH, _TOP, _BOTTOM, _ROW = 1120, 8, 44, 22
 _LEFT, _RIGHT = (200.0, 640.0), (680.0, 1105.0)
@@ -31,12 +31,12 @@ class Latency:
 
     Attributes:
         ms: Milliseconds.
-        predicted: Whether it is predicted for the int8 file on a Raspberry Pi 4 with four threads;
-            measured on this machine otherwise, for the fp32 file and one thread.
+        predicted: What it is predicted for: file, threads, runtime and board, in words; None where
+            it is measured on this machine, for the fp32 file and one thread.
     """
 
     ms: float
-    predicted: bool
+    predicted: str | None
 
 
 def write_tables(

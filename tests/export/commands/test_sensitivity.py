@@ -6,7 +6,9 @@ import csv
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import ghostdepth
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,7 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.pruning.importance import Scores, importance
+from ghostdepth_train.pruning.latency import LatencyBudget
 from ghostdepth_train.pruning.sensitivity import (
     FRACTIONS,
     Sensitivity,
@@ -102,6 +105,46 @@ def test_kill_9_then_resume_measures_no_width_twice(
     assert table[0]["si_rmse_0.25"] == "9.00000"
 
 
+@pytest.mark.slow
+def test_the_layers_are_predicted_for_the_runtime_and_board_that_are_named(
+    tiny: DepthNet, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[LatencyBudget] = []
+
+    def times(network: DepthNet, budget: LatencyBudget, log: object) -> dict[str, float]:
+        asked.append(budget)
+        return dict.fromkeys([*(row.name for row in layer_costs(network)), REST], 1000.0)
+
+    monkeypatch.setattr(layer_times_module, "predicted_layer_times", times)
+    save_checkpoint(tmp_path / "tiny", tiny, name="tiny", training_data="", metrics={})
+    settings = {"importance": "magnitude", "pictures": 1, "board": "rpi5", "runtime": "litert"}
+    out = tmp_path / "out"
+    found = ghostdepth.sensitivity(tmp_path / "tiny", dataset, out, **settings)
+    assert [(budget.board, budget.runtime) for budget in asked] == [("rpi5", "litert")]
+    assert "of the int8 file with 4 threads in litert on rpi5." in found.page.read_text()
+    with pytest.raises(UserError, match=r"measured\.json is of another checkpoint"):
+        ghostdepth.sensitivity(
+            tmp_path / "tiny", dataset, out, resume=True, **{**settings, "board": "rpi4"}
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"board": "rpi6"}, "the predicted latency: board: Input should be 'rpi4', 'rpi4-1800'"),
+        ({"runtime": "ncnn"}, "the predicted latency: runtime: Input should be '2.5', 'litert'"),
+        ({"runtime": "litert", "measure": True}, "--measure times this machine; leave out"),
+        ({"board": "rpi5", "measure": True}, "--measure times this machine; leave out"),
+    ],
+)
+def test_a_board_that_cannot_be_predicted_is_refused_at_once(
+    tmp_path: Path, settings: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(UserError, match=line):
+        ghostdepth.sensitivity("none", tmp_path / "none", tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> None:
     path = tmp_path / "out" / "measured.json"
     row = Sensitivity("stem", 16, {"macs": 0.1, "parameters": 0.2}, {0.25: 0.3, 0.5: 0.4})
@@ -137,12 +180,12 @@ def test_the_files_hold_the_figures_and_pruning_takes_them(tiny: DepthNet, tmp_p
     assert [line["width"] for line in table] == [row.name for row in rows]
     assert float(table[0]["si_rmse_0.75"]) == pytest.approx(rows[0].si_rmse[0.75], abs=1e-5)
     assert float(table[0]["saved_time"]) == pytest.approx(rows[0].saved["time"], abs=1e-5)
-    latency = Latency(80.0, predicted=True)
+    latency = Latency(80.0, predicted="int8 file with 4 threads in litert on rpi5")
     write_page(tmp_path / "page.html", "tiny<1>", whole, rows, 1, "taylor", latency)
     page = (tmp_path / "page.html").read_text()
     assert "tiny&lt;1&gt;" in page and "<svg" in page
     assert "<td>3.0 %<small>2.40 ms</small></td>" in page and "80.00 ms" in page
-    assert "predicted, not measured" in page
+    assert "predicted, not measured: of the int8 file with 4 threads in litert on rpi5." in page
     for row in rows:
         assert f">{row.name}<" in page
         assert all(f"<td>{row.si_rmse[part]:.4f}</td>" in page for part in FRACTIONS)

@@ -42,9 +42,14 @@ class LatencyBudget(Config):
     @property
     def what(self) -> str:
         """The file, its threads, and runtime and board if not the default, for messages."""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.file} file with {threads}{self.elsewhere}"
+
+    @property
+    def elsewhere(self) -> str:
+        """Runtime and board where they are not the default, for messages; empty otherwise."""
         where = f" in {self.runtime}" * (self.runtime != _OLDEST)
-        where += f" on {self.board}" * (self.board != "rpi4")
-        return f"{self.file} file with {self.threads} thread{'s' * (self.threads > 1)}{where}"
+        return where + f" on {self.board}" * (self.board != "rpi4")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ghostdepth_export.convert.flatbuffer import Model, op_name, pack, unpack
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.pruning.latency import LatencyBudget
 
 # Time outside the convolutions: resizing, sums, squeeze-and-excitation, the call itself.
 REST = "(rest)"
@@ -116,12 +117,13 @@ def _alone(model: Model, op: Any) -> bytes:
 
 
 def predicted_layer_times(
-    network: DepthNet, log: Callable[[str], None] = lambda _: None
+    network: DepthNet, budget: LatencyBudget, log: Callable[[str], None] = lambda _: None
 ) -> dict[str, float]:
-    """Predicts the latency of every layer in the int8 file on a Raspberry Pi 4, with four threads.
+    """Predicts the latency of every layer in an exported file on a board.
 
     Args:
         network: Network to export; it is put in eval mode.
+        budget: Names the file, its threads, the runtime and the board; its `ms` is not used.
         log: Called with one line of progress text while a root of the emulator is built.
 
     Returns:
@@ -131,11 +133,10 @@ def predicted_layer_times(
         UserError: A program is missing, or the network cannot be exported or counted.
     """
     from ghostdepth_export.pi4.budget.file_latency import FileLatency
-    from ghostdepth_train.pruning.latency import LatencyBudget
 
     times: dict[str, float] = {}
     rest = 0.0
-    for op in FileLatency(log=log)(network, LatencyBudget(ms=1)):
+    for op in FileLatency(log=log)(network, budget):
         if op.own:
             times[op.layer] = times.get(op.layer, 0.0) + 1000 * op.ms
         else:
