@@ -14,6 +14,7 @@ from bench_depth.machine.board import read_board
 from bench_depth.model.released import (
     SAMPLES,
     Catalogue,
+    ReleasedFile,
     ReleasedModel,
     read_catalogue,
     released_board,
@@ -67,17 +68,20 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
     """
     shown = [each for each in catalogue.models if each.dominated_by is None or each.installed]
     others = [name for name in catalogue.boards if name != board]
-    rows = [("name", f"{board} ms (band)", *others, "RMSE m", "delta_1", "cameras", "MB", "file")]
-    rows += [row for model in shown for row in _rows(model, board, others)]
+    rows = [("name", f"{board} ms (band)", *others, "RMSE m", "delta_1", "cameras", "MB")]
+    named = [entry for model in shown for entry in _files(model)]
+    rows += [_row(*entry, board, others) for entry in named]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [
         "  ".join(
-            # Names and paths to the left, numbers to the right.
-            cell.ljust(width) if place in (0, len(row) - 1) else cell.rjust(width)
+            # Names to the left, numbers to the right.
+            cell.rjust(width) if place else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
+        )
         for row in rows
     ]
+    # Below the table: with paths in it the rows would be longer than those of a terminal.
+    lines += ["", *(f"{name.ljust(widths[0])}  {_path(file)}" for name, _, file in named)]
     lines += ["", f"ms: {catalogue.latency}; other boards from published ratios."]
     lines += [f"RMSE, delta_1: {catalogue.accuracy}."]
     lines += ["cameras: mean si-RMSE on photos of three cameras, two of which it never saw."]
@@ -99,22 +103,28 @@ def _board(catalogue: Catalogue, asked: Optional[str]) -> str:
     return asked
 
 
-def _rows(model: ReleasedModel, board: str, others: Sequence[str]) -> list[tuple[str, ...]]:
-    """A row for each file that is here; the preferred file's where none is."""
-    files = model.installed or [(model.files[0], None)]
-    return [
-        (
-            file.file if index else model.name,
-            _band(file.board_ms.get(board, file.pi4_ms if board == "rpi4" else None)),
-            *(f"{file.board_ms[name][0]:.1f}" if name in file.board_ms else "-" for name in others),
-            f"{file.rmse:.3f}",
-            f"{file.delta_1:.3f}",
-            "-" if model.cameras_si_rmse is None else f"{model.cameras_si_rmse:.3f}",
-            f"{file.bytes / 1e6:.1f}",
-            printable(str(path or "not here: see the project's release")),
-        )
-        for index, (file, path) in enumerate(files)
-    ]
+def _files(model: ReleasedModel) -> list[tuple[str, ReleasedModel, ReleasedFile]]:
+    """Name, model and record of each file that is here; of the preferred file where none is."""
+    files = [file for file, _ in model.installed] or model.files[:1]
+    return [(file.file if i else model.name, model, file) for i, file in enumerate(files)]
+
+
+def _row(
+    name: str, model: ReleasedModel, file: ReleasedFile, board: str, others: Sequence[str]
+) -> tuple[str, ...]:
+    return (
+        name,
+        _band(file.board_ms.get(board, file.pi4_ms if board == "rpi4" else None)),
+        *(f"{file.board_ms[other][0]:.1f}" if other in file.board_ms else "-" for other in others),
+        f"{file.rmse:.3f}",
+        f"{file.delta_1:.3f}",
+        "-" if model.cameras_si_rmse is None else f"{model.cameras_si_rmse:.3f}",
+        f"{file.bytes / 1e6:.1f}",
+    )
+
+
+def _path(file: ReleasedFile) -> str:
+    return printable(str(file.path or "not here: see the project's release"))
 
 
 def _band(ms: Optional[tuple[float, float, float]]) -> str:

@@ -163,7 +163,7 @@ def find_camera(size: tuple[int, int]) -> Union[PiCamera, UsbCamera]:
         except UserError as error:
             tried.append(str(error).partition(";")[0])
     raise UserError(
-        f"no camera found ({'; '.join(tried)}); plug one in, or give --source a video or a folder"
+        f"no camera found ({'; '.join(tried)}); plug one in, or name a video or a folder instead"
     )
 
 
