@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench_depth.depth.run import Done
@@ -29,7 +29,7 @@ def depth(
     strict: bool = False,
     runtime: str | None = None,
     threads: int | None = None,
-    description: Description | None = None,
+    description: Description | Mapping[str, Any] | None = None,
     on_done: Callable[[Done], None] = lambda done: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[Done]:
@@ -56,7 +56,8 @@ def depth(
             written nevertheless.
         runtime: Name of the runtime; None for the first that is installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
-        description: What is known of the model beyond its file; None for nothing.
+        description: What is known of the input and output of a model whose file does not say it,
+            as `bench_depth.DepthModel` takes it; None for nothing.
         on_done: Called after each input with what became of it.
         log: Called with one line for each warning about the depth or the model.
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -29,6 +29,7 @@ from bench_depth.model.description import (
     Description,
     camera_description,
     describe,
+    from_fields,
     merge,
 )
 from bench_depth.model.postprocess import resize_depth, to_depth, to_photo_size
@@ -64,7 +65,9 @@ class DepthModel:
             .onnx file.
         runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
-        description: What the user specified about the model beyond its file; None for nothing.
+        description: What is known of the input and output of a model whose file does not say it, as
+            a dict of the fields that a file beside it may have (docs/any-model.md), such as
+            `{"preset": "midas-v2.1-small"}`; None for nothing.
         log: Called with one line for each installed runtime that does not work and is passed over,
             and if the model does not say for which camera its metres hold.
         hfov: Horizontal field of view of the camera in degrees, for which metres are made; None for
@@ -75,8 +78,9 @@ class DepthModel:
             `bench_depth.depth.sharpening`; depth then has the size of the image.
 
     Raises:
-        UserError: `smooth` is impossible, there is no such model, no runtime is installed for it,
-            or it is damaged or no depth model; the message is one line that names the remedy.
+        UserError: `smooth` or `description` is impossible, there is no such model, no runtime is
+            installed for it, or it is damaged or no depth model; the message is one line that names
+            the remedy.
 
     Example:
         model = DepthModel("ghostdepth-xxs")
@@ -88,7 +92,7 @@ class DepthModel:
         model: Union[str, Path],
         runtime: Optional[str] = None,
         threads: Optional[int] = None,
-        description: Optional[Description] = None,
+        description: Union[Description, Mapping[str, Any], None] = None,
         log: Callable[[str], None] = lambda line: None,
         hfov: Optional[float] = None,
         smooth: float = 0.0,
@@ -101,6 +105,8 @@ class DepthModel:
         chosen = choose(path, runtime, log)
         self._contract = read_contract(path)
         self._model = chosen.load(path, self._threads)
+        if description is not None and not isinstance(description, Description):
+            description = from_fields(description, "the description")
         described = merge([describe(path, description), camera_description(hfov)])
         hfov = described.hfov if described is not None else None
         if hfov is not None and described is not None and not knows_camera(self._contract):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -149,18 +149,32 @@ def read_sidecar(path: Path) -> Optional[Description]:
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
         raise UserError(f'{path} has schema {schema!r}; a model\'s sidecar has "{SCHEMA}"')
-    given = {name: entry for name, entry in value.items() if name not in ("schema", "preset")}
+    fields = {name: entry for name, entry in value.items() if name != "schema"}
+    return from_fields(fields, str(path))
+
+
+def from_fields(fields: Mapping[str, Any], where: str) -> Optional[Description]:
+    """Builds a description from fields of `Description` and `preset`; None where there are none.
+
+    Args:
+        fields: Values as JSON has them; tuples are taken for lists.
+        where: What holds them, for messages: the name of a file, or words.
+
+    Raises:
+        UserError: A field is unknown, of the wrong type or impossible.
+    """
+    given = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
     for name in given:
-        if name not in FIELDS:
+        if name not in (*FIELDS, "preset"):
             near = difflib.get_close_matches(name, (*FIELDS, "preset"), 1)
             hint = f"did you mean {near[0]}?" if near else f"known are preset, {', '.join(FIELDS)}"
-            raise UserError(f"{path} has an unknown field {name!r}; {hint}")
+            raise UserError(f"{where} has an unknown field {name!r}; {hint}")
+    preset = given.pop("preset", None)
     try:
-        preset = value.get("preset")
         base = preset_description(preset) if preset is not None else None
-        return merge([base, from_values(given, f"{path} says")])
+        return merge([base, from_values(given, f"{where} says")])
     except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{where}: {error}") from error
 
 
 def from_values(values: dict[str, Any], origin: str) -> Description:

@@ -16,7 +16,7 @@ from ghostdepth.commands.app import app
 def bundle(
     target: Annotated[str, typer.Option(help="rpi4-bullseye, rpi4-bookworm or rpi4-trixie.")],
     models: Annotated[list[Path], typer.Option(help="Model files, or names of released models.")],
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="[FILE]")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FILE")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the bundle.", show_default="runs/bundle/TARGET")
     ] = None,

@@ -78,6 +78,29 @@ def test_relative_depth_is_not_metric(tiny_tflite: Path) -> None:
     assert not DepthModel(tiny_tflite, description=description).metric
 
 
+def test_what_the_file_does_not_say_is_given_as_a_dict(tiny_tflite: Path) -> None:
+    described = DepthModel(tiny_tflite, description={"unit": "mm", "input_range": (0, 255)})
+    image = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+    np.testing.assert_allclose(described(image), DepthModel(tiny_tflite)(image) / 1000, rtol=1e-5)
+    assert not DepthModel(tiny_tflite, description={"preset": "midas-v2.1-small"}).metric
+
+
+@pytest.mark.parametrize(
+    ("description", "says"),
+    [
+        ({"quantitty": "depth"}, "unknown field 'quantitty'; did you mean quantity"),
+        ({"preset": "midas"}, "unknown preset 'midas'; choose from midas-v2.1-small"),
+        ({"unit": "feet"}, "unit is 'feet'; choose from m, mm, relative"),
+        ({"input_range": (1, 0)}, "an input range from 1 to 0 is empty"),
+    ],
+)
+def test_an_impossible_description_is_refused_as_that_of_a_file(
+    tiny_tflite: Path, description: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UserError, match=f"^the description.*{says}"):
+        DepthModel(tiny_tflite, description=description)
+
+
 def test_a_stream_yields_image_and_depth(tiny_tflite: Path, tmp_path: Path) -> None:
     for level in (10, 200):
         cv2.imwrite(str(tmp_path / f"{level:03}.png"), np.full((HEIGHT, WIDTH, 3), level, np.uint8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from bench_depth.model.released import SAMPLES
 from ghostdepth import commands as cli
 from typer.main import get_group
+
+from tests.export.conftest import Command
 
 HEAVY = ("numpy", "cv2", "torch", "tensorflow", "onnx", "pydantic", "typer", "rich")
 FUNCTIONS = [name for name in ghostdepth.__all__ if inspect.isfunction(getattr(ghostdepth, name))]
@@ -50,6 +53,17 @@ def test_an_option_of_the_command_is_an_argument_of_the_function() -> None:
     for name in SAME:
         options = {option.name for option in commands[name].params if not option.hidden}
         assert options <= set(inspect.signature(getattr(ghostdepth, name)).parameters), name
+
+
+def test_an_option_of_depth_is_an_argument_of_the_function(command: Command) -> None:
+    """But for those of `description`, a group of their own, and those of the screen."""
+    of_depth, others = command("depth", "--help").out.split("models without a contract:")
+    assert "--preset" in others
+    options = {name.replace("-", "_") for name in re.findall(r"^  --([a-z-]+)", of_depth, re.M)}
+    renamed = {"format": "formats", "range": "range_m"}
+    arguments = inspect.signature(ghostdepth.depth).parameters
+    assert {renamed.get(name, name) for name in options - {"json"}} <= set(arguments)
+    assert "smooth" in options
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
