@@ -24,14 +24,14 @@ _STATISTICS = ("median", "p90", "p95", "p99", "minimum", "maximum", "mean", "sd"
 def to_csv(results: Results) -> str:
     """One line per model, each figure in its own column; times in milliseconds.
 
-    What was not measured is empty.
+    What was not measured is empty. Control characters in names become escapes.
     """
     stream = io.StringIO()
     rows = [_row(record, results) for record in results.models]
     writer = csv.DictWriter(stream, list(rows[0]) if rows else ["file"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return stream.getvalue()
+    return printable(stream.getvalue(), keep="\n")
 
 
 def to_markdown(results: Results) -> str:

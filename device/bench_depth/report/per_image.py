@@ -6,13 +6,15 @@ import csv
 import io
 
 from bench_depth.core.metrics import METRICS
+from bench_depth.core.screen import printable
 from bench_depth.results.records import Results
 
 
 def to_csv(results: Results) -> str:
     """One line per image and model, in the dataset's order.
 
-    Images without a valid pixel come after the others of their model, with empty figures.
+    Images without a valid pixel come after the others of their model, with empty figures. Control
+    characters in names become escapes.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -27,4 +29,4 @@ def to_csv(results: Results) -> str:
             writer.writerow([*model, image.name, accuracy.align, *row])
         for name in accuracy.left_out:
             writer.writerow([*model, name, accuracy.align, *[""] * len(METRICS)])
-    return stream.getvalue()
+    return printable(stream.getvalue(), keep="\n")

@@ -9,7 +9,7 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import compression
-from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
+from ghostdepth.commands.app import MOST_WORKERS, CheckpointFolder, TrainingLines, app, progress
 from ghostdepth.commands.network import Data, Fraction, Minutes, Patience, Resume, Strict, Val
 
 # The former spelling of --unlabelled.
@@ -46,7 +46,9 @@ def compress(
             show_default="the checkpoint's line, then the pairs and unlabelled images",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")
+    ] = 1,
     resume: Resume = False,
     target_ms: Annotated[
         float | None, typer.Option(help="Prune to this predicted latency of the file.")

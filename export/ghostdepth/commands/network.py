@@ -11,7 +11,14 @@ from bench_depth.core.errors import refuse_warnings
 from bench_depth.core.screen import say
 
 from ghostdepth import datasets, networks
-from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, output_file, progress
+from ghostdepth.commands.app import (
+    MOST_WORKERS,
+    CheckpointFolder,
+    TrainingLines,
+    app,
+    output_file,
+    progress,
+)
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
 Val = Annotated[
@@ -64,7 +71,9 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Checkpoint folder, or a model's name, to start from.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")
+    ] = 1,
     resume: Resume = False,
     strict: Strict = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import exploration
-from ghostdepth.commands.app import TrainingLines, app, duration, progress
+from ghostdepth.commands.app import MOST_WORKERS, TrainingLines, app, duration, progress
 from ghostdepth.commands.network import Data, Fraction, Settings, Strict, Val
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def search(
     runtime: Annotated[
         str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
     ] = "2.5",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load data.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")
+    ] = 1,
     strict: Strict = False,
 ) -> None:
     """Search for networks that are accurate within a latency. Start it again to go on."""

@@ -16,12 +16,15 @@ from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import ImageAccuracy
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import score
+from bench_depth.core.screen import printable
 from bench_depth.model.released import read_catalogue
 from bench_depth.report import table
+from bench_depth.report.csv_markdown import to_csv, to_markdown
 from bench_depth.report.fastest import fastest, predicted_files
 from bench_depth.report.html import charts
 from bench_depth.report.html.page import render, write_page
 from bench_depth.report.html.pictures import Picture, Scene
+from bench_depth.report.per_image import to_csv as per_image
 from bench_depth.report.wording import figure
 from bench_depth.results.predicted_latency import PredictedLatency
 from bench_depth.results.records import ModelRecord, Results
@@ -425,3 +428,16 @@ def test_without_jinja_no_model_is_read_and_the_command_is_named(tmp_path: Path)
         "python3 -m pip install jinja2\n"
     )
     assert not page.exists()
+
+
+def test_control_characters_in_names_reach_no_page_table_or_list(measured: Results) -> None:
+    hostile = "a\x1b]0;own\x07\x9b31m\u202e\u2066\x00\udcff.tflite"
+    first = measured.models[0]
+    assert first.accuracy is not None
+    images = [dataclasses.replace(first.accuracy.images[0], name=hostile)]
+    accuracy = dataclasses.replace(first.accuracy, images=images, left_out=[hostile], data=hostile)
+    record = dataclasses.replace(first, file=hostile, accuracy=accuracy, output=hostile)
+    results = dataclasses.replace(measured, models=[record])
+    for text in (render(results, {}), to_csv(results), to_markdown(results), per_image(results)):
+        text.encode()
+        assert printable(text, keep="\n\t") == text and "31m" in text

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench_depth import __version__
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import printable
 
 PACKAGE = "bench_depth.report.html"
 
@@ -26,6 +27,8 @@ def require_jinja() -> None:
 def render_page(package: str, template: str, /, **values: Any) -> str:
     """A page as HTML: what is filled in is escaped, what is missing is an error.
 
+    Control characters, as names of files may hold, become escapes.
+
     Args:
         package: Package whose `templates/` holds the template; those of this package are found
             beside them.
@@ -43,4 +46,5 @@ def render_page(package: str, template: str, /, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.globals["version"] = __version__
-    return environment.get_template(template).render(values)
+    text = environment.get_template(template).render(values)
+    return printable(text, keep="\n\t")
