@@ -6,7 +6,6 @@ The Mobile AI challenge's layout. Depth is uint16 millimetres, 0 = unknown.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from bench_depth.core.files import (
     is_folder,
     read_regular,
     require_regular,
+    require_utf8,
     unreadable_folder,
 )
 from bench_depth.core.picture import parse_header, read_header
@@ -95,20 +95,14 @@ def list_files(folder: Path) -> list[Path]:
     """Lists what a folder holds, sorted, without hidden files.
 
     Raises:
-        UserError: The folder cannot be read, or a name is not UTF-8, which no results file, page or
-            CSV file could hold.
+        UserError: The folder cannot be read, or a name is not UTF-8.
     """
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise unreadable_folder(error) from error
     for path in paths:
-        try:
-            path.name.encode()
-        except UnicodeEncodeError:
-            raise UserError(
-                f"the name {os.fsencode(path.name)!r} in {folder} is not UTF-8; rename the file"
-            ) from None
+        require_utf8(path.name, f" in {folder}")
     return paths
 
 

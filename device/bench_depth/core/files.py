@@ -293,6 +293,24 @@ def plain_name(text: Any, where: str) -> str:
     return text
 
 
+def require_utf8(name: str, where: str = "") -> None:
+    """Refuses a name that no results file, page or CSV file holds, and not every library opens.
+
+    Args:
+        name: Name of a file, or its path.
+        where: Follows the name in the message, like ` in FOLDER`.
+
+    Raises:
+        UserError: It is not UTF-8.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"the name {os.fsencode(name)!r}{where} is not UTF-8; rename the file"
+        ) from None
+
+
 def plain_path(text: Any, where: str) -> str:
     """Returns a relative path, each part of it a `plain_name`, so that it stays in its folder.
 

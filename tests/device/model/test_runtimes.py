@@ -95,6 +95,8 @@ def test_a_missing_runtime_is_named_with_what_to_install(
         ("m.tflite", "caffe", "unknown runtime 'caffe'"),
         ("m.tflite", "onnxruntime", "onnxruntime cannot run"),
         ("m.pt", None, "must end in"),
+        ("\udcffm.onnx", None, r"b'\\xffm.onnx' is not UTF-8; rename the file"),
+        ("\udcff/m.tflite", None, "is not UTF-8; rename the file"),
     ],
 )
 def test_a_runtime_that_cannot_fit_is_a_usage_error(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
+from bench_depth.core.files import require_utf8
 from bench_depth.model.runtime import LoadedModel, Runtime, TensorSpec
 from bench_depth.model.runtimes.onnx import OnnxRuntime
 from bench_depth.model.runtimes.tflite import TfliteRuntime
@@ -36,7 +37,8 @@ def choose(
 
     Raises:
         UserError: There is no runtime of that name, it cannot run such a file, the kind of the file
-            is unknown (exit code 2), or no runtime for it is installed or works (exit code 3).
+            is unknown or its name is not UTF-8 (exit code 2), or no runtime for it is installed or
+            works (exit code 3).
     """
     able = _able(path, name)
     faults = []
@@ -64,6 +66,7 @@ def choose(
 def _able(path: Path, name: Optional[str]) -> list[Runtime]:
     suffix = Path(path).suffix
     able = [runtime for runtime in RUNTIMES if runtime.suffix == suffix]
+    require_utf8(str(path))
     if not able:
         known = " or ".join(sorted({runtime.suffix for runtime in RUNTIMES}))
         raise UserError(f"{path} is no model file; its name must end in {known}", BAD_INPUT)
