@@ -6,6 +6,7 @@ import random
 
 import bpy
 
+from scene.objects import clutter
 from scene.primitives import cloth as soft
 from scene.primitives.geometry import Frame
 from scene.primitives.look import Look
@@ -92,14 +93,11 @@ def pendant(frame: Frame, rng: random.Random, look: Look, lit: float, drop: floa
 
 def globe(frame: Frame, radius: float, lit: float) -> None:
     """An opal ball of light resting on the frame's z = 0."""
-    from scene.clutter import ball
-
-    colour = NEUTRAL
-    ball(frame, radius, soft.glow((0.9, 0.88, 0.84), 3.0 if lit > 0 else 0.0))
+    clutter.ball(frame, radius, soft.glow((0.9, 0.88, 0.84), 3.0 if lit > 0 else 0.0))
     thing = bpy.context.scene.collection.objects[-1]
     thing.visible_shadow = False
     if lit > 0:
-        light(frame.at(0, 0, radius), "POINT", lit, colour, shadow_soft_size=radius)
+        light(frame.at(0, 0, radius), "POINT", lit, NEUTRAL, shadow_soft_size=radius)
 
 
 def panel(frame: Frame, look: Look, size: tuple[float, float], lit: float) -> None:
