@@ -117,7 +117,7 @@ def test_every_board_is_less_certain_than_the_pi_4(runtime: str) -> None:
 # ------------------------------------------------------------------ structures and stored counts
 
 
-def convolution(path: Path, seed: int, channels: int = 4) -> Path:
+def convolution(path: Path, seed: int, channels: int = 4, opset: int = 13) -> Path:
     """An .onnx file of one convolution with random weights."""
     import onnx
     from onnx import helper
@@ -131,17 +131,19 @@ def convolution(path: Path, seed: int, channels: int = 4) -> Path:
         [helper.make_tensor_value_info("y", kind, [1, channels, 8, 8])],
         [onnx.numpy_helper.from_array(weights, "w")],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]), path)
     return path
 
 
-def test_other_weights_are_the_same_structure_and_other_shapes_another(tmp_path: Path) -> None:
-    first, second, wider = (
-        read_structure(convolution(tmp_path / f"{seed}.onnx", seed, channels))
-        for seed, channels in ((1, 4), (2, 4), (3, 5))
+def test_other_weights_are_the_same_structure_and_other_shapes_or_opsets_another(
+    tmp_path: Path,
+) -> None:
+    first, second, wider, newer = (
+        read_structure(convolution(tmp_path / f"{seed}.onnx", seed, channels, opset))
+        for seed, channels, opset in ((1, 4, 13), (2, 4, 13), (3, 5, 13), (4, 4, 99))
     )
     assert first == second
-    assert first.key != wider.key
+    assert len({first.key, wider.key, newer.key}) == 3
     assert not first.eight_bit
     (tmp_path / "p.tflite").write_bytes(probe())
     assert read_structure(tmp_path / "p.tflite").key != first.key

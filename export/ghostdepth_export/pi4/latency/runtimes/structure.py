@@ -48,7 +48,8 @@ def read_structure(path: Path) -> Structure:
 def _of_onnx(path: Path) -> Structure:
     import onnx
 
-    graph = onnx.load_from_string(read_regular(path)).graph
+    model = onnx.load_from_string(read_regular(path))
+    graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[Any] = []
     for node in graph.node:
@@ -62,7 +63,9 @@ def _of_onnx(path: Path) -> Structure:
     shapes = [[dim.dim_value for dim in entry.type.tensor_type.shape.dim] for entry in graph.input]
     integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
     eight_bit = any(tensor.data_type in integers for tensor in weights.values())
-    return Structure(_digest([nodes, shapes]), eight_bit)
+    # ONNX Runtime refuses what is too new, and runs ops by the opset.
+    opsets = sorted((opset.domain, opset.version) for opset in model.opset_import)
+    return Structure(_digest([nodes, shapes, opsets]), eight_bit)
 
 
 def _weight(tensor: Any, op: str) -> Any:
