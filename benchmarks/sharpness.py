@@ -23,12 +23,13 @@ from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import mean_metrics
 from bench_depth.depth.sharpening import sharpen
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 from transfer.run import read_set
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "sharpness.csv"
 FIGURES = ("si_rmse", "dbe_acc", "dbe_comp", "edge_energy")
+HEADS = ("si-RMSE", "DBE accuracy px", "DBE completeness px", "edge energy")
 PLAIN, SHARPENED = "", "yes"
 # Networks that know near things, in the table of what `--sharpen` changes.
 SHOWN = ("ghostdepth-nano", "ghostdepth-s", "ghostdepth-m")
@@ -69,30 +70,20 @@ def measure(network: str, name: str, pairs: Sequence[Pair]) -> dict[Key, Row]:
 
 def table() -> str:
     """The released networks on nyuv2 as they are, as a table of Markdown, the sharpest first."""
-    lines = [
-        "| network | si-RMSE | DBE accuracy px | DBE completeness px | edge energy |",
-        "|---|--:|--:|--:|--:|",
-    ]
     found = [row for (_, name, kind), row in read().items() if (name, kind) == ("nyuv2", PLAIN)]
-    for row in sorted(found, key=lambda row: -float(row["edge_energy"])):
-        cells = [f"{float(row[figure]):.3f}" for figure in FIGURES]
-        lines.append(f"| {row['network']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    found.sort(key=lambda row: -float(row["edge_energy"]))
+    rows = ([row["network"], *(f"{float(row[each]):.3f}" for each in FIGURES)] for row in found)
+    return markdown_table(["network", *HEADS], rows)
 
 
 def sharpened_table() -> str:
     """What `--sharpen` changes in `SHOWN` on every set, as a table of Markdown."""
-    rows = read()
-    sets = sorted({name for _, name, _ in rows})
-    lines = [
-        "| network, images | si-RMSE | DBE accuracy px | DBE completeness px | edge energy |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for network, name in itertools.product(SHOWN, sets):
+    rows, lines = read(), []
+    for network, name in itertools.product(SHOWN, sorted({name for _, name, _ in rows})):
         pair = rows[network, name, PLAIN], rows[network, name, SHARPENED]
         cells = [" to ".join(f"{float(row[each]):.3f}" for row in pair) for each in FIGURES]
-        lines.append(f"| {network}, {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([f"{network}, {name}", *cells])
+    return markdown_table(["network, images", *HEADS], lines)
 
 
 def main() -> int:

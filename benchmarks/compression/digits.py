@@ -25,7 +25,7 @@ import torch
 from bench_depth.core.files import write_bytes
 from ghostdepth_train.compress.lottery import prune_smallest, rewind
 from ghostdepth_train.compress.snip import connection_sensitivity
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import csv_bytes, markdown_table
 from ghostdepth_train.pruning.masks import (
     Masking,
     Masks,
@@ -151,7 +151,7 @@ def trained(
 
 
 def snip(make: Callable[[], nn.Module], data: Data, seed: int) -> Iterator[Row]:
-    """Dense, then SNIP and random pruning at every share."""
+    """Dense, then SNIP and random pruning at every fraction."""
     initial = fresh(make, seed)
     dense = present(initial)
     sensitivity = connection_sensitivity(initial, cross_entropy, [data.train])
@@ -224,7 +224,7 @@ class Difference:
 def compared(
     rows: list[dict[str, Any]], experiment: str, network: str, ours: str, other: str
 ) -> list[Difference]:
-    """The differences at every share at which both were measured."""
+    """The differences at every fraction at which both were measured."""
     by = {
         (row["method"], row["kept"], row["seed"]): row["accuracy"]
         for row in rows
@@ -234,8 +234,8 @@ def compared(
     for kept in dict.fromkeys(kept for method, kept, _ in by if method == ours):
         pairs = [
             (accuracy, by[other, 1.0 if other == "dense" else kept, seed])
-            for (method, share_kept, seed), accuracy in by.items()
-            if (method, share_kept) == (ours, kept)
+            for (method, fraction, seed), accuracy in by.items()
+            if (method, fraction) == (ours, kept)
             and (other, 1.0 if other == "dense" else kept, seed) in by
         ]
         if len(pairs) > 1:
@@ -253,12 +253,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for experiment, network, *pairs in EXPERIMENTS:
         for ours, other in pairs:
-            head = f"| {network}, kept | {ours} | {other} | difference |"
-            lines += ["", head, "|---|--:|--:|--:|"]
-            lines += [
-                f"| {d.kept:.1%} | {d.ours:.2f} | {d.other:.2f} | {d.mean:+.2f} ± {d.error:.2f} |"
+            found = (
+                [
+                    f"{d.kept:.1%}",
+                    f"{d.ours:.2f}",
+                    f"{d.other:.2f}",
+                    f"{d.mean:+.2f} ± {d.error:.2f}",
+                ]
                 for d in compared(rows, experiment.__name__, network, ours, other)
-            ]
+            )
+            heads = [f"{network}, kept", ours, other, "difference"]
+            lines += ["", markdown_table(heads, found)]
     return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ from bench_depth.results.records import ModelRecord
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
@@ -52,6 +52,8 @@ BEST = {
     "half-student": "distilled, pruned to half, distilled",
     "qat-xxs": "pruned, distilled, blocks removed, distilled, trained for int8",
 }
+_ACCURACY = ("si-RMSE", "RMSE m", "delta_1", "training min")
+
 Row = dict[str, Any]
 
 
@@ -158,56 +160,45 @@ def write_rows(rows: Sequence[Row]) -> None:
 
 
 def summary() -> str:
-    """What the recipes give, as shares of the dense fp32 file, as Markdown."""
+    """What the recipes give, as fractions of the dense fp32 file, as Markdown."""
     best = [row for row in read_rows() if row["name"] in BEST and row["file"] in FORMATS]
     order = list(BEST)
     groups = sorted(_groups(best, "name", "file"), key=lambda rows: order.index(rows[0]["name"]))
     dense = groups[0]
-    lines = [
-        "| from ghostnet-s | file | MACs | size | latency | si-RMSE | delta_1 |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
+    lines = []
     for rows in groups:
         name, kind = rows[0]["name"], rows[0]["file"].removesuffix(".tflite")
-        macs, size = _share(rows, dense, "macs"), _share(rows, dense, "bytes")
-        error = 100 * (_share(rows, dense, "si_rmse") - 1)
-        lines.append(
-            f"| {BEST[name]} | {kind} | {macs:.2f} | {size:.2f} | {_mean(rows, 'latency_ratio')} "
-            f"| {_spread(rows, 'si_rmse', 4)} ({error:+.1f} %) | {_spread(rows, 'delta_1', 3)} |"
-        )
-    return "\n".join(lines)
+        macs, size = _fraction(rows, dense, "macs"), _fraction(rows, dense, "bytes")
+        error = 100 * (_fraction(rows, dense, "si_rmse") - 1)
+        costs = [f"{macs:.2f}", f"{size:.2f}", _mean(rows, "latency_ratio")]
+        si_rmse = f"{_spread(rows, 'si_rmse', 4)} ({error:+.1f} %)"
+        lines.append([BEST[name], kind, *costs, si_rmse, _spread(rows, "delta_1", 3)])
+    heads = ["from ghostnet-s", "file", "MACs", "size", "latency", "si-RMSE", "delta_1"]
+    return markdown_table(heads, lines, (0, 1))
 
 
 def table() -> str:
     """Every file of a network as Markdown, large ones first; latency is that of `summary`."""
-    head = (
-        "| network | seeds | file | M parameters | MMACs | MB | latency | "
-        "si-RMSE | RMSE m | delta_1 | training min |"
-    )
-    lines = [head, "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    heads = ["network", "seeds", "file", "M parameters", "MMACs", "MB", "latency", *_ACCURACY]
+    lines = []
     groups = _groups([row for row in read_rows() if not _of_seeds(row)], "name", "file")
     # Pruned to the same target, MACs differ by less than this.
     for rows in sorted(groups, key=lambda rows: -round(int(rows[0]["macs"]) / 1e6)):
         first = rows[0]
-        lines.append(
-            f"| {first['name']} | {len(rows)} | {first['file'].removesuffix('.tflite')} "
-            f"| {_parameters(first)} | {int(first['macs']) / 1e6:.1f} "
-            f"| {_mean(rows, 'bytes', 1e-6)} | {_mean(rows, 'latency_ratio')} "
-            f"| {_accuracies(rows)} | {_minutes(rows)} |"
-        )
-    return "\n".join(lines)
+        cells = [first["name"], str(len(rows)), first["file"].removesuffix(".tflite")]
+        cells += [_parameters(first), f"{int(first['macs']) / 1e6:.1f}"]
+        cells += [_mean(rows, "bytes", 1e-6), _mean(rows, "latency_ratio")]
+        lines.append([*cells, *_accuracies(rows)])
+    return markdown_table(heads, lines, (0, 2))
 
 
 def seeds_table() -> str:
     """The rows without latency as Markdown, a line for each run: the mean and the spread."""
-    lines = [
-        "| run | steps | seeds | si-RMSE | RMSE m | delta_1 | training min |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for rows in _groups([row for row in read_rows() if _of_seeds(row)], "name"):
-        cells = [rows[0]["name"], rows[0]["steps"], str(len(rows)), _accuracies(rows)]
-        lines.append(f"| {' | '.join([*cells, _minutes(rows)])} |")
-    return "\n".join(lines)
+    lines = (
+        [rows[0]["name"], rows[0]["steps"], str(len(rows)), *_accuracies(rows)]
+        for rows in _groups([row for row in read_rows() if _of_seeds(row)], "name")
+    )
+    return markdown_table(["run", "steps", "seeds", *_ACCURACY], lines, (0, 1))
 
 
 def _groups(rows: Sequence[Row], *keys: str) -> list[list[Row]]:
@@ -230,15 +221,12 @@ def _parameters(row: Row) -> str:
     return f"{total / 1e6:.2f}{zeroed}"
 
 
-def _accuracies(rows: Sequence[Row]) -> str:
-    return " | ".join(
-        _spread(rows, key, digits) for key, digits in (("si_rmse", 4), ("rmse", 3), ("delta_1", 3))
-    )
-
-
-def _minutes(rows: Sequence[Row]) -> str:
+def _accuracies(rows: Sequence[Row]) -> list[str]:
+    """The cells of `_ACCURACY`."""
+    figures = (("si_rmse", 4), ("rmse", 3), ("delta_1", 3))
     times = [float(row["seconds"]) for row in rows if row["seconds"]]
-    return f"{statistics.mean(times) / 60:.0f}" if times else ""
+    minutes = f"{statistics.mean(times) / 60:.0f}" if times else ""
+    return [*(_spread(rows, key, digits) for key, digits in figures), minutes]
 
 
 def _mean(rows: Sequence[Row], key: str, factor: float = 1.0) -> str:
@@ -246,7 +234,7 @@ def _mean(rows: Sequence[Row], key: str, factor: float = 1.0) -> str:
     return f"{statistics.mean(values) * factor:.2f}" if values else ""
 
 
-def _share(rows: Sequence[Row], of: Sequence[Row], key: str) -> float:
+def _fraction(rows: Sequence[Row], of: Sequence[Row], key: str) -> float:
     mine, its = (statistics.mean(float(row[key]) for row in group) for group in (rows, of))
     return mine / its
 

@@ -3,7 +3,7 @@
     python benchmarks/compression/run.py --data DATA --unlabelled IMAGES [--jobs N] [NAME...]
 
 Each is `ghostdepth compress` with the steps there, once for every seed, in `runs/NAME-SEED`. What
-is complete is left alone, what was under way goes on: killed, the same command does the rest.
+is complete is left alone, what was under way continues: killed, the same command does the rest.
 Several jobs run side by side, each on its fraction of the cores.
 """
 

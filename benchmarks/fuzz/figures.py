@@ -6,6 +6,8 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ghostdepth_train.csv_files import markdown_table
+
 RESULTS = Path(__file__).with_name("results.csv")
 
 
@@ -41,13 +43,10 @@ def table() -> str:
     """The committed figures as Markdown."""
     with RESULTS.open() as stream:
         rows = list(csv.DictReader(stream))
-    lines = ["| class | tried | clean | faults | seeds |", "|---|--:|--:|--:|---|"]
-    for row in rows:
-        seeds = f"{row['first_seed']} to {row['last_seed']}"
-        lines.append(
-            f"| {row['class']} | {row['tried']} | {row['clean']} | {row['faults']} | {seeds} |"
-        )
-    sums = " | ".join(
-        str(sum(int(row[key]) for row in rows)) for key in ("tried", "clean", "faults")
-    )
-    return "\n".join([*lines, f"| all | {sums} | |"])
+    figures = ("tried", "clean", "faults")
+    lines = [
+        [row["class"], *(row[key] for key in figures), f"{row['first_seed']} to {row['last_seed']}"]
+        for row in rows
+    ]
+    sums = [str(sum(int(row[key]) for row in rows)) for key in figures]
+    return markdown_table(["class", *figures, "seeds"], [*lines, ["all", *sums, ""]], (0, 4))

@@ -27,6 +27,7 @@ from ghostdepth_export.pi4.counter import (
     write_counts,
 )
 from ghostdepth_export.pi4.emulator import build_root
+from ghostdepth_train.csv_files import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = tuple(sorted(path.parent for path in ROOT.glob("models/*/model.safetensors")))
@@ -105,28 +106,22 @@ def _step(old: ModelCounts, new: ModelCounts, figure: str) -> str:
 
 def table() -> str:
     """The baseline as a table of Markdown."""
-    rows = [
-        "| file | M instructions | M loads | M stores | M issue cycles | k L1D misses "
-        "| k L2 misses | k write-backs | where the instructions are |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
-    ]
-    models = read_counts(BASELINE)
+    heads = ["file", *(f"M {name}" for name in ("instructions", "loads", "stores", "issue cycles"))]
+    heads += ["k L1D misses", "k L2 misses", "k write-backs", "where the instructions are"]
+    models, rows = read_counts(BASELINE), []
     for model in models:
         total = model.total
         millions = [total.instructions, total.loads, total.stores, total.cycles]
         thousands = [total.l1d_misses, total.l2_misses, total.writebacks]
-        shares = [
+        fractions = [
             f"{name} {counts.instructions / total.instructions:.0%}"
             for name, (_, counts) in list(by_type(model.ops).items())[:3]
         ]
         figures = [f"{n / 1e6:.1f}" for n in millions] + [f"{n / 1e3:.0f}" for n in thousands]
-        rows.append(f"| {model.file} | {' | '.join(figures)} | {', '.join(shares)} |")
+        rows.append([model.file, *figures, ", ".join(fractions)])
     first = models[0]
-    rows += [
-        "",
-        f"TensorFlow Lite {first.runtime}, one thread, QEMU {first.qemu} -cpu {first.cpu}.",
-    ]
-    return "\n".join(rows)
+    note = f"TensorFlow Lite {first.runtime}, one thread, QEMU {first.qemu} -cpu {first.cpu}."
+    return f"{markdown_table(heads, rows, (0, 8))}\n\n{note}"
 
 
 def count_all(folder: Path) -> list[ModelCounts]:

@@ -34,7 +34,7 @@ from ghostdepth_export.host.wheels import install
 from ghostdepth_export.pi4.counter import InstructionCounts
 from ghostdepth_export.pi4.counter.plugin import find_qemu, run_counted
 from ghostdepth_export.pi4.emulator import RECIPES, build_root
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 
 HERE = Path(__file__).resolve().parent
 GUEST, WHEELS = HERE / "others_guest.py", HERE / "others-wheels.txt"
@@ -95,12 +95,8 @@ def row(runtime: str, path: Path, version: str, counts: InstructionCounts) -> di
 def table() -> str:
     """The results as a table of Markdown, beside those of LiteRT."""
     litert = {r["model"]: r for r in csv_rows(COUNTED) if r["runtime"] == "litert"}
-    lines = [
-        "| model | library | M instructions | M issue cycles | k L1D misses | k L2 misses | cycles "
-        "for one of LiteRT |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    others = csv_rows(RESULTS)
+    heads = ["model", "library", "M instructions", "M issue cycles", "k L1D misses", "k L2 misses"]
+    others, lines = csv_rows(RESULTS), []
     for model in sorted({r["model"] for r in others} & set(litert)):
         found = [litert[model], *(r for r in others if r["model"] == model)]
         for one in found:
@@ -108,9 +104,9 @@ def table() -> str:
             millions = [f"{int(one[n]) / 1e6:.1f}" for n in ("instructions", "cycles")]
             thousands = [f"{int(one[n]) / 1e3:.0f}" for n in ("l1d_misses", "l2_misses")]
             ratio = int(one["cycles"]) / int(litert[model]["cycles"])
-            cells = [model, f"{label} {one['version']}", *millions, *thousands, f"{ratio:.2f}"]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            label = f"{label} {one['version']}"
+            lines.append([model, label, *millions, *thousands, f"{ratio:.2f}"])
+    return markdown_table([*heads, "cycles for one of LiteRT"], lines, (0, 1))
 
 
 def main() -> int:

@@ -5,9 +5,9 @@
 Without --models the files of the released checkpoints are exported first. Counts of LiteRT and ONNX
 Runtime are kept by structure, that is by ops and shapes, in `counts.json` of the package
 ghostdepth_export.pi4.latency.runtimes, and written as soon as each is made: a retrained network
-is not counted again, a changed one is, and an interrupted run goes on. --a76 also counts int8 files
-on a Cortex-A76, for a Raspberry Pi 5. Then runtimes.csv is written, with the rows of TensorFlow
-Lite 2.5 from baseline.json.
+is not counted again, a changed one is, and an interrupted run continues. --a76 also counts int8
+files on a Cortex-A76, for a Raspberry Pi 5. Then runtimes.csv is written, with the rows of
+TensorFlow Lite 2.5 from baseline.json.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import runtimes as package
 from ghostdepth_export.pi4.latency.boards import A76
 from ghostdepth_export.pi4.latency.runtimes import read_stored, read_structure, write_stored
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 
 FORMATS = ("fp32", "int8")
 HERE = Path(__file__).resolve().parent
@@ -80,19 +80,16 @@ def rows() -> list[dict[str, str]]:
 
 def table() -> str:
     """The results as a table of Markdown, a line for each file of a model."""
-    lines = [
-        "| model | runtime | M instructions | M loads | M issue cycles | k L1D misses "
-        "| k L2 misses | outside the ops | where the instructions are |",
-        "|---|---|--:|--:|--:|--:|--:|--:|---|",
-    ]
+    heads = ["model", "runtime", "M instructions", "M loads", "M issue cycles", "k L1D misses"]
+    heads += ["k L2 misses", "outside the ops", "where the instructions are"]
+    lines = []
     for row in read_rows():
         millions = [f"{int(row[n]) / 1e6:.1f}" for n in ("instructions", "loads", "cycles")]
         thousands = [f"{int(row[n]) / 1e3:.0f}" for n in ("l1d_misses", "l2_misses")]
         runtime = f"{RUNTIMES[row['runtime']].label} {row['version'].partition('.post')[0]}"
         cells = [row["model"], runtime, *millions, *thousands]
-        cells += [f"{float(row['outside']):.2%}", row["most"]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([*cells, f"{float(row['outside']):.2%}", row["most"]])
+    return markdown_table(heads, lines, (0, 1, 8))
 
 
 def export_all(folder: Path) -> None:

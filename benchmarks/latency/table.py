@@ -8,7 +8,7 @@ from typing import Any
 
 from ghostdepth_export.pi4.counter import RUNTIMES
 from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
-from ghostdepth_train.csv_files import csv_rows
+from ghostdepth_train.csv_files import csv_rows, markdown_table
 
 _SUMMARY = Path(__file__).resolve().parent / "summary.json"
 _RELEASED = Path(__file__).resolve().parent / "released.csv"
@@ -23,88 +23,75 @@ _COLUMNS = (
 
 def forms_table() -> str:
     """Mean errors of the model and of simpler ones, on networks that they were not fitted to."""
-    rows = [
-        f"| fitted to | {' | '.join(title for _, title in _COLUMNS)} | within 10 % "
-        "| largest bias of a family |",
-        "|---|" + "--:|" * (len(_COLUMNS) + 2),
-    ]
-    summary = _summary()
+    titles = [title for _, title in _COLUMNS]
+    summary, rows = _summary(), []
     for form, checks in summary["forms"].items():
-        means = " | ".join(f"{checks[name]['mean']:.1%}" for name, _ in _COLUMNS)
+        means = [f"{checks[name]['mean']:.1%}" for name, _ in _COLUMNS]
         bias = max((e["bias"] for e in checks["families"].values()), key=abs)
-        rows.append(f"| {form} | {means} | {checks['left_out']['within_10']:.0%} | {bias:+.1%} |")
-    return "\n".join([*rows, "", f"{summary['rows']} published rows."])
+        rows.append([form, *means, f"{checks['left_out']['within_10']:.0%}", f"{bias:+.1%}"])
+    heads = ["fitted to", *titles, "within 10 %", "largest bias of a family"]
+    return f"{markdown_table(heads, rows)}\n\n{summary['rows']} published rows."
 
 
 def families_table() -> str:
     """How each family is predicted by coefficients that were fitted to the others."""
-    rows = ["| family left out | rows | mean error | largest | bias |", "|---|--:|--:|--:|--:|"]
-    for family, e in _summary()["forms"]["counts"]["families"].items():
-        rows.append(
-            f"| {family} | {e['rows']} | {e['mean']:.1%} | {e['worst']:.1%} | {e['bias']:+.1%} |"
-        )
-    return "\n".join(rows)
+    families = _summary()["forms"]["counts"]["families"]
+    rows = (
+        [name, str(e["rows"]), f"{e['mean']:.1%}", f"{e['worst']:.1%}", f"{e['bias']:+.1%}"]
+        for name, e in families.items()
+    )
+    return markdown_table(["family left out", "rows", "mean error", "largest", "bias"], rows)
 
 
 def coefficients_table() -> str:
     """What is shipped."""
-    rows = ["| cost | value | 5 % to 95 % | unit |", "|---|--:|---|---|"]
-    for name in ("cycle", "line", "wake", "input", "query"):
-        number = getattr(shipped(), name)
-        rows.append(
-            f"| {name} | {number.value:.3g} | {number.low:.3g} to {number.high:.3g} "
-            f"| {number.unit} |"
-        )
-    return "\n".join(rows)
+    names = ("cycle", "line", "wake", "input", "query")
+    rows = (
+        [name, f"{each.value:.3g}", f"{each.low:.3g} to {each.high:.3g}", each.unit]
+        for name, each in ((name, getattr(shipped(), name)) for name in names)
+    )
+    return markdown_table(["cost", "value", "5 % to 95 %", "unit"], rows, (0, 2, 3))
 
 
 def released_table() -> str:
     """What the released models' files are predicted to take."""
-    found = csv_rows(_RELEASED)
-    rows = ["| file | ms, 4 threads | band | ms, 1 thread | where (ms, 4 threads) |"]
-    rows.append("|---|--:|---|--:|---|")
-    for r in found:
-        rows.append(
-            f"| {r['file']} | {float(r['ms_4_threads']):.1f} "
-            f"| {float(r['low']):.1f} to {float(r['high']):.1f} "
-            f"| {float(r['ms_1_thread']):.1f} | {r['where']} |"
+    heads = ["file", "ms, 4 threads", "band", "ms, 1 thread", "where (ms, 4 threads)"]
+    rows = []
+    for r in csv_rows(_RELEASED):
+        four, low, high, one = (
+            f"{float(r[name]):.1f}" for name in ("ms_4_threads", "low", "high", "ms_1_thread")
         )
-    return "\n".join(rows)
+        rows.append([r["file"], four, f"{low} to {high}", one, r["where"]])
+    return markdown_table(heads, rows, (0, 2, 4))
 
 
 def boards_table() -> str:
     """Every released file on every board, 4 threads, with bands."""
     found = csv_rows(_RELEASED.with_name("released-boards.csv"))
-    rows = [f"| file | {' | '.join(board.title for board in BOARDS.values())} |"]
-    rows.append("|---|" + "--:|" * len(BOARDS))
+    rows = []
     for name in dict.fromkeys(r["file"] for r in found):
         bands = {r["board"]: _band(r) for r in found if r["file"] == name}
-        rows.append(f"| {name} | {' | '.join(bands[board] for board in BOARDS)} |")
-    return "\n".join(rows)
+        rows.append([name, *(bands[board] for board in BOARDS)])
+    return markdown_table(["file", *(board.title for board in BOARDS.values())], rows)
 
 
 def board_errors_table() -> str:
     """The factors of each board, and how they predict published ratios."""
-    found = csv_rows(_RELEASED.with_name("boards.csv"))
-    base = shipped()
-    rows = ["| board | cycles | lines | ratios | rows | mean error | largest | bias |"]
-    rows.append("|---|--:|--:|---|--:|--:|--:|--:|")
-    for r in found:
+    base, rows = shipped(), []
+    for r in csv_rows(_RELEASED.with_name("boards.csv")):
         known, clock = board_coefficients(r["board"]), BOARDS[r["board"]].clock_mhz
         cycles = known.cycle.value / base.cycle.value * clock / base.clock_mhz
         lines = known.line.value / base.line.value
-        rows.append(
-            f"| {r['board']} | {cycles:.2f} | {lines:.2f} | {r['which']} | {r['rows']} "
-            f"| {r['mean']} | {r['worst']} | {r['bias']} |"
-        )
-    return "\n".join(rows)
+        errors = [r[name] for name in ("which", "rows", "mean", "worst", "bias")]
+        rows.append([r["board"], f"{cycles:.2f}", f"{lines:.2f}", *errors])
+    heads = ["board", "cycles", "lines", "ratios", "rows", "mean error", "largest", "bias"]
+    return markdown_table(heads, rows, (0, 3))
 
 
 def runtimes_table() -> str:
     """Every released file in every runtime on every board, 4 threads; the fastest in bold."""
     found = csv_rows(_RELEASED.with_name("released-runtimes.csv"))
-    rows = [f"| model | runtime | {' | '.join(board.title for board in BOARDS.values())} |"]
-    rows.append("|---|---|" + "--:|" * len(BOARDS))
+    rows = []
     for model, runtime in dict.fromkeys((r["model"], r["runtime"]) for r in found):
         cells = []
         for board in BOARDS:
@@ -114,32 +101,28 @@ def runtimes_table() -> str:
             # Only where there is something to compare with.
             first = len(all_ms) > 1 and runtime in all_ms and float(all_ms[runtime]["ms"]) == least
             cells.append(f"**{band}**" if first else band)
-        rows.append(f"| {model} | {RUNTIMES[runtime].label} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append([model, RUNTIMES[runtime].label, *cells])
+    heads = ["model", "runtime", *(board.title for board in BOARDS.values())]
+    return markdown_table(heads, rows, (0, 1))
 
 
 def runtime_errors_table() -> str:
     """How published times of XNNPACK are predicted."""
     found = csv_rows(_RELEASED.with_name("runtimes-errors.csv"))
-    rows = ["| rows | number | mean error | largest | bias |", "|---|--:|--:|--:|--:|"]
-    rows += [
-        f"| {r['rows']} | {r['number']} | {r['mean']} | {r['worst']} | {r['bias']} |" for r in found
-    ]
-    return "\n".join(rows)
+    rows = ([r[name] for name in ("rows", "number", "mean", "worst", "bias")] for r in found)
+    return markdown_table(["rows", "number", "mean error", "largest", "bias"], rows)
 
 
 def runtime_rows_table() -> str:
     """Each published time of XNNPACK beside its prediction."""
-    found = csv_rows(_RELEASED.with_name("runtimes.csv"))
-    rows = ["| network | type | published for | threads | split | published ms | predicted ms | |"]
-    rows.append("|---|---|---|--:|---|--:|--:|--:|")
-    for r in found:
+    names = ("network", "type", "runtime", "threads", "split")
+    rows = []
+    for r in csv_rows(_RELEASED.with_name("runtimes.csv")):
         ms, predicted = float(r["ms"]), float(r["predicted_ms"])
-        rows.append(
-            f"| {r['network']} | {r['type']} | {r['runtime']} | {r['threads']} | {r['split']} "
-            f"| {ms:.0f} | {predicted:.0f} | {predicted / ms - 1:+.0%} |"
-        )
-    return "\n".join(rows)
+        figures = [f"{ms:.0f}", f"{predicted:.0f}", f"{predicted / ms - 1:+.0%}"]
+        rows.append([*(r[name] for name in names), *figures])
+    heads = ["network", "type", "published for", "threads", "split", "published ms"]
+    return markdown_table([*heads, "predicted ms", ""], rows, (0, 1, 2, 4))
 
 
 def _band(row: dict[str, str]) -> str:

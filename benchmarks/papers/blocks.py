@@ -7,7 +7,7 @@ For each network: multiply-accumulates, parameters, and the predicted latency of
 .tflite files on a Raspberry Pi 4 with four threads, which depends on the ops alone; the files are
 counted as TensorFlow Lite 2.5 executes them on the emulated Pi. With --epochs each network is
 trained as well, from random weights, with the seeds of `SEEDS`, the same data, order and number of
-steps; a run that was stopped goes on. Rows that exist are kept; the table is printed at the end.
+steps; a run that was stopped continues. Rows that exist are kept; the table is printed at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.budget import FileLatency
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
-from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
@@ -118,21 +118,20 @@ def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespa
 def table(rows: Sequence[Row]) -> str:
     """The costs as a Markdown table, each beside the difference from the network without."""
     found = {(row["network"], row["file"], row["figure"]): float(row["value"]) for row in rows}
-    lines = [
-        "| network | M MACs | k parameters | fp32, ms | int8, ms | si-RMSE |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
+    lines = []
     for name in NAMES:
         if (name, "", "macs") not in found:
             continue
         cells = [
+            name,
             f"{found[name, '', 'macs'] / 1e6:.1f}",
             f"{found[name, '', 'parameters'] / 1e3:.0f}",
             *(_latency(found, name, file) for file in ("fp32", "int8")),
             _accuracy(rows, name),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    heads = ["network", "M MACs", "k parameters", "fp32, ms", "int8, ms", "si-RMSE"]
+    return markdown_table(heads, lines)
 
 
 def _latency(found: dict[tuple[str, str, str], float], name: str, file: str) -> str:

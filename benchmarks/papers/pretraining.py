@@ -10,7 +10,7 @@ thread, which other programs on the machine do not take from. The number of epoc
 speed of each training, measured once per RUNS, and from what the pretraining really took; one
 pretraining serves all fractions, and each of them pays for it. Validation costs nothing.
 
-Rows that are in `pretraining.csv` are kept: a command that was stopped goes on. Each --seconds
+Rows that are in `pretraining.csv` are kept: a command that was stopped continues. Each --seconds
 needs RUNS of its own; the table is of the longest one.
 """
 
@@ -28,7 +28,7 @@ from typing import Any
 from bench_depth.core.errors import exit_code
 from bench_depth.core.files import read_object, write_bytes, write_json
 from ghostdepth_train.config import TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.data import batches, fraction_of, read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
 from ghostdepth_train.settings import parse_settings
@@ -139,23 +139,20 @@ def table() -> str:
     longest = max(float(row["seconds"]) for row in rows)
     rows = [row for row in rows if float(row["seconds"]) == longest]
     fractions = sorted({row["fraction"] for row in rows}, key=float)
-    lines = [
-        f"| encoder | {' | '.join(f'{float(each):.0%} of the pairs' for each in fractions)} |",
-        "|---|" + "--:|" * len(fractions),
-    ]
+    heads = ["encoder", *(f"{float(each):.0%} of the pairs" for each in fractions)]
+    lines = []
     for arm in ARMS:
         own = [row for row in rows if row["arm"] == arm]
         cells = [_cell([row for row in own if row["fraction"] == each]) for each in fractions]
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
+        lines.append([arm, *cells])
     first = rows[0]
     seeds = len({row["seed"] for row in rows})
-    lines += [
-        "",
+    note = (
         f"si-RMSE on the validation set, {seeds} seed{'s' * (seeds != 1)}; {first['config']} at "
         f"{first['input']}, {float(first['seconds']):g} processor seconds each, "
-        f"{first['images']} images.",
-    ]
-    return "\n".join(lines)
+        f"{first['images']} images."
+    )
+    return f"{markdown_table(heads, lines)}\n\n{note}"
 
 
 def _cell(rows: Sequence[Row]) -> str:

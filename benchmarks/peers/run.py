@@ -8,7 +8,7 @@ in and out, size, instructions and predicted latency on a Raspberry Pi 4 with fo
 of other authors are counted on the emulated Pi with random weights, as what a file executes does
 not depend on them; the figures of ours are those of the repository. With --train each is trained on
 DATA/train for as many epochs, with the same recipe, and measured on DATA/val; a run that was
-stopped goes on. It starts from random weights; `NAME from ImageNet` is a network of ours whose
+stopped continues. It starts from random weights; `NAME from ImageNet` is a network of ours whose
 encoder has ImageNet weights in a Python package. `score` is the challenge's with the predicted
 latency of the int8 file, relative to `litedepth-like`. Figures that exist are kept; what is not
 measured is empty.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from ghostdepth_train.csv_files import csv_rows
+from ghostdepth_train.csv_files import csv_rows, markdown_table
 
 RESULTS = Path(__file__).with_name("results.csv")
 PLOT = Path(__file__).with_name("accuracy.png")
@@ -23,11 +23,9 @@ def read() -> dict[str, Row]:
 
 def table() -> str:
     """The figures as a Markdown table."""
-    lines = [
-        "| network | input | M MACs | M parameters | kB int8 | M instructions int8 | fp32, ms | "
-        "int8, ms | si-RMSE | RMSE m | delta_1 | DBE px | score |",
-        "|---|---|" + "--:|" * 11,
-    ]
+    heads = ["network", "input", "M MACs", "M parameters", "kB int8", "M instructions int8"]
+    heads += ["fp32, ms", "int8, ms", "si-RMSE", "RMSE m", "delta_1", "DBE px", "score"]
+    lines = []
 
     def cell(row: Row, key: str, form: Callable[[float], str]) -> str:
         return form(float(row[key])) if row.get(key) else ""
@@ -40,8 +38,8 @@ def table() -> str:
         cells += [cell(row, f"ms_{file}", "{:.1f}".format) for file in FILES]
         cells += [row.get(key, "") for key in ("si_rmse", "rmse", "delta_1")]
         cells.append(" / ".join(filter(None, (row.get("dbe_acc"), row.get("dbe_comp")))))
-        lines.append(f"| {' | '.join([*cells, row.get('score', '')])} |")
-    return "\n".join(lines)
+        lines.append([*cells, row.get("score", "")])
+    return markdown_table(heads, lines, (0, 1))
 
 
 def plot(rows: Iterable[Row], highlighted: Collection[str]) -> None:

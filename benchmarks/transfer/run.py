@@ -8,8 +8,8 @@ names, with `@DEGREES` the horizontal field of view of its camera: delta_1 and t
 written for metres of that camera as well, which the scale-invariant error does not depend on.
 Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is measured by
 the protocol without alignment, in torch, through the graph that is exported. `results.csv` gets a
-row for each network and set, in place of an older one, with the mean of ln(prediction / truth) as
-well, and all its rows are printed.
+row for each network and set, in place of an older one, with the mean of ln(prediction / ground
+truth) as well, and all its rows are printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.camera import depth_factor
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -45,12 +45,12 @@ def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) 
     factor = 1.0 if hfov is None or own is None else depth_factor(own, hfov)
     rows, for_camera, biases = [], [], []
     for pair in pairs:
-        rgb, truth = read_pair(pair)
+        rgb, known = read_pair(pair)
         seen = predict_mm(network, rgb)
-        row, bias = depth_metrics(seen, truth), log_bias(seen, truth)
+        row, bias = depth_metrics(seen, known), log_bias(seen, known)
         if row is not None and bias is not None:
             rows.append(row)
-            for_camera.append(depth_metrics(seen * factor, truth) or row)
+            for_camera.append(depth_metrics(seen * factor, known) or row)
             biases.append(bias)
     if not rows:
         raise UserError(f"{pairs[0].depth.parent} has no known depth")
@@ -78,10 +78,7 @@ def table() -> str:
     rows = read()
     names = sorted({name for name, _ in rows if (ROOT / "models" / name).is_dir()})
     sets = sorted({where for name, where in rows if name in names})
-    lines = [
-        f"| si-RMSE / delta_1 / log bias | {' | '.join(sets)} |",
-        "|---|" + "--:|" * len(sets),
-    ]
+    lines = []
     for name in names:
         cells = []
         for row in (rows[name, where] for where in sets):
@@ -90,8 +87,8 @@ def table() -> str:
             if row.get("hfov_delta_1"):
                 delta, bias = (float(row[k]) for k in ("hfov_delta_1", "hfov_log_bias"))
                 cells[-1] += f" ({delta:.3f} / {bias:+.2f})"
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([name, *cells])
+    return markdown_table(["si-RMSE / delta_1 / log bias", *sets], lines)
 
 
 def read() -> dict[tuple[str, str], Row]:

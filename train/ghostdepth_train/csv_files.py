@@ -1,11 +1,11 @@
-"""Rows of figures as CSV, and as text."""
+"""Rows of figures as CSV, as a Markdown table, and as text."""
 
 from __future__ import annotations
 
 import csv
 import io
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -22,6 +22,15 @@ def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
 def csv_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a file that `csv_bytes` made; none where there is no file."""
     return list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []
+
+
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[Iterable[str]], text_columns: Collection[int] = (0,)
+) -> str:
+    """Rows as a Markdown table; columns are aligned to the right but for `text_columns`."""
+    rule = ("---" if index in text_columns else "--:" for index in range(len(heads)))
+    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join(rule)}|"]
+    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
 def mean_and_deviation(values: Sequence[float], digits: int = 4, sign: str = "") -> str:
