@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 # Values at which parsers often fail: zero, negative, just above a limit, very large.
 ODD = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x10000)
 Rng = np.random.Generator
+T = TypeVar("T")
+
+
+def pick(rng: Rng, options: Sequence[T]) -> T:
+    """One of the options."""
+    return options[int(rng.integers(len(options)))]
 
 
 def flip(data: bytearray, rng: Rng) -> None:
@@ -58,12 +65,12 @@ def odd_numbers(data: bytearray, rng: Rng) -> None:
         small = np.flatnonzero((np.frombuffer(bytes(data), np.uint8) - 1) < 127)
         # From the end, because a longer varint moves everything behind it.
         for offset in sorted(rng.choice(small, int(rng.integers(1, 4)), replace=False))[::-1]:
-            data[offset : offset + 1] = varint(ODD[int(rng.integers(len(ODD)))])
+            data[offset : offset + 1] = varint(pick(rng, ODD))
         return
     words = np.frombuffer(bytes(data[: len(data) // 4 * 4]), "<u4")
     small = np.flatnonzero((words > 0) & (words < 4096))
     for offset in rng.choice(small, min(len(small), int(rng.integers(1, 6)))):
-        struct.pack_into("<I", data, int(offset) * 4, ODD[int(rng.integers(len(ODD)))])
+        struct.pack_into("<I", data, int(offset) * 4, pick(rng, ODD))
 
 
 def varint(number: int) -> bytes:
@@ -104,5 +111,5 @@ DAMAGE: tuple[Callable[[bytearray, Rng], None], ...] = (
 def damaged(sound: bytes, rng: Rng) -> bytes:
     """A copy with one kind of damage."""
     data = bytearray(sound)
-    DAMAGE[int(rng.integers(len(DAMAGE)))](data, rng)
+    pick(rng, DAMAGE)(data, rng)
     return bytes(data)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from corpus import ROOT, Corpus
+from damage import pick
 from processes import Outcome, left_overs, run
 
 # Beside the `ssh` of the tests, which runs commands here: the chosen connection ends after some
@@ -42,7 +43,7 @@ def deploys(corpus: Corpus, seed: int, folder: Path) -> str:
     homes = Homes(folder)
     ssh = homes.programs / "ssh"
     ssh.rename(folder / "whole-ssh")
-    pipe = (_SENT, _ANSWERED)[int(rng.integers(2))].format(
+    pipe = pick(rng, (_SENT, _ANSWERED)).format(
         size=int(rng.integers(0, 2 ** int(rng.integers(1, 17)))), folder=folder
     )
     number = int(rng.integers(1, CONNECTIONS + 1))

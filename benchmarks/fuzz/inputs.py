@@ -5,6 +5,7 @@ Each makes one input by its seed, gives it to the command line, and returns the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -17,8 +18,8 @@ import numpy as np
 import yaml
 from bench_depth.model.contract import METADATA_NAME, SCHEMA
 from corpus import QUICK, RELEASED, ROOT, TINY, Corpus
-from damage import Rng, damaged
-from processes import bench, ghostdepth, left_overs, run
+from damage import Rng, damaged, pick
+from processes import Outcome, bench, ghostdepth, left_overs, run
 from spoil import spoil
 from trees import HUGE, change_message, change_table, changed, encoded, json_bytes
 
@@ -76,73 +77,92 @@ def onnx_bytes(corpus: Corpus, seed: int, folder: Path) -> str:
     return measured(_write(folder / "m.onnx", damaged(corpus.onnx, rng)), rng)
 
 
-def tflite_fields(corpus: Corpus, seed: int, folder: Path) -> str:
+def changed_tflite(corpus: Corpus, rng: Rng) -> bytes:
     """A .tflite in which one to three fields of its tables are others."""
     from ghostdepth_export.convert.flatbuffer import pack, unpack
 
-    rng = np.random.default_rng(seed)
     while True:
         model = unpack(corpus.tflite)
         for _ in range(int(rng.integers(1, 4))):
             change_table(model, rng)
-        try:
-            data = pack(model)
         # Not every value can be packed, a length as None for one; another is taken then.
-        except Exception:
-            continue
-        return measured(_write(folder / "m.tflite", data), rng)
+        with contextlib.suppress(Exception):
+            return bytes(pack(model))
 
 
-def onnx_fields(corpus: Corpus, seed: int, folder: Path) -> str:
+def tflite_fields(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A .tflite with changed fields."""
+    rng = np.random.default_rng(seed)
+    return measured(_write(folder / "m.tflite", changed_tflite(corpus, rng)), rng)
+
+
+def changed_onnx(corpus: Corpus, rng: Rng) -> bytes:
     """An .onnx in which one to three fields of its messages are others."""
     import onnx
 
-    rng = np.random.default_rng(seed)
     model = onnx.ModelProto.FromString(corpus.onnx)
     for _ in range(int(rng.integers(1, 4))):
         change_message(model, rng)
-    return measured(_write(folder / "m.onnx", model.SerializeToString()), rng)
+    return bytes(model.SerializeToString())
+
+
+def onnx_fields(corpus: Corpus, seed: int, folder: Path) -> str:
+    """An .onnx with changed fields."""
+    rng = np.random.default_rng(seed)
+    return measured(_write(folder / "m.onnx", changed_onnx(corpus, rng)), rng)
+
+
+def with_contract(corpus: Corpus, rng: Rng) -> bytes:
+    """A sound .onnx with a contract in which fields are others."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(corpus.onnx)
+    entry = model.metadata_props.add()
+    entry.key = METADATA_NAME
+    # protobuf holds text in UTF-8 alone.
+    entry.value = json_bytes(changed(CONTRACT, rng), rng).decode(errors="replace")
+    return bytes(model.SerializeToString())
 
 
 def contracts(corpus: Corpus, seed: int, folder: Path) -> str:
     """A sound .onnx whose contract, or the JSON beside it, is another."""
-    import onnx
-
     rng = np.random.default_rng(seed)
-    model = onnx.ModelProto.FromString(corpus.onnx)
     if rng.random() < 0.6:
-        entry = model.metadata_props.add()
-        entry.key = METADATA_NAME
-        # protobuf holds text in UTF-8 alone.
-        entry.value = json_bytes(changed(CONTRACT, rng), rng).decode(errors="replace")
+        return measured(_write(folder / "m.onnx", with_contract(corpus, rng)), rng)
+    _write(folder / "m.onnx.json", json_bytes(changed(SIDECAR, rng), rng))
+    return measured(_write(folder / "m.onnx", corpus.onnx), rng)
+
+
+def changed_json(path: Path, rng: Rng) -> bytes:
+    """A JSON file in which fields are others."""
+    return json_bytes(changed(json.loads(path.read_text()), rng), rng)
+
+
+def changed_checkpoint(corpus: Corpus, rng: Rng, folder: Path) -> Path:
+    """A checkpoint in which a field of a JSON file or bytes of the weights are others."""
+    checkpoint = folder / "checkpoint"
+    shutil.copytree(corpus.checkpoint, checkpoint)
+    names = ("config.json", "config.json", "metrics.json", "model.safetensors")
+    file = checkpoint / pick(rng, names)
+    if file.suffix == ".json":
+        file.write_bytes(changed_json(file, rng))
     else:
-        data = json_bytes(changed(SIDECAR, rng), rng)
-        _write(folder / "m.onnx.json", data)
-    return measured(_write(folder / "m.onnx", model.SerializeToString()), rng)
+        other = damaged if rng.random() < 0.5 else other_header
+        file.write_bytes(other(file.read_bytes(), rng))
+    return checkpoint
 
 
 def checkpoints(corpus: Corpus, seed: int, folder: Path) -> str:
-    """A checkpoint in which a field of a JSON file or bytes of the weights are others."""
+    """A changed checkpoint, given to one of the verbs that read one."""
     rng = np.random.default_rng(seed)
-    checkpoint = folder / "checkpoint"
-    shutil.copytree(corpus.checkpoint, checkpoint)
-    file = (
-        checkpoint
-        / ("config.json", "config.json", "metrics.json", "model.safetensors")[int(rng.integers(4))]
-    )
-    if file.suffix == ".json":
-        file.write_bytes(json_bytes(changed(json.loads(file.read_text()), rng), rng))
-    elif rng.random() < 0.5:
-        file.write_bytes(damaged(file.read_bytes(), rng))
-    else:
-        file.write_bytes(other_header(file.read_bytes(), rng))
+    checkpoint = changed_checkpoint(corpus, rng, folder)
     val = corpus.data / "val"
     verbs: tuple[Callable[[], int], ...] = (
         ghostdepth("summary", "--checkpoint", checkpoint),
         ghostdepth("evaluate", "--checkpoint", checkpoint, "--data", val),
         ghostdepth("label", "--teacher", checkpoint, "--unlabelled", val, "--out", folder / "out"),
     )
-    outcome = run(verbs[int(rng.integers(len(verbs)))])
+    outcome = run(pick(rng, verbs))
     return outcome.fault or left_overs(folder) or _outside(folder, "checkpoint", "out")
 
 
@@ -174,11 +194,16 @@ def recipe_values() -> list[Any]:
     return [yaml.safe_load(name.read_text()) for name in names]
 
 
-def recipes(corpus: Corpus, seed: int, folder: Path) -> str:
+def changed_recipe(rng: Rng, folder: Path) -> Path:
     """A recipe of the package in which fields are others."""
+    recipe = changed(pick(rng, recipe_values()), rng)
+    return _write(folder / "recipe.yaml", yaml_bytes(recipe, rng))
+
+
+def recipes(corpus: Corpus, seed: int, folder: Path) -> str:
+    """A changed recipe, given to `compress`."""
     rng = np.random.default_rng(seed)
-    recipe = recipe_values()[int(rng.integers(len(recipe_values())))]
-    file = _write(folder / "recipe.yaml", yaml_bytes(changed(recipe, rng), rng))
+    file = changed_recipe(rng, folder)
     words = ("--checkpoint", corpus.checkpoint, "--recipe", file, "--data", corpus.data)
     rest = ("--out", folder / "out", "--epochs", 1, "--workers", 0, "--fraction", 0.4)
     outcome = run(ghostdepth("compress", *words, *rest), TRAINING_S)
@@ -203,11 +228,14 @@ def yaml_bytes(value: Any, rng: Rng) -> bytes:
 def results(corpus: Corpus, seed: int, folder: Path) -> str:
     """A results file in which fields are others, as a baseline."""
     rng = np.random.default_rng(seed)
-    value = json.loads(corpus.results.read_text())
-    file = _write(folder / "r.json", json_bytes(changed(value, rng), rng))
+    file = _write(folder / "r.json", changed_json(corpus.results, rng))
     words = ("--model", RELEASED, *QUICK, "--baseline", file, "--fail-if", "median>900%")
     outcome = run(bench(*words))
-    # Its exit code 1 is a verdict.
+    return verdict(outcome)
+
+
+def verdict(outcome: Outcome) -> str:
+    """The fault of a comparison, whose exit code 1 is none."""
     return "" if outcome.code == 1 and "Traceback" not in outcome.text else outcome.fault
 
 
@@ -226,7 +254,7 @@ def datasets(corpus: Corpus, seed: int, folder: Path) -> str:
         bench("--model", RELEASED, *QUICK, "--data", val),
         bench("depth", val / "rgb", "--model", RELEASED, "--out", out, "--threads", 1),
     )
-    outcome = run(verbs[int(rng.integers(len(verbs)))])
+    outcome = run(pick(rng, verbs))
     return outcome.fault or left_overs(folder) or _outside(folder, "data", "out")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from corpus import RELEASED, Corpus
-from damage import Rng
+from damage import Rng, pick
 from processes import Command, bench
 
 FPS = 15.0
@@ -164,7 +164,7 @@ def _view(port: int, path: str, rng: Rng, end: float) -> None:
 def _vanish(port: int, path: str, rng: Rng, end: float) -> None:
     """Asks, reads some bytes or none, and is gone with a reset."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        what = ("/frame", "/events", "/depth.png", "/")[int(rng.integers(4))]
+        what = pick(rng, ("/frame", "/events", "/depth.png", "/"))
         connection.sendall(
             f"GET {what}?{_query(path)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         )

@@ -5,7 +5,6 @@ Hundreds run one after the other in a process, so that an hour tries tens of tho
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,12 +13,21 @@ from pathlib import Path
 import numpy as np
 from corpus import Corpus
 from damage import Rng, damaged
-from inputs import CONFIG, CONTRACT, SIDECAR, other_header, recipe_values, yaml_bytes
+from inputs import (
+    CONFIG,
+    SIDECAR,
+    changed_checkpoint,
+    changed_json,
+    changed_onnx,
+    changed_recipe,
+    changed_tflite,
+    verdict,
+    with_contract,
+    yaml_bytes,
+)
 from processes import bench, ghostdepth, inside, left_overs
 from spoil import SPOILED, spoil
-from trees import change_message, change_table, changed, json_bytes
-
-PLACES = ("config.json", "config.json", "metrics.json", "model.safetensors")
+from trees import changed, json_bytes
 
 
 def read(work: Callable[[], object]) -> str:
@@ -50,44 +58,22 @@ def model_files(corpus: Corpus, seed: int, folder: Path) -> str:
 
 
 def _onnx(corpus: Corpus, rng: Rng) -> bytes:
-    import onnx
-    from bench_depth.model.contract import METADATA_NAME
-
     if rng.random() < 0.4:
         return damaged(corpus.onnx, rng)
-    model = onnx.ModelProto.FromString(corpus.onnx)
-    if rng.random() < 0.5:
-        change_message(model, rng)
-    else:
-        entry = model.metadata_props.add()
-        entry.key = METADATA_NAME
-        # protobuf holds text in UTF-8 alone.
-        entry.value = json_bytes(changed(CONTRACT, rng), rng).decode(errors="replace")
-    return bytes(model.SerializeToString())
+    return (changed_onnx if rng.random() < 0.5 else with_contract)(corpus, rng)
 
 
 def _tflite(corpus: Corpus, rng: Rng) -> bytes:
-    from ghostdepth_export.convert.flatbuffer import pack, unpack
-
-    if rng.random() < 0.7:
-        return damaged(corpus.tflite, rng)
-    while True:
-        model = unpack(corpus.tflite)
-        change_table(model, rng)
-        # Not every value can be packed; another is taken then.
-        with contextlib.suppress(Exception):
-            return bytes(pack(model))
+    return damaged(corpus.tflite, rng) if rng.random() < 0.7 else changed_tflite(corpus, rng)
 
 
 def results(corpus: Corpus, seed: int, folder: Path) -> str:
     """A results file in which fields are others, compared."""
     rng = np.random.default_rng(seed)
     file = folder / "r.json"
-    file.write_bytes(json_bytes(changed(json.loads(corpus.results.read_text()), rng), rng))
+    file.write_bytes(changed_json(corpus.results, rng))
     pair = (file, corpus.results) if rng.random() < 0.5 else (corpus.results, file)
-    outcome = inside(bench("compare", *pair))
-    # Its exit code 1 is a verdict.
-    return "" if outcome.code == 1 and "Traceback" not in outcome.text else outcome.fault
+    return verdict(inside(bench("compare", *pair)))
 
 
 def configs(corpus: Corpus, seed: int, folder: Path) -> str:
@@ -111,10 +97,7 @@ def recipes(corpus: Corpus, seed: int, folder: Path) -> str:
     """A recipe in which fields are others."""
     from ghostdepth_train.compress.recipe import load_recipe
 
-    rng = np.random.default_rng(seed)
-    file = folder / "recipe.yaml"
-    recipe = recipe_values()[int(rng.integers(len(recipe_values())))]
-    file.write_bytes(yaml_bytes(changed(recipe, rng), rng))
+    file = changed_recipe(np.random.default_rng(seed), folder)
     return read(lambda: load_recipe(str(file), epochs=1))
 
 
@@ -122,15 +105,7 @@ def checkpoints(corpus: Corpus, seed: int, folder: Path) -> str:
     """A checkpoint in which a field of a JSON file, or the weights, are others."""
     from ghostdepth_train.checkpoint import load_checkpoint
 
-    rng = np.random.default_rng(seed)
-    checkpoint = folder / "checkpoint"
-    shutil.copytree(corpus.checkpoint, checkpoint)
-    file = checkpoint / PLACES[int(rng.integers(len(PLACES)))]
-    if file.suffix == ".json":
-        file.write_bytes(json_bytes(changed(json.loads(file.read_text()), rng), rng))
-    else:
-        other = damaged if rng.random() < 0.5 else other_header
-        file.write_bytes(other(file.read_bytes(), rng))
+    checkpoint = changed_checkpoint(corpus, np.random.default_rng(seed), folder)
     return read(lambda: load_checkpoint(checkpoint))
 
 

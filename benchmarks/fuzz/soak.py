@@ -6,7 +6,7 @@ Each class of `CLASSES` gets a fixed fraction of the time. A fault is a tracebac
 more than one error line, a control character on the screen, too much memory, exit code 0 without
 the output, a left-over of a program that ended by itself, or a result that differs after a resume.
 Every fault is printed with its class and seed; `--only CLASS --first SEED --tries 1` repeats it.
-Stopped at any moment, the same command goes on. `--results` names the file for the figures.
+Stopped at any moment, the same command continues. `--results` names the file for the figures.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Class:
     """One kind of attempts.
 
     Attributes:
-        attempt: Makes one by its seed in an empty folder; returns the fault, or nothing.
-        weight: Of its share of the time.
+        attempt: Runs one attempt, given its seed and an empty folder; returns the fault or "".
+        weight: Relative weight of its fraction of the time.
         limit: Seconds after which an attempt is ended as a hang.
         full: Whether it needs the checkpoint and the results of the corpus.
         batch: Number of attempts that one process makes in turn, within `limit`.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from damage import Rng, damaged
+from damage import Rng, damaged, pick
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -25,16 +25,16 @@ def _large_header(path: Path, rng: Rng) -> None:
 
 def _other_kind(path: Path, rng: Rng) -> None:
     starts = (b"GIF89a", b"#?RADIANCE\n", b"PF\n9 9\n-1\n", b"BM", b"P6 9 9 255\n", b"II*\0", b"")
-    _replace(path, starts[int(rng.integers(len(starts)))] + rng.bytes(int(rng.integers(600))))
+    _replace(path, pick(rng, starts) + rng.bytes(int(rng.integers(600))))
 
 
 def _other_image(path: Path, rng: Rng) -> None:
     import cv2
 
-    shape = [(1, 1), (64, 96), (3, 500), (65, 96)][int(rng.integers(4))]
-    channels = [(), (3,), (4,)][int(rng.integers(3))]
-    kind = [np.uint8, np.uint16][int(rng.integers(2))]
-    top = (1, 12, 256, 65536)[int(rng.integers(4))]
+    shape = pick(rng, [(1, 1), (64, 96), (3, 500), (65, 96)])
+    channels = pick(rng, [(), (3,), (4,)])
+    kind = pick(rng, [np.uint8, np.uint16])
+    top = pick(rng, (1, 12, 256, 65536))
     image = rng.integers(0, min(top, np.iinfo(kind).max + 1), (*shape, *channels)).astype(kind)
     _replace(path, cv2.imencode(".png", image)[1].tobytes())
 
@@ -50,7 +50,7 @@ def _no_file(path: Path, rng: Rng) -> None:
         lambda: path.touch(mode=0o000),
         lambda: None,
     )
-    makers[int(rng.integers(len(makers)))]()
+    pick(rng, makers)()
 
 
 def _other_name(path: Path, rng: Rng) -> None:
@@ -62,7 +62,7 @@ def _other_name(path: Path, rng: Rng) -> None:
         b"a\nb.png",
         b"x" * 250 + b".png",
     )
-    path.rename(path.with_name(os.fsdecode(names[int(rng.integers(len(names)))])))
+    path.rename(path.with_name(os.fsdecode(pick(rng, names))))
 
 
 SPOILED: tuple[Callable[[Path, Rng], None], ...] = (
@@ -82,4 +82,4 @@ def spoil(folder: Path, rng: Rng) -> None:
     for _ in range(int(rng.integers(1, 4))):
         files = [path for path in sorted(folder.rglob("*.*g")) if path.is_file()]
         if files:
-            SPOILED[int(rng.integers(len(SPOILED)))](files[int(rng.integers(len(files)))], rng)
+            pick(rng, SPOILED)(pick(rng, files), rng)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from damage import ODD, Rng
+from damage import ODD, Rng, pick
 
-# What stands in a field that a stranger wrote. `HUGE` becomes a number of 400 digits.
+# Values of untrusted fields. `HUGE` becomes a number of 400 digits.
 HUGE = "a number of 400 digits"
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 3.7, 1e-300, 1e300, 10**9, 2**63, HUGE),
@@ -45,15 +45,15 @@ def changed(value: Any, rng: Rng) -> Any:
         found = list(places(value))
         if not found or rng.random() < 0.02:
             return odd(rng)
-        parent, key = found[int(rng.integers(len(found)))]
+        parent, key = pick(rng, found)
         _change(parent, key, rng)
     return value
 
 
 def odd(rng: Rng) -> Any:
     """One of `VALUES`, or a list that is nested deeply."""
-    pick = int(rng.integers(len(VALUES) + 1))
-    return copy.deepcopy(VALUES[pick]) if pick < len(VALUES) else deep(int(rng.integers(50, 400)))
+    index = int(rng.integers(len(VALUES) + 1))
+    return copy.deepcopy(VALUES[index]) if index < len(VALUES) else deep(int(rng.integers(50, 400)))
 
 
 def _change(parent: Any, key: Any, rng: Rng) -> None:
@@ -64,7 +64,7 @@ def _change(parent: Any, key: Any, rng: Rng) -> None:
     elif kind == 1 and isinstance(parent, dict):
         parent[f"{key}_"] = parent.pop(key)
     elif kind == 2 and isinstance(entry, (int, float)) and not isinstance(entry, bool):
-        parent[key] = type(entry)(entry * (-1, 2, 1000)[int(rng.integers(3))])
+        parent[key] = type(entry)(entry * pick(rng, (-1, 2, 1000)))
     elif kind == 3 and isinstance(parent, list):
         parent.insert(key, copy.deepcopy(entry))
     else:
@@ -81,7 +81,7 @@ def encoded(text: str, rng: Rng) -> bytes:
     """Mostly UTF-8."""
     encoding = ("utf-8",) * 7 + ("utf-8-sig", "utf-16", "latin-1")
     data = text.encode(
-        encoding[int(rng.integers(10))], "replace" if rng.random() < 0.5 else "xmlcharrefreplace"
+        pick(rng, encoding), "replace" if rng.random() < 0.5 else "xmlcharrefreplace"
     )
     return data[: int(rng.integers(len(data) + 1))] if rng.random() < 0.03 else data
 
@@ -89,16 +89,16 @@ def encoded(text: str, rng: Rng) -> bytes:
 def change_table(table: Any, rng: Rng) -> None:
     """Changes one field of an unpacked flatbuffer table, an object of generated code."""
     found = list(_fields(table))
-    owner, name = found[int(rng.integers(len(found)))]
+    owner, name = pick(rng, found)
     value = getattr(owner, name)
     if isinstance(value, (bool, int, np.integer)):
-        setattr(owner, name, ODD_NUMBERS[int(rng.integers(len(ODD_NUMBERS)))])
+        setattr(owner, name, pick(rng, ODD_NUMBERS))
     elif isinstance(value, float):
-        setattr(owner, name, (0.0, -1.0, math.nan, math.inf, 1e38)[int(rng.integers(5))])
+        setattr(owner, name, pick(rng, (0.0, -1.0, math.nan, math.inf, 1e38)))
     elif value is None or not hasattr(value, "__len__") or len(value) == 0:
         setattr(owner, name, None)
     else:
-        setattr(owner, name, SEQUENCES[int(rng.integers(len(SEQUENCES)))](value, rng))
+        setattr(owner, name, pick(rng, SEQUENCES)(value, rng))
 
 
 ODD_NUMBERS = (0, 1, 2, 3, 5, 17, 40, 127, -1, -2, 255, 32767, 65536, 2**31 - 1, -(2**31))
@@ -107,11 +107,11 @@ ODD_NUMBERS = (0, 1, 2, 3, 5, 17, 40, 127, -1, -2, 255, 32767, 65536, 2**31 - 1,
 def _one_other(value: Any, rng: Rng) -> Any:
     value = value.copy() if isinstance(value, np.ndarray) else list(value)
     index = int(rng.integers(len(value)))
-    number = ODD_NUMBERS[int(rng.integers(len(ODD_NUMBERS)))]
+    number = pick(rng, ODD_NUMBERS)
     if isinstance(value[index], (int, float, np.number)):
         value[index] = number if isinstance(value, list) else np.array(number).astype(value.dtype)
     else:
-        value[index] = value[int(rng.integers(len(value)))]
+        value[index] = pick(rng, value)
     return value
 
 
@@ -145,15 +145,15 @@ def _fields(table: Any) -> Iterator[tuple[Any, str]]:
 def change_message(message: Any, rng: Rng) -> None:
     """Changes one field of a protobuf message."""
     found = list(_messages(message))
-    owner = found[int(rng.integers(len(found)))]
+    owner = pick(rng, found)
     fields = [field for field in owner.DESCRIPTOR.fields if rng.random() < 0.7] or list(
         owner.DESCRIPTOR.fields
     )
     # What is set is changed rather than what is not.
     named = [field for field, _ in owner.ListFields()]
-    field = (named or fields)[int(rng.integers(len(named or fields)))]
+    field = pick(rng, named or fields)
     if rng.random() < 0.15:
-        field = fields[int(rng.integers(len(fields)))]
+        field = pick(rng, fields)
     kind = int(rng.integers(4))
     if kind == 0:
         owner.ClearField(field.name)
@@ -164,11 +164,11 @@ def change_message(message: Any, rng: Rng) -> None:
     if field.cpp_type == field.CPPTYPE_MESSAGE:
         if repeated and len(getattr(owner, field.name)):
             entries = getattr(owner, field.name)
-            pick = int(rng.integers(len(entries)))
+            index = int(rng.integers(len(entries)))
             if kind == 1:
-                entries.add().CopyFrom(entries[pick])
+                entries.add().CopyFrom(entries[index])
             else:
-                del entries[pick]
+                del entries[index]
         return
     value = _scalar(field, rng)
     if not repeated:
@@ -183,19 +183,17 @@ def change_message(message: Any, rng: Rng) -> None:
 def _scalar(field: Any, rng: Rng) -> Any:
     if field.cpp_type == field.CPPTYPE_STRING:
         texts: tuple[Any, ...] = ("", "x", "\x1b[2J", "../../x", "rgb", "depth", "y" * 10_000)
-        text = texts[int(rng.integers(len(texts)))]
+        text = pick(rng, texts)
         return text.encode() if field.type == field.TYPE_BYTES else text
     if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
-        return (0.0, -1.0, math.nan, math.inf, 1e38)[int(rng.integers(5))]
+        return pick(rng, (0.0, -1.0, math.nan, math.inf, 1e38))
     if field.cpp_type == field.CPPTYPE_BOOL:
         return bool(rng.integers(2))
     if field.cpp_type == field.CPPTYPE_ENUM:
         numbers = [value.number for value in field.enum_type.values]
-        return numbers[int(rng.integers(len(numbers)))]
+        return pick(rng, numbers)
     wide = field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64)
-    number = (ODD[int(rng.integers(len(ODD)))], -1, 2, 3, 7, 2**62 if wide else 99)[
-        int(rng.integers(6))
-    ]
+    number = pick(rng, (pick(rng, ODD), -1, 2, 3, 7, 2**62 if wide else 99))
     signed = field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_INT32)
     if not signed:
         return abs(number)
