@@ -183,7 +183,9 @@ def main() -> int:
             done = {(row["network"], str(row["seed"])) for row in _read()}
             if (name, str(seed)) not in done:
                 log(f"{name}: training, seed {seed}")
-                _write([*_read(), train(config, name, seed, options)])
+                # Read after the training: another process may have added rows meanwhile.
+                row = train(config, name, seed, options)
+                _write([*_read(), row])
     print(table(_read()))
     return 0
 
