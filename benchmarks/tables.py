@@ -26,7 +26,7 @@ from instructions import baseline as instructions
 from instructions import others as other_runtimes
 from instructions import runtimes as runtime_instructions
 from latency import table as latency
-from papers import pretraining, stream
+from papers import blocks, pretraining, stream
 from peers import table as peers
 from transfer import run as transfer
 
@@ -49,6 +49,7 @@ PAGES = tuple(
         "docs/latency.md",
         "docs/models.md",
         "docs/depth.md",
+        "docs/attention.md",
         "docs/compression/distil.md",
         "docs/pretraining.md",
         "docs/stream.md",
@@ -175,6 +176,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "pretraining": pretraining.table,
     "soak": soak.table,
     "stream": stream.table,
+    "attention": blocks.table,
     "sharpness": sharpness.table,
     "sharpened": sharpness.sharpened_table,
     "peers": peers.table,

@@ -14,22 +14,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
-from ghostdepth_export.host.checkout import find_checkpoint
-from ghostdepth_export.pi4.budget import FileLatency
-from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
-from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.latency import LatencyBudget
 
 RESULTS = Path(__file__).with_name("results.csv")
 FIELDS = ("paper", "network", "file", "seed", "figure", "value")
@@ -83,6 +76,13 @@ def variant(plain: NetworkConfig, name: str) -> NetworkConfig:
 
 def costs(config: NetworkConfig, name: str, log: Callable[[str], None]) -> list[Row]:
     """Multiply-accumulates, parameters and predicted latency of one network."""
+    # Here, so that the table needs no torch.
+    import torch
+    from ghostdepth_export.pi4.budget import FileLatency
+    from ghostdepth_train.models.network import DepthNet
+    from ghostdepth_train.models.summary import layer_costs
+    from ghostdepth_train.pruning.latency import LatencyBudget
+
     torch.manual_seed(0)
     network = DepthNet(config).eval()
     layers = layer_costs(network)
@@ -115,11 +115,12 @@ def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespa
     return _row(name, "", f"si_rmse after {options.epochs} epochs", round(metrics.si_rmse, 5), seed)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The costs as a Markdown table, each beside the difference from the network without."""
+def table(names: Iterable[str] = BLOCKS) -> str:
+    """The figures as a Markdown table, each beside the difference from the network without."""
+    rows = _read()
     found = {(row["network"], row["file"], row["figure"]): float(row["value"]) for row in rows}
     lines = []
-    for name in NAMES:
+    for name in names:
         if (name, "", "macs") not in found:
             continue
         cells = [
@@ -173,6 +174,10 @@ def main() -> int:
     options = parser.parse_args()
     if options.epochs and not (options.data and options.runs):
         parser.error("--epochs needs --data and --runs")
+    # Here, so that the table needs no torch.
+    from ghostdepth_export.host.checkout import find_checkpoint
+    from ghostdepth_train.checkpoint import load_checkpoint
+
     log: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     plain = load_checkpoint(find_checkpoint("ghostdepth-xs")).config
     for name in options.only or NAMES:
@@ -186,7 +191,7 @@ def main() -> int:
                 # Read after the training: another process may have added rows meanwhile.
                 row = train(config, name, seed, options)
                 _write([*_read(), row])
-    print(table(_read()))
+    print(table(NAMES))
     return 0
 
 
