@@ -93,12 +93,6 @@ def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path) -> None:
-    write_bytes(tmp_path / "ours", b"")
-    (tmp_path / "plain").touch()
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):

@@ -25,7 +25,7 @@ XNNPACK = {"tflite_runtime": False, "onnxruntime": None}
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_every_runtime_gives_the_depth_that_numpy_gives(
+def test_every_runtime_gives_the_depth_that_numpy_gives_and_its_name_and_shapes(
     name: str, tiny_tflite: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip(name)
@@ -39,17 +39,6 @@ def test_every_runtime_gives_the_depth_that_numpy_gives(
     depth = to_depth(model.output(), signature)
     assert depth.dtype == np.float32
     np.testing.assert_allclose(depth, tiny_depth(PHOTO[np.newaxis]), rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", HERE)
-def test_every_runtime_tells_its_name_version_and_shapes(
-    name: str, tiny_tflite: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    pytest.importorskip(name)
-    path = tiny_tflite
-    if HERE[name] == ".onnx":
-        path = request.getfixturevalue("make_onnx")(tmp_path / "m.onnx")
-    model = choose(path, name).load(path, 1)
     assert model.name == name
     assert model.version[0].isdigit()
     assert str(model.inputs[0]) == f"1x{HEIGHT}x{WIDTH}x3 float32"

@@ -34,32 +34,18 @@ def runner(clock: FakeClock, durations: list[int], calls: list[int]):
 
 def test_warmup_runs_are_not_counted() -> None:
     clock, calls = FakeClock(), []
-    timing = measure(runner(clock, [900, 800, 10, 11, 12], calls), TimingPlan(2, 3, 0), clock)
-    assert timing.times_ns == [10, 11, 12]
+    timing = measure(runner(clock, [900, 800, 11, 12, 10], calls), TimingPlan(2, 3, 0), clock)
+    assert timing.times_ns == [11, 12, 10]
     assert len(calls) == 5
 
 
-def test_goes_on_until_the_least_time_is_reached() -> None:
+@pytest.mark.parametrize(("min_runs", "min_time", "runs"), [(3, 1.0, 10), (30, 1.0, 30), (1, 0, 1)])
+def test_it_ends_with_enough_runs_and_enough_time(
+    min_runs: int, min_time: float, runs: int
+) -> None:
     clock = FakeClock()
-    timing = measure(runner(clock, [100_000_000], []), TimingPlan(0, 3, 1.0), clock)
-    assert len(timing.times_ns) == 10
-
-
-def test_goes_on_until_the_least_number_of_runs_is_reached() -> None:
-    clock = FakeClock()
-    timing = measure(runner(clock, [100_000_000], []), TimingPlan(0, 30, 1.0), clock)
-    assert len(timing.times_ns) == 30
-
-
-def test_a_single_long_run_is_enough_when_no_more_is_asked_for() -> None:
-    clock = FakeClock()
-    assert measure(runner(clock, [7], []), TimingPlan(0, 1, 0), clock).times_ns == [7]
-
-
-def test_every_time_is_kept_in_the_order_of_the_runs() -> None:
-    clock = FakeClock()
-    times = [5, 3, 9, 1, 7]
-    assert measure(runner(clock, times, []), TimingPlan(0, 5, 0), clock).times_ns == times
+    plan = TimingPlan(0, min_runs, min_time)
+    assert measure(runner(clock, [100_000_000], []), plan, clock).times_ns == [100_000_000] * runs
 
 
 def test_an_error_in_a_run_is_not_swallowed() -> None:
@@ -114,7 +100,7 @@ def test_taking_turns_gives_each_the_same_time_in_every_round() -> None:
     assert set(first.times_ns) == {5_000_000} and set(second.times_ns) == {10_000_000}
 
 
-def test_who_begins_moves_on_each_round() -> None:
+def test_each_round_begins_with_the_next_model() -> None:
     clock, order = FakeClock(), []
     runs = [named(clock, name, 1, order) for name in "abc"]
     measure_in_turn(runs, TimingPlan(0, 3, 0), clock)
@@ -166,7 +152,7 @@ def test_ctrl_c_between_turns_keeps_whole_rounds_alone() -> None:
     assert [timing.rounds for timing in stopped.value.timings] == [[1, 1], [1, 1]]
 
 
-def test_whoever_watches_sees_every_run_outside_the_clock() -> None:
+def test_a_watcher_is_called_after_every_run_and_is_not_timed() -> None:
     clock, seen = FakeClock(), []
 
     def watch(times: list[int]) -> None:

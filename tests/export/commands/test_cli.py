@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from bench_depth.core.dataset import write_depth
 from ghostdepth import commands as cli
 from rich.text import Text
 from typer.core import TyperOption
@@ -137,18 +135,3 @@ def test_help_shows_brackets(
     monkeypatch.setenv("COLUMNS", "200")
     done = command(verb, "--help")
     assert shown in done.out
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_truncated_photo_in_training_names_the_file(
-    workers: int, tmp_path: Path, command: Command
-) -> None:
-    data = empty_dataset(tmp_path / "data")
-    for name in ("a", "b", "c"):
-        (data / "rgb" / f"{name}.jpg").write_bytes(b"\xff\xd8\xff")
-        write_depth(data / "depth" / f"{name}.png", np.full((8, 8), 2000))
-    words = ["train", "--data", data, "--config", "tiny", "--out", tmp_path / "o"]
-    (line,) = command(*words, "--workers", workers, code=2).err.strip().splitlines()
-    # Before the training starts, in this process.
-    assert "a.jpg is not a readable picture; it may be truncated (1 more file" in line
-    assert "Traceback" not in line

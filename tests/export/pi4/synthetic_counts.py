@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,23 @@ def model_counts(
     listed = [OpCounts(i, name, f"t{i}", "1x8", each) for i, (name, each) in enumerate(ops)]
     total = sum((each for _, each in ops), NOTHING)
     return ModelCounts(file, "2.5.0.post1", "cortex-a72", "7.2.0", total, NOTHING, listed)
+
+
+def instruction_counts(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
+    """A model of these types of ops and their numbers of instructions."""
+    shared = InstructionCounts(0, 2, 1, 0, 30, 20, 10)
+    listed = [
+        OpCounts(i, name, f"{{t}}{i}", "1x2", replace(shared, instructions=instructions))
+        for i, (name, instructions) in enumerate(ops)
+    ]
+    total = sum((op.counts for op in listed), NOTHING)
+    return ModelCounts(file, "2.5.0", "cortex-a72", "7.2.22", total, NOTHING, listed)
+
+
+def library_counts(library: str, *ops: OpCounts) -> ModelCounts:
+    """A model of these ops in a library; nothing outside them."""
+    total = sum((each.counts for each in ops), NOTHING)
+    return ModelCounts("m", "9.9", CPU, "7.2.0", total, NOTHING, list(ops), library)
 
 
 def convolution(depth: int) -> OpWork:

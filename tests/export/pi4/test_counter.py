@@ -14,8 +14,6 @@ from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.counter import (
     RUNTIMES,
     InstructionCounts,
-    ModelCounts,
-    OpCounts,
     by_type,
     choose_runtime,
     read_counts,
@@ -32,7 +30,7 @@ from ghostdepth_export.pi4.counter.graph import (
     probe,
     read_ops,
 )
-from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section, read_listing
+from ghostdepth_export.pi4.counter.listing import Listing, Section, read_listing
 from ghostdepth_export.pi4.counter.plugin import (
     GuestError,
     Qemu,
@@ -40,6 +38,8 @@ from ghostdepth_export.pi4.counter.plugin import (
     find_qemu,
     run_counted,
 )
+
+from tests.export.pi4.synthetic_counts import instruction_counts
 
 # ------------------------------------------------------------------ models that are refused
 
@@ -385,20 +385,12 @@ def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ records
 
 
-def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
-    rows = [
-        OpCounts(
-            index, name, f"{{t}}{index}", "1x2", InstructionCounts(instructions, 2, 1, 0, 0, 0, 0)
-        )
-        for index, (name, instructions) in enumerate(ops)
-    ]
-    total = sum((row.counts for row in rows), NOTHING)
-    return ModelCounts(file, "2.5.0", "cortex-a72", "7.2.22", total, NOTHING, rows)
-
-
 def test_counts_survive_their_file_with_one_op_a_line(tmp_path: Path) -> None:
     path = tmp_path / "counts.json"
-    models = [model(("ADD", 5), ("MUL", 7)), model(("ADD", 6), file="n.tflite")]
+    models = [
+        instruction_counts(("ADD", 5), ("MUL", 7)),
+        instruction_counts(("ADD", 6), file="n.tflite"),
+    ]
     write_counts(path, models)
     assert read_counts(path) == models
     assert sum('"MUL"' in line for line in path.read_text().splitlines()) == 1
@@ -414,7 +406,7 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_types_come_with_the_most_instructions_first() -> None:
-    types = by_type(model(("ADD", 5), ("MUL", 7), ("ADD", 6)).ops)
+    types = by_type(instruction_counts(("ADD", 5), ("MUL", 7), ("ADD", 6)).ops)
     assert [(name, number, counts.instructions) for name, (number, counts) in types.items()] == [
         ("ADD", 2, 11),
         ("MUL", 1, 7),

@@ -7,10 +7,9 @@ from types import ModuleType
 
 import pytest
 from bench_depth.core.errors import UserError
-from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
-from ghostdepth_export.pi4.counter.listing import NOTHING
 
 from tests.conftest import benchmark
+from tests.export.pi4.synthetic_counts import instruction_counts
 
 
 @pytest.fixture(scope="module")
@@ -18,18 +17,7 @@ def baseline() -> ModuleType:
     return benchmark("baseline", "instructions")
 
 
-def model(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
-    rows = [
-        OpCounts(
-            index, name, f"t{index}", "1x2", InstructionCounts(instructions, 2, 1, 0, 30, 20, 10)
-        )
-        for index, (name, instructions) in enumerate(ops)
-    ]
-    total = sum((row.counts for row in rows), NOTHING)
-    return ModelCounts(file, "2.5.0", "cortex-a72", "7.2.22", total, NOTHING, rows)
-
-
-OLD = model(("CONV_2D", 8000), ("ADD", 1000), ("CONV_2D", 1000))
+OLD = instruction_counts(("CONV_2D", 8000), ("ADD", 1000), ("CONV_2D", 1000))
 
 
 def test_equal_counts_pass(baseline: ModuleType) -> None:
@@ -43,28 +31,28 @@ def test_equal_counts_pass(baseline: ModuleType) -> None:
 
 def test_growth_up_to_one_percent_passes(baseline: ModuleType) -> None:
     lines, passed = baseline.compare(
-        [OLD], [model(("CONV_2D", 8100), ("ADD", 1000), ("CONV_2D", 1000))]
+        [OLD], [instruction_counts(("CONV_2D", 8100), ("ADD", 1000), ("CONV_2D", 1000))]
     )
     assert passed
     assert len(lines) == 1
 
 
 def test_a_grown_op_is_named_with_before_and_after(baseline: ModuleType) -> None:
-    new = model(("CONV_2D", 8101), ("ADD", 1000), ("CONV_2D", 1000))
+    new = instruction_counts(("CONV_2D", 8101), ("ADD", 1000), ("CONV_2D", 1000))
     lines, passed = baseline.compare([OLD], [new])
     assert not passed
     assert "FAILED, at most +1%" in lines[0]
-    assert lines[1:] == ["  grown op 0 CONV_2D 1x2 (t0): 8,000 -> 8,101 instructions"]
+    assert lines[1:] == ["  grown op 0 CONV_2D 1x2 ({t}0): 8,000 -> 8,101 instructions"]
 
 
 def test_an_added_op_is_named_and_its_neighbours_are_not(baseline: ModuleType) -> None:
-    new = model(("CONV_2D", 8000), ("EXP", 500), ("ADD", 1000), ("CONV_2D", 1000))
-    assert baseline.changed_ops(OLD, new) == ["added op 1 EXP 1x2 (t1): 500 instructions"]
+    new = instruction_counts(("CONV_2D", 8000), ("EXP", 500), ("ADD", 1000), ("CONV_2D", 1000))
+    assert baseline.changed_ops(OLD, new) == ["added op 1 EXP 1x2 ({t}1): 500 instructions"]
 
 
 def test_the_largest_change_comes_first_and_the_list_is_short(baseline: ModuleType) -> None:
-    old = model(*[("ADD", 1000)] * 15)
-    new = model(*[("ADD", 1100 + i) for i in range(15)])
+    old = instruction_counts(*[("ADD", 1000)] * 15)
+    new = instruction_counts(*[("ADD", 1100 + i) for i in range(15)])
     lines = baseline.changed_ops(old, new)
     assert lines[0].startswith("grown op 14 ")
     assert len(lines) == 11
@@ -72,7 +60,7 @@ def test_the_largest_change_comes_first_and_the_list_is_short(baseline: ModuleTy
 
 
 def test_a_model_that_shrank_asks_for_a_new_baseline(baseline: ModuleType) -> None:
-    lines, passed = baseline.compare([OLD], [model(("CONV_2D", 8000))])
+    lines, passed = baseline.compare([OLD], [instruction_counts(("CONV_2D", 8000))])
     assert passed
     assert "make the baseline anew" in lines[0]
 

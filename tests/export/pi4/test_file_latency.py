@@ -30,6 +30,7 @@ from ghostdepth_train.pruning.latency import LatencyBudget, TargetRuntime
 from torch import nn
 
 from tests.export.conftest import Command
+from tests.export.pi4.synthetic_counts import library_counts
 
 
 @pytest.mark.parametrize("file", ["toy-int8.tflite", "toy-fp32.tflite"])
@@ -68,8 +69,9 @@ def test_a_head_of_several_pixels_is_found_in_its_blocks(
 
 def counted_ops(library: str, ops: Sequence[tuple[str, str]]) -> ModelCounts:
     """Counts of ops by their types and names."""
-    listed = [OpCounts(i, kind, name, "1x2", NOTHING, 1) for i, (kind, name) in enumerate(ops)]
-    return ModelCounts("m", "9", "cortex-a72", "7", NOTHING, NOTHING, listed, library)
+    return library_counts(
+        library, *(OpCounts(i, *op, "1x2", NOTHING, 1) for i, op in enumerate(ops))
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -19,7 +19,6 @@ from ghostdepth_export.pi4.latency import (
     Coefficients,
     ErrorOf,
     OpWork,
-    predict_file_latencies,
     predict_latency,
     read_coefficients,
     read_work,
@@ -90,13 +89,6 @@ def test_the_tables_of_a_prediction_fit_into_80_columns(threads: int) -> None:
     heads = [n for n, line in enumerate(lines) if "issue" in line.split() and "memory" in line]
     assert [lines[n + 1] for n in heads] == [of_ops[0], of_ops[1]]
     assert max(map(len, lines)) <= 80
-
-
-def test_one_thread_wakes_none_and_divides_nothing() -> None:
-    counted = model_counts([("CONV_2D", counts(8_000_000))])
-    work = [convolution(64)]
-    assert predict_latency(counted, work, board(), threads=1).ms == pytest.approx(8.0)
-    assert predict_latency(counted, work, board(), threads=4).ms == pytest.approx(8.0 / 4 + 0.5)
 
 
 def test_another_clock_leaves_the_memorys_part() -> None:
@@ -332,11 +324,3 @@ def test_predict_runs_a_model_and_names_latency_for_a_model_file(
 ) -> None:
     done = command("predict", model, "--model", model, code=2)
     assert "`ghostdepth latency` predicts its milliseconds" in done.err
-
-
-def test_a_file_alone_is_predicted_with_the_shipped_coefficients(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    count_without_qemu(monkeypatch, counts(1_000_000))
-    (prediction,) = predict_file_latencies([model], threads=1)
-    assert prediction.ms == pytest.approx(len(PROBE_PATTERN) * shipped().cycle.value)

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
-from ghostdepth_export.pi4.counter import ModelCounts, OpCounts
+from ghostdepth_export.pi4.counter import OpCounts
 from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
-from ghostdepth_export.pi4.counter.listing import NOTHING
 from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import BOARDS, shipped
 from ghostdepth_export.pi4.latency.runtimes import (
@@ -27,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.export.conftest import Command
-from tests.export.pi4.synthetic_counts import counts
+from tests.export.pi4.synthetic_counts import counts, library_counts
 
 ROOT = Path(__file__).resolve().parents[3]
 RELEASED = ROOT / "device/bench_depth/models"
@@ -37,12 +36,6 @@ def op(
     name: str, cycles: int = 1_000_000, shape: str = "1x8x4x4", tasks: int | None = None
 ) -> OpCounts:
     return OpCounts(0, name, "", shape, counts(cycles), tasks)
-
-
-def counted(library: str, *ops: OpCounts) -> ModelCounts:
-    """A model of these ops; nothing outside them."""
-    total = sum((each.counts for each in ops), NOTHING)
-    return ModelCounts("m", "9.9", CPU, "7.2.0", total, NOTHING, list(ops), library)
 
 
 # ------------------------------------------------------------------ threads
@@ -87,7 +80,7 @@ def test_onnx_runtime_shares_by_work_channels_or_not_at_all(of: OpCounts, thread
 
 
 def test_an_op_without_a_rule_takes_the_time_of_one_thread_and_is_named() -> None:
-    model = counted("onnxruntime", op("Einsum", 3_000_000))
+    model = library_counts("onnxruntime", op("Einsum", 3_000_000))
     found = predict_counts(model, runtime_coefficients("onnxruntime"))
     assert share(model.ops[0], "onnxruntime", 4) is None
     assert list(found.unsplit) == ["Einsum"]
@@ -96,7 +89,9 @@ def test_an_op_without_a_rule_takes_the_time_of_one_thread_and_is_named() -> Non
 
 def test_the_sum_is_that_of_one_formula_over_all_ops() -> None:
     known = runtime_coefficients("litert", "rpi4-1800")
-    model = counted("litert", op("A", 6_000_000, tasks=6), op("B", 900_000, tasks=1), op("C", 7))
+    model = library_counts(
+        "litert", op("A", 6_000_000, tasks=6), op("B", 900_000, tasks=1), op("C", 7)
+    )
     found = predict_counts(model, known, threads=4)
     cycles = 6_000_000 / 3 + 900_000 + 7
     assert found.ms == pytest.approx(known.cycle.value * cycles / 1e6 + known.wake.value)
@@ -151,7 +146,9 @@ def test_other_weights_are_the_same_structure_and_other_shapes_or_opsets_another
 
 
 def test_stored_counts_come_back_as_they_were(tmp_path: Path) -> None:
-    model = counted("litert", op("A", 6, "", tasks=3), op("B", 5, "1x2"), op("A", 4, "", tasks=1))
+    model = library_counts(
+        "litert", op("A", 6, "", tasks=3), op("B", 5, "1x2"), op("A", 4, "", tasks=1)
+    )
     key = ("abc", "litert", CPU)
     write_stored(tmp_path / "counts.json", {key: model})
     (found,) = read_stored(tmp_path / "counts.json").items()
