@@ -12,6 +12,7 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.counter import OpCounts
 from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
+from ghostdepth_export.pi4.counter.listing import NOTHING
 from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import BOARDS, shipped
 from ghostdepth_export.pi4.latency.runtimes import (
@@ -107,7 +108,7 @@ def test_a_line_of_memory_is_not_charged_as_one_of_the_second_cache_too(
     caches = dataclasses.replace(
         NOTHING, l1d_misses=hits + misses, l2_misses=misses, writebacks=written
     )
-    model = counted("litert", OpCounts(0, "A", "", "", caches, 4))
+    model = library_counts("litert", OpCounts(0, "A", "", "", caches, 4))
     ms = known.near * hits / 1e6 + known.line.value * (misses + written) / 1e6
     assert predict_counts(model, known).ms == pytest.approx(ms + known.wake.value)
 
