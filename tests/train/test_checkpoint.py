@@ -199,22 +199,6 @@ def test_the_runs_folder_instead_of_its_checkpoint(folder: Path) -> None:
         load_checkpoint(folder.parent)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_imagenet_weights_reach_the_encoder(tmp_path: Path, suffix: str) -> None:
-    from ghostdepth_train.checkpoint import write_tensors
-
-    donor = GhostNet(EncoderConfig.model_validate({"width_multiplier": 0.25}))
-    path = tmp_path / f"ghostnet{suffix}"
-    if suffix == ".pth":
-        torch.save(donor.state_dict(), path)
-    else:
-        write_tensors(path, donor.state_dict())
-    network = DepthNet(load_train_config("tiny").network)
-    load_imagenet(network, str(path))
-    for key, value in network.encoder.state_dict().items():
-        torch.testing.assert_close(value, donor.state_dict()[key])
-
-
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.model."])
 @pytest.mark.parametrize("wrappers", [(), ("state_dict",), ("model",), ("model", "state_dict")])
 def test_imagenet_weights_as_trainings_write_them(
@@ -259,6 +243,15 @@ def test_imagenet_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     torch.save(GhostNet(EncoderConfig.model_validate({"width_multiplier": 0.5})).state_dict(), path)
     with pytest.raises(UserError, match="the config says"):
         load_imagenet(DepthNet(load_train_config("tiny").network), str(path))
+
+
+def test_imagenet_weights_of_a_safetensors_file_reach_the_encoder(tmp_path: Path) -> None:
+    donor = GhostNet(EncoderConfig.model_validate({"width_multiplier": 0.25})).state_dict()
+    write_tensors(tmp_path / "ghostnet.safetensors", donor)
+    network = DepthNet(load_train_config("tiny").network)
+    load_imagenet(network, str(tmp_path / "ghostnet.safetensors"))
+    for key, value in network.encoder.state_dict().items():
+        torch.testing.assert_close(value, donor[key])
 
 
 def test_imagenet_weights_by_name_come_from_timm(monkeypatch: pytest.MonkeyPatch) -> None:

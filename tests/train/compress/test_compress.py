@@ -14,6 +14,7 @@ from bench_depth.core.files import read_json
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe
 from ghostdepth_train.compress import recipe as recipe_module
+from ghostdepth_train.compress.methods import METHODS
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
@@ -58,7 +59,7 @@ def recipe_file(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_each_step_is_a_checkpoint_and_the_last_is_the_result(
+def test_each_step_is_a_checkpoint_and_the_result_lies_beside_the_resolved_recipe(
     data: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     recipe = load_recipe(recipe_file(tmp_path, TWO_STEPS))
@@ -73,6 +74,9 @@ def test_each_step_is_a_checkpoint_and_the_last_is_the_result(
     assert first.sha256 != second.sha256
     assert steps[0]["validation"] == first.metrics["validation"]
     assert steps[1]["parameters"] == sum(p.numel() for p in final.network.parameters())
+    resolved = json.loads((tmp_path / "out" / "recipe.json").read_text())
+    assert resolved["steps"][1]["seed"] == 3
+    assert resolved["steps"][1]["training"]["learning_rate"] == 2e-3
 
 
 def test_a_result_says_what_its_start_was_trained_on_unless_told_more(
@@ -111,7 +115,7 @@ def test_kill_9_inside_a_step_then_resume_gives_the_undisturbed_result(
     words = ["compress", "--checkpoint", checkpoint, "--recipe", name, "--data", data]
     words += ["--out", broken]
     step = Path("2-lottery")
-    # Written when there is an epoch to go on from, here in a round that has others behind it.
+    # Written when there is an epoch to continue from, here in a round that has others behind it.
     state = broken / step / "round-01" / "last" / "training.safetensors"
     forks.kill(*words, once=state.exists)
     assert not (broken / "result").exists()
@@ -189,17 +193,9 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_shipped_recipes_are_valid(name: str) -> None:
-    assert load_recipe(name, seed=7)[0].seed == 7
-
-
-def test_the_resolved_recipe_lies_beside_the_result(
-    data: Path, checkpoint: Path, tmp_path: Path
-) -> None:
-    recipe = load_recipe(recipe_file(tmp_path, TWO_STEPS))
-    run_recipe(checkpoint, recipe, work(data, tmp_path / "out"))
-    resolved = json.loads((tmp_path / "out" / "recipe.json").read_text())
-    assert resolved["steps"][1]["seed"] == 3
-    assert resolved["steps"][1]["training"]["learning_rate"] == 2e-3
+    steps = load_recipe(name, seed=7)
+    assert steps[0].seed == 7
+    assert name not in METHODS or steps[0].method == name
 
 
 @pytest.mark.parametrize("name", ["snip", "lottery", "qat", "int8"])

@@ -166,9 +166,3 @@ def test_wrong_fields_are_named(tmp_path: Path, field: str) -> None:
     (tmp_path / "r.yaml").write_text(f"- method: adder\n  {field}\n")
     with pytest.raises(UserError, match=rf"step 1: adder: {field.partition(':')[0]}"):
         load_recipe(str(tmp_path / "r.yaml"))
-
-
-def test_the_shipped_recipe_is_readable() -> None:
-    (step,) = load_recipe("adder")
-    assert isinstance(step, AdderConfig)
-    assert step.layers == "decoder"

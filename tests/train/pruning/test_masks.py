@@ -11,7 +11,7 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
-from ghostdepth_train.compress import compress, load_recipe, run_recipe
+from ghostdepth_train.compress import compress, run_recipe
 from ghostdepth_train.compress.lottery import LotteryConfig, prune_smallest, rewind, unprunable
 from ghostdepth_train.compress.method import Method
 from ghostdepth_train.compress.methods import method_config
@@ -160,7 +160,7 @@ def test_masked_weights_stay_zero_and_do_not_reach_the_optimiser(
     assert network.weight.detach()[mask].all()
 
 
-def test_a_fifth_of_what_is_left_goes_and_what_is_spared_stays() -> None:
+def test_a_fifth_of_the_rest_is_pruned_and_excluded_layers_stay() -> None:
     network = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 10))
     masks, expected = present(network), 200
     for _ in range(3):
@@ -174,7 +174,7 @@ def test_a_fifth_of_what_is_left_goes_and_what_is_spared_stays() -> None:
     assert (int(masks["0.weight"].sum()), int(masks["1.weight"].sum())) == (50, 100)
 
 
-def test_depthwise_layers_and_the_head_are_spared(checkpoint: Checkpoint) -> None:
+def test_depthwise_layers_and_the_head_are_never_pruned(checkpoint: Checkpoint) -> None:
     network = checkpoint.network
     names = unprunable(network)
     assert "head.weight" in names
@@ -203,7 +203,7 @@ def test_a_network_without_a_path_is_refused() -> None:
     assert empty_layers(present(network)) == ["1.weight"]
 
 
-def test_snip_keeps_its_share_through_training_and_in_the_average(
+def test_snip_keeps_its_fraction_through_training_and_in_the_average(
     data: Path, checkpoint: Checkpoint
 ) -> None:
     lines: list[str] = []
@@ -270,11 +270,6 @@ def test_snip_pruned_to_nothing_is_a_clear_line(data: Path, checkpoint: Checkpoi
 def test_fields_out_of_range_are_named(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=f"recipe r, step 1: {message}"):
         method_config(fields, "recipe r, step 1")
-
-
-def test_the_shipped_recipes_are_read() -> None:
-    assert isinstance(load_recipe("snip")[0], SnipConfig)
-    assert isinstance(load_recipe("lottery")[0], LotteryConfig)
 
 
 def test_structured_snip_removes_channels(data: Path, checkpoint: Checkpoint) -> None:
