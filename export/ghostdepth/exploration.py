@@ -67,7 +67,7 @@ def search(
     on_trial: Callable[[int, float], None] = lambda done, seconds: None,
     log: Log = lambda line: None,
 ) -> Found:
-    """Searches for networks that are accurate within a latency; called again, it goes on.
+    """Searches for networks that are accurate within a latency; called again, it continues.
 
     Args:
         budget_ms: Predicted latency on a Raspberry Pi 4 in milliseconds; networks above it are not

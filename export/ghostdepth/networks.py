@@ -114,7 +114,7 @@ def train(
     if trainer.ended_by:
         log(
             f"ended by --{trainer.ended_by} after {trainer.epoch} of {chosen.epochs} epochs; "
-            "--resume without it goes on"
+            "--resume without it continues"
         )
     distributed.stop()
     return out / "best"

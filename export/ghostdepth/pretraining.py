@@ -34,7 +34,7 @@ def pretrain(
     on_epoch: OnEpoch = lambda row: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Pretrains a network's encoder on unlabelled images; a killed run goes on with `resume`.
+    """Pretrains a network's encoder on unlabelled images; a killed run continues with `resume`.
 
     Args:
         images: Folders of images, searched with all folders in them but `depth` and `pseudo_depth`.
@@ -99,7 +99,7 @@ def pretrain(
         if trainer.rank == 0:
             log(f"page of nearest neighbours: {write_neighbours(trainer)}")
     if trainer.ended_by:
-        log(f"ended after {trainer.epoch} of {chosen.epochs} epochs; --resume goes on")
+        log(f"ended after {trainer.epoch} of {chosen.epochs} epochs; --resume continues")
     distributed.stop()
     return out / "best"
 

@@ -1,4 +1,4 @@
-"""Augmentation keeps a pair's geometry honest."""
+"""Augmentation keeps the geometry of a pair."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json` (+ `ranges.json`).
 
 Weights that are mostly zero are packed (see `models/packed_weights.py`).
-What is needed to go on training lies beside them in `training.safetensors` (see `trainer.py`).
+What is needed to continue training lies beside them in `training.safetensors` (see `trainer.py`).
 """
 
 from __future__ import annotations

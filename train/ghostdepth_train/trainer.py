@@ -2,7 +2,7 @@
 
 `OUT/last` and `OUT/best` are checkpoint folders; `OUT/log.csv` and `OUT/tensorboard` are the logs.
 `OUT/last/training.safetensors` holds everything that the next epoch depends on, in one file that
-is replaced in one piece: a run that is killed goes on from it to the same result.
+is replaced in one piece: a run that is killed continues from it to the same result.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class RunOptions:
         name: Name of the checkpoint.
         training_data: One line for the checkpoint and the model card.
         workers: Number of processes that load data.
-        resume: Whether to go on from `out/last`.
+        resume: Whether to continue from `out/last`.
         imagenet: ImageNet weights for the encoder, see `checkpoint.load_imagenet`, or None.
         init: A checkpoint folder whose weights the run starts from, or None.
         minutes: The run pauses after the last epoch that fits into them, to be resumed; None for
@@ -193,7 +193,7 @@ class Trainer:
                 )
         elif os.path.lexists(state):
             raise UserError(
-                f"{self.options.out} already holds a run; add --resume to go on with it, "
+                f"{self.options.out} already holds a run; add --resume to continue it, "
                 "or choose another --out"
             )
 

@@ -1,4 +1,4 @@
-"""Whether a frame goes on where the frame before it ended."""
+"""Whether a frame continues where the frame before it ended."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Service:
         self._ask("disable", "--now", self.unit.name)
         self._delete()
         self._ask("daemon-reload")
-        # systemd goes on listing one that had failed.
+        # systemd still lists one that had failed.
         with contextlib.suppress(UserError):
             self._ask("reset-failed", self.unit.name)
 

@@ -189,7 +189,7 @@ class TrainingLines:
         self._estimated = False
 
     def step(self, done: int, total: int, loss: float, images_per_second: float) -> None:
-        """Told about every step, as `trainer.Progress`."""
+        """Called after every step, as `trainer.Progress`."""
         now = time.monotonic()
         if total != self._total or done <= self._done:
             # A training of few steps ends before the speed is known: its first step has to tell.
@@ -210,7 +210,7 @@ class TrainingLines:
 
     def epoch(self, row: dict[str, float]) -> None:
         """Prints an epoch's row of the log."""
-        # Told after the epoch's last step, so that steps and epochs are in proportion.
+        # Called after the epoch's last step, so that steps and epochs are in proportion.
         number = round(row["epoch"])
         epochs = max(number, round(self._total * number / max(self._done, 1)))
         text = f"epoch {number}/{epochs}: loss {row['loss']:.4f}"

@@ -31,7 +31,7 @@ Settings = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option(min=0, help="Pause after the last epoch that fits; --resume goes on."),
+    typer.Option(min=0, help="Pause after the last epoch that fits; --resume continues."),
 ]
 Patience = Annotated[
     int | None, typer.Option(min=1, help="End after so many evaluations without a better one.")
@@ -77,7 +77,7 @@ def train(
     resume: Resume = False,
     strict: Strict = False,
 ) -> None:
-    """Train a network. Killed at any moment, it goes on with --resume to the same result."""
+    """Train a network. Killed at any moment, it continues with --resume to the same result."""
     from ghostdepth_train.run_folder import first_process
 
     with progress(TrainingLines.COLUMN) as bar:

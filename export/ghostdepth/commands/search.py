@@ -32,7 +32,7 @@ def search(
     ] = "ghostnet-s",
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Pause after the last trial that fits; start it again to go on."),
+        typer.Option(min=0, help="Pause after the last trial that fits; start again to continue."),
     ] = None,
     patience: Annotated[
         int | None,
@@ -61,7 +61,7 @@ def search(
     ] = 1,
     strict: Strict = False,
 ) -> None:
-    """Search for networks that are accurate within a latency. Start it again to go on."""
+    """Search for networks that are accurate within a latency. Start it again to continue."""
     with progress(TrainingLines.COLUMN) as bar:
         lines = TrainingLines(bar, "searching", _Estimate(trials).line)
         found = exploration.search(
@@ -92,7 +92,7 @@ def search(
         )
     if found.trials < trials:
         say(
-            f"paused by --minutes after {found.trials} of {trials} trials; start it again to go on",
+            f"paused by --minutes after {found.trials} of {trials} trials; start again to continue",
             error=True,
         )
     if found.page is None:
@@ -105,13 +105,13 @@ def search(
 
 
 class _Estimate:
-    """How long a search may take, told once, by the first steps of its first training."""
+    """How long a search may take, logged once, from the first steps of its first training."""
 
     def __init__(self, trials: int) -> None:
         self._trials, self._told = trials, False
 
     def line(self, seconds: float) -> str:
-        """The line, or nothing where it was told."""
+        """The line; empty after the first call."""
         if self._told:
             return ""
         self._told = True

@@ -42,7 +42,7 @@ def sensitivity(
 ) -> None:
     """Show what each width costs and how much accuracy is lost without it: a page, a table, CSV.
 
-    Killed at any moment, it goes on with --resume.
+    Killed at any moment, it continues with --resume.
     """
     with progress() as bar:
         task = bar.add_task("predicting the latency of the layers", total=None)

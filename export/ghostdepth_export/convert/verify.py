@@ -158,7 +158,7 @@ def check_limits(file_name: str, kind: Format, parity: Parity) -> None:
 def open_model(path: Path) -> Callable[[NDArray[Any]], DepthMap]:
     """A function 1xHxWx3 pixels of the file's dtype -> HxW float32 metres, that runs the file.
 
-    A file with a state goes on from the picture before.
+    A file with a state continues from the picture before.
 
     Raises:
         UserError: No runtime for it is installed, or the runtime cannot load it.

@@ -69,7 +69,7 @@ class TrainingPage:
     """Rewrites `RUN/report.html` after each validation; called with each epoch's row of the log.
 
     The pictures of earlier validations are in `RUN/report-pictures.json`, so that a resumed run
-    continues the page. Where it cannot be written, that is logged once and the training goes on.
+    continues the page. Where it cannot be written, that is logged once and the training continues.
 
     Args:
         trainer: The run.

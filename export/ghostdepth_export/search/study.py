@@ -130,7 +130,7 @@ class Worker:
         cost: Predicts.
         train: Trains.
         out: Folder for the runs, `out/trial-0007`.
-        say: Told in one line what is being done.
+        say: Called with one line of progress text.
         on_trial: Called after each of this worker's trials with the number of trials of the study
             that are done, and the mean seconds of one of this worker's.
         poll: Seconds between looks while only other workers' trials are left.
@@ -248,7 +248,7 @@ class Worker:
         return ms, error
 
     def _run(self, trial: Trial) -> str:
-        """The name of the run's folder, which a repeated trial goes on with."""
+        """The name of the run's folder, which a repeated trial continues with."""
         name = trial.user_attrs.get("run", f"trial-{trial.number:04d}")
         return plain_name(name, f"the run of trial {trial.number} in the study")
 

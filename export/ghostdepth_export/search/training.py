@@ -63,14 +63,14 @@ def trial_trainer(
     report: Callable[[dict[str, float]], None] = lambda row: None,
     patience: int | None = None,
 ) -> Callable[[TrainConfig, Path], float]:
-    """A function that trains a config in a folder, or goes on with what the folder holds.
+    """A function that trains a config in a folder, or continues with what the folder holds.
 
     Args:
         split: Training and validation pairs.
         training_data: What they are, in words.
         workers: Processes that load data.
-        progress: Told about every step.
-        report: Told each epoch's row of the log.
+        progress: Called after every step.
+        report: Called with each epoch's row of the log.
         patience: Evaluations without a better one after which a training ends; None for no limit.
 
     Returns:

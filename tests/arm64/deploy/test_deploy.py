@@ -46,7 +46,7 @@ def test_without_rsync_sftp_copies(pi: Pi, tmp_path: Path) -> None:
     for program in ("ssh", "sftp", "sh", "false"):
         (tmp_path / program).symlink_to(str(shutil.which(program)))
     model = pi.new_model()
-    # Two attempts are cut off; each goes on where the one before ended.
+    # Two attempts are cut off; each continues where the one before ended.
     with proxy(pi.server.port, cut_after=2_000_000, cuts=2) as between:
         config = pi.server.client(between.port, HOST)
         done = pi.deploy(model, config=config, env={**os.environ, "PATH": str(tmp_path)})

@@ -96,7 +96,7 @@ def test_a_dataset_without_any_valid_pixel_is_refused(tiny_tflite: Path, dataset
         bench([tiny_tflite], BenchOptions(data=dataset, plan=QUICK), Hooks(quiet))
 
 
-def test_each_image_is_shown_to_who_asked_with_its_models_place(
+def test_on_image_gets_each_image_with_the_index_of_its_model(
     tiny_tflite: Path, onnx_with_contract: Path, dataset: Path
 ) -> None:
     seen: list[tuple[int, EvaluatedImage]] = []

@@ -1,4 +1,4 @@
-"""A model that carries a state: when it goes on, when it starts anew, and when it is refused."""
+"""A model that carries a state: when it continues, when it starts anew, and when it is refused."""
 
 from __future__ import annotations
 

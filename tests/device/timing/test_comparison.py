@@ -11,8 +11,8 @@ def timing(rounds: list[list[float]]) -> Timing:
     return Timing(times, summarize(times), [len(part) for part in rounds])
 
 
-def noisy(generator: np.random.Generator, ms: float, moods: np.ndarray, runs: int = 6) -> Timing:
-    return timing([list(ms * mood * generator.lognormal(0, 0.02, runs)) for mood in moods])
+def noisy(generator: np.random.Generator, ms: float, loads: np.ndarray, runs: int = 6) -> Timing:
+    return timing([list(ms * load * generator.lognormal(0, 0.02, runs)) for load in loads])
 
 
 def test_the_ratio_is_the_geometric_mean_over_rounds_of_the_ratio_of_medians() -> None:
@@ -24,10 +24,10 @@ def test_the_ratio_is_the_geometric_mean_over_rounds_of_the_ratio_of_medians() -
     assert found.rounds == 6
 
 
-def test_a_mood_that_meets_both_does_not_widen_the_interval() -> None:
+def test_a_load_that_slows_both_does_not_widen_the_interval() -> None:
     generator = np.random.default_rng(0)
-    moods = generator.uniform(1, 3, 30)
-    first, second = noisy(generator, 5, moods), noisy(generator, 10, moods)
+    loads = generator.uniform(1, 3, 30)
+    first, second = noisy(generator, 5, loads), noisy(generator, 10, loads)
     turns, separate = in_turn(first, second, "b"), apart(first, second, "b")
     assert turns.low is not None and turns.high is not None
     assert separate.low is not None and separate.high is not None
@@ -36,13 +36,13 @@ def test_a_mood_that_meets_both_does_not_widen_the_interval() -> None:
 
 
 @pytest.mark.same_everywhere
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+def test_the_interval_holds_the_true_ratio_about_as_often_as_it_says() -> None:
     hits = 0
     for seed in range(200):
         generator = np.random.default_rng(seed)
-        moods = generator.lognormal(0, 0.3, 20)
-        first = noisy(generator, 7, moods * generator.lognormal(0, 0.05, 20))
-        found = in_turn(first, noisy(generator, 10, moods), "b")
+        loads = generator.lognormal(0, 0.3, 20)
+        first = noisy(generator, 7, loads * generator.lognormal(0, 0.05, 20))
+        found = in_turn(first, noisy(generator, 10, loads), "b")
         assert found.low is not None and found.high is not None
         hits += found.low <= 0.7 <= found.high
     # 95 % nominal; the percentile bootstrap over 20 rounds covers a little less.

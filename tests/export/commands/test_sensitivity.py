@@ -153,7 +153,7 @@ def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> Non
     first.add(row)
     again = SensitivityFile(path, {"seed": 0}, resume=True)
     assert again.times == {"stem": 2.5} and again.rows == [row]
-    with pytest.raises(UserError, match=r"out already holds a run; add --resume to go on"):
+    with pytest.raises(UserError, match=r"out already holds a run; add --resume to continue"):
         SensitivityFile(path, {"seed": 0}, resume=False)
     with pytest.raises(UserError, match=r"measured\.json is of another checkpoint"):
         SensitivityFile(path, {"seed": 1}, resume=True)

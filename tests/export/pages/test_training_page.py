@@ -81,6 +81,6 @@ def test_few_validations_are_kept_and_they_are_spread(every: int) -> None:
         gaps = [after - before for before, after in itertools.pairwise(kept)]
         assert max(gaps, default=0) <= max(epoch / 2, every)
     assert pictures.epochs[str(kept[3])] == [str(kept[3])]
-    # A run that was killed goes on from an earlier epoch.
+    # A run that was killed continues from an earlier epoch.
     pictures.add(every, ["again"], [every])
     assert pictures.epochs == {str(every): ["again"]}

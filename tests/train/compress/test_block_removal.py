@@ -1,4 +1,4 @@
-"""Cutting whole parts: what stays has its weights, and what is left is a network like any other."""
+"""Block removal: the rest keeps its weights, and the result is a network like any other."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def test_without_blocks_is_as_if_they_added_nothing(network: DepthNet, picture: 
 
 
 @torch.no_grad()
-def test_without_gates_is_as_if_they_let_everything_pass(
+def test_removing_squeeze_and_excitation_is_as_a_scale_of_one(
     network: DepthNet, picture: Tensor
 ) -> None:
     smaller = drop_blocks(network, DropBlocksConfig(se=False))
-    gates = [block for stage in network.encoder.blocks for block in stage if block.se is not None]
-    for block in gates:
+    blocks = [block for stage in network.encoder.blocks for block in stage if block.se is not None]
+    for block in blocks:
         block.se = None
-    assert gates
+    assert blocks
     torch.testing.assert_close(smaller(picture), network(picture))
 
 
@@ -79,7 +79,7 @@ def test_a_new_head_follows_the_seed(network: DepthNet) -> None:
 
 
 @torch.no_grad()
-def test_a_cut_network_can_be_saved_and_pruned(
+def test_a_network_without_blocks_can_be_saved_and_pruned(
     network: DepthNet, picture: Tensor, tmp_path: Path
 ) -> None:
     config = DropBlocksConfig(levels=2, upsample=2, blocks=("0.0", "6.2"), se=False)
@@ -119,6 +119,8 @@ def test_adders_that_stay_keep_their_places(tiny_config: TrainConfig) -> None:
         ({"blocks": ("0",)}, "drop_blocks: block '0' cannot be removed"),
     ],
 )
-def test_what_cannot_be_cut_is_named(network: DepthNet, changes: Any, line: str) -> None:
+def test_a_block_that_cannot_be_removed_is_named(
+    network: DepthNet, changes: Any, line: str
+) -> None:
     with pytest.raises(UserError, match=line):
         drop_blocks(network, DropBlocksConfig(**changes))

@@ -53,7 +53,7 @@ def test_winning_tickets_are_better_than_new_random_weights(digits: ModuleType) 
 
 
 @pytest.mark.parametrize("network", ["perceptron", "convolutional"])
-def test_every_training_keeps_its_share(digits: ModuleType, network: str) -> None:
+def test_every_training_keeps_its_fraction(digits: ModuleType, network: str) -> None:
     rows = list(digits.measure(digits.snip, network, 0))
     assert {row["method"] for row in rows} == {"dense", "snip", "random"}
     kept = [row["kept"] for row in rows if row["method"] != "dense"]

@@ -1,4 +1,4 @@
-"""Clips: the crop's depth against a plane's, folders of frames, and a training that goes on."""
+"""Clips: the crop's depth against a plane's, folders of frames, and a training that continues."""
 
 from __future__ import annotations
 

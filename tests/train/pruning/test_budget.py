@@ -1,4 +1,4 @@
-"""Pruning to milliseconds: met as the clock says, refused with the least that can be reached."""
+"""Pruning to a latency: met as predicted, or refused with the lowest latency in reach."""
 
 from __future__ import annotations
 
@@ -121,11 +121,11 @@ def test_without_a_clock_a_budget_is_refused_in_one_line(
 
 
 def test_other_ops_at_other_widths_are_refused(small: DepthNet, data: Path, tmp_path: Path) -> None:
-    def fickle(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
+    def inconsistent(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
         ops = steps(network, budget)
         return ops if network is small else ops[1:]
 
-    job = work(data, tmp_path, predict_latency=fickle)
+    job = work(data, tmp_path, predict_latency=inconsistent)
     ms = 0.8 * total(steps(small, LatencyBudget(ms=1)))
     with pytest.raises(UserError, match="other ops at other widths"):
         prune(small, config(ms), job)

@@ -127,14 +127,14 @@ def test_without_ranges_the_simulation_is_the_network(
     torch.testing.assert_close(got, exact(network, pictures), rtol=1e-4, atol=1e-5)
 
 
-def test_float_and_whole_numbers_differ_as_two_roundings_do(
+def test_float_and_integer_simulation_differ_as_two_roundings_do(
     network: DepthNet, trunk: Trunk, pictures: Tensor, ranges: dict[str, Range]
 ) -> None:
-    whole = IntegerNet(trunk, ranges)
-    out, want = whole.output_range, exact(network, pictures)
+    integer = IntegerNet(trunk, ranges)
+    out, want = integer.output_range, exact(network, pictures)
     with torch.no_grad():
         fake = SimulatedNet(trunk, Scales(ranges)).run(pictures)
-    steps = torch.cat([whole.run(picture[None]) for picture in pictures])
+    steps = torch.cat([integer.run(picture[None]) for picture in pictures])
     got = (steps - out.zero_point) * out.scale
     # One rounding that falls the other way makes others do so, layer after layer: in the end the
     # two have nothing in common but what is rounded.
@@ -143,11 +143,11 @@ def test_float_and_whole_numbers_differ_as_two_roundings_do(
     assert noise < 0.1 * want.var()
 
 
-def test_float_and_whole_numbers_agree_on_one_layer(
+def test_float_and_integer_simulation_agree_on_one_layer(
     trunk: Trunk, pictures: Tensor, ranges: dict[str, Range]
 ) -> None:
-    whole, kept = IntegerNet(trunk, ranges), dict[str, Tensor]()
-    whole.run(pictures[:1], kept)
+    integer, kept = IntegerNet(trunk, ranges), dict[str, Tensor]()
+    integer.run(pictures[:1], kept)
     name = trunk.quantized.range_names()[0]
     seen: list[Tensor] = []
     watch = SimulatedNet(trunk, Scales(ranges), lambda n, x: seen.append(x) if n == name else None)
@@ -170,7 +170,7 @@ def test_every_weight_and_scale_gets_a_gradient(
     assert sum(bool(p.grad.any()) for p in scales.parameters()) > 0.9 * len(ranges)
 
 
-def test_scales_start_at_their_ranges_and_stay_short(ranges: dict[str, Range]) -> None:
+def test_scales_start_at_their_ranges_and_stay_readable(ranges: dict[str, Range]) -> None:
     scales = Scales(ranges)
     assert scales.ranges() == ranges
     with torch.no_grad():
@@ -205,7 +205,9 @@ def test_names_do_not_depend_on_the_camera(network: DepthNet, trunk: Trunk) -> N
     assert find_quantized_tensors(other).range_names() == own
 
 
-def test_what_is_joined_or_enlarged_shares_a_range(network: DepthNet, trunk: Trunk) -> None:
+def test_inputs_of_concatenation_and_upsampling_share_the_range_of_the_output(
+    network: DepthNet, trunk: Trunk
+) -> None:
     traced, quantized = trunk.traced, trunk.quantized
     aten = torch.ops.aten
     for target in (aten.cat.default, aten.upsample_bilinear2d.vec):
@@ -283,7 +285,9 @@ def test_equalising_keeps_the_function(
     assert (exact(odd, pictures) - want).abs().max() < 1e-3 * want.std()
 
 
-def test_equalising_evens_the_weights_of_a_pair(network: DepthNet, trunk: Trunk) -> None:
+def test_equalization_brings_weight_ranges_of_a_pair_closer(
+    network: DepthNet, trunk: Trunk
+) -> None:
     first = network.decoder[0].depthwise
     first[1].weight.data[0] *= 50
     traced = trunk.traced
@@ -330,7 +334,7 @@ def test_bias_correction_brings_the_means_back(
     assert error() < 0.5 * before
 
 
-def test_a_whole_number_sum_is_the_rounded_sum() -> None:
+def test_an_integer_sum_is_the_rounded_sum() -> None:
     a, b = torch.randint(-128, 128, (2, 1, 3, 20, 20), generator=torch.Generator().manual_seed(0))
     ra, rb, out = Range.of(-1, 3), Range.of(-2, 2), Range.of(-3, 5)
     got = add(a.double(), ra, b.double(), rb, out)
@@ -338,7 +342,7 @@ def test_a_whole_number_sum_is_the_rounded_sum() -> None:
     assert (got - out.zero_point - real).abs().max() <= 0.5001
 
 
-def test_a_whole_number_enlargement_is_the_rounded_one() -> None:
+def test_integer_upsampling_is_the_rounded_upsampling() -> None:
     x = torch.randint(-128, 128, (1, 3, 5, 6), generator=torch.Generator().manual_seed(0)).double()
     want = F.interpolate(x, (10, 11), mode="bilinear", align_corners=False)
     assert (upsample(x, (10, 11)) - want).abs().max() <= 0.6

@@ -1,4 +1,4 @@
-"""Attention in int8: the simulation that trains, and the one in whole numbers."""
+"""Attention in int8: the simulation that trains, and the one in integers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_training_for_int8_reaches_every_weight(
 
 
 @torch.no_grad()
-def test_whole_numbers_give_what_the_simulation_gives(
+def test_the_integer_network_gives_what_the_simulation_gives(
     trunk: Trunk, ranges: dict[str, Range], pictures: Tensor
 ) -> None:
     simulated = SimulatedNet(trunk, Scales(ranges)).run(pictures)

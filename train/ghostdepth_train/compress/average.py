@@ -82,5 +82,5 @@ def _differing(mine: NetworkConfig, its: NetworkConfig) -> list[str]:
 
 
 def _between(a: Tensor, b: Tensor, weight: float) -> Tensor:
-    # Counters of a batch norm are whole numbers, which nothing reads after training.
+    # Counters of a batch norm are integers, which nothing reads after training.
     return a + weight * (b - a) if a.is_floating_point() else a

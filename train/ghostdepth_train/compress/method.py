@@ -152,7 +152,7 @@ class Work:
 
         running.run(self.on_step, epoch)
         if running.ended_by == "minutes":
-            raise UserError(f"{run} pauses after epoch {running.epoch}; --resume goes on", 0)
+            raise UserError(f"{run} pauses after epoch {running.epoch}; --resume continues", 0)
         return load_checkpoint(run / "best").network
 
 

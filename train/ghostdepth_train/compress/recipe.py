@@ -233,7 +233,7 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
     if path.is_file():
         if not work.resume:
             raise UserError(
-                f"{work.out} already holds a run; add --resume to go on with it, "
+                f"{work.out} already holds a run; add --resume to continue it, "
                 "or choose another --out"
             )
         # Parsed, so that former spellings and fields that were added since are equal.

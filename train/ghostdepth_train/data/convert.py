@@ -29,7 +29,7 @@ def convert(
 
     Depth becomes uint16 millimetres: negative, NaN, infinite and above 65.535 m become 0 = unknown.
     Pairs that `out` already holds whole are not read again, so that a conversion that was stopped
-    goes on where it was.
+    continues where it was.
 
     Args:
         source: A key of `bench_depth.accuracy.readers.DATASET_FORMATS`.

@@ -1,6 +1,6 @@
 """From pairs to batches, the same ones in every run with the same seed.
 
-Every random choice is drawn from (seed, epoch, index), so that a run that was killed goes on with
+Every random choice is drawn from (seed, epoch, index), so that a run that was killed continues with
 exactly the batches it would have seen.
 """
 

@@ -31,7 +31,7 @@ def label_images(
     log: Callable[[str], None] = lambda line: None,
     strict: bool = False,
 ) -> int:
-    """Labels the images that have no label yet; a call after a kill goes on where it was.
+    """Labels the images that have no label yet; a call after a kill continues where it was.
 
     A label is uint16 millimetres, 0 where the teacher gives no depth; its confidence is not kept.
     `out/teacher.json` names the teacher.

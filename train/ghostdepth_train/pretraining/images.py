@@ -20,11 +20,11 @@ from ghostdepth_train.augment import Photo
 from ghostdepth_train.data import DepthDataset, Split
 from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER
 
-# Below this there is nothing to hold out, and nothing to learn.
+# Fewer leave no validation set.
 MIN_IMAGES = 10
-# Held-out images, at most: enough for a loss, and soon gone through.
-_MOST_HELD_OUT = 200
-# The coarsest features of an encoder have one value for so many pixels of its input.
+# Enough for a validation loss, and evaluated quickly.
+_MAX_HELD_OUT = 200
+# Stride of an encoder's coarsest features.
 _MIN_SIDE = 32
 _DEPTH_FOLDERS = ("depth", LABEL_FOLDER)
 
@@ -34,7 +34,7 @@ def split_images(folders: Sequence[Path]) -> Split:
 
     Args:
         folders: Searched with all folders in them; `depth`, `pseudo_depth` and hidden ones are left
-            out, since depth maps are no photos.
+            out, since they hold depth maps.
 
     Returns:
         The images; a pair's `depth` is the image itself, as there is none.
@@ -57,7 +57,7 @@ def split_images(folders: Sequence[Path]) -> Split:
             f"{where}: {found} image{'s' * (found != 1)}; pretraining needs at least {MIN_IMAGES}, "
             "and is worth it from hundreds on"
         )
-    return Split(train, list(evenly_spaced(held_out, min(len(held_out), _MOST_HELD_OUT))))
+    return Split(train, list(evenly_spaced(held_out, min(len(held_out), _MAX_HELD_OUT))))
 
 
 def _images(folder: Path) -> list[Pair]:
@@ -83,7 +83,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _check(path: Path) -> None:
     header = read_header(path)
-    # What is no JPEG or PNG is judged by decoding alone.
+    # Only decoding tells whether another kind of file is a picture.
     size = read_rgb(path).shape[:2] if header is None else (header.height, header.width)
     if min(size) < _MIN_SIDE:
         raise UserError(
@@ -97,7 +97,7 @@ class ImageDataset(DepthDataset):
 
     def _read(self, pair: Pair) -> tuple[Photo, NDArray[np.uint16]]:
         rgb = read_rgb(pair.rgb)
-        # One zero that is seen everywhere: it takes no memory.
+        # A broadcast zero takes no memory.
         return rgb, np.broadcast_to(np.uint16(0), rgb.shape[:2])
 
     def plain(self, index: int) -> Tensor:

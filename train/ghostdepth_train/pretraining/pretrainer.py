@@ -111,7 +111,7 @@ class Pretrainer(Trainer):
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of one batch, Nx3xHxW uint8; the depth, which is unknown, is left aside."""
         if self._drawn_epoch != self.epoch:
-            # Drawn anew from each epoch's beginning, where a resumed run goes on.
+            # Drawn anew from each epoch's beginning, where a resumed run continues.
             self._drawn_epoch = self.epoch
             self._generator = _generator(self.config.seed, self.epoch + 1, self.rank)
         return self._loss(model, rgb.to(self.device, non_blocking=True), self._generator)

@@ -94,7 +94,7 @@ class SensitivityFile:
             return
         if not resume:
             raise UserError(
-                f"{path.parent} already holds a run; add --resume to go on with it, "
+                f"{path.parent} already holds a run; add --resume to continue it, "
                 "or choose another --out"
             )
         saved = build_from(_Saved, read_object(path), path)

@@ -88,7 +88,7 @@ class SimulatedNet(nn.Module):
         super().__init__()
         config = trunk.network.config
         self.traced, self.quantized = trunk.traced, trunk.quantized
-        # Not as submodules: they belong to who trains them.
+        # Not as submodules: their trainer owns the parameters.
         self._scales = [scales]
         self.watch = watch
         mean = torch.tensor(config.mean).view(1, 3, 1, 1)
@@ -115,7 +115,7 @@ class SimulatedNet(nn.Module):
         return cast(Tensor, values[self.traced.output])
 
     def convolved(self, node: Node, y: Tensor) -> Tensor:
-        """What goes on from a convolution that gave `y`; for subclasses."""
+        """Hook on the output `y` of a convolution, for subclasses; gives what its readers get."""
         return y
 
     def _call(self, node: Node, args: Any, kwargs: Any) -> Tensor:

@@ -1,7 +1,7 @@
 # shellcheck shell=dash
 # Sourced in a user namespace: programs for arm64 that are started there are emulated.
 
-# shellcheck disable=SC2034  # Said by who sources this.
+# shellcheck disable=SC2034  # Set by the script that sources this file.
 cannot_emulate="this kernel lets no user namespace emulate (Linux 6.7 does); register qemu-aarch64 \
 for the whole machine: apt install binfmt-support"
 
