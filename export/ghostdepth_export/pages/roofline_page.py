@@ -27,7 +27,10 @@ REASONS = {
     "issue": "three instructions a cycle are issued, most of them no products",
     "packing": "the vector or integer pipes do other work: packing, requantizing, addresses",
 }
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 1000, 420, 70.0, 980.0, 12.0, 360.0
+# Width and height in pixels: for a screen, and for a phone.
+_SIZES = ((1120, 420), (340, 340))
+# Pixels from the edges of the plot to those of the picture.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42.0, 14.0, 12.0, 48.0
 # Ends of the plot: products for a byte, products for a cycle.
 _X, _Y = (0.03, 100.0), (0.03, 32.0)
 _SMALLEST, _LARGEST = 3.0, 16.0
@@ -36,7 +39,7 @@ _SMALLEST, _LARGEST = 3.0, 16.0
 @dataclass(frozen=True)
 class _Model:
     prediction: LatencyPrediction
-    plot: str
+    plots: list[str]
     kinds: list[_Kind]
     ops: list[OpLatency]
 
@@ -73,7 +76,12 @@ def write_page(target: Path, predictions: Sequence[LatencyPrediction]) -> None:
         UserError: The file cannot be written.
     """
     models = [
-        _Model(each, _plot(each.ops), kinds(each.ops), sorted(each.ops, key=lambda op: -op.ms))
+        _Model(
+            each,
+            [_plot(each.ops, *size) for size in _SIZES],
+            kinds(each.ops),
+            sorted(each.ops, key=lambda op: -op.ms),
+        )
         for each in predictions
     ]
     page = render_page(
@@ -110,10 +118,10 @@ def _fraction(least: float, cycles: float) -> str:
     return f"{least / cycles:.0%}" if cycles else "-"
 
 
-def _plot(ops: Sequence[OpLatency]) -> str:
+def _plot(ops: Sequence[OpLatency], width: int, height: int) -> str:
     """Products a cycle over products a byte, both logarithmic; the roofs as lines."""
-    x = svg.Axis(math.log10(_X[0]), math.log10(_X[1]), _LEFT, _RIGHT)
-    y = svg.Axis(math.log10(_Y[0]), math.log10(_Y[1]), _BOTTOM, _TOP)
+    x = svg.Axis(math.log10(_X[0]), math.log10(_X[1]), _LEFT, width - _RIGHT)
+    y = svg.Axis(math.log10(_Y[0]), math.log10(_Y[1]), height - _BOTTOM, _TOP)
     parts = _axes(x, y)
     roofs = ((FLOAT_PRODUCTS, "FMLA"), (INT8_PRODUCTS, "SMLAL"), (DOT_PRODUCTS, "SDOT"))
     for roof, name in roofs:
@@ -121,9 +129,8 @@ def _plot(ops: Sequence[OpLatency]) -> str:
         foot = x(math.log10(_Y[0] / LOADED_BYTES)) if _Y[0] / LOADED_BYTES > _X[0] else x.start
         rise = y(math.log10(max(_X[0] * LOADED_BYTES, _Y[0])))
         parts.append(svg.polyline([(foot, rise), (knee, level), (x.end, level)], "leader"))
-        parts.append(
-            svg.text(x.end - 4, level - 4, f"{roof} products a cycle ({name})", "tick end")
-        )
+        # Near the knee: most ops lie at the other end of the line.
+        parts.append(svg.text(knee + 36, level - 4, f"{roof} a cycle ({name})", "tick"))
     longest = max((op.ms for op in ops), default=1.0) or 1.0
     for op in sorted(ops, key=lambda op: -op.ms):
         if op.limit and op.limit.macs and op.limit.cycles:
@@ -136,18 +143,18 @@ def _plot(ops: Sequence[OpLatency]) -> str:
             radius = max(_SMALLEST, _LARGEST * math.sqrt(op.ms / longest))
             title = svg.tag("title", f"{op.index} {op.name} {op.shape}: {op.limit.fraction:.0%}")
             parts.append(svg.tag("circle", title, class_=kind, cx=place[0], cy=place[1], r=radius))
-    return svg.picture(parts, _WIDTH, _HEIGHT)
+    return svg.picture(parts, width, height)
 
 
 def _axes(x: svg.Axis, y: svg.Axis) -> list[str]:
     parts = []
     for value in (0.1, 1, 10, 100):
         place = x(math.log10(value))
-        parts.append(svg.line((place, _TOP), (place, _BOTTOM), "grid"))
-        parts.append(svg.text(place, _BOTTOM + 16, f"{value:g}", "tick mid"))
+        parts.append(svg.line((place, y.end), (place, y.start), "grid"))
+        parts.append(svg.text(place, y.start + 16, f"{value:g}", "tick mid"))
     for value in (0.1, 1, 10):
         place = y(math.log10(value))
-        parts.append(svg.line((_LEFT, place), (_RIGHT, place), "grid"))
-        parts.append(svg.text(_LEFT - 8, place + 4, f"{value:g}", "tick end"))
-    title = "products for each byte of inputs, weights and output (up: products a cycle)"
-    return [*parts, svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, title, "tick mid")]
+        parts.append(svg.line((x.start, place), (x.end, place), "grid"))
+        parts.append(svg.text(x.start - 6, place + 4, f"{value:g}", "tick end"))
+    title = "products per byte read or written (up: a cycle)"
+    return [*parts, svg.text((x.start + x.end) / 2, y.start + 38, title, "tick mid")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -91,7 +92,10 @@ def test_the_page_has_every_op_and_escapes_names(tmp_path: object) -> None:
     text = target.read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;.tflite" in text
-    assert text.count("<circle") == 2 * 2  # Dots of ops with products, in two models.
+    # Dots of ops with products, in two models, for a screen and for a phone.
+    assert text.count("<circle") == 2 * 2 * 2
+    widths = [int(width) for width in re.findall(r'viewBox="0 0 (\d+) ', text)]
+    assert len(widths) == 4 and min(widths) <= 390 - 40
     for op in found.ops:
         assert f"{op.index} {op.name} {op.shape}" in text
     table = kinds(found.ops)
