@@ -9,6 +9,7 @@ import torch
 from ghostdepth_train.distillation.losses import (
     MAX_POSITIONS,
     affinity_loss,
+    attention_loss,
     feature_loss,
     response_loss,
     teacher_confidence,
@@ -76,6 +77,19 @@ def test_affinity_is_the_difference_of_all_cosines() -> None:
     pairs = zip(cosines(student), cosines(teacher), strict=True)
     expected = float(np.mean([(a - b) ** 2 for a, b in pairs]))
     assert math.isclose(float(affinity_loss(student, teacher)), expected, rel_tol=1e-4)
+
+
+def test_attention_is_the_squared_distance_of_normalised_sums_of_squares() -> None:
+    student, teacher = torch.randn(2, 3, 4, 5), 7 * torch.randn(2, 6, 4, 5)
+
+    def attention(x: torch.Tensor) -> np.ndarray:
+        energy = (x.double().numpy() ** 2).sum(0).ravel()
+        return energy / np.linalg.norm(energy)
+
+    pairs = zip(student, teacher, strict=True)
+    expected = float(np.mean([((attention(a) - attention(b)) ** 2).sum() for a, b in pairs]))
+    assert math.isclose(float(attention_loss(student, teacher)), expected, rel_tol=1e-4)
+    assert float(attention_loss(student, 3 * student)) < 1e-10  # A factor is no matter.
 
 
 def test_affinity_of_large_maps_is_pooled() -> None:

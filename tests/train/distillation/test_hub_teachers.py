@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -14,8 +15,20 @@ import numpy as np
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import read_tensors, write_tensors
+from ghostdepth_train.checkpoint import (
+    load_checkpoint,
+    read_tensors,
+    save_checkpoint,
+    write_tensors,
+)
+from ghostdepth_train.compress import Work, compress
+from ghostdepth_train.compress.distil import DistilConfig
+from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.csv_files import csv_rows
 from ghostdepth_train.distillation import load_teacher
+from ghostdepth_train.models.network import DepthNet
+
+from tests.train import making
 
 transformers = pytest.importorskip("transformers")
 
@@ -107,7 +120,7 @@ def photos(count: int = 2, size: tuple[int, int] = (96, 128)) -> torch.Tensor:
 
 
 @torch.no_grad()
-def run(folder: Path, rgb: torch.Tensor, size: tuple[int, int]) -> Any:
+def run(folder: Path, rgb: torch.Tensor, size: tuple[int, int], part: str = "") -> Any:
     """The model on pictures that OpenCV resized: nothing of the teacher's own code."""
     mean, std = (np.array(values, np.float32) for values in IMAGENET)
     small = [
@@ -116,7 +129,7 @@ def run(folder: Path, rgb: torch.Tensor, size: tuple[int, int]) -> Any:
     ]
     x = (np.stack(small).astype(np.float32) / 255 - mean) / std
     model = transformers.AutoModelForDepthEstimation.from_pretrained(folder).eval()
-    return model(pixel_values=torch.from_numpy(x).permute(0, 3, 1, 2))
+    return model.get_submodule(part)(pixel_values=torch.from_numpy(x).permute(0, 3, 1, 2))
 
 
 def test_relative_depth_anything_gives_inverse_depth_of_its_own_size(tmp_path: Path) -> None:
@@ -172,6 +185,117 @@ def test_the_same_weights_have_the_same_identity_and_others_another(tmp_path: Pa
     tensors["head.conv3.bias"] += 1
     write_tensors(weights, tensors)
     assert load_teacher(spec).identity != before
+
+
+def dpt(folder: Path) -> Path:
+    torch.manual_seed(0)
+    model = transformers.DPTForDepthEstimation(transformers.DPTConfig(**small_dpt()))
+    return save(model, folder, preprocessor("DPTImageProcessor", 32, 32))
+
+
+def glpn(folder: Path) -> Path:
+    torch.manual_seed(0)
+    config = transformers.GLPNConfig(
+        depths=[1, 1, 1, 1],
+        hidden_sizes=[8, 12, 16, 20],
+        num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=8,
+    )
+    settings = preprocessor("GLPNImageProcessor", 64, 64) | {"size_divisor": 32}
+    return save(transformers.GLPNForDepthEstimation(config), folder, settings)
+
+
+def zoedepth(folder: Path) -> Path:
+    torch.manual_seed(0)
+    config = transformers.ZoeDepthConfig(
+        backbone_config={
+            **DINO,
+            "model_type": "beit",
+            "intermediate_size": 16,
+            "patch_size": 16,
+            "image_size": 64,
+            "use_relative_position_bias": True,
+        },
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        num_relative_features=4,
+        bottleneck_features=8,
+        bin_embedding_dim=8,
+        bin_configurations=[{"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0}],
+    )
+    settings = preprocessor("ZoeDepthImageProcessor", 64, 64)
+    return save(transformers.ZoeDepthForDepthEstimation(config), folder, settings)
+
+
+@torch.no_grad()
+def test_a_vits_tokens_become_maps_in_the_places_of_their_patches(tmp_path: Path) -> None:
+    folder = depth_anything(tmp_path)
+    teacher = load_teacher(f"transformers:{folder}")
+    rgb = photos(size=(42, 56))
+    maps = teacher(rgb).features
+    layers = run(folder, rgb, (42, 56), part="backbone").feature_maps
+    assert teacher.channels == {4: 16, 8: 16, 16: 16, 32: 16}
+    for found, tokens in zip(maps.values(), layers, strict=True):
+        assert found.shape == (2, 16, 3, 4)  # Patches of 14 pixels.
+        for row, column in itertools.product(range(3), range(4)):
+            wanted = tokens[:, 1 + 4 * row + column]  # The class token is the first.
+            torch.testing.assert_close(found[..., row, column], wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "channels", "sizes"),
+    [
+        (dpt, [16, 16, 16, 16], [(2, 2)] * 4),
+        (glpn, [8, 12, 16, 20], [(16, 16), (8, 8), (4, 4), (2, 2)]),
+        (zoedepth, [16, 16, 16, 16], [(4, 4)] * 4),
+    ],
+)
+def test_transformers_of_every_kind_show_their_maps(
+    make: Callable[[Path], Path],
+    channels: list[int],
+    sizes: list[tuple[int, int]],
+    tmp_path: Path,
+) -> None:
+    teacher = load_teacher(f"transformers:{make(tmp_path)}")
+    maps = teacher(photos(1, (64, 64))).features
+    assert dict(teacher.channels) == dict(zip((4, 8, 16, 32), channels, strict=True))
+    assert {n: x.shape[1] for n, x in maps.items()} == teacher.channels
+    assert [tuple(x.shape[2:]) for x in maps.values()] == sizes
+    assert all(bool(x.isfinite().all()) for x in maps.values())
+
+
+@pytest.mark.parametrize("loss", ["affinity", "attention", "feature"])
+def test_a_student_learns_from_the_maps_of_a_vit(
+    loss: str, data: Path, config: TrainConfig, tmp_path: Path
+) -> None:
+    spec = f"transformers:{depth_anything(tmp_path / 'vit')}"
+    torch.manual_seed(0)
+    network = DepthNet(config.network).eval()
+    save_checkpoint(tmp_path / "student", network, name="s", training_data="", metrics={})
+    distil = DistilConfig.model_validate(
+        {"teachers": (spec,), "ground_truth": 0, "response": 0, "strides": (16,), loss: 1}
+        | {"training": {"epochs": 8, "eval_every": 8, "batch_size": 4, "learning_rate": 0.01}}
+    )
+    compress(load_checkpoint(tmp_path / "student"), distil, making.work(data, tmp_path / "out"))
+    losses = [float(row["loss"]) for row in csv_rows(tmp_path / "out" / "run" / "log.csv")]
+    assert min(losses[-2:]) < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "strides", "says"),
+    [
+        (depth_pro, (16, 32), "has no feature map for stride 16, 32, which feature, affinity"),
+        (depth_anything, (2, 16), "has no feature map for stride 2, which"),
+    ],
+)
+def test_a_teacher_without_the_maps_is_refused_in_a_line(
+    make: Callable[[Path], Path], strides: tuple[int, ...], says: str, work: Work, tmp_path: Path
+) -> None:
+    spec = f"transformers:{make(tmp_path / 'teacher')}"
+    config = DistilConfig(teachers=(spec,), affinity=1, strides=strides)
+    with pytest.raises(UserError, match=says) as error:
+        config.check(None, work)
+    assert "\n" not in str(error.value)
 
 
 def segmentation(folder: Path) -> Path:

@@ -61,9 +61,9 @@ def test_our_own_network_shows_its_encoders_maps(tmp_path: Path) -> None:
     rgb = photos(1, size)
     expected = network.encoder(normaliser(network.config)(rgb))
     features = teacher(rgb).features
-    assert teacher.channels == tuple(f.shape[1] for f in features)
-    assert [size[0] // f.shape[2] for f in features] == [2, 4, 8, 16, 32]
-    for mine, its in zip(features, expected, strict=True):
+    assert teacher.channels == {stride: f.shape[1] for stride, f in features.items()}
+    assert [size[0] // f.shape[2] for f in features.values()] == [*features] == [2, 4, 8, 16, 32]
+    for mine, its in zip(features.values(), expected, strict=True):
         torch.testing.assert_close(mine, its)
 
 
@@ -129,7 +129,7 @@ def network_output(rgb: Tensor) -> Tensor:
 def test_a_file_in_metres_gives_log_depth_of_the_photos_size(tmp_path: Path) -> None:
     teacher = load_teacher(str(depth_file(tmp_path / "m.onnx")))
     assert teacher.quantity == "metric"
-    assert teacher.channels == teacher(photos()).features == ()
+    assert teacher.channels == teacher(photos()).features == {}
     torch.testing.assert_close(teacher(photos()).log_depth.exp(), network_output(photos()))
     large = photos(1, (2 * HEIGHT, 2 * WIDTH))
     small = cv2.resize(large[0].permute(1, 2, 0).numpy(), (WIDTH, HEIGHT))

@@ -1,6 +1,6 @@
 """Knowledge distillation (Hinton, Vinyals, Dean, 2014) for dense regression.
 
-Three losses supervise the student by a teacher, each with its weight:
+Four losses supervise the student by a teacher, each with its weight:
 
 - response: difference to the teacher's log depth, weighted at each pixel by the teacher's error
   (see `trust`);
@@ -8,7 +8,9 @@ Three losses supervise the student by a teacher, each with its weight:
   training (Romero et al., "FitNets", ICLR 2015);
 - affinity: difference of the cosine similarities of all pairs of positions of a map, which needs no
   adapter (Liu et al., "Structured Knowledge Distillation for Semantic Segmentation", CVPR 2019, eq.
-  4; LiteDepth, Li et al. 2022, uses it for depth).
+  4; LiteDepth, Li et al. 2022, uses it for depth);
+- attention: difference of the maps' sums of squared channels, which needs no adapter either
+  (Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017, section 3.1).
 
 Unlabelled images are added with labels that the teacher computes during training, or stored ones.
 A teacher of a larger input than the student's sees every picture at its own size.
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pydantic
@@ -37,6 +39,7 @@ from ghostdepth_train.distillation import Teacher, align_to, load_teacher, ssi_l
 from ghostdepth_train.distillation.labels import metric_labels
 from ghostdepth_train.distillation.losses import (
     affinity_loss,
+    attention_loss,
     feature_loss,
     response_loss,
     teacher_confidence,
@@ -81,8 +84,9 @@ class DistilConfig(Method):
         response: Weight of the response loss.
         feature: Weight of the feature loss.
         affinity: Weight of the affinity loss.
+        attention: Weight of the attention loss.
         trust: Error of the teacher, in ln(metres), at which the weight of a pixel is 1/e.
-        strides: Strides of the encoder maps for `feature` and `affinity`.
+        strides: Strides of the encoder maps for `feature`, `affinity` and `attention`.
         unlabelled: How unlabelled images are used; None: not at all.
         training: Training settings.
     """
@@ -95,6 +99,7 @@ class DistilConfig(Method):
     response: float = pydantic.Field(default=1.0, ge=0)
     feature: float = pydantic.Field(default=0.0, ge=0)
     affinity: float = pydantic.Field(default=0.0, ge=0)
+    attention: float = pydantic.Field(default=0.0, ge=0)
     trust: float = pydantic.Field(default=0.3, gt=0)
     strides: tuple[Literal[2, 4, 8, 16, 32], ...] = (16, 32)
     unlabelled: UnlabelledConfig | None = pydantic.Field(
@@ -107,9 +112,14 @@ class DistilConfig(Method):
         stored = self.unlabelled is not None and self.unlabelled.labels == "stored"
         if not self.teachers and not stored:
             raise ValueError("there is neither a teacher nor unlabelled images with stored labels")
-        if not self.teachers and (self.feature or self.affinity):
-            raise ValueError("feature and affinity need a teacher")
+        if not self.teachers and self.needs_maps:
+            raise ValueError("feature, affinity and attention need a teacher")
         return self
+
+    @property
+    def needs_maps(self) -> bool:
+        """Whether a loss compares maps of the encoders."""
+        return bool(self.feature or self.affinity or self.attention)
 
     def check(self, start: Checkpoint | None, work: Work) -> None:
         """Refuses a teacher that cannot be used, and unlabelled images that are not there."""
@@ -138,11 +148,14 @@ def _teacher(config: DistilConfig, work: Work) -> Teacher | None:
         return load_teacher(config.teachers, device) if config.teachers else None
 
     teacher = work.once(("distil", config.teachers), load)
-    if (config.feature or config.affinity) and not (teacher and teacher.channels):
-        raise UserError(
-            "feature and affinity distillation need a teacher with accessible features: "
-            "a checkpoint of this project"
-        )
+    if teacher is not None and config.needs_maps:
+        missing = [str(n) for n in config.strides if n not in teacher.channels]
+        if missing:
+            raise UserError(
+                f"the teacher {teacher.name} has no feature map for stride {', '.join(missing)}, "
+                "which feature, affinity and attention need; take a checkpoint of this project, "
+                "or for strides 4 to 32 a transformers model other than depth_pro"
+            )
     return teacher
 
 
@@ -166,12 +179,14 @@ def _unlabelled(config: DistilConfig, work: Work) -> list[Pair]:
     return images
 
 
-def adapters(network: DepthNet, channels: Sequence[int], strides: Sequence[int]) -> nn.ModuleDict:
+def adapters(
+    network: DepthNet, channels: Mapping[int, int], strides: Sequence[int]
+) -> nn.ModuleDict:
     """1x1 convolutions from the student's maps to the channels of the teacher's, by stride."""
     made = {}
     for stride in strides:
         index = stride.bit_length() - 2
-        made[str(stride)] = nn.Conv2d(network.encoder.channels[index], channels[index], 1)
+        made[str(stride)] = nn.Conv2d(network.encoder.channels[index], channels[stride], 1)
     return nn.ModuleDict(made)
 
 
@@ -250,15 +265,16 @@ class Distiller(Trainer):
             weight = teacher_confidence(metric.log_depth, depth, settings.trust) * metric.weight
             loss = response_loss(prediction, metric.log_depth, weight)
             total = total + settings.response * loss
-        for stride in settings.strides if labels.features else ():
-            index = stride.bit_length() - 2
-            mine, its = self._maps[index], labels.features[index]
+        for stride in settings.strides if settings.needs_maps else ():
+            mine, its = self._maps[stride.bit_length() - 2], labels.features[stride]
             if settings.feature:
                 adapted = self.beside.get_submodule(f"adapters.{stride}")(mine)
                 loss = feature_loss(adapted, its)
                 total = total + settings.feature * loss
             if settings.affinity:
                 total = total + settings.affinity * affinity_loss(mine, its)
+            if settings.attention:
+                total = total + settings.attention * attention_loss(mine, its)
         return total
 
     def _unlabelled_loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
@@ -280,4 +296,5 @@ class Distiller(Trainer):
         if self._unlabelled_epoch != self.epoch:
             self._unlabelled_epoch = self._unlabelled_sampler.epoch = self.epoch
             self._unlabelled_batches = batches(self._unlabelled_loader)
-        return next(self._unlabelled_batches)
+        rgb, depth = next(self._unlabelled_batches)
+        return rgb, depth

@@ -9,7 +9,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from torch import Tensor
 
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.distillation.labels import Labels, metric_labels
+from ghostdepth_train.distillation.labels import Labels, by_stride, metric_labels
 from ghostdepth_train.distillation.teacher import Teacher
 from ghostdepth_train.models.network import DepthNet, decode_depth, normaliser, resize
 
@@ -33,7 +33,7 @@ class CheckpointTeacher(Teacher):
         self.device = device
         network = checkpoint.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: DepthNet = network.eval().requires_grad_(False)
-        self.channels = tuple(self.network.encoder.channels)
+        self.channels = by_stride(self.network.encoder.channels)
         self.size = (self.network.config.input_height, self.network.config.input_width)
         self._normalise = normaliser(self.network.config)
 
@@ -49,4 +49,4 @@ class CheckpointTeacher(Teacher):
         if not bool(encoded.isfinite().all()):
             raise UserError(f"the teacher {self.name} gives NaN or infinity", MODEL_FAILED)
         metres = decode_depth(encoded, config).float()
-        return metric_labels(metres.to(rgb.device), tuple(f.to(rgb.device) for f in features))
+        return metric_labels(metres.to(rgb.device), by_stride([f.to(rgb.device) for f in features]))

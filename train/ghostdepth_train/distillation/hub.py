@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,26 @@ QUANTITIES: dict[str, Quantity] = {
     "zoedepth": "metric",
 }
 PREPROCESSOR = "preprocessor_config.json"
+# The part of each kind of model that reads its transformer's layers, one for each stride of
+# `_STRIDES`. Depth Pro has none: its tokens are of patches at three sizes.
+_READERS = {
+    "depth_anything": "neck",
+    "dpt": "neck",
+    "glpn": "decoder",
+    "tipsv2_dpt": "neck",
+    "zoedepth": "neck",
+}
+_STRIDES = (4, 8, 16, 32)
 # A DPT's first fusion layer has no residual to refine: published files lack these weights.
 _NEVER_USED = "neck.fusion_stage.layers.0.residual_layer1."
 
 
 class HubTeacher(Teacher):
     """A model that `AutoModelForDepthEstimation` loads. Its labels are of the model's own size.
+
+    Its features are what its decoder reads of its transformer. A plain one (ViT) has maps of one
+    size: the decoder makes its map of stride 4 from an early layer, that of stride 32 from the
+    last one, and so the features are assigned.
 
     Args:
         name: A name on the Hugging Face hub, or a folder with a downloaded model.
@@ -63,6 +78,19 @@ class HubTeacher(Teacher):
         self.identity = f"{self.name} sha256:{_digest(self.model, info['missing_keys'])[:16]}"
         self.device = device
         self._prepare = _processor(name)
+        self._maps: dict[int, Tensor] = {}
+        reader = _READERS.get(self.model.config.model_type)
+        if reader is not None:
+            self.model.get_submodule(reader).register_forward_pre_hook(self._keep, with_kwargs=True)
+            features = self(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).features
+            self.channels = {stride: x.shape[1] for stride, x in features.items()}
+
+    def _keep(self, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keeps what the decoder is given: the layers, then rows and columns of tokens if known."""
+        layers, *grid = *args, *kwargs.values()
+        self._maps = {
+            stride: token_map(x, grid) for stride, x in zip(_STRIDES, layers, strict=True)
+        }
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Labels:
@@ -75,9 +103,27 @@ class HubTeacher(Teacher):
         depth = depth.to(rgb.device)
         if not bool(depth.isfinite().all()):
             raise UserError(f"the teacher {self.name} gives NaN or infinity", MODEL_FAILED)
+        features = {stride: x.float().to(rgb.device) for stride, x in self._maps.items()}
         if self.quantity == "metric":
-            return metric_labels(depth)
-        return Labels(depth, "relative-inverse")
+            return metric_labels(depth, features)
+        return Labels(depth, "relative-inverse", features=features)
+
+
+def token_map(x: Tensor, grid: Sequence[int | None]) -> Tensor:
+    """The tokens of a transformer's layer as a map.
+
+    Args:
+        x: NxLxC, the tokens of the patches row by row after those that stand for no place, as the
+            class token; or NxCxhxw, which is a map already.
+        grid: Rows and columns of patches; empty or None for as many rows as columns.
+
+    Returns:
+        NxCxhxw.
+    """
+    if x.ndim == 4:
+        return x
+    rows, columns = (side or math.isqrt(x.shape[1]) for side in grid or (None, None))
+    return x[:, -rows * columns :].transpose(1, 2).reshape(len(x), -1, rows, columns)
 
 
 def _library() -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from ghostdepth_train.models.network import resize
 
 Quantity = Literal["metric", "relative-inverse"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,14 @@ class Labels:
             depth of unknown scale and shift (larger is nearer) of a relative one.
         quantity: Whether `values` are metric or relative.
         confidence: Nx1xhxw float32 in 0..1, 0 for unknown depth; None for 1 everywhere.
-        features: Maps of the teacher's encoder at stride 2, 4, 8, 16, 32 of its input; empty
-            unless it is a checkpoint of this project.
+        features: Maps of the teacher's encoder, NxCxhxw float32 each, by the stride of the
+            student's maps that they teach; empty where the teacher has none.
     """
 
     values: Tensor
     quantity: Quantity
     confidence: Tensor | None = None
-    features: tuple[Tensor, ...] = ()
+    features: Mapping[int, Tensor] = dataclasses.field(default_factory=dict)
 
     @property
     def log_depth(self) -> Tensor:
@@ -58,8 +60,13 @@ class Labels:
         return dataclasses.replace(self, values=values, confidence=confidence)
 
 
-def metric_labels(metres: Tensor, features: tuple[Tensor, ...] = ()) -> Labels:
+def by_stride(maps: Sequence[T]) -> dict[int, T]:
+    """Something for each map of an encoder of this project, finest first -> by stride 2, 4, ..."""
+    return {2 << index: each for index, each in enumerate(maps)}
+
+
+def metric_labels(metres: Tensor, features: Mapping[int, Tensor] | None = None) -> Labels:
     """Labels from Nx1xhxw metres; values of at most 0 get confidence 0."""
     known = metres > 0
     values = torch.where(known, metres, 1.0).log()
-    return Labels(values, "metric", None if bool(known.all()) else known.float(), features)
+    return Labels(values, "metric", None if bool(known.all()) else known.float(), features or {})

@@ -78,6 +78,20 @@ def affinity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return ((_affinity(student) - _affinity(_resized(teacher, student))) ** 2).mean()
 
 
+def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared distance of two attention maps, the mean over the images.
+
+    An attention map is the sum of the squared channels at each position, divided by its norm.
+
+    Args:
+        student: NxCxHxW.
+        teacher: NxC'xhxw; its map is resized to the student's.
+    """
+    mine, its = (x.square().sum(1, keepdim=True) for x in (student, teacher))
+    mine, its = (F.normalize(x.flatten(1), dim=1) for x in (mine, _resized(its, mine)))
+    return (mine - its).square().sum(1).mean()
+
+
 def _affinity(x: Tensor) -> Tensor:
     flat = F.normalize(x.flatten(2), dim=1)
     return flat.transpose(1, 2) @ flat

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -16,8 +18,8 @@ class Teacher(ABC):
         name: Name for messages.
         identity: Unique name: `name` and a hash of the weights.
         quantity: Quantity of its labels, metric or relative.
-        channels: Number of channels of its features at stride 2, 4, 8, 16, 32; empty unless it is a
-            checkpoint of this project.
+        channels: Number of channels of each of its features, see `Labels.features`; empty where
+            it has none.
         size: Height and width of the pictures that it wants, and is worse on smaller ones; None
             where they are not known.
     """
@@ -25,7 +27,7 @@ class Teacher(ABC):
     name: str
     identity: str
     quantity: Quantity
-    channels: tuple[int, ...] = ()
+    channels: Mapping[int, int] = MappingProxyType({})
     size: tuple[int, int] | None = None
 
     @abstractmethod
@@ -42,6 +44,6 @@ class Teacher(ABC):
             UserError: The network gives NaN or infinity.
         """
 
-    def features(self, rgb: Tensor) -> tuple[Tensor, ...]:
+    def features(self, rgb: Tensor) -> Mapping[int, Tensor]:
         """The features alone, see `Labels.features`; a call gives them beside the labels."""
         return self(rgb).features

@@ -147,12 +147,12 @@ class Pretrainer(Trainer):
 
     def _feature_loss(self, model: nn.Module, rgb: Tensor) -> Tensor:
         with self._autocast():
-            wanted = self._teacher.features(rgb)[-2:]
+            wanted = self._teacher.features(rgb)
         total = rgb.new_zeros((), dtype=torch.float32)
-        for stride, mine, its in zip(_STRIDES, self._features(model, rgb), wanted, strict=True):
+        for stride, mine in zip(_STRIDES, self._features(model, rgb), strict=True):
             with self._autocast():
                 adapted = self.beside.get_submodule(f"adapters.{stride}")(mine)
-            total = total + feature_loss(adapted.float(), its.float())
+            total = total + feature_loss(adapted.float(), wanted[stride].float())
         return total
 
     def _features(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from ghostdepth_train.checkpoint import IMAGENET_PACKAGES, load_imagenet
 from ghostdepth_train.config import NetworkConfig, parse_config
 from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
+from ghostdepth_train.distillation.labels import by_stride
 from ghostdepth_train.models.network import DepthNet, normaliser
 
 
@@ -32,14 +34,14 @@ class ImageNetTeacher:
         network = DepthNet(parse_config(NetworkConfig, value, f"teacher {name}"))
         load_imagenet(network, name)
         self.identity = f"{name} (ImageNet)"
-        self.channels = tuple(network.encoder.channels)
+        self.channels = by_stride(network.encoder.channels)
         self._encoder = network.encoder.to(device).eval().requires_grad_(False)
         self._normalise = normaliser(network.config)
 
     @torch.no_grad()
-    def features(self, rgb: Tensor) -> tuple[Tensor, ...]:
+    def features(self, rgb: Tensor) -> Mapping[int, Tensor]:
         """Nx3xHxW RGB 0..255 -> features at stride 2, 4, 8, 16, 32."""
-        return tuple(self._encoder(self._normalise(rgb)))
+        return by_stride(self._encoder(self._normalise(rgb)))
 
 
 def load_feature_teacher(spec: str, device: torch.device) -> ImageNetTeacher | CheckpointTeacher:
