@@ -3,12 +3,15 @@
 - Scale-invariant log loss: Eigen, Puhrsch, Fergus, "Depth Map Prediction from a Single Image using
   a Multi-Scale Deep Network", NeurIPS 2014, eq. 4, under a square root as later work has it.
 - Multi-scale gradient loss: Li and Snavely, "MegaDepth", CVPR 2018, section 4.
+- Temporal loss: OPW of Wang et al., "Less is More: Consistent Video Depth Estimation with Masked
+  Frames Modeling", ACM Multimedia 2022, as `bench_depth.accuracy.temporal` changes it.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ghostdepth_train.config import LossConfig
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser, resize
@@ -55,6 +58,48 @@ def gradient_loss(difference: Tensor, mask: Tensor, scales: int) -> Tensor:
             steps = torch.where(both, step, 0.0).sum((1, 2, 3))
             total = total + (steps / both.sum((1, 2, 3)).clamp_min(1)).mean()
     return total
+
+
+# A point is seen in the next frame if the depth there is its own, up to this fraction.
+_SAME = 0.05
+
+
+def temporal_loss(log_prediction: Tensor, depth: Tensor, motions: Tensor) -> Tensor:
+    """Mean |change of the error of log depth| of the points that are seen in two frames in turn.
+
+    Args:
+        log_prediction: NxTx1xhxw ln(metres); it is resized to the ground truth.
+        depth: NxTx1xHxW metres, 0 = unknown.
+        motions: Nx(T-1)x3x3 matrices from the pixels (column, row, 1) of a frame to the next
+            frame's, up to a factor; pixel (0, 0) has its middle at (0, 0).
+
+    Returns:
+        A scalar; 0 where no point is seen twice.
+    """
+    height, width = depth.shape[-2:]
+    prediction = resize(log_prediction.flatten(0, 1), height, width).view_as(depth)
+    error = prediction - torch.where(depth > 0, depth, 1.0).log()
+    pixels = torch.stack(
+        torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy"), -1
+    ).to(motions)
+    matrices = motions.flatten(0, 1)
+    moved = F.pad(pixels, (0, 1), value=1.0).flatten(0, 1) @ matrices.mT
+    place = moved[..., :2] / moved[..., 2:]
+    # What fills `s` times the area is nearer by the root of `s`, the determinant of the slopes.
+    nearer = (torch.linalg.det(matrices)[:, None] / moved[..., 2] ** 3).sqrt()
+    grid = (2 * place + 1) / place.new_tensor([width, height]) - 1
+    after = torch.cat([error, depth], dim=2)[:, 1:].flatten(0, 1)
+    there = F.grid_sample(
+        after, grid.view(-1, height, width, 2), mode="nearest", align_corners=False
+    )
+    error_there, depth_there = there[:, :1], there[:, 1:]
+    error_here, depth_here = (x[:, :-1].flatten(0, 1) for x in (error, depth))
+    nearer = nearer.view_as(depth_here)
+    own = (depth_there * nearer / depth_here.clamp_min(1e-6) - 1).abs() < _SAME
+    seen = (depth_here > 0) & (depth_there > 0) & own
+    change = torch.where(seen, (error_there - error_here).abs(), 0.0)
+    mean: Tensor = change.sum() / seen.sum().clamp_min(1)
+    return mean
 
 
 def depth_loss(log_prediction: Tensor, depth: Tensor, config: LossConfig) -> Tensor:

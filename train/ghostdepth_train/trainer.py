@@ -41,7 +41,7 @@ from ghostdepth_train.data import (
     training_loader,
 )
 from ghostdepth_train.evaluate import evaluate
-from ghostdepth_train.losses import depth_loss
+from ghostdepth_train.losses import depth_loss, temporal_loss
 from ghostdepth_train.models.adder_conv import others
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
 from ghostdepth_train.optimization import averaged_model, make_optimizer, make_schedule
@@ -113,6 +113,7 @@ class Trainer:
         averaged: Moving average of its weights, which is what is evaluated and saved.
         beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
         criterion: Column of the log by whose lowest value the best epoch is chosen.
+        motions: Matrices of the batch's clips, see `ClipDataset`; None without.
         first_step: Steps before it are left out, as if they had been taken already.
         ended_by: Why the run ended before its last epoch, `minutes` or `patience`; else empty.
 
@@ -157,6 +158,7 @@ class Trainer:
         self.normalise = normaliser(config.network)
         self.epoch = 0
         self.first_step = 0
+        self.motions: Tensor | None = None
         self.history: list[dict[str, float]] = []
         self.ended_by = ""
         self._started, self._begun_with, self._out_of_time = time.monotonic(), 0, False
@@ -256,7 +258,8 @@ class Trainer:
         self.sampler.epoch = self.epoch
         steps = len(self.sampler)
         started, losses = time.perf_counter(), []
-        for index, (rgb, depth) in enumerate(batches(self.loader)):
+        for index, (rgb, depth, *motions) in enumerate(batches(self.loader)):
+            self.motions = motions[0] if motions else None
             step = self.epoch * steps + index
             if step < self.first_step:
                 continue
@@ -295,9 +298,14 @@ class Trainer:
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres, or NxTx... of clips."""
         depth = depth.to(self.device, non_blocking=True)
-        if self.config.clip is not None:
-            depth = depth.flatten(0, 1)
-        return depth_loss(self.predict(model, rgb), depth, self.config.loss)
+        prediction, clip = self.predict(model, rgb), self.config.clip
+        if clip is None:
+            return depth_loss(prediction, depth, self.config.loss)
+        loss = depth_loss(prediction, depth.flatten(0, 1), self.config.loss)
+        if self.motions is None:
+            return loss
+        frames = prediction.view(*depth.shape[:3], *prediction.shape[2:])
+        return loss + clip.temporal * temporal_loss(frames, depth, self.motions.to(self.device))
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
         """Nx3xHxW uint8 -> Nx1xhxw float32 ln(metres), at the network's output stride.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from bench_depth.core.dataset import write_depth
+from bench_depth.core.dataset import list_pairs, write_depth
 from bench_depth.core.errors import UserError
 from ghostdepth_train.config import AugmentConfig, ClipConfig, TrainConfig, parse_config
 from ghostdepth_train.data import ClipDataset, read_split
 from ghostdepth_train.data.clips import CropPath, clips_of
+from ghostdepth_train.losses import temporal_loss
 from ghostdepth_train.trainer import RunOptions, Trainer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,6 +48,53 @@ def test_a_crop_that_does_not_move_is_a_still_scene_but_for_its_noise(data: Path
     assert torch.equal(rgb[0], rgb[2]) and torch.equal(depth[0], depth[2])
     noisy, same = ClipDataset(pairs, (32, 40), AugmentConfig(noise=20), 0, clip)[2, 1]
     assert not torch.equal(noisy[0], noisy[2]) and torch.equal(same[0], same[2])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99), st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 5.0]))
+def test_a_point_of_an_augmented_clip_is_where_its_motion_says(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, flip: float, tilt: float
+) -> None:
+    folder = write_dataset(tmp_path_factory.mktemp("ramp"), 1)
+    rows, columns = np.mgrid[0:48, 0:64]
+    tells = np.dstack([np.zeros_like(rows), 3 * rows, 3 * columns])  # Blue, green, red.
+    cv2.imwrite(str(folder / "rgb" / "000.png"), tells)
+    config = STILL.model_copy(update={"flip": flip, "tilt": tilt})
+    clip = ClipConfig(frames=3, motion=0.5, temporal=1)
+    rgb, _, motions = ClipDataset(list_pairs(folder), (48, 64), config, seed, clip)[0, 0]
+    # Away from the edge, where a tilt mirrors the picture.
+    y, x = np.mgrid[12:36, 16:48].reshape(2, -1)
+    frames = itertools.pairwise(rgb.int().numpy())
+    for (here, after), motion in zip(frames, motions, strict=True):
+        moved = motion.numpy() @ np.stack([x, y, np.ones_like(x)])
+        column, row = np.rint(moved[:2] / moved[2]).astype(int)
+        inside = (row >= 12) & (row < 36) & (column >= 16) & (column < 48)
+        wanted = here[:2, y[inside], x[inside]]
+        found = after[:2, row[inside], column[inside]]
+        assert inside.any() and np.abs(found - wanted).max() <= 5  # A pixel is up to 3 levels.
+
+
+def test_motion_that_is_not_known_is_one_line() -> None:
+    with pytest.raises(UserError, match="temporal needs the motion between the frames") as error:
+        parse_config(ClipConfig, {"source": "frames", "temporal": 1}, "it")
+    assert "\n" not in str(error.value)
+
+
+def test_the_temporal_error_is_added_to_the_loss_with_its_weight(
+    data: Path, config: TrainConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(
+        with_stream(config, temporal=3.0),
+        read_split(data),
+        RunOptions(tmp_path / "run", "toy", "", workers=0),
+    )
+    rgb, depth, motions = next(iter(trainer.loader))
+    plain = trainer.loss(trainer.network.eval(), rgb, depth)
+    trainer.motions = motions
+    frames = trainer.predict(trainer.network, rgb).unflatten(0, depth.shape[:2])
+    expected = plain + 3 * temporal_loss(frames, depth, motions)
+    torch.testing.assert_close(trainer.loss(trainer.network, rgb, depth), expected)
+    assert bool(expected > plain + 1e-3)
 
 
 def test_frames_of_a_folder_follow_each_other_and_no_clip_crosses_folders(tmp_path: Path) -> None:

@@ -74,6 +74,32 @@ def intrinsics(height: int, width: int) -> NDArray[np.float64]:
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
 
 
+def crop_matrix(
+    height: int, width: int, zoom: float, place: tuple[float, float], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """The 3x3 matrix from a picture's pixels to those that `zoom_crop` makes of them.
+
+    Args:
+        height: Rows of the picture.
+        width: Columns of the picture.
+        zoom: At least 1.
+        place: Where the window lies, 0..1 from top and from left.
+        size: Height and width of the result.
+
+    Returns:
+        A matrix for (column, row, 1); pixel (0, 0) has its middle at (0, 0).
+    """
+    top, left, h, w = crop_window(height, width, zoom, place)
+    down, across = size[0] / h, size[1] / w
+    return np.array(
+        [
+            [across, 0, across * (0.5 - left) - 0.5],
+            [0, down, down * (0.5 - top) - 0.5],
+            [0, 0, 1],
+        ]
+    )
+
+
 @functools.lru_cache(maxsize=4)
 def _slopes(height: int, width: int) -> tuple[Depth, Depth]:
     x = (np.arange(width, dtype=np.float32)[None] + 0.5 - width / 2) / (FOCAL * width)
@@ -94,6 +120,25 @@ def turned(angles: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
     return np.asarray(about[2] @ about[1] @ about[0], np.float64)
 
 
+def tilt_matrix(
+    angles: Sequence[float] | NDArray[np.float64], height: int, width: int
+) -> NDArray[np.float64]:
+    """The 3x3 matrix from a picture's pixels to those that `tilt` makes of them.
+
+    Args:
+        angles: Of the turn, see `turned`.
+        height: Rows of the picture.
+        width: Columns of the picture.
+
+    Returns:
+        A matrix for (column, row, 1), up to a factor; pixel (0, 0) has its middle at (0, 0).
+    """
+    camera = intrinsics(height, width)
+    corner = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    forth = camera @ turned(angles).T @ np.linalg.inv(camera)
+    return np.asarray(np.linalg.inv(corner) @ forth @ corner, np.float64)
+
+
 def tilt(
     rgb: Photo, depth: Depth, angles: Sequence[float] | NDArray[np.float64]
 ) -> tuple[Photo, Depth]:
@@ -105,11 +150,8 @@ def tilt(
         angles: Of the turn, see `turned`.
     """
     height, width = depth.shape
-    turn, camera = turned(angles), intrinsics(height, width)
-    # A pixel of the result, whose coordinates count from a pixel's middle, to one of the source.
-    corner = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    back = camera @ turn @ np.linalg.inv(camera)
-    back = np.linalg.inv(corner) @ back @ corner
+    # A pixel of the result to one of the source.
+    back = np.linalg.inv(tilt_matrix(angles, height, width))
     photo = cv2.warpPerspective(
         rgb,
         back,
@@ -121,5 +163,5 @@ def tilt(
         depth, back, (width, height), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
     )
     # `seen` is along the old axis, where a ray of the result has this depth.
-    old = along_rays(turn[2], height, width)
+    old = along_rays(turned(angles)[2], height, width)
     return np.asarray(photo, np.uint8), np.asarray(seen / old, np.float32)

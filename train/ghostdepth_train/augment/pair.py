@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ghostdepth_train.augment.colours import recolour, smear
-from ghostdepth_train.augment.geometry import Depth, Photo, tilt, zoom_crop
+from ghostdepth_train.augment.geometry import (
+    Depth,
+    Photo,
+    crop_matrix,
+    tilt,
+    tilt_matrix,
+    zoom_crop,
+)
 from ghostdepth_train.augment.near import stand_before
 from ghostdepth_train.config import AugmentConfig
 
@@ -26,15 +34,50 @@ def augment(
     Returns:
         The pair at `size`.
     """
+    rgb, depth, _ = reframe(rgb, depth, size, config, rng)
+    return retouch(rgb, config, rng), depth
+
+
+def reframe(
+    rgb: Photo, depth: Depth, size: tuple[int, int], config: AugmentConfig, rng: np.random.Generator
+) -> tuple[Photo, Depth, NDArray[np.float64]]:
+    """What of `augment` changes where things are: zoom, flip, near things, tilt.
+
+    Args:
+        rgb: HxWx3 uint8.
+        depth: HxW metres, 0 = unknown.
+        size: Height and width of the result.
+        config: What may be changed, and how much.
+        rng: Where the chance comes from.
+
+    Returns:
+        The pair at `size`, and the 3x3 matrix from the pixels (column, row, 1) of what was given
+        to those of the result, up to a factor; pixel (0, 0) has its middle at (0, 0).
+    """
     # As many pictures from 1 to 2 as from 2 to 4.
-    zoom = config.zoom ** rng.random()
-    rgb, depth = zoom_crop(rgb, depth, zoom, (rng.random(), rng.random()), size, rng.random() < 0.5)
+    zoom, place = config.zoom ** rng.random(), (rng.random(), rng.random())
+    matrix = crop_matrix(depth.shape[0], depth.shape[1], zoom, place, size)
+    rgb, depth = zoom_crop(rgb, depth, zoom, place, size, rng.random() < 0.5)
     if rng.random() < config.flip:
         rgb, depth = np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(depth[:, ::-1])
+        matrix = np.array([[-1, 0, size[1] - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
     if config.near and rng.random() < config.near:
         rgb, depth = stand_before(rgb, depth, rng)
     if config.tilt:
-        rgb, depth = tilt(rgb, depth, np.radians(config.tilt) * rng.uniform(-1, 1, 3))
+        angles = np.radians(config.tilt) * rng.uniform(-1, 1, 3)
+        rgb, depth = tilt(rgb, depth, angles)
+        matrix = tilt_matrix(angles, *size) @ matrix
+    return rgb, depth, matrix
+
+
+def retouch(rgb: Photo, config: AugmentConfig, rng: np.random.Generator) -> Photo:
+    """What of `augment` changes the picture alone: blur, colours, noise.
+
+    Args:
+        rgb: HxWx3 uint8.
+        config: What may be changed, and how much.
+        rng: Where the chance comes from.
+    """
     if config.blur:
         rgb = smear(rgb, config.blur * rng.random(), rng.uniform(0, np.pi), rng.random())
     if config.grey and rng.random() < config.grey:
@@ -45,4 +88,4 @@ def augment(
         sigma = np.float32(rng.uniform(0, config.noise))
         noise = sigma * rng.standard_normal(rgb.shape, np.float32)
         rgb = np.asarray(cv2.add(rgb, noise, dtype=cv2.CV_8U), np.uint8)
-    return rgb, depth
+    return rgb

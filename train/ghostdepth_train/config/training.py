@@ -61,12 +61,24 @@ class ClipConfig(Config):
         frames: Number of frames of a clip, at least 2.
         truncate: Number of frames after which the state passes no gradient on.
         motion: How far a crop moves in a clip, as a fraction of the way that it has.
+        temporal: Weight of the temporal error in the loss (see `losses.py`); 0 for none. Only
+            with `source: crop`, whose motion is known.
     """
 
     source: Literal["frames", "crop"] = "crop"
     frames: int = pydantic.Field(default=4, ge=2, le=64)
     truncate: int = pydantic.Field(default=4, ge=1, le=64)
     motion: float = pydantic.Field(default=0.3, ge=0, le=1)
+    temporal: Weight = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _motion_is_known(self) -> ClipConfig:
+        if self.temporal and self.source != "crop":
+            raise ValueError(
+                "temporal needs the motion between the frames, which is known of moving crops "
+                "only; set source to crop, or temporal to 0"
+            )
+        return self
 
 
 class TrainingConfig(Config):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import cv2
@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from bench_depth.core.dataset import Pair
 from bench_depth.core.errors import UserError
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ghostdepth_train.augment import augment
-from ghostdepth_train.augment.geometry import Depth, Photo, zoom_crop
+from ghostdepth_train.augment import reframe, retouch
+from ghostdepth_train.augment.geometry import Depth, Photo, crop_matrix, zoom_crop
 from ghostdepth_train.config import AugmentConfig, ClipConfig
 from ghostdepth_train.data.loader import DepthDataset
 
@@ -59,6 +60,20 @@ class CropPath:
         """The pair as the crop sees it at a time, with the depth from where it then is."""
         return zoom_crop(rgb, depth, *self.at(time), size)
 
+    def motion(
+        self, time: float, after: float, picture: tuple[int, int], size: tuple[int, int]
+    ) -> NDArray[np.float64]:
+        """The 3x3 matrix from the pixels of the view at a time to those of one after it.
+
+        Args:
+            time: Time of the view, 0..1.
+            after: Time of the other view.
+            picture: Rows and columns of the picture that the crop moves on.
+            size: Rows and columns of the views.
+        """
+        first, second = (crop_matrix(*picture, *self.at(each), size) for each in (time, after))
+        return np.asarray(second @ np.linalg.inv(first), np.float64)
+
 
 class ClipDataset(DepthDataset):
     """Augmented clips; all frames of one are changed in the same way, but for the noise.
@@ -70,7 +85,9 @@ class ClipDataset(DepthDataset):
         seed: Seed of the augmentation.
         clip: Length of the clips, and where they come from.
 
-    An item is asked for as `(epoch, index)` and is Tx3xHxW uint8 RGB and Tx1xHxW float32 metres.
+    An item is asked for as `(epoch, index)` and is Tx3xHxW uint8 RGB and Tx1xHxW float32 metres;
+    with `clip.temporal` also the (T-1)x3x3 float32 matrices from each frame's pixels to those of
+    the next, see `losses.temporal_loss`.
 
     Raises:
         UserError: A folder has fewer frames than a clip.
@@ -102,20 +119,30 @@ class ClipDataset(DepthDataset):
     def __len__(self) -> int:
         return len(self._starts) or len(self.pairs)
 
-    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, key: Any) -> tuple[Tensor, ...]:
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
-        frames = self._crops(index, rng) if self.clip.source == "crop" else self._frames(index)
+        motions: list[NDArray[np.float64]] = []
+        if self.clip.source == "crop":
+            frames, motions = self._crops(index, rng)
+        else:
+            frames = self._frames(index)
         same, noise = int(rng.integers(2**32)), self.config.noise * rng.random()
         still = self.config.model_copy(update={"noise": 0.0, **self._framing()})
         photos, depths = [], []
         for rgb, depth in frames:
-            rgb, depth = augment(rgb, depth, self.size, still, np.random.default_rng(same))  # noqa: PLW2901
+            chance = np.random.default_rng(same)
+            rgb, depth, framing = reframe(rgb, depth, self.size, still, chance)  # noqa: PLW2901
+            rgb = retouch(rgb, still, chance)  # noqa: PLW2901
             grain = np.float32(noise) * rng.standard_normal(rgb.shape, np.float32)
             photos.append(np.asarray(cv2.add(rgb, grain, dtype=cv2.CV_8U), np.uint8))
             depths.append(depth)
         rgbs = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
-        return rgbs, torch.from_numpy(np.stack(depths))[:, None]
+        clip = (rgbs, torch.from_numpy(np.stack(depths))[:, None])
+        if not self.clip.temporal:
+            return clip
+        seen = [framing @ motion @ np.linalg.inv(framing) for motion in motions]
+        return (*clip, torch.from_numpy(np.stack(seen)).float())
 
     def _framing(self) -> dict[str, float]:
         """What of the augmentation a moving crop does itself."""
@@ -125,11 +152,15 @@ class ClipDataset(DepthDataset):
         start = self._starts[index]
         return [self._metres(i) for i in range(start, start + self.clip.frames)]
 
-    def _crops(self, index: int, rng: np.random.Generator) -> list[tuple[Photo, Depth]]:
+    def _crops(
+        self, index: int, rng: np.random.Generator
+    ) -> tuple[list[tuple[Photo, Depth]], list[NDArray[np.float64]]]:
         rgb, depth = self._metres(index)
         path = CropPath.draw(rng, max(self.config.zoom, 1.1), self.clip.motion)
-        last = self.clip.frames - 1
-        return [path.view(rgb, depth, i / last, self.size) for i in range(self.clip.frames)]
+        times = [i / (self.clip.frames - 1) for i in range(self.clip.frames)]
+        picture = (depth.shape[0], depth.shape[1])
+        motions = [path.motion(*each, picture, self.size) for each in pairwise(times)]
+        return [path.view(rgb, depth, time, self.size) for time in times], motions
 
     def _metres(self, index: int) -> tuple[Photo, Depth]:
         rgb, depth_mm = self._pair(index)

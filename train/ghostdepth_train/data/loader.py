@@ -24,7 +24,7 @@ from ghostdepth_train.config import AugmentConfig
 CACHE_BYTES = 2 * 1024**3
 
 
-class DepthDataset(Dataset[tuple[Tensor, Tensor]]):
+class DepthDataset(Dataset[tuple[Tensor, ...]]):
     """Augmented training pairs.
 
     Args:
@@ -48,7 +48,7 @@ class DepthDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, key: Any) -> tuple[Tensor, ...]:
         epoch, index = key
         rgb, depth_mm = self._pair(index)
         depth = np.asarray(depth_mm, np.float32) / np.float32(1000)
@@ -113,7 +113,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
 def training_loader(
     dataset: DepthDataset, sampler: EpochSampler, workers: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> DataLoader[tuple[Tensor, ...]]:
     """Batches of the sampler, decoded by `workers` processes that live as long as the loader."""
     return DataLoader(
         dataset,
@@ -126,7 +126,7 @@ def training_loader(
     )
 
 
-def batches(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(loader: DataLoader[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
     """The loader's batches.
 
     Raises:
