@@ -21,7 +21,7 @@ from ghostdepth_train.checkpoint import (
     save_checkpoint,
     write_tensors,
 )
-from ghostdepth_train.config import EncoderConfig, load_train_config
+from ghostdepth_train.config import EncoderConfig, NetworkConfig, load_train_config
 from ghostdepth_train.models.ghostnet import GhostNet
 from ghostdepth_train.models.network import DepthNet
 from safetensors.torch import save_file
@@ -197,6 +197,20 @@ def test_the_runs_folder_instead_of_its_checkpoint(folder: Path) -> None:
     folder.rename(folder.parent / "best")
     with pytest.raises(UserError, match=r"did you mean .*best"):
         load_checkpoint(folder.parent)
+
+
+def test_ghostnetv2_weights_of_a_file_reach_the_encoder(tmp_path: Path) -> None:
+    from ghostdepth_train.checkpoint import write_tensors
+
+    encoder = {"width_multiplier": 0.25, "dfc": True}
+    donor = GhostNet(EncoderConfig.model_validate(encoder))
+    path = tmp_path / "ghostnetv2.safetensors"
+    write_tensors(path, donor.state_dict())
+    value = load_train_config("tiny").network.model_dump() | {"encoder": encoder}
+    network = DepthNet(NetworkConfig.model_validate(value))
+    load_imagenet(network, str(path))
+    for key, tensor in network.encoder.state_dict().items():
+        torch.testing.assert_close(tensor, donor.state_dict()[key])
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.model."])

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from ghostdepth_train.compress.block_removal import DropBlocksConfig, drop_blocks
+from ghostdepth_train.compress.prune import PruneConfig, prune
 from ghostdepth_train.models.attention import AttentionBlock
 from ghostdepth_train.models.ghostnet import GhostModule
 from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.budget import total
 from ghostdepth_train.pruning.channels import find_axes, prune_channels, remove_channels
+from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
 from ghostdepth_train.pruning.widths import cost_model
 from torch import Tensor, nn
 
+from tests.train.making import work
 from tests.train.models.attention_network import attention_network
 
 
@@ -60,6 +67,25 @@ def test_the_products_of_attention_cost_macs_but_no_width_changes_them(network: 
     axes = find_axes(network)
     assert cost_model(network, axes, "macs").fixed > 0
     assert cost_model(network, axes, "parameters").fixed == 0
+
+
+def test_a_budget_in_milliseconds_is_met_with_attention(
+    network: DepthNet, data: Path, tmp_path: Path
+) -> None:
+    def clock(network: DepthNet, budget: LatencyBudget) -> list[LayerLatency]:
+        return [
+            LayerLatency("ANY", row.name, row.kind != "attention", 0.01 + row.macs / 1e5)
+            for row in layer_costs(network)
+        ]
+
+    budget = LatencyBudget(ms=1)
+    ms = 0.8 * total(clock(network, budget))
+    config = PruneConfig(
+        budget=LatencyBudget(ms=ms), importance="magnitude", round_to=2, min_channels=2
+    )
+    pruned, _ = prune(network, config, work(data, tmp_path, predict_latency=clock))
+    assert 0.9 * ms <= total(clock(pruned, budget)) <= ms
+    assert any(isinstance(module, AttentionBlock) for module in pruned.modules())
 
 
 @torch.no_grad()
