@@ -4,9 +4,8 @@
 
 The published times are the rows of rows-boards.csv of XNNPACK on a Raspberry Pi 4, with the split
 that stands there: what is held out has no part in the fit. Neither have times of 32-bit kernels,
-since 64-bit kernels are counted; they stand in the tables. Two numbers are fitted, the milliseconds
-of a line that the second cache had and the first not, and those of an operator on several threads;
-the others are TensorFlow Lite 2.5's. With --count the
+since 64-bit kernels are counted; they stand in the tables. One number is fitted, the milliseconds
+of a line that the first cache had not; the others are TensorFlow Lite 2.5's. With --count the
 networks that runtimes.csv has no costs of are built and counted in LiteRT, some minutes each; files
 and counts are kept in FOLDER, where counts that are there replace the costs in runtimes.csv.
 --no-new builds and counts nothing. Writes runtimes.csv, runtimes-errors.csv, and what
@@ -36,7 +35,6 @@ from ghostdepth_export.pi4.latency.runtimes import share
 from ghostdepth_export.pi4.latency.runtimes.evidence import SCHEMA
 from ghostdepth_export.pi4.latency.ruy import ALONE
 from ghostdepth_train.csv_files import csv_bytes
-from scipy.optimize import nnls
 
 HERE = Path(__file__).resolve().parent
 PUBLISHED, ROWS, ERRORS = (
@@ -74,7 +72,7 @@ class Row:
         cycles: Issue-limited, of the busiest thread of each operator.
         lines: Read from DRAM or written to it, 64 bytes each.
         wakes: Operators on several threads.
-        near: Lines that the second cache had and the first not.
+        near: Lines that the first cache had not.
         source: Address of the published time.
     """
 
@@ -155,7 +153,7 @@ def costs_of(counts: ModelCounts, threads: int) -> Costs:
         cycles += cost.cycles / split.speed_up
         lines += cost.lines
         wakes += split.threads > 1
-    return Costs(cycles, lines, wakes, op_cost(counts.total).near)
+    return Costs(cycles, lines, wakes, counts.total.l1d_misses)
 
 
 def read_rows() -> list[Row]:
@@ -169,17 +167,25 @@ def read_rows() -> list[Row]:
 
 
 def features(rows: Sequence[Row]) -> Array:
-    """Of every row its million cycles, million lines, million `near` lines, and wakes."""
-    return np.array([(r.cycles / 1e6, r.lines / 1e6, r.near / 1e6, r.wakes) for r in rows])
+    """Million lines that the first cache had not, and the milliseconds of all other costs."""
+    known = shipped()
+    per_cycle, per_line = known.cycle.value / 1e6, known.line.value / 1e6
+    return np.array(
+        [
+            (
+                row.near / 1e6,
+                per_cycle * row.cycles + per_line * row.lines + known.wake.value * row.wakes,
+            )
+            for row in rows
+        ]
+    )
 
 
-def coefficients(rows: Sequence[Row]) -> Array:
-    """Milliseconds of each column of `features`; the last two have the least squared errors."""
-    known, x = shipped(), features(rows)
-    fixed, ms = np.array([known.cycle.value, known.line.value]), np.array([row.ms for row in rows])
-    relative = x / ms[:, None]
-    found, _ = nnls(relative[:, 2:], 1 - relative[:, :2] @ fixed)
-    return np.concatenate([fixed, found])
+def near(rows: Sequence[Row]) -> float:
+    """Milliseconds for a million lines, with the least sum of squared relative errors."""
+    x, ms = features(rows), np.array([row.ms for row in rows])
+    part, rest = x[:, 0] / ms, 1 - x[:, 1] / ms
+    return max(0.0, float(part @ rest / (part @ part)))
 
 
 def fitted_rows(rows: Sequence[Row]) -> list[Row]:
@@ -189,11 +195,11 @@ def fitted_rows(rows: Sequence[Row]) -> list[Row]:
 
 def predicted_ms(rows: Sequence[Row]) -> Array:
     """Of every row, by a fit without its network and without what is held out."""
-    without = {
-        name: coefficients([row for row in fitted_rows(rows) if row.network != name])
-        for name in {row.network for row in rows}
-    }
-    return np.array([x @ without[row.network] for x, row in zip(features(rows), rows, strict=True)])
+    found = []
+    for (lines, rest), row in zip(features(rows), rows, strict=True):
+        others = [r for r in fitted_rows(rows) if r.network != row.network]
+        found.append(lines * near(others) + rest)
+    return np.array(found)
 
 
 def errors_of(rows: Sequence[Row], predicted: Array) -> list[dict[str, str]]:
@@ -248,27 +254,15 @@ def shipped_form(rows: Sequence[Row], predicted: Array, types: Sequence[str]) ->
     off = np.abs(predicted / np.array([row.ms for row in rows]) - 1)
     off = off[[not row.other_kernels for row in rows]]
     fitted = fitted_rows(rows)
-    names = {row.network for row in fitted}
-    *_, near, wake = coefficients(fitted).tolist()
-    wakes = [coefficients([row for row in fitted if row.network != name])[-1] for name in names]
-    provenance = f"{len(fitted)} published times of {len(names)} networks by XNNPACK"
-    unit = shipped().wake.unit
+    networks = len({row.network for row in fitted})
     litert = {
-        "near": round(near, 3),
-        # From the least to the most that a fit without one of the networks gives.
-        "wake": {
-            "value": round(wake, 4),
-            "low": round(min(wake, *wakes), 4),
-            "high": round(max(wake, *wakes), 4),
-            "unit": unit,
-            "provenance": provenance,
-        },
+        "near": round(near(fitted), 3),
         # The largest of all, fitted rows with their network left out: there are few.
         "error": round(float(off.max()), 3),
         "calibrated": list(types),
-        "provenance": provenance,
+        "provenance": f"{len(fitted)} published times of {networks} networks by XNNPACK",
     }
-    other = {"near": litert["near"], "wake": asdict(shipped().wake), **NO_ROWS}
+    other = {"near": litert["near"], **NO_ROWS}
     return {"schema": SCHEMA, "runtimes": {"litert": litert, "onnxruntime": other}}
 
 

@@ -344,11 +344,10 @@ def test_the_fastest_released_file_is_marked_and_that_of_the_board_here_is_named
     variants: Results, board: str, name: str
 ) -> None:
     catalogue, page = read_catalogue(), released_cells(variants, board)
-    for column, title in enumerate(catalogue.boards, start=1):
-        cells = [row[column] for row in page.rows if len(row) > len(catalogue.boards)]
-        (marked,) = (cell for cell in cells if cell.endswith(" (best)") and "–" in cell)
+    marked = [cell for row in page.rows for cell in row if cell.endswith(" (best)") and "–" in cell]
+    for title, cell in zip(catalogue.boards, marked, strict=True):
         files = [each for each in predicted_files(catalogue) if title in each.ms]
-        assert marked.startswith(figure(min(each.ms[title][0] for each in files)))
+        assert cell.startswith(figure(min(each.ms[title][0] for each in files)))
     assert " ".join(fastest(catalogue, name)) in page.text
     assert "on every Raspberry Pi" not in Page(render(variants, {})).text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
 from pathlib import Path
 
@@ -98,24 +97,6 @@ def test_the_sum_is_that_of_one_formula_over_all_ops() -> None:
     cycles = 6_000_000 / 3 + 900_000 + 7
     assert found.ms == pytest.approx(known.cycle.value * cycles / 1e6 + known.wake.value)
     assert (found.label, found.runtime, found.clock_mhz) == ("LiteRT", "9.9", 1800)
-
-
-@given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 10**7))
-def test_a_line_of_memory_is_not_charged_as_one_of_the_second_cache_too(
-    hits: int, misses: int, written: int
-) -> None:
-    known = runtime_coefficients("litert")
-    caches = dataclasses.replace(
-        NOTHING, l1d_misses=hits + misses, l2_misses=misses, writebacks=written
-    )
-    model = library_counts("litert", OpCounts(0, "A", "", "", caches, 4))
-    ms = known.near * hits / 1e6 + known.line.value * (misses + written) / 1e6
-    assert predict_counts(model, known).ms == pytest.approx(ms + known.wake.value)
-
-
-def test_waking_the_threads_of_xnnpack_has_its_own_cost() -> None:
-    assert runtime_coefficients("litert").wake.value > shipped().wake.value
-    assert runtime_coefficients("onnxruntime").wake == shipped().wake
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])

@@ -72,7 +72,7 @@ class Coefficients:
             whose issue-limited cycles hold it already.
         types: Data types of the ops that were fitted.
         near: Milliseconds per million lines that a core's own cache takes from the one that all
-            cores share, which has them; 0 where it is no term of the fit.
+            cores share; 0 where it is no term of the fit.
     """
 
     board: str

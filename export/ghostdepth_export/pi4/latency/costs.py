@@ -18,7 +18,7 @@ class Costs:
         cycles: Issue-limited cycles of the busiest thread, summed over the ops.
         lines: Number of 64-byte lines read from or written to DRAM.
         wakes: Number of ops that run on several threads.
-        near: Number of lines that the second cache had and the core's first had not.
+        near: Number of lines that were not in the first cache of the core.
     """
 
     cycles: float
@@ -59,8 +59,7 @@ def outside_costs(counts: ModelCounts, least_cycles: float = 0.0) -> Costs:
 
 def op_cost(counts: InstructionCounts, least_cycles: float = 0.0) -> Costs:
     """The costs of one thread; `least_cycles` as in `op_costs`."""
-    near = counts.l1d_misses - counts.l2_misses
-    return Costs(_cycles(counts, least_cycles), _lines(counts), 0, near)
+    return Costs(_cycles(counts, least_cycles), _lines(counts), 0, counts.l1d_misses)
 
 
 def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:

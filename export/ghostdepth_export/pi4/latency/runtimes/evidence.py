@@ -1,13 +1,11 @@
 """What is known of the latency in LiteRT and ONNX Runtime from published times.
 
 A core needs as many milliseconds for a cycle and for a line of memory whatever library asks for
-them, so these coefficients are those of TensorFlow Lite 2.5 on the same board. XNNPACK reads the
+them, so the coefficients are those of TensorFlow Lite 2.5 on the same board. XNNPACK reads the
 inputs of its products in place, without packing them, and so waits for the second cache, which the
-cores share; and its operators are shared by threads of another library, pthreadpool. `near`, the
-milliseconds of a line from there, and `wake`, those of an operator on several threads, are what
-benchmarks/latency/runtimes.py fits to published times. They and the error stand in runtimes.json.
-Where nothing is published, `near` is XNNPACK's, `wake` TensorFlow Lite's, and the error is a
-judgement and says so.
+cores share: `near`, the milliseconds of a line from there, is the one number that
+benchmarks/latency/runtimes.py fits to published times. It and the error stand in runtimes.json.
+Where nothing is published, `near` is XNNPACK's, and the error is a judgement and says so.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from importlib import resources
 
 from bench_depth.core.files import read_json
 from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients
-from ghostdepth_export.pi4.latency.coefficients import Coefficient, Coefficients, ErrorOf, shipped
+from ghostdepth_export.pi4.latency.coefficients import Coefficients, ErrorOf, shipped
 
 SCHEMA = "ghostdepth-runtimes/1"
 
@@ -42,7 +40,6 @@ def runtime_coefficients(runtime: str, board: str = DEFAULT_BOARD) -> Coefficien
     start = dataclasses.replace(
         base,
         near=known["near"],
-        wake=Coefficient(**known["wake"]),
         runtime=runtime,
         errors=(ErrorOf(None, known["error"]),),
         calibrated=frozenset(known["calibrated"]),

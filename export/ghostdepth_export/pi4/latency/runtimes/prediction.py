@@ -88,8 +88,8 @@ def predict_counts(
 ) -> LatencyPrediction:
     """Predicts the latency of one warm invocation in the runtime of the counts.
 
-    The sum is that of `predict_latency`, and `near` for each line that the second cache had and the
-    first not, which threads do not divide; `pools.share` tells how the work of an op is shared.
+    The sum is that of `predict_latency`, and `near` for each line that the first cache had not,
+    which threads do not divide; `pools.share` tells how the work of an op is shared.
 
     Args:
         counts: Instruction counts of the model on one thread.
