@@ -11,7 +11,6 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.counter import OpCounts
 from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
-from ghostdepth_export.pi4.counter.listing import NOTHING
 from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import BOARDS, shipped
 from ghostdepth_export.pi4.latency.runtimes import (
