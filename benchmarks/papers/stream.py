@@ -3,15 +3,17 @@
     python benchmarks/papers/stream.py --data DATA --clip CLIP --runs RUNS
         [--init CHECKPOINT] [--config NAME] [--epochs N] [--seeds 0 1 2]
 
-For each seed two networks are trained from the same checkpoint, on the same frames in the same
-order, for the same number of optimizer steps: one without a state, and one with a `minimal` cell.
+For each seed four networks are trained from the same checkpoint, on the same frames in the same
+order, for the same number of optimizer steps: one without a state and one with a `minimal` cell,
+each with and without the temporal error in its loss (`clip.temporal`).
 The encoder's weights stay as they are; decoder, head and cell are trained. The trivial rival needs
 no training: an exponential filter over the output of the first,
 
     ln F_t = keep ln F_(t-1) + (1 - keep) ln D_t
 
-for each of the constants in `KEEP`; the network with a state is measured with a filter after it
-too, and with its state emptied at every frame. All are measured on frames that none was trained on:
+for each of the constants in `KEEP`; the other networks are measured with a filter after them too,
+and the one with a state with it emptied at every frame. All are measured on frames that none was
+trained on:
 
 - crops: a window that moves over each pair of DATA/val, with camera noise;
 - still: each pair of DATA/val, which stands still, with camera noise;
@@ -67,8 +69,20 @@ PLAIN, STATE, EMPTIED = "without state", "state", "state, emptied at every frame
 KEEP = (0.3, 0.5, 0.7)
 FILTERS = {f"filter, keep {keep}": keep for keep in KEEP}
 BOTH_KEEP = 0.5
-BOTH = f"state, then filter, keep {BOTH_KEEP}"
-ARMS = (PLAIN, *FILTERS, STATE, EMPTIED, BOTH)
+THEN = f"then filter, keep {BOTH_KEEP}"
+PLAIN_LOSS, STATE_LOSS = f"{PLAIN}, temporal loss", f"{STATE}, temporal loss"
+TRAINED = (PLAIN, STATE, PLAIN_LOSS, STATE_LOSS)
+FILTERED_AFTER = {arm: f"{arm}, {THEN}" for arm in TRAINED[1:]}
+ARMS = (
+    PLAIN,
+    *FILTERS,
+    STATE,
+    EMPTIED,
+    FILTERED_AFTER[STATE],
+    *itertools.chain(*((arm, FILTERED_AFTER[arm]) for arm in (PLAIN_LOSS, STATE_LOSS))),
+)
+# Weight of the temporal error where it is in the loss.
+TEMPORAL = 2.0
 # Rows and columns of the frames that are made from single pairs.
 SIZE = (120, 160)
 FRAMES, RUN_IN = 8, 2
@@ -252,8 +266,8 @@ class Bench:
         """Trains one network; the rows of what its output, or what is made of it, reaches."""
         out = self.options.runs / f"{arm.replace(' ', '-')}-{seed}"
         shutil.rmtree(out, ignore_errors=True)
-        config = self._config(seed)
-        kind = Trainer if arm == STATE else FramesTrainer
+        config = self._config(seed, TEMPORAL if arm in (PLAIN_LOSS, STATE_LOSS) else 0)
+        kind = Trainer if arm in (STATE, STATE_LOSS) else FramesTrainer
         run = RunOptions(out, "bench", "bench", workers=0, init=self.init)
         began = time.process_time()
         # One pair: the trainer's own validation takes every picture by itself and is not used.
@@ -270,6 +284,7 @@ class Bench:
             "clips": config.batch_size,
             "frames": config.clip.frames,
             "pairs": len(self.split.train),
+            "temporal": config.clip.temporal,
             "seed": seed,
             "training_seconds": round(seconds, 1),
         }
@@ -283,13 +298,19 @@ class Bench:
             "walk": lambda: iter([self.walk]),
         }
 
-    def _config(self, seed: int) -> TrainConfig:
+    def _config(self, seed: int, temporal: float) -> TrainConfig:
         epochs = self.options.epochs
         network = self.start.config.model_dump(mode="json")
         network["decoder"]["stream"] = {"kind": "minimal", "channels": 16, "kernel": 3}
         changes = {
             "network": network,
-            "clip": {"source": "crop", "frames": 6, "truncate": 6, "motion": MOTION},
+            "clip": {
+                "source": "crop",
+                "frames": 6,
+                "truncate": 6,
+                "motion": MOTION,
+                "temporal": temporal,
+            },
             "epochs": epochs,
             "eval_every": epochs,
             "batch_size": 4,
@@ -318,12 +339,13 @@ def measured(
 
 def outputs(network: DepthNet, clip: Clip, arm: str) -> dict[str, Depths]:
     """What the arms that share a trained network see on a clip, TxHxW metres each."""
+    depth = predicted(network, clip.rgb, carry=arm in (STATE, STATE_LOSS))
+    if arm == PLAIN:
+        return {PLAIN: depth, **{name: filtered(depth, keep) for name, keep in FILTERS.items()}}
+    found = {arm: depth, FILTERED_AFTER[arm]: filtered(depth, BOTH_KEEP)}
     if arm == STATE:
-        depth = predicted(network, clip.rgb, carry=True)
-        emptied = predicted(network, clip.rgb, carry=False)
-        return {STATE: depth, EMPTIED: emptied, BOTH: filtered(depth, BOTH_KEEP)}
-    depth = predicted(network, clip.rgb, carry=False)
-    return {PLAIN: depth, **{name: filtered(depth, keep) for name, keep in FILTERS.items()}}
+        found[EMPTIED] = predicted(network, clip.rgb, carry=False)
+    return found
 
 
 def table() -> str:
@@ -339,7 +361,7 @@ def table() -> str:
         f"| | {' | '.join(heading for *_, heading in COLUMNS)} |",
         "|---|" + "--:|" * len(COLUMNS),
     ]
-    for arm in ARMS:
+    for arm in (arm for arm in ARMS if any(row["arm"] == arm for row in rows)):
         cells = [_cell(list(_by_seed(rows, arm, *column[:2]).values())) for column in COLUMNS]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     differences = []
@@ -387,7 +409,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     bench = Bench(options)
-    for seed, arm in itertools.product(options.seeds, (PLAIN, STATE)):
+    for seed, arm in itertools.product(options.seeds, TRAINED):
         done = {(row["epochs"], row["seed"], row["arm"]) for row in csv_rows(RESULTS)}
         if (str(options.epochs), str(seed), arm) not in done:
             rows = bench.rows(arm, seed)
