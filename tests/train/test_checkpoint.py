@@ -211,6 +211,9 @@ def test_ghostnetv2_weights_of_a_file_reach_the_encoder(tmp_path: Path) -> None:
     load_imagenet(network, str(path))
     for key, tensor in network.encoder.state_dict().items():
         torch.testing.assert_close(tensor, donor.state_dict()[key])
+    without = DepthNet(NetworkConfig.model_validate(value | {"encoder": encoder | {"dfc": False}}))
+    with pytest.raises(UserError, match="GhostNetV2's, with attention that the encoder lacks"):
+        load_imagenet(without, str(path))
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.model."])

@@ -299,6 +299,11 @@ def load_imagenet(network: DepthNet, source: str) -> None:
     # A library's network lies one level down in the encoder.
     bare = getattr(network.encoder, "net", network.encoder)
     own = bare.state_dict()
+    if any(".short_conv." in key for key in weights) and not any(".short_conv." in k for k in own):
+        raise UserError(
+            f"the weights in {source} are GhostNetV2's, with attention that the encoder lacks; set "
+            "`dfc: true` in its config, or give weights of GhostNet"
+        )
     # No library has the attention blocks that a config adds to its encoder.
     added = {key: value for key, value in own.items() if key.startswith("attention.")}
     load_weights(bare, added | _own_tensors(weights, own.keys()), Path(source))
