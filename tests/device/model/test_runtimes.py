@@ -25,7 +25,7 @@ XNNPACK = {"tflite_runtime": False, "onnxruntime": None}
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_every_runtime_gives_the_depth_that_numpy_gives_and_its_name_and_shapes(
+def test_every_runtime_gives_the_depth_that_numpy_gives(
     name: str, tiny_tflite: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     pytest.importorskip(name)
