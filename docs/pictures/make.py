@@ -97,7 +97,18 @@ def _depth() -> None:
 
 def _live(browser: Browser, model: Path) -> None:
     zones = ("--zone", "bed=0.45,0.62,0.53,0.36", "--zone", "chair=0.44,0.26,0.2,0.28")
-    options = ("--model", model, "--source", "samples", "--loop", "--port", 0, "--alarm", 1.2)
+    options = (
+        "--model",
+        model,
+        "--source",
+        "samples",
+        "--loop",
+        "--port",
+        0,
+        "--alarm",
+        1.2,
+        "--sharpen",
+    )
     with started(*options, *zones) as process:
         page = browser.open(address_of(process), 1280)
         page.wait("frame?.frames", lambda frames: frames and frames > 3)
