@@ -51,10 +51,11 @@ def sharpen(
     values = cv2.resize(cv2.log(depth) if metric else depth, cells, interpolation=how)
     slope, offset = (
         cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
-        for part in _lines(np.asarray(guide), np.asarray(values))
+        for part in _lines(np.asarray(guide, np.float32), np.asarray(values, np.float32))
     )
     sharp = cv2.add(cv2.multiply(slope, grey), offset)
-    return np.clip(cv2.exp(sharp) if metric else sharp, near, far)
+    sharp = cv2.exp(sharp) if metric else sharp
+    return np.asarray(np.clip(sharp, near, far), np.float32)
 
 
 def _lines(
@@ -63,8 +64,9 @@ def _lines(
     """Slope and offset for every cell, HxW each: the mean of those of the windows that it is in."""
     mean, mean_value = _mean(guide), _mean(values)
     variance = _mean(guide * guide) - mean * mean
-    slope = (_mean(guide * values) - mean * mean_value) / (np.maximum(variance, 0) + EPSILON)
-    return _mean(slope), _mean(mean_value - slope * mean)
+    spread = np.maximum(variance, 0) + np.float32(EPSILON)
+    slope = np.asarray((_mean(guide * values) - mean * mean_value) / spread, np.float32)
+    return _mean(slope), _mean(np.asarray(mean_value - slope * mean, np.float32))
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
