@@ -66,9 +66,6 @@ def output_file(path: Path | None) -> Path | None:
     return None if path is None else require_writable(path)
 
 
-# Of processes that load data: more would end the machine before the training.
-MOST_WORKERS = 256
-
 CheckpointFolder = Annotated[
     Path, typer.Option(help="Checkpoint folder, e.g. RUN/best, or a model's name.")
 ]

@@ -9,8 +9,17 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import compression
-from ghostdepth.commands.app import MOST_WORKERS, CheckpointFolder, TrainingLines, app, progress
-from ghostdepth.commands.network import Data, Fraction, Minutes, Patience, Resume, Strict, Val
+from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
+from ghostdepth.commands.network import (
+    Data,
+    Fraction,
+    Minutes,
+    Patience,
+    Resume,
+    Strict,
+    Val,
+    Workers,
+)
 
 # The former spelling of --unlabelled.
 FormerUnlabelled = Annotated[Path | None, typer.Option("--photos", hidden=True)]
@@ -46,9 +55,7 @@ def compress(
             show_default="the checkpoint's line, then the pairs and unlabelled images",
         ),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")
-    ] = 1,
+    workers: Workers = 1,
     resume: Resume = False,
     target_ms: Annotated[
         float | None, typer.Option(help="Prune to this predicted latency of the file.")

@@ -11,14 +11,7 @@ from bench_depth.core.errors import refuse_warnings
 from bench_depth.core.screen import say
 
 from ghostdepth import datasets, networks
-from ghostdepth.commands.app import (
-    MOST_WORKERS,
-    CheckpointFolder,
-    TrainingLines,
-    app,
-    output_file,
-    progress,
-)
+from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, output_file, progress
 
 Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
 Val = Annotated[
@@ -39,6 +32,13 @@ Patience = Annotated[
 Fraction = Annotated[float, typer.Option(help="Fraction of the training pairs, evenly spaced.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with code 4 where there are warnings.")
+]
+# More processes would end the machine before the training.
+MOST_WORKERS = 256
+Workers = Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")]
+Board = Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")]
+Runtime = Annotated[
+    str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 
@@ -71,9 +71,7 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Checkpoint folder, or a model's name, to start from.")
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")
-    ] = 1,
+    workers: Workers = 1,
     resume: Resume = False,
     strict: Strict = False,
 ) -> None:

@@ -9,8 +9,8 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import pretraining
-from ghostdepth.commands.app import MOST_WORKERS, TrainingLines, app, progress
-from ghostdepth.commands.network import Minutes, Resume
+from ghostdepth.commands.app import TrainingLines, app, progress
+from ghostdepth.commands.network import MOST_WORKERS, Minutes, Resume
 
 
 @app.command()

@@ -10,8 +10,17 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import exploration
-from ghostdepth.commands.app import MOST_WORKERS, TrainingLines, app, duration, progress
-from ghostdepth.commands.network import Data, Fraction, Settings, Strict, Val
+from ghostdepth.commands.app import TrainingLines, app, duration, progress
+from ghostdepth.commands.network import (
+    Board,
+    Data,
+    Fraction,
+    Runtime,
+    Settings,
+    Strict,
+    Val,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
@@ -52,13 +61,9 @@ def search(
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 4,
     target_file: Annotated[str, typer.Option(help="int8 or fp32, the file.")] = "int8",
-    board: Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")] = "rpi4",
-    runtime: Annotated[
-        str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
-    ] = "2.5",
-    workers: Annotated[
-        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")
-    ] = 1,
+    board: Board = "rpi4",
+    runtime: Runtime = "2.5",
+    workers: Workers = 1,
     strict: Strict = False,
 ) -> None:
     """Search for networks that are accurate within a latency. Start it again to continue."""

@@ -10,7 +10,7 @@ from bench_depth.core.screen import say
 
 from ghostdepth import exploration
 from ghostdepth.commands.app import CheckpointFolder, app, progress
-from ghostdepth.commands.network import Data, Resume, Val
+from ghostdepth.commands.network import Board, Data, Resume, Runtime, Val
 
 if TYPE_CHECKING:
     from ghostdepth_train.pruning.sensitivity import Sensitivity
@@ -34,10 +34,8 @@ def sensitivity(
             help="Time the layers on this machine, instead of predicting them for a board.",
         ),
     ] = False,
-    board: Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")] = "rpi4",
-    runtime: Annotated[
-        str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
-    ] = "2.5",
+    board: Board = "rpi4",
+    runtime: Runtime = "2.5",
     resume: Resume = False,
 ) -> None:
     """Show what each width costs and how much accuracy is lost without it: a page, a table, CSV.
