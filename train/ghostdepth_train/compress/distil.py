@@ -36,7 +36,7 @@ from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
 from ghostdepth_train.data import EpochSampler, Split, batches, training_loader
 from ghostdepth_train.distillation import Teacher, align_to, load_teacher, ssi_loss
-from ghostdepth_train.distillation.labels import metric_labels
+from ghostdepth_train.distillation.labels import by_stride, metric_labels
 from ghostdepth_train.distillation.losses import (
     affinity_loss,
     attention_loss,
@@ -183,11 +183,8 @@ def adapters(
     network: DepthNet, channels: Mapping[int, int], strides: Sequence[int]
 ) -> nn.ModuleDict:
     """1x1 convolutions from the student's maps to the channels of the teacher's, by stride."""
-    made = {}
-    for stride in strides:
-        index = stride.bit_length() - 2
-        made[str(stride)] = nn.Conv2d(network.encoder.channels[index], channels[stride], 1)
-    return nn.ModuleDict(made)
+    own = by_stride(network.encoder.channels)
+    return nn.ModuleDict({str(n): nn.Conv2d(own[n], channels[n], 1) for n in strides})
 
 
 def picture_size(student: tuple[int, int], teacher: Teacher | None) -> tuple[int, int]:
@@ -219,7 +216,7 @@ class Distiller(Trainer):
         self._large = picture_size(self._small, teacher)
         super().__init__(config, split, options, prepare=make_adapters, size=self._large)
         self.distil, self.teacher = distil, teacher
-        self._maps: list[Tensor] = []
+        self._maps: dict[int, Tensor] = {}
         self.network.encoder.register_forward_hook(self._keep_maps)
         if distil.unlabelled is not None:
             self._open_unlabelled(unlabelled, distil.unlabelled)
@@ -235,7 +232,7 @@ class Distiller(Trainer):
         self._unlabelled_epoch = -1
 
     def _keep_maps(self, _module: nn.Module, _inputs: object, maps: list[Tensor]) -> None:
-        self._maps = list(maps)
+        self._maps = by_stride(maps)
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
         """The loss of a batch (Nx3xHxW uint8, Nx1xHxW metres) and of unlabelled images."""
@@ -266,7 +263,7 @@ class Distiller(Trainer):
             loss = response_loss(prediction, metric.log_depth, weight)
             total = total + settings.response * loss
         for stride in settings.strides if settings.needs_maps else ():
-            mine, its = self._maps[stride.bit_length() - 2], labels.features[stride]
+            mine, its = self._maps[stride], labels.features[stride]
             if settings.feature:
                 adapted = self.beside.get_submodule(f"adapters.{stride}")(mine)
                 loss = feature_loss(adapted, its)

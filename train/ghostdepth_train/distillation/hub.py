@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,12 @@ class HubTeacher(Teacher):
         reader = _READERS.get(self.model.config.model_type)
         if reader is not None:
             self.model.get_submodule(reader).register_forward_pre_hook(self._keep, with_kwargs=True)
-            features = self(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).features
-            self.channels = {stride: x.shape[1] for stride, x in features.items()}
+
+    @functools.cached_property
+    def channels(self) -> Mapping[int, int]:  # type: ignore[override]
+        """See `Teacher`; a picture is run to learn them, when a loss first asks for features."""
+        features = self(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).features
+        return {stride: x.shape[1] for stride, x in features.items()}
 
     def _keep(self, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Keeps what the decoder is given: the layers, then rows and columns of tokens if known."""
