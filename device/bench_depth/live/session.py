@@ -160,14 +160,12 @@ def _loop(
     max_frames: Optional[int],
     timed: bool,
 ) -> None:
-    warm = False
     for shot in shots:
-        if not warm:
+        if not meter.frames:
             # The first runs of a runtime allocate and are several times slower than those after it.
             for _ in range(_WARM_UP_RUNS):
                 model.follow(shot.photo)
                 model.reset()
-            warm = True
         # A file that is read as fast as the model runs has no times of capture.
         prediction = model.follow(shot.photo, shot.captured_ns if timed else None)
         latency_ns = time.perf_counter_ns() - shot.captured_ns
