@@ -23,7 +23,9 @@ from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import mean_metrics
 from bench_depth.depth.sharpening import sharpen
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
+from ghostdepth_train.evaluate import predict_mm
 from transfer.run import read_set
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,10 +47,6 @@ def read() -> dict[Key, Row]:
 
 def measure(network: str, name: str, pairs: Sequence[Pair]) -> dict[Key, Row]:
     """The rows of one network, a folder below `models/`, on one set."""
-    # Here, so that the tables need no torch.
-    from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.evaluate import predict_mm
-
     model = load_checkpoint(ROOT / "models" / network).network.eval()
     found: dict[str, list] = {PLAIN: [], SHARPENED: []}
     for pair in pairs:

@@ -18,11 +18,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
+from ghostdepth_export.host.checkout import find_checkpoint
+from ghostdepth_export.pi4.budget import FileLatency
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
+from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.models.summary import layer_costs
+from ghostdepth_train.pruning.latency import LatencyBudget
 
 RESULTS = Path(__file__).with_name("results.csv")
 FIELDS = ("paper", "network", "file", "seed", "figure", "value")
@@ -76,13 +83,6 @@ def variant(plain: NetworkConfig, name: str) -> NetworkConfig:
 
 def costs(config: NetworkConfig, name: str, log: Callable[[str], None]) -> list[Row]:
     """Multiply-accumulates, parameters and predicted latency of one network."""
-    # Here, so that the table needs no torch.
-    import torch
-    from ghostdepth_export.pi4.budget import FileLatency
-    from ghostdepth_train.models.network import DepthNet
-    from ghostdepth_train.models.summary import layer_costs
-    from ghostdepth_train.pruning.latency import LatencyBudget
-
     torch.manual_seed(0)
     network = DepthNet(config).eval()
     layers = layer_costs(network)
@@ -174,10 +174,6 @@ def main() -> int:
     options = parser.parse_args()
     if options.epochs and not (options.data and options.runs):
         parser.error("--epochs needs --data and --runs")
-    # Here, so that the table needs no torch.
-    from ghostdepth_export.host.checkout import find_checkpoint
-    from ghostdepth_train.checkpoint import load_checkpoint
-
     log: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     plain = load_checkpoint(find_checkpoint("ghostdepth-xs")).config
     for name in options.only or NAMES:

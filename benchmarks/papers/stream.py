@@ -53,10 +53,9 @@ from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from ghostdepth_export.host.checkout import find_checkpoint
-from ghostdepth_train.augment.geometry import crop_window
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes, csv_rows, mean_and_deviation
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.data import read_split
 from ghostdepth_train.data.clips import CropPath
 from ghostdepth_train.models.network import CameraNet, DepthNet, log_depth
@@ -149,17 +148,13 @@ def crop_motion(path: CropPath, at: float, after: float, picture: tuple[int, ...
         after: Time of the next frame.
         picture: Rows and columns of the picture that the crop moves on.
     """
-    windows = [crop_window(picture[0], picture[1], *path.at(each)) for each in (at, after)]
-    places = []
-    for axis in (1, 0):
-        (first, count), (next_first, next_count) = ((w[axis], w[axis + 2]) for w in windows)
-        on_picture = first + (np.arange(SIZE[axis]) + 0.5) * count / SIZE[axis]
-        place = (on_picture - next_first) * SIZE[axis] / next_count - 0.5
-        place[(on_picture < next_first) | (on_picture >= next_first + next_count)] = math.nan
-        places.append(place.astype(np.float32))
-    x, y = np.meshgrid(*places)
-    outside = np.isnan(x) | np.isnan(y)
-    x[outside] = y[outside] = math.nan
+    rows, columns = np.indices(SIZE)
+    # A crop moves and grows, but does not turn: the last of the three is 1.
+    pixels = np.stack([columns, rows, np.ones_like(rows)])
+    place = np.tensordot(path.motion(at, after, (picture[0], picture[1]), SIZE), pixels, 1)[:2]
+    ends = np.array([SIZE[1], SIZE[0]])[:, None, None] - 0.5
+    place[:, ((place < -0.5) | (place >= ends)).any(0)] = math.nan
+    x, y = place.astype(np.float32)
     return x, y
 
 
@@ -357,28 +352,24 @@ def table() -> str:
     rows = [row for row in rows if int(row["epochs"]) == most]
     seeds = {row["seed"] for row in rows if row["arm"] == STATE}
     rows = [row for row in rows if row["seed"] in seeds]
-    lines = [
-        f"| | {' | '.join(heading for *_, heading in COLUMNS)} |",
-        "|---|" + "--:|" * len(COLUMNS),
-    ]
+    lines = []
     for arm in (arm for arm in ARMS if any(row["arm"] == arm for row in rows)):
         cells = [_cell(list(_by_seed(rows, arm, *column[:2]).values())) for column in COLUMNS]
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
+        lines.append([arm, *cells])
     differences = []
     for column in COLUMNS:
         plain, state = (_by_seed(rows, arm, *column[:2]) for arm in (PLAIN, STATE))
         differences.append(_cell([state[seed] - plain[seed] for seed in state], "+"))
-    lines.append(f"| state minus without, by seed | {' | '.join(differences)} |")
+    lines.append(["state minus without, by seed", *differences])
     first = rows[0]
-    lines += [
-        "",
+    note = (
         f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, from {first['init']}, whose encoder stays as "
         f"it is: {first['steps']} steps of {first['clips']} clips of {first['frames']} frames, "
         f"{first['pairs']} pairs. A training took {_seconds(rows, PLAIN)} processor seconds "
         f"without state and {_seconds(rows, STATE)} with. Higher is better for delta_1, lower for "
-        "the others.",
-    ]
-    return "\n".join(lines)
+        "the others."
+    )
+    return f"{markdown_table(['', *(heading for *_, heading in COLUMNS)], lines)}\n\n{note}"
 
 
 def _by_seed(rows: Sequence[Row], arm: str, name: str, figure: str) -> dict[str, float]:

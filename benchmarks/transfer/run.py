@@ -27,7 +27,9 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.camera import depth_factor
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
+from ghostdepth_train.evaluate import log_bias, predict_mm
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -36,10 +38,6 @@ Row = dict[str, str]
 
 def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) -> Row:
     """The figures of one network on one set, whose camera is `hfov` degrees wide."""
-    # Here, so that the table needs no torch.
-    from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.evaluate import log_bias, predict_mm
-
     network = load_checkpoint(checkpoint).network
     own = network.config.hfov
     factor = 1.0 if hfov is None or own is None else depth_factor(own, hfov)
