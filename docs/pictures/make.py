@@ -24,8 +24,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from bench_depth.core.dataset import read_rgb
 from bench_depth.depth.model import DepthModel
-from bench_depth.depth.outputs import OutputOptions, draw
+from bench_depth.depth.outputs import OutputOptions, draw, encode
 from bench_depth.model.released import default_model
 from bench_depth.report.html.page import write_page
 from bench_depth.report.table import WIDTH, render
@@ -86,13 +87,13 @@ def _depth() -> None:
     options = OutputOptions(side_by_side=True)
     rows = []
     for name in _DEPTH_PHOTOS:
-        photo = cv2.cvtColor(cv2.imread(f"samples/rgb/{name}.jpg"), cv2.COLOR_BGR2RGB)
-        depth = model(np.asarray(photo, np.uint8))
+        photo = read_rgb(Path(f"samples/rgb/{name}.jpg"))
+        depth = model(photo)
         rows.append(draw(photo, depth, model.scale, model.scale.ends(depth), options))
-    picture = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
+    picture = np.vstack(rows)
     height = round(picture.shape[0] * PIXELS / picture.shape[1])
     picture = cv2.resize(picture, (PIXELS, height), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(HERE / "depth.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    (HERE / "depth.jpg").write_bytes(encode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80]))
 
 
 def _live(browser: Browser, model: Path) -> None:
