@@ -192,6 +192,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "latency-runtimes": latency.runtimes_table,
     "latency-runtime-errors": latency.runtime_errors_table,
     "latency-runtime-rows": latency.runtime_rows_table,
+    "latency-ranking": latency.ranking_table,
     "digits": lambda: digits.table(digits.read()),
     "adder-cost": adder_cost,
     "adder-digits": adder_digits,

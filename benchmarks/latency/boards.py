@@ -161,6 +161,22 @@ def board(name: str) -> tuple[dict[str, Any], dict[str, Errors]]:
     return {**shipped_form, "error": round(ninety, 3)}, found
 
 
+def factors_without(name: str, network: str) -> tuple[float, float]:
+    """The factors of a cycle and of a line, fitted without a network and without what is held out.
+
+    Args:
+        name: Name of the board; 1 and 1 for one with a Cortex-A72.
+        network: The network that has no part in the fit.
+    """
+    if name not in FITTED:
+        return 1.0, 1.0
+    wanted = FITTED[name]
+    pairs = [p for p in read_pairs(wanted) if not p.held_out and p.network != network]
+    ratios = np.array([pair.ratio for pair in pairs])
+    cycle, line = fit(features(pairs), ratios, np.array(wanted.least))
+    return float(cycle), float(line)
+
+
 def _on_base(line: dict[str, str]) -> bool:
     return line["board"] == BASE and float(line["clock_mhz"]) == BASE_MHZ
 

@@ -125,6 +125,15 @@ def runtime_rows_table() -> str:
     return markdown_table([*heads, "predicted ms", ""], rows, (0, 1, 2, 4))
 
 
+def ranking_table() -> str:
+    """How many pairs of published times are predicted in the published order."""
+    found = csv_rows(_RELEASED.with_name("ranking.csv"))
+    rows = (
+        [r[name] for name in ("pairs", "networks", "number", "right", "fraction")] for r in found
+    )
+    return markdown_table(["pairs", "networks", "number", "in order", "fraction"], rows)
+
+
 def _band(row: dict[str, str]) -> str:
     ms, low, high = (float(row[name]) for name in ("ms", "low", "high"))
     return f"{ms:.1f} ({low:.1f} to {high:.1f})"

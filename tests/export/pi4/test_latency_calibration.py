@@ -16,11 +16,17 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.latency import OpWork, shipped
+from ghostdepth_train.csv_files import csv_rows
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.export.pi4.synthetic_counts import counts, model_counts
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "latency"
-_MODULES = ("architectures", "calibrate", "fit", "model", "networks", "plot", "rows", "runtimes")
+_MODULES = (
+    *("architectures", "boards", "calibrate", "fit", "model", "networks", "plot", "rows"),
+    *("runtimes", "ranking"),
+)
 
 
 class Modules:
@@ -32,6 +38,7 @@ class Modules:
     rows: Any
     calibrate: Any
     runtimes: Any
+    ranking: Any
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +285,73 @@ def test_the_fit_for_litert_sees_neither_held_out_times_nor_32_bit_kernels(of: M
     )
     changed = [row if row in seen else dataclasses.replace(row, ms=row.ms * 2) for row in rows]
     assert np.array_equal(of.runtimes.predicted_ms(rows), of.runtimes.predicted_ms(changed))
+
+
+# ------------------------------------------------------------------ the order of two
+
+
+@pytest.fixture(scope="module")
+def ranked(of: Modules) -> list[Any]:
+    return list(of.ranking.configurations())
+
+
+@pytest.mark.parametrize(
+    ("text", "half"), [("77", 0.5), ("2.094", 0.0005), ("498.06", 0.005), ("424.0", 0.05)]
+)
+def test_a_published_time_is_as_exact_as_half_a_unit_of_its_last_digit(
+    of: Modules, text: str, half: float
+) -> None:
+    assert of.ranking.rounding(text) == pytest.approx(half)
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9), st.sampled_from(("a", "b")))))
+def test_pairs_are_of_one_board_and_their_published_times_do_not_touch(
+    of: Modules, spans: list[tuple[int, int, str]]
+) -> None:
+    every = [
+        of.ranking.Configuration(str(i), "fp32", "2.5", 4, board, low, low + wide, 1.0, False)
+        for i, (low, wide, board) in enumerate(spans)
+    ]
+    pairs = of.ranking.decided(every)
+    for short, long in pairs:
+        assert short.board == long.board
+        assert short.high < long.low
+    apart = [(a, b) for a in every for b in every if a.board == b.board and a.high < b.low]
+    assert len(pairs) == len(apart)
+
+
+def test_equal_predictions_are_not_in_order(of: Modules) -> None:
+    one = of.ranking.Configuration("a", "fp32", "2.5", 4, "rpi4", 1.0, 1.0, 5.0, False)
+    two = dataclasses.replace(one, network="b", low=2.0, high=2.0)
+    (row,) = [r for r in of.ranking.ranking([(one, two)]) if r["pairs"] == "all"]
+    assert (row["number"], row["right"]) == ("1", "0")
+
+
+def test_ranked_predictions_are_the_committed_ones(of: Modules, ranked: list[Any]) -> None:
+    found = {
+        (c.network, c.type, c.threads): c.predicted
+        for c in ranked
+        if (c.runtime, c.board) == ("litert", "rpi4")
+    }
+    for line in csv_rows(of.runtimes.ROWS):
+        if "32-bit" not in line["runtime"]:
+            key = of.runtimes.FILES[line["network"]], line["type"], int(line["threads"])
+            assert found[key] == pytest.approx(float(line["predicted_ms"]), abs=0.006)
+
+
+def test_the_committed_ranking_is_that_of_the_committed_rows(
+    of: Modules, ranked: list[Any]
+) -> None:
+    made = of.ranking.ranking(of.ranking.decided(ranked))
+    assert made == csv_rows(of.ranking.RANKING)
+
+
+def test_nine_in_ten_pairs_are_predicted_in_the_published_order(of: Modules) -> None:
+    rows = {row["pairs"]: row for row in csv_rows(of.ranking.RANKING)}
+    for name in (
+        "all",
+        "one of each runtime",
+        "both held out",
+        "published within a factor of 1.25",
+    ):
+        assert int(rows[name]["right"]) >= 0.9 * int(rows[name]["number"])
