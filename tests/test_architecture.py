@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,12 @@ def test_every_import_goes_up_the_map() -> None:
         if order[_place(target, rows)] > order[_place(module, rows)]
     )
     assert not wrong, wrong
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    modules = _modules()
+    graph = {name: _imported(path, modules) - {name} for name, path in modules.items()}
+    TopologicalSorter(graph).prepare()  # A CycleError names the files.
 
 
 def test_the_map_names_what_there_is_and_nothing_else() -> None:

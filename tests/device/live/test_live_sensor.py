@@ -33,10 +33,10 @@ def sensed(nearest: float = 0.5, scale: Scale | None = None) -> ViewFrame:
 
 def test_json_has_the_distances_of_the_newest_frame() -> None:
     with serving() as server:
-        server.view.frames.put(sensed(1.0))
-        server.view.frames.put(sensed(0.5))
+        server.site.view.frames.put(sensed(1.0))
+        server.site.view.frames.put(sensed(0.5))
         answer = ask(server, "/depth.json")
-    assert answer.headers["X-Frame"] == f"{server.view.run}-2"
+    assert answer.headers["X-Frame"] == f"{server.site.view.run}-2"
     assert json.loads(answer.body) == {
         "time": "2026-01-01T00:00:00.000+00:00",
         "name": "000007",
@@ -62,7 +62,7 @@ def test_relative_depth_has_no_unit_and_no_millimetres(
     scale: Scale, expected: tuple[float, float, float, str]
 ) -> None:
     with serving() as server:
-        server.view.frames.put(sensed(scale=scale))
+        server.site.view.frames.put(sensed(scale=scale))
         found = json.loads(ask(server, "/depth.json").body)
         picture = ask(server, "/depth.png")
     assert tuple(found[key] for key in ("nearest", "median", "farthest", "unit")) == expected
@@ -78,7 +78,7 @@ def test_a_frame_without_any_depth_has_none() -> None:
 
 def test_the_picture_has_16_bit_millimetres() -> None:
     with serving() as server:
-        server.view.frames.put(sensed())
+        server.site.view.frames.put(sensed())
         answer = ask(server, "/depth.png")
     assert answer.headers["Content-Type"] == "image/png"
     depth = cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -96,11 +96,11 @@ def test_events_tell_every_frame_until_the_end(monkeypatch: pytest.MonkeyPatch) 
         assert stream.headers["Content-Type"] == "text/event-stream"
         assert stream.readline() == b": no frame yet\n"
         for nearest in (0.5, 0.75):
-            server.view.frames.put(sensed(nearest))
+            server.site.view.frames.put(sensed(nearest))
             while not (line := stream.readline()).startswith(b"data: "):
                 assert line.startswith((b"id: ", b": ", b"\n"))
             assert json.loads(line[6:])["nearest"] == nearest
-        server.view.frames.close(UserError("unplugged"))
+        server.site.view.frames.close(UserError("unplugged"))
         assert b"data" not in stream.read()
         connection.close()
 
@@ -110,7 +110,7 @@ def test_without_a_frame_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     with serving() as server:
         for path in ("/depth.json", "/depth.png"):
             assert ask(server, path).status == 503
-        server.view.frames.close(UserError("unplugged"))
+        server.site.view.frames.close(UserError("unplugged"))
         assert (ask(server, "/depth.json").status, ask(server, "/depth.png").body) == (
             410,
             b"unplugged",
@@ -123,7 +123,7 @@ def heads(server: ViewServer, path: str) -> int:
 
 def test_the_token_protects_all_of_it() -> None:
     with serving(TOKEN) as server:
-        server.view.frames.put(sensed())
+        server.site.view.frames.put(sensed())
         for path in PATHS:
             assert heads(server, path) == 403
             assert heads(server, f"{path}?token={TOKEN}") == 200
@@ -147,7 +147,7 @@ def post(
 
 def put(server: ViewServer, depth: float) -> None:
     picture = np.full((4, 6), depth, np.float32)
-    server.view.put(np.zeros((4, 6, 3), np.uint8), picture, Scale(), {"name": "n"})
+    server.site.view.put(np.zeros((4, 6, 3), np.uint8), picture, Scale(), {"name": "n"})
 
 
 ZONES = {"zones": [{"name": "door", "x": 0, "y": 0, "width": 0.5, "height": 1}], "alarm": 1}
@@ -166,7 +166,7 @@ def test_posted_zones_are_measured_in_the_next_frames() -> None:
         assert b'"edition": 1' in ask(server, "/frame").body
         status, reason = post(server, "/zones", {"zones": ZONES["zones"] * 2})
         assert (status, reason) == (400, "two zones are named door; give each a name of its own")
-        assert len(server.view.watch.zones) == 1
+        assert len(server.site.view.watch.zones) == 1
 
 
 def test_a_paused_frame_stays_and_is_measured_in_new_zones() -> None:
@@ -197,7 +197,7 @@ def test_a_photo_a_still_and_points_are_saved() -> None:
     assert (still.shape[0], still.shape[1] > 12) == (4, True)
     assert b"element vertex 24\n" in points
     with serving() as server:
-        server.view.frames.put(sensed(scale=Scale(relative=True)))
+        server.site.view.frames.put(sensed(scale=Scale(relative=True)))
         assert ask(server, "/cloud.ply").status == 404
 
 
@@ -224,7 +224,7 @@ def test_what_may_not_be_posted(
     with serving() as server:
         found, reason = post(server, path, body, headers)
         assert (found, reason.count("\n")) == (status, 0)
-        assert server.view.edition == 0
+        assert server.site.view.edition == 0
 
 
 def test_nothing_is_posted_without_the_token() -> None:

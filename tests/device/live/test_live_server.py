@@ -28,8 +28,8 @@ def frame(size: int = 8) -> ViewFrame:
 @contextlib.contextmanager
 def serving(token: str | None = None, host: str = "127.0.0.1") -> Iterator[ViewServer]:
     server = ViewServer(host, 0, View())
-    server.access = Access(token)
-    server.view.describe({"model": "m"})
+    server.site.access = Access(token)
+    server.site.view.describe({"model": "m"})
     server.start()
     try:
         yield server
@@ -108,15 +108,15 @@ def test_nothing_else_is_served(server: ViewServer, path: str) -> None:
 
 def test_info_tells_the_run_and_the_colours(server: ViewServer) -> None:
     info = json.loads(ask(server, "/info").body)
-    assert (info["model"], info["run"]) == ("m", server.view.run)
+    assert (info["model"], info["run"]) == ("m", server.site.view.run)
     assert info["colours"]["name"] == "plasma"
 
 
 def test_a_frame_is_given_once(server: ViewServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler, "POLL_SECONDS", 0.1)
-    server.view.frames.put(frame())
+    server.site.view.frames.put(frame())
     first = ask(server, "/frame?after=")
-    assert first.headers["X-Frame"] == f"{server.view.run}-1"
+    assert first.headers["X-Frame"] == f"{server.site.view.run}-1"
     again = ask(server, f"/frame?after={first.headers['X-Frame']}")
     assert (again.status, again.body, again.headers["X-Frame"]) == (200, b"", None)
 
@@ -125,9 +125,9 @@ def test_a_frame_is_given_once(server: ViewServer, monkeypatch: pytest.MonkeyPat
 def test_the_newest_frame_is_given_to_whoever_does_not_have_it(
     server: ViewServer, after: str
 ) -> None:
-    server.view.frames.put(frame())
+    server.site.view.frames.put(frame())
     answer = ask(server, f"/frame?after={after}")
-    assert answer.headers["X-Frame"] == f"{server.view.run}-1"
+    assert answer.headers["X-Frame"] == f"{server.site.view.run}-1"
     assert answer.headers["X-Evil"] is None
 
 
@@ -137,13 +137,13 @@ def test_a_viewer_waits_for_the_next_frame(server: ViewServer) -> None:
     waiting.start()
     time.sleep(0.1)
     assert not got
-    server.view.frames.put(frame())
+    server.site.view.frames.put(frame())
     waiting.join()
     assert got == [frame().message()]
 
 
 def test_the_end_is_told_with_its_reason(server: ViewServer) -> None:
-    server.view.frames.close(UserError("/dev/video0 stopped working"))
+    server.site.view.frames.close(UserError("/dev/video0 stopped working"))
     answer = ask(server, "/frame")
     assert (answer.status, answer.body) == (410, b"/dev/video0 stopped working")
 
@@ -225,7 +225,7 @@ def test_only_an_address_that_others_reach_needs_a_token() -> None:
 def test_the_address_of_an_open_server_is_one_that_others_can_use() -> None:
     server = ViewServer("0.0.0.0", 0, View())
     try:
-        assert server.url.endswith(f":{server.server_port}/?token={server.access.token}")
+        assert server.url.endswith(f":{server.server_port}/?token={server.site.access.token}")
         assert "0.0.0.0" not in server.url
     finally:
         server.stop()
@@ -275,7 +275,7 @@ def test_odd_requests_get_one_plain_line(
 
 
 def test_the_seventeenth_viewer_is_refused_until_one_leaves(server: ViewServer) -> None:
-    server.view.frames.put(frame())
+    server.site.view.frames.put(frame())
     viewers = [http.client.HTTPConnection("127.0.0.1", server.server_port) for _ in range(17)]
     statuses = []
     for viewer in viewers:
@@ -295,7 +295,7 @@ def test_connections_beyond_the_limit_are_closed(
 ) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     held = [raw(server, "") for _ in range(2)]
-    wait_until(lambda: len(server.connections) >= 2)
+    wait_until(lambda: len(server.site.connections) >= 2)
     assert drain(raw(server, "GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n")) == b""
     for stream in held:
         stream.close()
@@ -317,7 +317,7 @@ def test_a_request_that_drips_in_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
 def test_viewers_that_vanish_disturb_nobody(
     server: ViewServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    server.view.frames.put(frame(600))  # More than fits into a socket's buffers at once.
+    server.site.view.frames.put(frame(600))  # More than fits into a socket's buffers at once.
     for number in range(100):
         stream = raw(server, "GET /frame HTTP/1.1\r\nHost: localhost\r\n\r\n")
         if number % 2:
@@ -326,7 +326,7 @@ def test_viewers_that_vanish_disturb_nobody(
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         stream.close()
     assert ask(server, "/info").status == 200
-    wait_until(lambda: not server.connections)
+    wait_until(lambda: not server.site.connections)
     assert capfd.readouterr() == ("", "")
 
 
@@ -334,15 +334,15 @@ def test_a_viewer_that_does_not_read_delays_neither_frames_nor_others(server: Vi
     slow = raw(server, "GET /frame HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
     tags = []
     for _ in range(20):
-        server.view.frames.put(frame(600))
+        server.site.view.frames.put(frame(600))
         tags.append(ask(server, "/frame").headers["X-Frame"])
-    assert tags == [f"{server.view.run}-{n}" for n in range(1, 21)]
+    assert tags == [f"{server.site.view.run}-{n}" for n in range(1, 21)]
     slow.close()
 
 
 def test_a_bug_in_the_server_is_shown(
     server: ViewServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(server, "page", None)
+    monkeypatch.setattr(server.site, "page", None)
     assert drain(raw(server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")) == b""
     assert "AttributeError" in capfd.readouterr().err

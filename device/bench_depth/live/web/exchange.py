@@ -5,25 +5,31 @@ from __future__ import annotations
 import io
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from bench_depth import __version__
 from bench_depth.live.web import connections
 from bench_depth.live.web.head import Heads, HeadTooLargeError
-
-if TYPE_CHECKING:
-    from bench_depth.live.web.server import ViewServer
+from bench_depth.live.web.site import Site
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """Reads requests and writes answers; what is answered is up to the class that extends it."""
+    """Reads requests and writes answers; what is answered is up to the class that extends it.
 
-    server: ViewServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    Args:
+        site: What all connections share.
+        *arguments: Those of `BaseHTTPRequestHandler`.
+    """
+
     protocol_version = "HTTP/1.1"
     server_version = f"bench-depth/{__version__}"
     sys_version = ""
     timeout = connections.REQUEST_TIMEOUT_SECONDS
     disable_nagle_algorithm = True
+
+    def __init__(self, site: Site, *arguments: Any) -> None:
+        self.site = site
+        super().__init__(*arguments)
 
     def setup(self) -> None:
         """Replaces the stream, which would read any amount, by heads of a limited size."""
@@ -33,7 +39,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Receives one request within the limits, and only then has it parsed and answered."""
-        self.server.connections.limit(self.connection, connections.REQUEST_TIMEOUT_SECONDS)
+        self.site.connections.limit(self.connection, connections.REQUEST_TIMEOUT_SECONDS)
         try:
             head = self._heads.next()
         except HeadTooLargeError as error:
@@ -45,7 +51,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Has a request without body answered."""
-        self.server.connections.limit(self.connection, float("inf"))
+        self.site.connections.limit(self.connection, float("inf"))
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "send nothing")
         else:

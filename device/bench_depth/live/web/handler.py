@@ -50,18 +50,18 @@ class Handler(Exchange):
         else:
             body = self.body(MAX_BYTES)
             if body is not None:
-                self.server.connections.limit(self.connection, float("inf"))
+                self.site.connections.limit(self.connection, float("inf"))
                 _ACTIONS[path](self, body)
 
     def page(self, _: Query) -> None:
         """The page itself."""
-        page = self.server.page
+        page = self.site.page
         policy = {"Content-Security-Policy": page.policy}
         self.answer(page.html, "text/html; charset=utf-8", policy)
 
     def info(self, _: Query) -> None:
         """What does not change during the run."""
-        info = {**self.server.view.info, "run": self.server.view.run}
+        info = {**self.site.view.info, "run": self.site.view.run}
         self.answer(json.dumps(info).encode(), _JSON)
 
     def frame(self, query: Query) -> None:
@@ -70,7 +70,7 @@ class Handler(Exchange):
         With `frame`, that one which is held.
         """
         run, _, number = query.get("after", "").partition("-")
-        seen = int(number) if run == self.server.view.run and number.isdecimal() else 0
+        seen = int(number) if run == self.site.view.run and number.isdecimal() else 0
         found = self._held(query) if "frame" in query else self._newer(seen)
         if found is not None:
             tag, frame = found
@@ -95,7 +95,7 @@ class Handler(Exchange):
 
     def cloud(self, query: Query) -> None:
         """The newest frame as coloured points."""
-        hfov = self.server.view.hfov
+        hfov = self.site.view.hfov
         self._give(query, "application/octet-stream", lambda frame: frame.cloud(hfov))
 
     def events(self, _: Query) -> None:
@@ -106,7 +106,7 @@ class Handler(Exchange):
         self.start("text/event-stream")
         if self.command == "HEAD":
             return
-        view, number = self.server.view, 0
+        view, number = self.site.view, 0
         while True:
             try:
                 found = view.frames.newer(number, POLL_SECONDS)
@@ -121,7 +121,7 @@ class Handler(Exchange):
 
     def watch(self, body: bytes) -> None:
         """Replaces the zones and the alarm; answers with their edition."""
-        view = self.server.view
+        view = self.site.view
         try:
             watch = parse_posted(body, bool(view.info.get("relative")))
         except UserError as error:
@@ -133,7 +133,7 @@ class Handler(Exchange):
         """Keeps the newest frame for a viewer that pauses; answers with its tag."""
         found = self._newest({})
         if found is not None:
-            self.server.view.hold(*found)
+            self.site.view.hold(*found)
             self.answer(json.dumps({"frame": found[0]}).encode(), _JSON)
 
     def _allowed(self) -> tuple[Optional[str], Query]:
@@ -142,7 +142,7 @@ class Handler(Exchange):
         query = {name: values[-1] for name, values in parse_qs(rest).items()}
         token = query.get("token", "")
         page = path == "/" and self.command != "POST"
-        refusal = self.server.access.refusal(self.headers, token, page)
+        refusal = self.site.access.refusal(self.headers, token, page)
         if refusal is None:
             return path, query
         self.refuse(HTTPStatus.FORBIDDEN, refusal)
@@ -181,7 +181,7 @@ class Handler(Exchange):
     def _held(self, query: Query) -> Optional[tuple[str, ViewFrame]]:
         """Tag and frame that is held; None if it is not, which has been answered."""
         tag = query["frame"]
-        frame = self.server.view.held(tag)
+        frame = self.site.view.held(tag)
         if frame is None:
             reason = "this frame is kept no longer; go on and pause again"
             self.refuse(HTTPStatus.NOT_FOUND, reason)
@@ -192,7 +192,7 @@ class Handler(Exchange):
         """Tag and frame after number `seen`, without frame on timeout; None if refused."""
         if not self._admitted():
             return None
-        view = self.server.view
+        view = self.site.view
         try:
             found = view.frames.newer(seen, POLL_SECONDS)
         except EndedError as end:
@@ -202,7 +202,7 @@ class Handler(Exchange):
 
     def _admitted(self) -> bool:
         """Whether the connection may be a viewer; if not, that has been answered."""
-        admitted = self.server.connections.admit(self.connection)
+        admitted = self.site.connections.admit(self.connection)
         if not admitted:
             reason = f"{connections.MAX_VIEWERS} viewers are connected already"
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)

@@ -9,14 +9,14 @@ import socketserver
 import sys
 import threading
 import time
+from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any, Optional
 
 from bench_depth.core.errors import UserError
 from bench_depth.live.web.access import TOKEN_VARIABLE, Access
-from bench_depth.live.web.connections import Connections
 from bench_depth.live.web.handler import Handler
-from bench_depth.live.web.page import Page
+from bench_depth.live.web.site import Site
 from bench_depth.live.web.view import View
 
 _MAX_PORT = 65535
@@ -42,9 +42,6 @@ class ViewServer(ThreadingHTTPServer):
     request_queue_size = 32
 
     def __init__(self, host: str, port: int, view: View) -> None:
-        self.view = view
-        self.page = Page()
-        self.connections = Connections()
         if not 0 <= port <= _MAX_PORT:
             raise UserError(f"there is no port {port}; give one from 0 to {_MAX_PORT}")
         try:
@@ -52,8 +49,8 @@ class ViewServer(ThreadingHTTPServer):
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             self.address_family = family
-            self.access = Access.for_address(str(address[0]))
-            super().__init__((str(address[0]), port), Handler)
+            self.site = Site(view, Access.for_address(str(address[0])))
+            super().__init__((str(address[0]), port), partial(Handler, self.site))
         except OSError as error:
             raise UserError(_cannot_listen(host, port, error)) from error
         self._thread = threading.Thread(
@@ -74,8 +71,8 @@ class ViewServer(ThreadingHTTPServer):
         if ipaddress.ip_address(address).is_unspecified:
             address = _own_address(self.address_family) or socket.gethostname()
         host = f"[{address}]" if ":" in address else address
-        token = self.access.token if self.access.printed else f"${TOKEN_VARIABLE}"
-        query = f"?token={token}" if self.access.token is not None else ""
+        token = self.site.access.token if self.site.access.printed else f"${TOKEN_VARIABLE}"
+        query = f"?token={token}" if self.site.access.token is not None else ""
         return f"http://{host}:{self.server_port}/{query}"
 
     def start(self) -> None:
@@ -84,33 +81,33 @@ class ViewServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Ends the viewers' requests, joins the threads and frees the port."""
-        self.view.frames.close()
+        self.site.view.frames.close()
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join()
         # Idle connections see the end of the stream; responses under way get a moment to finish.
-        self.connections.end_all(socket.SHUT_RD)
+        self.site.connections.end_all(socket.SHUT_RD)
         deadline = time.monotonic() + 1
-        while self.connections and time.monotonic() < deadline:
+        while self.site.connections and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.connections.end_all()
+        self.site.connections.end_all()
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Handles the connection in a thread, or closes it if there are too many."""
-        if self.connections.enter(request, str(client_address[0])):
+        if self.site.connections.enter(request, str(client_address[0])):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:
         """Closes a connection and frees its place."""
-        self.connections.leave(request)
+        self.site.connections.leave(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
         """Ends connections that exceed their time limit; called at every tick."""
-        self.connections.end_late()
+        self.site.connections.end_late()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignores disconnected viewers; any other exception is a bug and is printed."""
