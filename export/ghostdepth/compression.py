@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench_depth.core.screen import counted
+
 from ghostdepth.datasets import warn_of_data
 from ghostdepth.networks import OnEpoch, require_limits
 
@@ -124,7 +126,7 @@ def compress(
     steps = tuple(_with_released(step) for step in steps)
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
-    now = f"{len(split.train)} pairs of {real_path(data).name}"
+    now = f"{counted(len(split.train), 'pair')} of {real_path(data).name}"
     if images is not None and distils:
         now += f" and unlabelled images of {real_path(images).name}"
     for step in steps:
@@ -133,8 +135,9 @@ def compress(
             now += f"; averaged with {other.name}, which was trained on {other.training_data}"
     warn_of_data(split, str(data), strict, log)
     log(
-        f"{checkpoint}: {', '.join(step.method for step in steps)}, on {len(split.train)} pairs of "
-        f"{data} ({len(split.val)} for validation), into {out}"
+        f"{checkpoint}: {', '.join(step.method for step in steps)}, on "
+        f"{counted(len(split.train), 'pair')} of {data} "
+        f"({len(split.val)} for validation), into {out}"
     )
     for step in steps:
         if isinstance(step, PruneConfig) and step.budget is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import make_folder
+from bench_depth.core.screen import counted
 
 from ghostdepth.datasets import warn_of_data
 from ghostdepth.networks import OnEpoch, require_limits
@@ -127,7 +128,7 @@ def search(
     budget = parse_config(LatencyBudget, wanted, "the time budget")
     base = base_training(str(config), parse_settings(settings))
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
-    words = f"{len(split.train)} pairs of {data.name}"
+    words = f"{counted(len(split.train), 'pair')} of {data.name}"
     training = short_training(base, epochs, patience)
     chosen = load_space(None if space is None else str(space))
     plan = StudyPlan(chosen, budget, training, words, patience)
@@ -147,7 +148,7 @@ def search(
     log(basis(budget))
     already = worker.count()[0]
     log(
-        f"{trials} trials of {epochs} epoch{'s' * (epochs != 1)} within {budget_ms:g} ms"
+        f"{counted(trials, 'trial')} of {counted(epochs, 'epoch')} within {budget_ms:g} ms"
         f"{f', {already} of them done' * bool(already)}, on {words} ({len(split.val)} for "
         f"validation), into {out}"
     )

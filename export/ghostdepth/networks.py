@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench_depth.core.errors import UserError, refuse_warnings
+from bench_depth.core.screen import counted
 
 from ghostdepth.datasets import report_findings, warn_of_data
 
@@ -92,7 +93,7 @@ def train(
     options = RunOptions(
         out=out,
         name=name or f"ghostdepth-{Path(config).stem}",
-        training_data=note or f"{len(split.train)} pairs of {data.name}",
+        training_data=note or f"{counted(len(split.train), 'pair')} of {data.name}",
         workers=workers,
         resume=resume,
         imagenet=imagenet,
@@ -213,15 +214,15 @@ def _plan(trainer: Trainer, data: Path) -> str:
     config, steps = trainer.config, len(trainer.sampler)
     millions = sum(p.numel() for p in trainer.network.parameters()) / 1e6
     threads = torch.get_num_threads()
-    where = f"{threads} CPU thread{'s' * (threads != 1)}"
+    where = counted(threads, "CPU thread")
     if trainer.device.type == "cuda":
         where = torch.cuda.get_device_name(trainer.device)
     begin = f"from epoch {trainer.epoch + 1} " if trainer.epoch else ""
     return (
         f"{trainer.options.name}: {millions:.2f} M parameters at {config.network.input_width}x"
-        f"{config.network.input_height}, {len(trainer.split.train)} pairs of {data} "
-        f"({len(trainer.split.val)} for validation), {begin}to epoch {config.epochs}, {steps} "
-        f"step{'s' * (steps != 1)} of {config.batch_size * trainer.world} images each, on {where}"
+        f"{config.network.input_height}, {counted(len(trainer.split.train), 'pair')} of {data} "
+        f"({len(trainer.split.val)} for validation), {begin}to epoch {config.epochs}, "
+        f"{counted(steps, 'step')} of {config.batch_size * trainer.world} images each, on {where}"
     )
 
 

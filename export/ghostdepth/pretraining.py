@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import counted
 
 from ghostdepth.networks import OnEpoch, require_limits
 
@@ -113,7 +114,7 @@ def _plan(trainer: Pretrainer, where: str) -> str:
         what = f"{rows}x{columns} patches of {config.stride}x{config.stride}, {config.codes} codes"
     images, steps = len(split.train) + len(split.val), len(trainer.sampler)
     return (
-        f"{trainer.options.name}: {config.method} ({what}) on {images} images of {where} "
-        f"({len(split.val)} held out), to epoch {config.epochs}, {steps} step{'s' * (steps != 1)} "
+        f"{trainer.options.name}: {config.method} ({what}) on {counted(images, 'image')} of "
+        f"{where} ({len(split.val)} held out), to epoch {config.epochs}, {counted(steps, 'step')} "
         f"of {config.batch_size * trainer.world} images each, on {trainer.device.type}"
     )

@@ -21,6 +21,7 @@ from bench_depth.commands.stages import (
 from bench_depth.core.data_checks import DataSurvey, SurveyedFrame, require_usable
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import make_folder
+from bench_depth.core.screen import counted
 from bench_depth.machine import conditions, memory
 from bench_depth.machine.board import Health, default_threads, read_health
 from bench_depth.machine.guard import HANG
@@ -220,8 +221,8 @@ class _Bench:
     def _announce(self, job: Job) -> None:
         plan = self._options.plan
         self._hooks.log(
-            f"{job.path.name}: {job.runtime.name}, {_threads(job.threads)}, at least "
-            f"{plan.min_runs} runs and {plan.min_time:g} s"
+            f"{job.path.name}: {job.runtime.name}, {counted(job.threads, 'thread')}, at least "
+            f"{counted(plan.min_runs, 'run')} and {plan.min_time:g} s"
         )
 
     def _cool_down(self) -> Health:
@@ -275,13 +276,9 @@ def _jobs(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> list[J
         passed_over.update(dict.fromkeys(faults))
         description = describe(path, options.description)
         for threads in counts:
-            label = f"{path.name}, {_threads(threads)}" if len(counts) > 1 else path.name
+            label = f"{path.name}, {counted(threads, 'thread')}" if len(counts) > 1 else path.name
             need_depth = options.data is not None
             jobs.append(Job(path, runtime, description, need_depth, threads, label, bool(faults)))
     for line in passed_over:
         hooks.log(line)
     return jobs
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"

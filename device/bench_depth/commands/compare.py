@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench_depth.commands.arguments import Parser
 from bench_depth.core.errors import UserError
-from bench_depth.core.screen import printable, show
+from bench_depth.core.screen import counted, printable, show
 from bench_depth.report.wording import figure, runtime_text, threads_text
 from bench_depth.results.records import Context, ModelRecord, Results, load
 from bench_depth.timing.comparison import apart
@@ -60,7 +60,7 @@ def render(old: Results, new: Results, old_name: str, new_name: str) -> str:
         _require_times(before, old_name)
         _require_times(after, new_name)
         name = after.file if after.file == before.file else f"{before.file} -> {after.file}"
-        threads = f" ({after.threads} threads)" if after.threads else ""
+        threads = f" ({counted(after.threads, 'thread')})" if after.threads else ""
         change = apart(after.invoke, before.invoke, before.file)
         interval = ""
         if change.low is not None and change.high is not None:

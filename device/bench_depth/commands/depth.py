@@ -111,7 +111,7 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         show.end()
         if gallery is not None:
             say(f"page: {gallery.write()}", error=options.json)
-    refuse_warnings(watch.codes, options.strict)
+    refuse_warnings([*model.warnings, *watch.codes], options.strict)
     return _SOME_FAILED if failed else 0
 
 

@@ -10,6 +10,7 @@ from bench_depth.accuracy.evaluation import evaluate
 from bench_depth.accuracy.readers import Dataset
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.commands.hooks import Hooks
+from bench_depth.core.screen import counted
 from bench_depth.timing.measure import Timing, TimingPlan, measure, measure_in_turn
 from bench_depth.timing.session import Session
 from bench_depth.timing.sustained import Sustained, sustain
@@ -73,7 +74,8 @@ def measure_accuracy(
     """
     note = f"; {dataset.note}" if dataset.note else ""
     hooks.log(
-        f"{session.job.label}: accuracy on {len(dataset.frames)} photos of {dataset.label}{note}"
+        f"{session.job.label}: accuracy on {counted(len(dataset.frames), 'photo')} of "
+        f"{dataset.label}{note}"
     )
     return evaluate(
         session.model,

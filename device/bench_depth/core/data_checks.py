@@ -18,6 +18,7 @@ from bench_depth.core.dataset import Frame, Pair, differing_sizes
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import MIN_MM
 from bench_depth.core.picture import PictureHeader, read_header
+from bench_depth.core.screen import counted
 
 # Shares of the known pixels, or of all pixels for sparse maps.
 _CEILING, _CEILING_16_BIT, _SPARSE = 0.05, 0.001, 0.001
@@ -136,7 +137,7 @@ class DataSurvey:
         """Figures as text: pairs, sizes, unknown depth, and a histogram of the distances."""
         ends = [self.quantile(fraction) / 1000 for fraction in (0.01, 0.5, 0.99)]
         return [
-            f"{self.pairs} pairs: {self.size_text()}",
+            f"{counted(self.pairs, 'pair')}: {self.size_text()}",
             f"unknown depth: {100 * self.unknown:.1f} % of the pixels",
             "depth: 1 % is nearer than {:.2f} m, the median is {:.2f} m, 1 % is farther than "
             "{:.2f} m".format(*ends),
@@ -278,7 +279,7 @@ def require_usable(frames: Sequence[Frame], survey: DataSurvey) -> None:
 def _refuse(faults: Sequence[str]) -> None:
     if faults:
         count = len(faults) - 1
-        more = f" ({count} more file{'s' * (count > 1)} cannot be used)" if count else ""
+        more = f" ({counted(count, 'more file')} cannot be used)" if count else ""
         raise UserError(f"{faults[0]}{more}")
 
 

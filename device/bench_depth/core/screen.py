@@ -29,6 +29,16 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, like `1 frame` and `2 frames`.
+
+    Args:
+        number: How many there are.
+        noun: The word for one of them, whose plural ends in -s.
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def say(text: object = "", *, error: bool = False) -> None:
     """Prints one line, a newline in it as an escape too.
 

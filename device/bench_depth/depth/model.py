@@ -14,6 +14,7 @@ from typing import Any, Optional, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.advice import warning_line
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.continuity import Continuity
@@ -26,6 +27,7 @@ from bench_depth.machine.board import default_threads, read_board
 from bench_depth.model.camera import NYU_HFOV, knows_camera, output_factor
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import (
+    FIELDS,
     Description,
     camera_description,
     describe,
@@ -37,6 +39,7 @@ from bench_depth.model.preprocess import to_input
 from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
+from bench_depth.results.advice import ADVICE
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class DepthModel:
             a dict of the fields that a file beside it may have (docs/any-model.md), such as
             `{"preset": "midas-v2.1-small"}`; None for nothing.
         log: Called with one line for each installed runtime that does not work and is passed over,
-            and if the model does not say for which camera its metres hold.
+            if the model does not say for which camera its metres hold, and if nothing describes
+            its input and output, so that they are assumed.
         hfov: Horizontal field of view of the camera in degrees, for which metres are made; None for
             that of `description`, or else of the model's training data.
         smooth: Fraction of the depth before that each frame of a stream keeps, from 0 to below 1,
@@ -113,6 +117,11 @@ class DepthModel:
             log(f"{path.name} does not say for which camera its metres hold: --hfov sets the point "
                 "clouds alone")  # fmt: skip
             described = dataclasses.replace(described, hfov=None)
+        # Codes of the warnings about the model itself, see `bench_depth.results.advice.ADVICE`.
+        self.warnings: list[str] = []
+        if self._contract is None and not _says_something(described):
+            self.warnings.append("no-contract")
+            log(warning_line("no-contract", f"{path.name}: {ADVICE['no-contract']}"))
         self._signature = check_signature(path, self._model, self._contract, described)
         assumed = self._contract.hfov if self._contract is not None else None
         self.hfov = hfov or assumed or NYU_HFOV
@@ -263,3 +272,8 @@ class DepthModel:
             "relative": self.scale.relative,
             "inverse": self.scale.inverse,
         }
+
+
+def _says_something(description: Optional[Description]) -> bool:
+    """Whether a description has any value."""
+    return any(getattr(description, name, None) is not None for name in FIELDS)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import atomic_path
+from bench_depth.core.files import atomic_path, require_writable
 from bench_depth.depth.colours import paint
 from bench_depth.depth.outputs import OutputOptions, encode
 from bench_depth.depth.scale import Scale, to_millimetres
@@ -56,12 +56,13 @@ def check_target(target: Path, scale: Scale) -> None:
     """Refuses to overwrite a recording, and to store relative depth in millimetres.
 
     Raises:
-        UserError: The video exists, the folder already holds a recording, or the depth has no
-            unit and cannot be stored in millimetres.
+        UserError: The video exists, the folder already holds a recording, nothing can be written
+            there, or the depth has no unit and cannot be stored in millimetres.
     """
     if _is_video(target):
         if target.exists():
             raise UserError(f"{target} exists already; name another file for the recording")
+        require_writable(target)
         return
     if scale.relative:
         raise UserError(
@@ -71,6 +72,7 @@ def check_target(target: Path, scale: Scale) -> None:
     for part in ("rgb", "depth"):
         if (target / part).is_dir() and any((target / part).iterdir()):
             raise UserError(f"{target / part} is not empty; name another folder for the recording")
+        require_writable(target / part / "NAME")
 
 
 def make_recorder(target: Path, scale: Scale, interval: Optional[float], every: bool) -> Recorder:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.output_checks import OutputWatch
+from bench_depth.core.screen import counted
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.record import check_target, make_recorder
 from bench_depth.depth.scale import Scale
@@ -91,7 +92,7 @@ def run(
             `bench_depth.machine.guard.guarded`.
 
     Returns:
-        The codes of the warnings about implausible depth.
+        The codes of the warnings about the model and implausible depth.
 
     Raises:
         UserError: An option, the model, the source or a file is invalid. The source, the
@@ -149,7 +150,7 @@ def run(
             view.frames.close(error)
             raise
     log(meter.summary())
-    return outputs.codes
+    return [*model.warnings, *outputs.codes]
 
 
 def _loop(
@@ -194,4 +195,5 @@ def _shown(
 
 
 def _headline(info: dict[str, Any]) -> str:
-    return f"{info['file']} on {info['source']}: {info['runtime']}, {info['threads']} threads"
+    threads = counted(info["threads"], "thread")
+    return f"{info['file']} on {info['source']}: {info['runtime']}, {threads}"

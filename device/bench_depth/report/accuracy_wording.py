@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import Accuracy
+from bench_depth.core.screen import counted
 from bench_depth.results.records import Results, labels
 
 SHARPNESS_NOTE = (
@@ -80,9 +81,8 @@ def band_summary(results: Results) -> tuple[list[str], list[list[str]]]:
 
 def _accuracy_note(accuracy: Accuracy) -> str:
     align = {"none": "no alignment"}.get(accuracy.align, f"{accuracy.align} alignment")
-    note = (
-        f"accuracy: mean over {len(accuracy.images)} images of {accuracy.data}, {align}; RMSE in m"
-    )
+    images = counted(len(accuracy.images), "image")
+    note = f"accuracy: mean over {images} of {accuracy.data}, {align}; RMSE in m"
     if accuracy.left_out:
         names = ", ".join(accuracy.left_out)
         note += f"; left out, as their ground truth has no valid pixel: {names}"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from bench_depth.accuracy.bands import Band
-from bench_depth.core.screen import printable
+from bench_depth.core.screen import counted, printable
 from bench_depth.report.accuracy_wording import (
     BAND_HEADS,
     BAND_NOTE,
@@ -102,7 +102,7 @@ def _model_lines(record: ModelRecord, results: Results, paint: Paint) -> list[st
     runtime = f"{runtime_text(record)}, {threads_text(record, results.context)}"
     timed = record.invoke.statistics
     memory = (
-        f"{timed.runs} runs; load {figure(record.load_ms)} ms, first run "
+        f"{counted(timed.runs, 'run')}; load {figure(record.load_ms)} ms, first run "
         f"{figure(record.first_ms)} ms; peak memory {record.peak_rss_bytes / 1e6:.0f} MB"
     )
     name, *more = _labelled("model", record.file)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from bench_depth.accuracy.records import Accuracy
+from bench_depth.core.screen import counted
 from bench_depth.machine.board import Board
 from bench_depth.results.advice import ADVICE
 from bench_depth.results.predicted_latency import PredictedLatency
@@ -73,7 +74,7 @@ def short_names(results: Results) -> list[str]:
 def threads_text(record: ModelRecord, context: Context) -> str:
     """Like `4 threads`."""
     threads = record.threads or context.threads
-    return f"{threads} thread{'s' if threads > 1 else ''}"
+    return counted(threads, "thread")
 
 
 def runtime_text(record: ModelRecord) -> str:
@@ -133,14 +134,14 @@ def stage_rows(record: ModelRecord) -> list[list[str]]:
 
 def profile_views(profile: Profile) -> list[tuple[str, Profile]]:
     """The profile as run and, where XNNPACK ran ops, the one without it; each with its title."""
-    how = f"{len(profile.ops)} ops"
+    how = counted(len(profile.ops), "op")
     if profile.method == "onnxruntime":
         how += " by ONNX Runtime's profiler, which slows them"
     if profile.plain is None:
         return [(_sum_text(how, profile), profile)]
     plain = profile.plain
     run = f"XNNPACK runs {profile.delegated} of {len(plain.ops)} ops"
-    without = f"{len(plain.ops)} ops without XNNPACK"
+    without = f"{counted(len(plain.ops), 'op')} without XNNPACK"
     return [(_sum_text(run, profile), profile), (_sum_text(without, plain), plain)]
 
 
@@ -173,8 +174,8 @@ def op_rows(profile: Profile, count: int) -> tuple[list[str], list[list[str]]]:
 
 def _sum_text(what: str, profile: Profile) -> str:
     return (
-        f"{what}: {figure(profile.sum_ms)} ms, {profile.runs} runs; a run without timing "
-        f"ops {figure(profile.untimed_ms)} ms"
+        f"{what}: {figure(profile.sum_ms)} ms, {counted(profile.runs, 'run')}; a run without "
+        f"timing ops {figure(profile.untimed_ms)} ms"
     )
 
 

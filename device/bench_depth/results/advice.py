@@ -19,7 +19,7 @@ from bench_depth.timing.measure import Timing, percentile
 
 ADVICE = {
     "no-contract": "the file does not describe its input and output; "
-    "raw RGB 0..255 in and metres out were assumed",
+    "raw RGB 0..255 in and metres out were assumed; describe it (--preset, --quantity, --unit)",
     "unknown-output": "no output could be identified as the depth map, so the model was only "
     "timed; name it with --output",
     "relative-depth": "the model's depth has no unit; it is aligned to the ground truth of each "

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from bench_depth.core.errors import refuse_warnings
-from bench_depth.core.screen import say
+from bench_depth.core.screen import counted, say
 
 from ghostdepth import datasets, networks
 from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, output_file, progress
@@ -161,7 +161,7 @@ def evaluate(
     metrics = networks.evaluate(
         checkpoint, data, align, hfov=hfov, strict=strict, log=partial(say, error=True)
     )
-    say(f"{len(list_pairs(data))} images, alignment: {align}")
+    say(f"{counted(len(list_pairs(data)), 'image')}, alignment: {align}")
     for key, value in metrics.to_dict().items():
         unit = {"rmse": " m", "dbe_acc": " px", "dbe_comp": " px"}.get(key, "")
         say(f"{key:11} {value:.4f}{unit}")
@@ -189,7 +189,7 @@ def summary(
     sums = (sum(r.parameters for r in rows), sum(r.macs for r in rows))
     table.add_section()
     total = f"{sum(r.activations for r in rows):,}"
-    table.add_row("sum", f"{len(rows)} layers", "", f"{sums[0]:,}", f"{sums[1]:,}", total)
+    table.add_row("sum", counted(len(rows), "layer"), "", f"{sums[0]:,}", f"{sums[1]:,}", total)
     Screen(pipe_width=120).print(table)
 
 
@@ -210,4 +210,4 @@ def convert(
             split=split,
             on_image=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    say(f"{pairs} pairs in {out}")
+    say(f"{counted(pairs, 'pair')} in {out}")

@@ -11,7 +11,7 @@ import bench_depth
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path, write_json
-from bench_depth.core.screen import say
+from bench_depth.core.screen import counted, say
 from bench_depth.model.contract import METADATA_NAME, ModelContract, StateTensor
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
 from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, require_release
@@ -88,14 +88,16 @@ def export(
     calibrates = checkpoint.ranges is None and any(kind.variant == "int8" for kind in kinds)
     if calibrates and len(pairs) < MIN_CALIBRATION_IMAGES:
         raise UserError(
-            f"{calibration} has {len(pairs)} image{'s' * (len(pairs) != 1)}; int8 ranges need at "
+            f"{calibration} has {counted(len(pairs), 'image')}; int8 ranges need at "
             f"least {MIN_CALIBRATION_IMAGES}: give a larger --calibration folder"
         )
     network = checkpoint.network.eval()
     depth_size = network_size(network) if output_size == "network" else output_size or camera
     source = ExportSource(network, *camera, pairs, checkpoint.ranges, depth_size, hfov)
     with run_folder(out, "ghostdepth export"):
-        progress(f"running torch on {min(len(pairs), VERIFY_IMAGES)} images of {calibration}")
+        progress(
+            f"running torch on {counted(min(len(pairs), VERIFY_IMAGES), 'image')} of {calibration}"
+        )
         return _export(source, checkpoint, kinds, Path(out), runtime, progress)
 
 

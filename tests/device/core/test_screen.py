@@ -7,12 +7,19 @@ import unicodedata
 
 import pytest
 from bench_depth.core.errors import UserError, exit_code
-from bench_depth.core.screen import printable, say, show
+from bench_depth.core.screen import counted, printable, say, show
 
 # What moves the cursor, ends a line, turns the direction of writing or cannot be encoded.
 CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F)]
 CONTROLS += [*range(0x2066, 0x206A), *range(0xD800, 0xE000, 64), 0xFEFF]
 _TURNING = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 frames"), (1, "1 frame"), (2, "2 frames"), (21, "21 frames")]
+)
+def test_one_is_no_plural(number: int, said: str) -> None:
+    assert counted(number, "frame") == said
 
 
 def hostile_text(rng: random.Random) -> str:

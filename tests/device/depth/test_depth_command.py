@@ -16,7 +16,7 @@ from bench_depth.depth.inputs import find_inputs
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions
 
-from tests.device.conftest import HEIGHT, WIDTH, main, tiny_depth
+from tests.device.conftest import HEIGHT, WIDTH, OnnxMaker, main, tiny_depth
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_a_mistake_is_one_line(
     Path("EMPTY").mkdir()
     Path("folder.jpg").mkdir()
     Path("notes.txt").write_text("no image")
-    assert main(["depth", "--model", str(tiny_tflite), *words]) == code
+    assert main(["depth", "--model", str(tiny_tflite), "--unit", "m", *words]) == code
     lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("bench-depth: ")]
     assert len(lines) == 1 and said in lines[0]
 
@@ -260,11 +260,23 @@ def test_an_unknown_option_is_one_line_with_the_nearest(capsys: pytest.CaptureFi
     assert "--colormap jet; did you mean --colour-map?" in line
 
 
+def test_a_model_that_nothing_describes_is_a_warning(
+    make_onnx: OnnxMaker, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_onnx(tmp_path / "plain.onnx")
+    words = ["depth", str(photos / "a.png"), "--model", str(model), "--out", str(tmp_path)]
+    words += ["--strict"]
+    assert main([*words, "--hfov", "60"]) == WARNED
+    assert "plain.onnx: the file does not describe its input" in capsys.readouterr().err
+    assert main([*words, "--unit", "m"]) == 0
+    assert "does not describe" not in capsys.readouterr().err
+
+
 def test_strict_fails_on_depth_that_is_implausible(
     tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
-    words = ["depth", str(tmp_path), "--model", str(tiny_tflite)]
+    words = ["depth", str(tmp_path), "--model", str(tiny_tflite), "--unit", "m"]
     assert main(words) == 0
     assert "the same depth for every pixel" in capsys.readouterr().err
     assert main([*words, "--overwrite", "--strict"]) == WARNED

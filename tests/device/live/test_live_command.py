@@ -118,6 +118,9 @@ def test_a_truncated_video_leaves_a_whole_recording_of_what_was_there(
         (["--model", "MODEL", "--source", "VIDEO", "--record", "PICTURES"], 2, "is not empty"),
         (["--model", "MODEL", "--source", "VIDEO", "--record", "VIDEO"], 2, "exists already"),
         (["--model", "MODEL", "--source", "VIDEO", "--record", "/proc/x"], 2, "cannot write /proc"),
+        # At the start: the source is not opened.
+        (["--model", "MODEL", "--source", "none", "--record", "BELOW"], 2, "out/rgb/NAME: "),
+        (["--model", "MODEL", "--source", "none", "--record", "BELOW.avi"], 2, "x.avi: Not a"),
         (["--model", "MODEL", "--source", "VIDEO", "--port", "TAKEN"], 2, "is taken; give another"),
         (["--model", "CUT", "--source", "VIDEO", "--port", "0"], 3, "damaged or truncated"),
     ],
@@ -134,6 +137,8 @@ def test_what_a_user_can_get_wrong_is_one_line_and_an_exit_code(
             "VIDEO": video,
             "PICTURES": tmp_path / "taken",
             "CUT": tmp_path / "cut.tflite",
+            "BELOW": tiny_tflite / "out",
+            "BELOW.avi": tiny_tflite / "x.avi",
             "TAKEN": taken.getsockname()[1],
         }
         words = [str(names.get(argument, argument)) for argument in arguments]
@@ -149,7 +154,8 @@ def test_strict_ends_with_its_code_where_depth_is_implausible(
     tiny_tflite: Path, tmp_path: Path
 ) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
-    done = run("--model", tiny_tflite, "--source", tmp_path, "--no-server", "--strict")
+    words = ["--model", tiny_tflite, "--unit", "m", "--source", tmp_path]
+    done = run(*words, "--no-server", "--strict")
     assert done.returncode == WARNED
     assert "--strict: there are warnings: output-constant" in only_line(done.stderr)
 

@@ -14,6 +14,7 @@ import pydantic
 import torch
 from bench_depth.core.dataset import Pair, read_stored_rgb
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import counted
 from pydantic import AliasChoices
 from torch import Tensor
 
@@ -78,7 +79,7 @@ def find_ranges(
     trunk: Trunk, images: Sequence[Tensor], config: CalibrateConfig, work: Work
 ) -> dict[str, Range]:
     """Ranges of all activations over the images, by the configured rule."""
-    work.log(f"observing the activations of {len(images)} images")
+    work.log(f"observing the activations of {counted(len(images), 'image')}")
 
     def on_image(done: int) -> None:
         work.on_step(done, 2 * len(images), float("nan"), float("nan"))
@@ -106,7 +107,7 @@ def calibration_images(
     """
     if len(pairs) < MIN_IMAGES:
         raise UserError(
-            f"the training set has {len(pairs)} image{'s' * (len(pairs) != 1)}; calibration needs "
+            f"the training set has {counted(len(pairs), 'image')}; calibration needs "
             f"at least {MIN_IMAGES}: give a larger --data"
         )
     chosen = np.random.default_rng(seed).permutation(len(pairs))[:count]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from bench_depth.core.dataset import Pair
 from bench_depth.core.errors import UserError
+from bench_depth.core.screen import counted
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -109,7 +110,7 @@ class ClipDataset(DepthDataset):
             count = len(own) - clip.frames + 1
             if count < 1:
                 raise UserError(
-                    f"{own[0].rgb.parent.parent} has {len(own)} frame{'s' * (len(own) != 1)}, and "
+                    f"{own[0].rgb.parent.parent} has {counted(len(own), 'frame')}, and "
                     f"clip.frames is {clip.frames}; give longer clips, lower clip.frames, or set "
                     "clip.source=crop for clips from single pairs"
                 )

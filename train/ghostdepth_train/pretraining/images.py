@@ -13,6 +13,7 @@ from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, list_files, read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder
 from bench_depth.core.picture import read_header
+from bench_depth.core.screen import counted
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def split_images(folders: Sequence[Path]) -> Split:
     if found < MIN_IMAGES:
         where = ", ".join(map(str, folders))
         raise UserError(
-            f"{where}: {found} image{'s' * (found != 1)}; pretraining needs at least {MIN_IMAGES}, "
+            f"{where}: {counted(found, 'image')}; pretraining needs at least {MIN_IMAGES}, "
             "and is worth it from hundreds on"
         )
     return Split(train, list(evenly_spaced(held_out, min(len(held_out), _MAX_HELD_OUT))))

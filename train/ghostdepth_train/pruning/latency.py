@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import pydantic
+from bench_depth.core.screen import counted
 
 from ghostdepth_train.config import Config
 from ghostdepth_train.models.network import DepthNet
@@ -42,7 +43,7 @@ class LatencyBudget(Config):
     @property
     def what(self) -> str:
         """The file, its threads, and runtime and board if not the default, for messages."""
-        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        threads = counted(self.threads, "thread")
         return f"{self.file} file with {threads}{self.elsewhere}"
 
     @property

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
+from bench_depth.core.screen import counted
+
 STAGES = ("capture", "preprocess", "invoke", "postprocess")
 WINDOW_SECONDS = 3.0
 # Bounds the memory; covers the window up to 333 frames per second.
@@ -77,8 +79,8 @@ class Meter:
         could = f" (could do {possible:.1f})" if fps and possible and possible > fps else ""
         stages = ", ".join(f"{stage} {medians['stages'][stage]:.1f}" for stage in STAGES)
         return (
-            f"{self.frames} frames{rate}{could}, {self.dropped} dropped; median ms: {stages}; "
-            f"photo to depth {medians['latency']:.1f}"
+            f"{counted(self.frames, 'frame')}{rate}{could}, {self.dropped} dropped; "
+            f"median ms: {stages}; photo to depth {medians['latency']:.1f}"
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from bench_depth.accuracy.bands import Band
+from bench_depth.core.screen import counted
 from bench_depth.report.accuracy_wording import band_text
 from bench_depth.report.html import svg
 from bench_depth.report.wording import figure
@@ -50,8 +51,8 @@ def timeline(timing: Timing, width: int) -> str:
     middle, high = y(median), y(min(timing.statistics.p95, top))
     parts.append(_level(middle, middle, "median", width))
     parts.append(_level(high, min(high, middle - _TEXT), "p95", width))
-    parts.append(_caption(f"{len(ms)} runs in their order", width))
-    title = f"time of each of {len(ms)} runs, median {figure(median)} ms"
+    parts.append(_caption(f"{counted(len(ms), 'run')} in their order", width))
+    title = f"time of each of {counted(len(ms), 'run')}, median {figure(median)} ms"
     return svg.picture(parts, width, _HEIGHT, title)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from bench_depth.core.screen import printable
+from bench_depth.core.screen import counted, printable
 from ghostdepth_export.host.screen import Screen, cell
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
@@ -152,7 +152,7 @@ def _fraction(types: Mapping[str, float], prediction: LatencyPrediction) -> str:
 
 
 def _sum(prediction: LatencyPrediction) -> Text:
-    threads = "1 thread" if prediction.threads == 1 else f"{prediction.threads} threads"
+    threads = counted(prediction.threads, "thread")
     return Text.assemble(
         "\n",
         (printable(prediction.file), "bold"),

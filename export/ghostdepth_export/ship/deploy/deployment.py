@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.files import atomic_path
+from bench_depth.core.screen import counted
 from bench_depth.results.records import Results, load
 from ghostdepth_export.ship.bundle import TARGETS, find_target, read_manifest
 from ghostdepth_export.ship.deploy.copy import copy
@@ -92,7 +93,7 @@ class Deployment:
         facts, plan = self._persist(lambda link: (link.facts, self._plan(link, bundle)))
         manifest = read_manifest(bundle)
         lines = [f"would send {name}" for name in plan.send]
-        lines.append(f"{len(plan.send)} files, {plan.to_send / 1e6:.1f} MB to send")
+        lines.append(f"{counted(len(plan.send), 'file')}, {plan.to_send / 1e6:.1f} MB to send")
         lines.append(
             f"would install {manifest.id} for {manifest.target} at {facts.prefix}/current, "
             f"which is {facts.current or 'nothing yet'}"
@@ -168,7 +169,7 @@ class Deployment:
         plan = self._plan(link, bundle)
         bundle_id = read_manifest(bundle).id
         link.ask("prepare", bundle_id, data=plan.instructions())
-        self._log(f"sending {len(plan.send)} files, {plan.to_send / 1e6:.1f} MB")
+        self._log(f"sending {counted(len(plan.send), 'file')}, {plan.to_send / 1e6:.1f} MB")
         copy(link, bundle, bundle_id, plan, lambda fraction: self._step("copying", fraction))
         self._step("installing")
         try:
