@@ -24,9 +24,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_depth.commands.bench import bench
-from bench_depth.commands.hooks import Hooks
-from bench_depth.commands.options import BenchOptions
+from bench_depth.benchmark.bench import bench
+from bench_depth.benchmark.hooks import Hooks
+from bench_depth.benchmark.options import BenchOptions
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes, write_json
 from bench_depth.model.released import MODELS

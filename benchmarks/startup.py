@@ -38,8 +38,8 @@ def wrapped(words):
     inner = guard.guarded
     def guarded(work):
         def in_child(doing):
-            import bench_depth.commands.bench
-            bench_depth.commands.bench.open_session = arrived
+            import bench_depth.benchmark.bench
+            bench_depth.benchmark.bench.open_session = arrived
             return work(doing)
         return inner(in_child)
     guard.guarded = guarded

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_depth.commands.bench import bench
-from bench_depth.commands.hooks import Hooks
-from bench_depth.commands.options import BenchOptions
+from bench_depth.benchmark.bench import bench
+from bench_depth.benchmark.hooks import Hooks
+from bench_depth.benchmark.options import BenchOptions
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import DepthMetrics

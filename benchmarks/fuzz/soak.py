@@ -246,7 +246,7 @@ def main() -> int:
 
 def _import_all(names: Sequence[str]) -> None:
     """Imports once what every attempt would import; ONNX Runtime is left out, for its threads."""
-    import bench_depth.commands.bench  # noqa: F401
+    import bench_depth.benchmark.bench  # noqa: F401
 
     with contextlib.suppress(ImportError):
         import ai_edge_litert.interpreter  # noqa: F401

@@ -109,10 +109,10 @@ def _measure(options: argparse.Namespace, on_task: OnTask) -> int:
 
 
 def _bench(options: argparse.Namespace, output: _Output, on_task: OnTask) -> None:
-    from bench_depth.commands.bench import bench
+    from bench_depth.benchmark.bench import bench
+    from bench_depth.benchmark.hooks import Hooks
+    from bench_depth.benchmark.options import BenchOptions
     from bench_depth.commands.flags import from_arguments
-    from bench_depth.commands.hooks import Hooks
-    from bench_depth.commands.options import BenchOptions
     from bench_depth.machine.conditions import parse_cores
     from bench_depth.timing.measure import TimingPlan
 

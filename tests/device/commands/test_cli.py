@@ -267,7 +267,7 @@ def test_what_would_fail_after_the_measurement_is_refused_before_it(
     for name in ("FILE", "LOOP"):
         options = [word.replace(name, str(tmp_path / name.lower())) for word in options]
     options = [word.replace("DATA", str(dataset)) for word in options]
-    monkeypatch.setattr("bench_depth.commands.bench._Bench", None)
+    monkeypatch.setattr("bench_depth.benchmark.bench._Bench", None)
     assert main(["ghostdepth-xxs", *options]) == BAD_INPUT
     assert says in only_line(capfd.readouterr().err)
 

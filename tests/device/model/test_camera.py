@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth import DepthModel, UserError
-from bench_depth.commands.bench import bench
-from bench_depth.commands.hooks import Hooks
-from bench_depth.commands.options import BenchOptions
+from bench_depth.benchmark.bench import bench
+from bench_depth.benchmark.hooks import Hooks
+from bench_depth.benchmark.options import BenchOptions
 from bench_depth.depth.cloud import focal_length
 from bench_depth.model.camera import depth_factor
 from bench_depth.model.contract import ModelContract

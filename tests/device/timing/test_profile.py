@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_depth.commands import bench as bench_module
-from bench_depth.commands.bench import bench
-from bench_depth.commands.hooks import Hooks
-from bench_depth.commands.options import BenchOptions
+from bench_depth.benchmark import bench as bench_module
+from bench_depth.benchmark.bench import bench
+from bench_depth.benchmark.hooks import Hooks
+from bench_depth.benchmark.options import BenchOptions
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import Signature

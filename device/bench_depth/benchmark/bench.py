@@ -9,10 +9,10 @@ from typing import Any, Optional
 
 from bench_depth.accuracy.evaluation import alignment
 from bench_depth.accuracy.readers import Dataset, open_dataset
-from bench_depth.commands.hooks import Hooks
-from bench_depth.commands.options import BenchOptions, check_options
-from bench_depth.commands.record import make_context, make_record
-from bench_depth.commands.stages import (
+from bench_depth.benchmark.hooks import Hooks
+from bench_depth.benchmark.options import BenchOptions, check_options
+from bench_depth.benchmark.record import make_context, make_record
+from bench_depth.benchmark.stages import (
     measure_accuracy,
     run_sustained,
     time_alone,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Optional
 
 from bench_depth import __version__
-from bench_depth.commands.options import BenchOptions
+from bench_depth.benchmark.options import BenchOptions
 from bench_depth.machine.board import Board, Health, read_board
 from bench_depth.results.advice import ratio_unclear, warnings_for
 from bench_depth.results.records import Context, ModelRecord, RuntimeRecord

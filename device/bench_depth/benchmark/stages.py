@@ -9,7 +9,7 @@ from typing import Optional
 from bench_depth.accuracy.evaluation import evaluate
 from bench_depth.accuracy.readers import Dataset
 from bench_depth.accuracy.records import Accuracy
-from bench_depth.commands.hooks import Hooks
+from bench_depth.benchmark.hooks import Hooks
 from bench_depth.core.screen import counted
 from bench_depth.timing.measure import Timing, TimingPlan, measure, measure_in_turn
 from bench_depth.timing.session import Session

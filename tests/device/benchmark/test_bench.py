@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from bench_depth.accuracy.evaluation import EvaluatedImage
 from bench_depth.accuracy.sharpness import metrics_with_sharpness
-from bench_depth.commands import bench as bench_module
-from bench_depth.commands.bench import bench
-from bench_depth.commands.hooks import Hooks
-from bench_depth.commands.options import BenchOptions
+from bench_depth.benchmark import bench as bench_module
+from bench_depth.benchmark.bench import bench
+from bench_depth.benchmark.hooks import Hooks
+from bench_depth.benchmark.options import BenchOptions
 from bench_depth.core.dataset import list_pairs, read_depth, read_rgb
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics, score

@@ -1,0 +1,1 @@
+"""One benchmark of model files: its options, its measurements and their records."""
