@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from bench_depth.depth.cloud import point_cloud
     from bench_depth.depth.colours import colourise
     from bench_depth.depth.model import DepthModel
+    from bench_depth.model.released import SAMPLES
 
 __version__ = "0.1.0"
-__all__ = ["DepthModel", "UserError", "__version__", "colourise", "point_cloud"]
+__all__ = ["SAMPLES", "DepthModel", "UserError", "__version__", "colourise", "point_cloud"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from bench_depth.depth.cloud import point_cloud
 
         return point_cloud
+    if name == "SAMPLES":
+        from bench_depth.model.released import SAMPLES
+
+        return SAMPLES
     if name == "UserError":
         from bench_depth.core.errors import UserError
 

@@ -15,6 +15,7 @@ from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder, require_regular, unreadable_folder
 from bench_depth.model.released import SUFFIXES as MODEL_SUFFIXES
+from bench_depth.model.released import samples_hint
 
 # What OpenCV decodes besides the suffixes of a dataset's photos.
 IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".bmp", ".webp", ".tif", ".tiff", ".ppm")
@@ -81,7 +82,8 @@ def find_inputs(sources: Sequence[str]) -> list[Input]:
         elif _CAMERA.fullmatch(text):
             found.append(Input(text, "camera", Path(f"camera-{Path(text).name}")))
         else:
-            raise UserError(f"there is no image, video or folder {text}; check the name")
+            hint = samples_hint(text)
+            raise UserError(f"there is no image, video or folder {text}; check the name{hint}")
     found = _told_apart(found)
     taken: dict[Path, str] = {}
     for one in found:

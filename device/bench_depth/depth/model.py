@@ -174,7 +174,7 @@ class DepthModel:
         return depth
 
     def stream(
-        self, source: str = "auto", size: Optional[tuple[int, int]] = None
+        self, source: Union[str, Path] = "auto", size: Optional[tuple[int, int]] = None
     ) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
         """Depth of a live source; images that arrive while the model is busy are dropped.
 
@@ -190,7 +190,7 @@ class DepthModel:
         Raises:
             UserError: The source cannot be opened, or fails.
         """
-        with contextlib.closing(newest(open_source(source, size), threading.Event())) as shots:
+        with contextlib.closing(newest(open_source(str(source), size), threading.Event())) as shots:
             for shot in shots:
                 depth = self.follow(shot.photo, shot.captured_ns).depth
                 yield (

@@ -184,6 +184,11 @@ def find_model(model: Union[str, Path]) -> Path:
     )
 
 
+def samples_hint(path: Union[str, Path]) -> str:
+    """Where the photos lie that come along, for the error of a missing path below `samples`."""
+    return f"; photos to try lie in {SAMPLES}" if Path(path).parts[:1] == ("samples",) else ""
+
+
 def _names() -> dict[str, list[ReleasedFile]]:
     """Every accepted name, with the files that it stands for; the preferred one first."""
     names: dict[str, list[ReleasedFile]] = {}

@@ -16,6 +16,7 @@ from bench_depth.model.released import (
     find_model,
     read_catalogue,
     released_board,
+    samples_hint,
 )
 
 from tests.device.conftest import main
@@ -157,3 +158,25 @@ def test_a_pi_4_has_the_figures_that_it_had_before_there_were_boards() -> None:
 def test_a_board_is_known_by_its_name(model: str | None, clock: float | None, name: str) -> None:
     board = Board(model, None, 4, "aarch64", "Linux", clock, None, emulated=False)
     assert released_board(board) == name
+
+
+@pytest.mark.parametrize("path", ["samples", "samples/rgb/a.jpg", Path("samples/rgb")])
+def test_where_the_samples_lie_is_said_only_of_a_path_below_samples(path: str | Path) -> None:
+    assert str(SAMPLES) in samples_hint(path)
+    for other in (Path("photos") / path, Path("/") / path, f"./my-{path}"):
+        assert samples_hint(other) == ""
+
+
+@pytest.mark.parametrize(
+    "words", [["depth", "samples/rgb"], ["live", "--source", "samples/rgb"], ["--data", "samples"]]
+)
+def test_a_command_without_the_clone_says_where_the_samples_lie(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = [] if words[0] in ("depth", "live") else ["ghostdepth-xxs", *QUICK]
+    assert main([*model, *words]) == 2
+    assert f"photos to try lie in {SAMPLES}" in capfd.readouterr().err

@@ -17,6 +17,7 @@ from bench_depth.accuracy.readers.frame import DatasetFrame
 from bench_depth.core.dataset import Frame, list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder, plain_name, require_regular
+from bench_depth.model.released import samples_hint
 
 AUTO, FOLDER = "auto", "folder"
 T = TypeVar("T")
@@ -104,7 +105,7 @@ def recognise(path: Path) -> str:
         UserError: There is nothing at `path`, or no known dataset.
     """
     if not os.path.lexists(path):
-        raise UserError(f"{path} does not exist; give the path of a dataset")
+        raise UserError(f"{path} does not exist; give the path of a dataset{samples_hint(path)}")
     if not is_folder(path):
         require_regular(path)
     for name, dataset_format in DATASET_FORMATS.items():

@@ -16,6 +16,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder
 from bench_depth.live.source.cameras import PiCamera, UsbCamera, find_camera
 from bench_depth.live.source.video import Video
+from bench_depth.model.released import samples_hint
 
 DEFAULT_SIZE = (640, 480)
 # Seconds for which each image of a folder is shown.
@@ -94,7 +95,7 @@ def open_source(
         return Pictures(path, _pictures_of(path), loop)
     if not os.path.lexists(path):
         what = "it may be unplugged" if str(path).startswith("/dev/") else "check the name"
-        raise UserError(f"there is no source {path}; {what}")
+        raise UserError(f"there is no source {path}; {what}{samples_hint(path)}")
     if path.suffix.lower() in PHOTO_SUFFIXES:
         return Pictures(path, [path], loop)
     return Video(path, loop)
