@@ -5,11 +5,7 @@ box-shaped room, so every pixel can be put back into its room, where floor, wall
 lie on known planes and nothing behind them.
 """
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -17,7 +13,6 @@ import numpy as np
 import pytest
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
-RENDER = SAMPLES.parent / "train" / "ghostdepth_render" / "render.py"
 SCENES = json.loads((SAMPLES / "scenes.json").read_text())
 NAMES = sorted(SCENES["frames"])
 
@@ -118,56 +113,3 @@ def test_no_photo_or_depth_map_occurs_twice():
     for folder in ("rgb", "depth"):
         files = {p.read_bytes() for p in (SAMPLES / folder).iterdir()}
         assert len(files) == len(NAMES)
-
-
-def test_the_modules_of_the_renderer_find_each_other():
-    # Blender's own modules are not installed here; anything stands in for them.
-    script = (
-        "import importlib, pkgutil, sys\n"
-        "from unittest.mock import MagicMock\n"
-        "for name in ('bpy', 'bmesh', 'mathutils'): sys.modules[name] = MagicMock()\n"
-        "import scene\n"
-        "names = [m.name for m in pkgutil.walk_packages(scene.__path__, 'scene.')]\n"
-        "assert len(names) > 15, names\n"
-        "for name in names: importlib.import_module(name)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(RENDER.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
-
-
-@pytest.fixture
-def render_script():
-    """Runs train/ghostdepth_render/render.py with this Python, which has no bpy."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, str(RENDER), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-
-    return run
-
-
-def test_renderer_prints_its_help_without_bpy(render_script):
-    result = render_script("--help")
-    assert result.returncode == 0
-    assert "bpy==" in result.stdout
-
-
-def test_renderer_without_bpy_says_how_to_install_it(render_script, tmp_path):
-    if importlib.util.find_spec("bpy"):
-        pytest.skip("bpy is installed here")
-    result = render_script("--out", str(tmp_path / "new"))
-    assert result.returncode == 2
-    assert "pip install bpy==" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert not (tmp_path / "new").exists()
-
-
-def test_renderer_refuses_an_unknown_frame(render_script, tmp_path):
-    result = render_script("--out", str(tmp_path), "--only", "attic_01")
-    assert result.returncode == 2
-    assert "attic_01" in result.stderr

@@ -1,1 +1,0 @@
-"""Rooms built from primitives, rendered with Blender; used by `render.py` only."""

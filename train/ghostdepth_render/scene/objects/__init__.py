@@ -1,1 +1,0 @@
-"""What stands, lies or hangs in a room, built from primitives."""
