@@ -72,7 +72,8 @@ def test_importing_and_help_load_nothing_heavy(verb: list[str], heavy: tuple[str
 def test_nothing_heavy_is_loaded_before_the_runtime_is_chosen(tiny_tflite: Path) -> None:
     code = (
         "import sys\n"
-        "from bench_depth.commands import bench, cli\n"
+        "from bench_depth.benchmark import bench\n"
+        "from bench_depth.commands import cli\n"
         "def choose(*_):\n"
         f"    print('HEAVY', [m for m in {HEAVY} if m in sys.modules], flush=True)\n"
         "    raise SystemExit\n"
