@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ghostdepth_export.pages.demo import Demo
     from ghostdepth_export.pi4.counter import ModelCounts
     from ghostdepth_export.pi4.latency import LatencyPrediction
-    from ghostdepth_export.pi4.latency.refit import Calibration
+    from ghostdepth_export.pi4.latency.calibration.refit import Calibration
 
 Log = Callable[[str], None]
 Model = Path | str
@@ -156,7 +156,7 @@ def calibrate_latency(
     """
     from bench_depth.core.files import require_writable
     from ghostdepth_export.pi4.latency import read_coefficients, shipped, write_coefficients
-    from ghostdepth_export.pi4.latency.calibrate import calibrate
+    from ghostdepth_export.pi4.latency.calibration.calibrate import calibrate
 
     target = require_writable(Path(out))
     start = shipped() if coefficients is None else read_coefficients(Path(coefficients))

@@ -126,7 +126,7 @@ def _calibrate(
     clock: float | None,
     out: Path,
 ) -> None:
-    from ghostdepth_export.pi4.latency.tables import show_calibration
+    from ghostdepth_export.pi4.latency.calibration.table import show_calibration
 
     found = model_files.calibrate_latency(
         files, out, models=models, clock_mhz=clock, coefficients=coefficients, log=_log

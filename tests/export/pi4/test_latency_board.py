@@ -23,9 +23,9 @@ from ghostdepth_export.pi4.latency import (
     read_coefficients,
     shipped,
 )
-from ghostdepth_export.pi4.latency import calibrate as calibrate_module
-from ghostdepth_export.pi4.latency.measured import Measurement, read_measurements
-from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, CountedModel, refit
+from ghostdepth_export.pi4.latency.calibration import calibrate as calibrate_module
+from ghostdepth_export.pi4.latency.calibration.measured import Measurement, read_measurements
+from ghostdepth_export.pi4.latency.calibration.refit import ENOUGH_MODELS, CountedModel, refit
 
 from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain

@@ -1,15 +1,12 @@
-"""Latency predictions and calibrations as tables for a terminal."""
+"""Latency predictions as tables for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from bench_depth.core.screen import counted, printable
 from ghostdepth_export.host.screen import Screen, cell
-from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
-from ghostdepth_export.pi4.latency.refit import ENOUGH_MODELS, NAMES, Calibration
 from ghostdepth_export.pi4.latency.roofline import ENOUGH, main_reasons
 from rich.table import Table
 from rich.text import Text
@@ -18,8 +15,6 @@ from rich.text import Text
 _NOTABLE = 0.05
 # Columns of words.
 _TEXT = ("", "unit", "doubts", "why")
-# Predictions with a larger relative error are marked.
-_FAR = 0.1
 
 
 def show(prediction: LatencyPrediction, top: int, console: Screen) -> None:
@@ -36,68 +31,6 @@ def show(prediction: LatencyPrediction, top: int, console: Screen) -> None:
         console.print(_ops(prediction, top))
     for warning in warnings(prediction):
         console.print(cell(f"warning: {warning}", style="yellow"))
-
-
-def show_calibration(found: Calibration, console: Screen) -> None:
-    """Prints each measurement with its predictions, the errors, and the coefficients.
-
-    Args:
-        found: Calibration from `calibrate`.
-        console: Screen to print to.
-    """
-    board = found.coefficients
-    console.print(cell(f"{board.board} at {board.clock_mhz:g} MHz", style="bold"))
-    console.print(_measurement_table(found))
-    before, after, left_out = (
-        float(np.abs(found.errors(ms)).mean()) for ms in (found.before, found.after, found.left_out)
-    )
-    console.print(
-        Text.assemble(
-            f"mean error: {before:.1%} before, ",
-            (f"{after:.1%} after", "bold green" if after <= before else "bold red"),
-            f", {left_out:.1%} for models left out of the fit",
-        )
-    )
-    console.print(_coefficient_table(found.coefficients, found.start))
-    models = len({each.sha256 for each in found.measurements})
-    if models < ENOUGH_MODELS:
-        console.print(
-            cell(
-                f"warning: {models} models were measured; the error of this board's predictions is "
-                f"only known from {ENOUGH_MODELS} on, so the error bands of the start are kept",
-                style="yellow",
-            )
-        )
-
-
-def _measurement_table(found: Calibration) -> Table:
-    table = _table("", "threads", "MHz", "measured ms", "before", "", "after", "", "doubts")
-    errors = found.errors(found.before), found.errors(found.after)
-    for i, each in enumerate(found.measurements):
-        table.add_row(
-            cell(each.model.name),
-            *(cell(f"{n:g}") for n in (each.threads, each.clock_mhz)),
-            cell(f"{each.ms:.2f}"),
-            *_off(found.before[i], errors[0][i]),
-            *_off(found.after[i], errors[1][i]),
-            cell(", ".join(each.doubts), style="yellow"),
-        )
-    return table
-
-
-def _off(ms: float, error: float) -> tuple[Text, Text]:
-    return cell(f"{ms:.2f}"), cell(f"{error:+.1%}", style="yellow" if abs(error) > _FAR else "")
-
-
-def _coefficient_table(board: Coefficients, start: Coefficients) -> Table:
-    table = _table("", "before", "after", "low", "high", "unit")
-    for name in NAMES:
-        old, new = getattr(start, name), getattr(board, name)
-        # Compared at the board's clock.
-        stretch = start.clock_mhz / board.clock_mhz if name == "cycle" else 1.0
-        numbers = (old.value * stretch, new.value, new.low, new.high)
-        table.add_row(cell(name), *(cell(f"{n:.4g}") for n in numbers), cell(new.unit))
-    return table
 
 
 def heading(prediction: LatencyPrediction) -> Text:
@@ -220,13 +153,13 @@ def _of_limit(ops: Sequence[OpLatency]) -> tuple[Text, Text]:
 
 
 def _titled_table(title: str, *columns: str) -> Table:
-    table = _table("", *columns)
+    table = figure_table("", *columns)
     table.title, table.title_justify = cell(title), "left"
     return table
 
 
-def _table(*columns: str) -> Table:
-    """Heads of two words take two lines, so that tables fit into 80 columns."""
+def figure_table(*columns: str) -> Table:
+    """A table of figures; heads of two words take two lines, so that it fits into 80 columns."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from ghostdepth_export.pi4.counter import ModelCounts
+from ghostdepth_export.pi4.latency.calibration.measured import Measurement
 from ghostdepth_export.pi4.latency.coefficients import Coefficients, ErrorOf
 from ghostdepth_export.pi4.latency.costs import Costs, costs
-from ghostdepth_export.pi4.latency.measured import Measurement
 from ghostdepth_export.pi4.latency.work import OpWork
 from numpy.typing import NDArray
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from ghostdepth_export.pi4.counter import count
 from ghostdepth_export.pi4.counter.graph import read_ops
 from ghostdepth_export.pi4.counter.plugin import find_qemu
+from ghostdepth_export.pi4.latency.calibration.measured import read_measurements
+from ghostdepth_export.pi4.latency.calibration.refit import Calibration, CountedModel, refit
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
-from ghostdepth_export.pi4.latency.measured import read_measurements
-from ghostdepth_export.pi4.latency.refit import Calibration, CountedModel, refit
 from ghostdepth_export.pi4.latency.work import read_work
 
 
