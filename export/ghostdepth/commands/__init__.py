@@ -10,7 +10,6 @@ from ghostdepth.commands import (
     sensitivity,
     search,
     files,
-    bundle,
     deploy,
     pi,
     count,
@@ -20,7 +19,6 @@ from ghostdepth.commands import (
 
 __all__ = [
     "app",
-    "bundle",
     "compress",
     "count",
     "deploy",
