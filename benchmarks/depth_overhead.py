@@ -20,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-from bench_depth.core.output_checks import OutputWatch
 from bench_depth.depth.inputs import Input, find_inputs
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import FAST_PNG, OutputOptions, targets
 from bench_depth.depth.run import run as write_depths
 from bench_depth.model.released import default_model, find_model
+from bench_depth.plausibility.output_checks import OutputWatch
 from harness import ROOT, interleave, median, ready_model, run, write_result
 
 PHOTOS = 100

@@ -10,7 +10,7 @@ from bench_depth.core.errors import refuse_warnings
 
 if TYPE_CHECKING:
     from bench_depth.accuracy.readers import Dataset
-    from bench_depth.core.data_checks import DataSurvey, Finding
+    from bench_depth.plausibility.data_checks import DataSurvey, Finding
     from ghostdepth_train.data import Split
 
 
@@ -37,7 +37,7 @@ def check(
             or there are warnings and `strict` is set (exit code 4).
     """
     from bench_depth.accuracy.readers import open_dataset
-    from bench_depth.core.data_checks import survey_frames
+    from bench_depth.plausibility.data_checks import survey_frames
 
     data = Path(data)
     parts = [data / part for part in ("train", "val") if (data / part / "rgb").is_dir()]

@@ -69,13 +69,13 @@ def depth(
             are warnings and `strict` is set (exit code 4).
     """
     from bench_depth.core.errors import UserError, refuse_warnings
-    from bench_depth.core.output_checks import OutputWatch
     from bench_depth.depth.gallery import Gallery
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
     from bench_depth.depth.run import run
     from bench_depth.model.released import default_model
+    from bench_depth.plausibility.output_checks import OutputWatch
 
     if html and out is None:
         raise UserError("the page is written into the output folder: give out as well")

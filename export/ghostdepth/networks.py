@@ -148,10 +148,10 @@ def evaluate(
         UserError: The alignment is unknown, the checkpoint or the data cannot be read, or `hfov` is
             impossible or the checkpoint does not know its own.
     """
-    from bench_depth.core.data_checks import survey_pairs
     from bench_depth.core.dataset import list_pairs
     from bench_depth.core.metrics import ALIGNMENTS
-    from bench_depth.core.output_checks import OutputWatch
+    from bench_depth.plausibility.data_checks import survey_pairs
+    from bench_depth.plausibility.output_checks import OutputWatch
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.config import check_camera

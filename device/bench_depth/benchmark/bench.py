@@ -18,7 +18,6 @@ from bench_depth.benchmark.stages import (
     time_alone,
     time_interleaved,
 )
-from bench_depth.core.data_checks import DataSurvey, SurveyedFrame, require_usable
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import make_folder
 from bench_depth.core.screen import counted
@@ -30,6 +29,7 @@ from bench_depth.model.description import describe
 from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import Signature
+from bench_depth.plausibility.data_checks import DataSurvey, SurveyedFrame, require_usable
 from bench_depth.results.records import ModelRecord, Results
 from bench_depth.timing.measure import Interrupted, Timing
 from bench_depth.timing.profiling.run import profile

@@ -61,13 +61,13 @@ def main(
 
 
 def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
-    from bench_depth.core.output_checks import OutputWatch
     from bench_depth.depth.gallery import Gallery
     from bench_depth.depth.inputs import find_inputs
     from bench_depth.depth.model import DepthModel
     from bench_depth.depth.outputs import OutputOptions, check_output
     from bench_depth.depth.run import run
     from bench_depth.machine.guard import HANG
+    from bench_depth.plausibility.output_checks import OutputWatch
 
     if options.threads is not None and options.threads < 1:
         raise UserError(f"--threads {options.threads} is invalid; give at least 1")

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
-from bench_depth.core.output_checks import OutputWatch
 from bench_depth.core.screen import counted
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.record import check_target, make_recorder
@@ -29,6 +28,7 @@ from bench_depth.live.web.view import HealthWatch, View
 from bench_depth.live.zones import Watch, make_watch
 from bench_depth.machine.guard import HANG, OnTask
 from bench_depth.model.description import Description
+from bench_depth.plausibility.output_checks import OutputWatch
 
 _WARM_UP_RUNS = 2
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench_depth.core.advice import DATA_ADVICE, OUTPUT_ADVICE
 from bench_depth.machine.board import (
     SLOWED,
     UNDERVOLTAGE,
@@ -14,6 +13,7 @@ from bench_depth.machine.board import (
     throttling_unknown,
 )
 from bench_depth.model.signature import Signature
+from bench_depth.plausibility.advice import DATA_ADVICE, OUTPUT_ADVICE
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, percentile
 

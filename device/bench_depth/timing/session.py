@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.dataset import read_rgb
-from bench_depth.core.output_checks import output_codes
 from bench_depth.machine import memory
 from bench_depth.model.contract import ModelContract, read_contract
 from bench_depth.model.description import Description
@@ -22,6 +21,7 @@ from bench_depth.model.postprocess import to_depth
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.runtimes import LoadedModel, Runtime
 from bench_depth.model.signature import Signature, check_signature
+from bench_depth.plausibility.output_checks import output_codes
 from bench_depth.timing.measure import Timing, TimingPlan, summarize, time_once
 
 # Whole frames that are timed per counted run: pre- and postprocessing vary little.
@@ -68,7 +68,7 @@ class Session:
         first_ms: Time of the first run, milliseconds.
         peak_rss_bytes: Largest resident size of the process until then, less that of other loaded
             models.
-        output_codes: Codes of `bench_depth.core.output_checks` about the first output.
+        output_codes: Codes of `bench_depth.plausibility.output_checks` about the first output.
     """
 
     job: Job

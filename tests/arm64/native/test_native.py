@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from bench_depth import __version__
-from bench_depth.core.advice import DATA_ADVICE, OUTPUT_ADVICE
 from bench_depth.core.errors import UserError
 from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, Health, flagged
 from bench_depth.model.contract import ModelContract, StateTensor, read_contract
+from bench_depth.plausibility.advice import DATA_ADVICE, OUTPUT_ADVICE
 from bench_depth.results import records as results
 from bench_depth.results.advice import ADVICE
 from bench_depth.timing.measure import TimingPlan, summarize

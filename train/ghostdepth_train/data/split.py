@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_depth.accuracy.readers import evenly_spaced
-from bench_depth.core.data_checks import Finding, survey_pairs
 from bench_depth.core.dataset import Pair, list_files, list_pairs
 from bench_depth.core.errors import UserError
+from bench_depth.plausibility.data_checks import Finding, survey_pairs
 
 
 @dataclass(frozen=True)

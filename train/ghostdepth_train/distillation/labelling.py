@@ -12,7 +12,7 @@ from bench_depth.accuracy.readers.frame import millimetres
 from bench_depth.core.dataset import Pair, read_rgb, write_depth
 from bench_depth.core.errors import UserError, refuse_warnings
 from bench_depth.core.files import read_json, write_json
-from bench_depth.core.output_checks import OutputWatch
+from bench_depth.plausibility.output_checks import OutputWatch
 from numpy.typing import NDArray
 
 from ghostdepth_train.distillation import Teacher

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench_depth.core.output_checks import OutputWatch, output_codes
+from bench_depth.plausibility.output_checks import OutputWatch, output_codes
 
 ROOM = np.linspace(0.5, 9, 600, dtype=np.float32).reshape(20, 30)
 

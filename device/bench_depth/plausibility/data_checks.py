@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.advice import DATA_ADVICE, warning_line
 from bench_depth.core.dataset import Frame, Pair, differing_sizes
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import MIN_MM
 from bench_depth.core.picture import PictureHeader, read_header
 from bench_depth.core.screen import counted
+from bench_depth.plausibility.advice import DATA_ADVICE, warning_line
 
 # Shares of the known pixels, or of all pixels for sparse maps.
 _CEILING, _CEILING_16_BIT, _SPARSE = 0.05, 0.001, 0.001

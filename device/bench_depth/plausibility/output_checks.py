@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.advice import OUTPUT_ADVICE, warning_line
+from bench_depth.plausibility.advice import OUTPUT_ADVICE, warning_line
 
 _NEAR_M, _FAR_M = 0.005, 1000.0
 # A constant that was resized differs by some units in the last place of float32 from itself.

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.accuracy.readers import open_dataset
-from bench_depth.core.advice import DATA_ADVICE
-from bench_depth.core.data_checks import DataSurvey, survey_pairs
 from bench_depth.core.dataset import list_pairs, write_depth
 from bench_depth.core.errors import UserError
+from bench_depth.plausibility.advice import DATA_ADVICE
+from bench_depth.plausibility.data_checks import DataSurvey, survey_pairs
 
 SIZE = (120, 160)
 
