@@ -125,7 +125,7 @@ def read_contract(path: Path) -> Optional[ModelContract]:
         UserError: The file cannot be read (exit code 2), is damaged, or its contract is not one
             that this version understands (exit code 3).
     """
-    from bench_depth.model import onnx_file, tflite_file
+    from bench_depth.model.readers import onnx_file, tflite_file
 
     data = read_model_bytes(path)
     reader = onnx_file.read_metadata if Path(path).suffix == ".onnx" else tflite_file.read_metadata

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.files import open_regular, plain_path
-from bench_depth.model import onnx_file
 from bench_depth.model.contract import read_model_bytes
+from bench_depth.model.readers import onnx_file
 
 _CHUNK = 1 << 20
 

@@ -1,4 +1,4 @@
-// Reads metadata out of .tflite files and finds damaged ones, as bench_depth/model/tflite_file.py does.
+// Reads metadata out of .tflite files and finds damaged ones, as bench_depth/model/readers/tflite_file.py does.
 //
 // A .tflite file is a flatbuffer with root table `Model` (field numbers: TensorFlow's
 // tensorflow/lite/schema/schema.fbs). The C API does not verify a file before it follows the

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_depth.model import tflite_file
 from bench_depth.model.contract import METADATA_NAME, ModelContract
+from bench_depth.model.readers import tflite_file
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.host.checkout import SOURCE
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
-from bench_depth.model import tflite_file
 from bench_depth.model.contract import METADATA_NAME, SCHEMA, ModelContract, read_contract
+from bench_depth.model.readers import tflite_file
 
 
 def test_json_round_trip(contract: ModelContract) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.model.identity import identify
-from bench_depth.model.onnx_file import external_names
+from bench_depth.model.readers.onnx_file import external_names
 from bench_depth.model.runtimes.onnx import OnnxRuntime
 
 

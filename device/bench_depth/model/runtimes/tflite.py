@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from bench_depth.core.compiled import fault_of, reason
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_model_bytes
+from bench_depth.model.readers.tflite_file import check
 from bench_depth.model.runtime import TensorSpec
 from bench_depth.model.tensors import check_axes, check_tensors
-from bench_depth.model.tflite_file import check
 
 # A model of one RELU: some faults of a build show when an interpreter is made and not when it is
 # imported, and the first one of a process that applies XNNPACK announces it.

@@ -9,7 +9,7 @@ from typing import Any
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.core.files import read_regular
 from bench_depth.model.identity import external_files
-from bench_depth.model.tflite_file import check
+from bench_depth.model.readers.tflite_file import check
 
 RUNTIME = "2.5"
 # Which ops of the probe are large, in an order that no other loop has by chance.

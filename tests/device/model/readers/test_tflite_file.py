@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from bench_depth.model import tflite_file
+from bench_depth.model.readers import tflite_file
 
 
 def flatbuffer(graphs: int, tensors: int) -> bytes:

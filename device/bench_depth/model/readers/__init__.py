@@ -1,0 +1,1 @@
+"""The structure of .onnx and .tflite files, read without any library."""
