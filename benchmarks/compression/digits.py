@@ -210,8 +210,8 @@ class Difference:
         kept: Fraction of the weights that stay.
         ours: Mean accuracy, percent.
         other: The other method's.
-        mean: Of the differences.
-        error: Its standard error.
+        mean: Mean of the differences.
+        error: Standard error of the mean.
     """
 
     kept: float

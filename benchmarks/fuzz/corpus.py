@@ -65,7 +65,7 @@ def make_corpus(folder: Path, full: bool) -> Corpus:
     """Makes the files, or takes them as an earlier run made them.
 
     Args:
-        folder: Of the corpus.
+        folder: Folder of the corpus.
         full: Whether the checkpoint and the results are needed, which take some seconds.
     """
     corpus = Corpus(folder)

@@ -17,9 +17,9 @@ class Tally:
 
     Attributes:
         tried: Number of attempts that ended.
-        seconds: Their wall time.
+        seconds: Wall time of the attempts.
         faults: (seed, description) of each fault.
-        next_seed: Of the next attempt.
+        next_seed: Seed of the next attempt.
     """
 
     tried: int = 0

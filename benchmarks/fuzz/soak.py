@@ -106,7 +106,7 @@ class Soak:
     """Runs attempts, several at a time.
 
     Args:
-        tallies: Of each class that takes part; changed as attempts end.
+        tallies: Tally of each class that takes part; changed as attempts end.
         corpus: Sound files.
         scratch: Folder for the attempts' files.
         jobs: Number of processes at a time.

@@ -51,7 +51,8 @@ class Layers:
     """Calls TensorFlow's ops with random weights and sums up the multiply-accumulates.
 
     Attributes:
-        macs: Of the convolutions and matrix products so far, padding counted as if it were data.
+        macs: Multiply-accumulates of the convolutions and matrix products so far, padding counted
+            as if it were data.
     """
 
     macs: int = 0

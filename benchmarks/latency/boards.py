@@ -63,7 +63,7 @@ class Pair:
     """One network on a board and on a Raspberry Pi 4, by one runtime with as many threads.
 
     Attributes:
-        network: Its name; all rows of a network are on one side of the split.
+        network: Name of the network; all rows of a network are on one side of the split.
         type: `fp32` or `int8`.
         threads: Number of threads.
         clock_mhz: CPU clock of the board.

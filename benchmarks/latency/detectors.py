@@ -62,9 +62,9 @@ def efficientdet_lite(
     Args:
         layers: As for the other networks.
         x: The picture.
-        width: Of the backbone, an EfficientNet-Lite.
-        depth: Of the backbone.
-        channels: Of all levels of the pyramid.
+        width: Width multiplier of the backbone, an EfficientNet-Lite.
+        depth: Depth multiplier of the backbone.
+        channels: Number of channels of all levels of the pyramid.
         cells: Number of the pyramid's cells.
         repeats: Separable convolutions before the last one of the box and of the class net.
     """

@@ -85,7 +85,7 @@ class Errors:
     """How far predictions are from what was published.
 
     Attributes:
-        mean: Of the absolute relative errors.
+        mean: Mean of the absolute relative errors.
         worst: The largest of them.
         within_10: Part of the rows that are within 10 %.
         bias: Mean of predicted / published, less 1.

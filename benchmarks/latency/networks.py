@@ -50,10 +50,10 @@ class Network:
     """One published network.
 
     Attributes:
-        name: Of the published row.
+        name: Name of the published row.
         family: Networks that share an architecture.
         dtype: `fp32` or `quantized`.
-        side: Of the square picture.
+        side: Height and width of the square picture, pixels.
         build: Adds the network to layers, given the picture; gives the class probabilities.
     """
 
@@ -73,7 +73,7 @@ def network(name: str) -> Network:
     """The network of a published row.
 
     Raises:
-        UserError: Its name is not one that is known here.
+        UserError: The name is unknown.
     """
     match = _NAME.fullmatch(name)
     if match is None:

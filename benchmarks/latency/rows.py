@@ -44,15 +44,15 @@ class Row:
         family: Networks that share an architecture.
         dtype: `fp32` or `quantized`.
         macs: Multiply-accumulates.
-        bytes: Of all tensors that ops read and write.
+        bytes: Size of all tensors that ops read and write, bytes.
         cycles: Issue-limited, one thread.
-        thread_cycles: Of the busiest thread of each op.
+        thread_cycles: Issue cycles of the busiest thread of each op.
         lines: Read from DRAM or written to it, 64 bytes each.
         wakes: Ops on several threads.
         input_elements: Elements of a float input, which the harness converts inside its clock.
         p50_ms: Published median.
-        predicted_ms: By coefficients that were fitted without the row's family.
-        source: Of the published time.
+        predicted_ms: Latency predicted by coefficients that were fitted without the row's family.
+        source: Source of the published time.
     """
 
     model: str
@@ -127,9 +127,9 @@ def counted(name: str, folder: Path, root: Path) -> tuple[ModelCounts, list[OpWo
     """Counts a network and describes its ops; makes file and counts where they are missing.
 
     Args:
-        name: Of a published row.
-        folder: Where both are kept.
-        root: Of the emulator.
+        name: Name of a published row.
+        folder: Folder in which both are kept.
+        root: Root file system of the emulator.
 
     Raises:
         UserError: The network is not known, or cannot be counted.

@@ -63,7 +63,7 @@ class Row:
     """A published time of XNNPACK, and the costs of the same network in LiteRT.
 
     Attributes:
-        network: Its name.
+        network: Name of the network.
         type: `fp32` or `int8`.
         runtime: What was timed.
         threads: Number of threads.

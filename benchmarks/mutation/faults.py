@@ -38,11 +38,11 @@ class Mutant:
     """A module with one fault.
 
     Attributes:
-        kind: Of the fault.
+        kind: Kind of the fault.
         before: The expression or statement as it was.
         after: The same with the fault.
-        nth: Tells apart the same change of expressions that read the same.
-        line: Where it is.
+        nth: Number of the fault among those with the same text before and after.
+        line: Line of the fault, from 1.
         code: The module's text.
     """
 

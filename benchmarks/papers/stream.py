@@ -143,7 +143,7 @@ def crop_motion(path: CropPath, at: float, after: float, picture: tuple[int, ...
     """Where the pixels of a moving crop lie a frame later; NaN where they have left it.
 
     Args:
-        path: Where the crop moves.
+        path: Path of the moving crop.
         at: Time of the frame, 0..1.
         after: Time of the next frame.
         picture: Rows and columns of the picture that the crop moves on.

@@ -81,7 +81,7 @@ def build(name: str) -> Predictor:
 
 
 def costs(name: str) -> Row:
-    """What a network's config alone tells."""
+    """The figures that follow from a network's config alone."""
     network = build(name).eval()
     layers = layer_costs(network)  # type: ignore[arg-type]  # needs no more than a Predictor
     return {

@@ -1,4 +1,4 @@
-"""How well networks see what they were not trained on: other cameras, near things.
+"""Accuracy of networks on what they were not trained on: other cameras, near things.
 
     python benchmarks/transfer/run.py --set nyuv2=DATA/val --set realsense=DIR \
         --set kitchen=DIR:6@57.4 [--run RUN]...

@@ -1,4 +1,4 @@
-"""Functions that show what is worth training: search, sensitivity."""
+"""Functions that compare networks before a long training: search, sensitivity."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Found:
 
     Attributes:
         trials: Number of trials that are done, of all workers and starts.
-        networks: The trained networks, fastest first; `front` tells which no other one dominates.
+        networks: The trained networks, fastest first; `front` marks those on the Pareto front.
         configs: Configs of the networks of the front, for `train`.
         page: The HTML file; None where no network was trained.
     """
@@ -84,7 +84,7 @@ def search(
             evaluated after each epoch; None for no limit, and one evaluation at the end.
         fraction: As for `train`.
         settings: Settings of the config as `KEY=VALUE`, for example `augment.flip=0`.
-        space: YAML file that tells what to choose from; None for the shipped one.
+        space: YAML file of the search space; None for the shipped one.
         study: SQLite file of the study; None for `out/study.db`.
         storage: Address of a database instead, for several machines; None for the file.
         threads: Number of threads of the runtime.
@@ -193,7 +193,7 @@ def sensitivity(
     on_width: Callable[[int, int], None] = lambda done, total: None,
     log: Log = lambda line: None,
 ) -> WidthSensitivity:
-    """Tells what each width costs and how much accuracy is lost when it is pruned, untrained.
+    """Measures what each width costs and how much accuracy is lost when it is pruned, untrained.
 
     Args:
         checkpoint: Checkpoint folder, or name of a released model.

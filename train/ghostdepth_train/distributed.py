@@ -35,7 +35,7 @@ def start() -> tuple[int, int, torch.device]:
 def stop() -> None:
     """Leaves the group, once everybody has come so far.
 
-    Whoever leaves while another still talks to it dies of a C++ thread that nobody joined.
+    A process that exits while another still talks to it is aborted, as a C++ thread is not joined.
     """
     if dist.is_initialized():
         dist.barrier()

@@ -48,7 +48,7 @@ def evaluate(
         align: Alignment of predictions to the ground truth.
         hfov: Field of view of their camera in degrees, for which metres are made; None for that of
             the training data.
-        watch: Told the name of each image and its predicted depth, metres.
+        watch: Called with the name of each image and its predicted depth, metres.
 
     Raises:
         UserError: No pair has a valid pixel, or the network gives NaN.

@@ -103,7 +103,7 @@ def temporal_loss(log_prediction: Tensor, depth: Tensor, motions: Tensor) -> Ten
 
 
 def depth_loss(log_prediction: Tensor, depth: Tensor, config: LossConfig) -> Tensor:
-    """The configured mix.
+    """The weighted sum of the configured losses.
 
     Args:
         log_prediction: Nx1xhxw ln(metres); it is resized to the ground truth.
@@ -123,7 +123,7 @@ def depth_loss(log_prediction: Tensor, depth: Tensor, config: LossConfig) -> Ten
 
 
 def network_loss(network: DepthNet, rgb: Tensor, depth: Tensor, config: LossConfig) -> Tensor:
-    """The configured mix for one batch through a network.
+    """The weighted sum of the configured losses of a network on one batch.
 
     Args:
         network: Network on the device of the batch.

@@ -27,9 +27,9 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
     """Reads a YAML file by its name in a folder of the package, or by its path.
 
     Args:
-        what: What it is, for messages.
+        what: Kind of the file, for error messages.
         name: One of `yaml_names(folder)`, or a path.
-        folder: Of the package.
+        folder: Folder of the package.
 
     Raises:
         UserError: There is no such file, it is not YAML, or it is beyond a limit: 256 KiB of UTF-8,
@@ -59,13 +59,13 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which PyYAML would take the last.
 
-    It also refuses aliases that stand for very much: whoever prints, merges or copies the value
-    meets all of it.
+    It also refuses aliases that stand for very much: printing, merging or copying the value takes
+    all of it.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        # Of each node that is complete, by identity: an alias is the node itself.
+        # Size of each complete node, by identity: an alias is the node itself.
         self._sizes: dict[int, int] = {}
 
     # Before `<<` puts the keys of other mappings among a node's own.

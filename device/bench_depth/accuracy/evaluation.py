@@ -57,7 +57,7 @@ def predict(
 
     Args:
         model: The loaded model.
-        signature: Its input and output.
+        signature: Input and output of the model.
         photo: The photo, HxWx3 uint8 RGB.
 
     Returns:
@@ -113,7 +113,7 @@ def evaluate(
 
     Args:
         model: The loaded model.
-        signature: Its input and output.
+        signature: Input and output of the model.
         frames: The dataset.
         data: Name of the dataset in the results.
         median_ms: Median latency of the model in milliseconds, for the score.

@@ -1,6 +1,6 @@
 """How steady depth is from frame to frame: its error along the camera's motion, and its flicker.
 
-Video depth is judged by OPW (Wang et al., "Less is More: Consistent Video Depth Estimation with
+Video depth is measured by OPW (Wang et al., "Less is More: Consistent Video Depth Estimation with
 Masked Frames Modeling", ACM Multimedia 2022): the depth of a frame is warped to the next one by
 optical flow and compared with the depth there, where the point is seen in both. Here the known
 motion of the camera stands for the optical flow, and the error of log depth for the depth, so that

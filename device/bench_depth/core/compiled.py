@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Optional
 
-# What numpy, or a module that was built for another major version of it, says of the two.
+# What numpy, or a module that was built for another major version of it, raises about the two.
 _NUMPY_SIGNS = (
     "compiled using NumPy",
     "numpy.core.multiarray failed to import",

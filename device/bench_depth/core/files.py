@@ -109,7 +109,7 @@ def unreadable_folder(error: OSError) -> UserError:
 def real_path(path: Path) -> Path:
     """`path` with all links followed, absolute; a link that leads in a circle stays as it is.
 
-    `Path.resolve` raises there, before whoever reads or writes the path can say which it was.
+    `Path.resolve` raises there, before the caller that reads or writes the path can name it.
     """
     return Path(os.path.realpath(path))
 
@@ -276,7 +276,7 @@ def plain_name(text: Any, where: str) -> str:
 
     Args:
         text: The name; anything may have been read.
-        where: Where it was read, to begin the error message with.
+        where: Place that the text comes from, the beginning of the error message.
 
     Raises:
         UserError: It is no plain file name: empty, of another type, longer than `LONGEST_NAME`
@@ -328,7 +328,7 @@ def _shown(text: Any) -> str:
 
 
 def _read(path: Path, largest: int) -> bytes:
-    """At most one byte more than `largest`, for whoever checks the size."""
+    """At most one byte more than `largest`, so that the caller can check the size."""
     with open_regular(path) as stream:
         try:
             return stream.read(largest + 1)

@@ -67,7 +67,7 @@ def read_header(path: Path) -> Optional[PictureHeader]:
     """Reads the header of a JPEG or PNG file and checks that the file is complete.
 
     Returns:
-        The header; None for a file of another kind, which only decoding can judge.
+        The header; None for a file of another kind, which has to be decoded to be checked.
 
     Raises:
         UserError: The file cannot be read, is truncated, is of a kind that is not supported, or

@@ -1,4 +1,4 @@
-"""The screen's door: text is printed here, and no control character gets through.
+"""Printing: all text for the screen passes here, without its control characters.
 
 Names of files, tensors and photos, fields of a contract and the lines of a Pi come from outside.
 Raw, they could move the cursor, hide a line, or answer for the user.

@@ -27,7 +27,7 @@ class Continuity:
         self._captured_ns: Optional[int] = None
 
     def reset(self) -> None:
-        """Forgets the frame before: the next one is the first of a stream."""
+        """Drops the previous frame: the next one is the first of a stream."""
         self._thumbnail = None
 
     def follows(self, photo: NDArray[np.uint8], captured_ns: Optional[int] = None) -> bool:

@@ -129,7 +129,7 @@ class Gallery:
         Args:
             one: The input.
             found: The files of its results, by format.
-            distances: Its nearest, median and farthest depth.
+            distances: Nearest, median and farthest depth of the image.
         """
         key = _key(one)
         links = {kind: self._link(path) for kind, path in found.items()}

@@ -140,5 +140,5 @@ def _kind(path: Path) -> str:
 
 
 def _is_image(path: Path) -> bool:
-    """Whether a file whose name tells nothing begins like an image that OpenCV reads."""
+    """Whether a file without a known extension begins like an image that OpenCV reads."""
     return bool(cv2.haveImageReader(str(path)))

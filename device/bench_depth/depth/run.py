@@ -74,7 +74,7 @@ def run(
 
     Args:
         model: The loaded model.
-        inputs: From `find_inputs`.
+        inputs: The inputs, as `find_inputs` returns them.
         folder: Output folder; None writes the results beside each input.
         options: What is written, and how.
         overwrite: Whether results that exist are made again.
@@ -118,7 +118,7 @@ class _Made:
     """What was made of one input.
 
     Attributes:
-        depths: Its depth maps, of a video some pixels of each.
+        depths: Depth maps of the input; of a video, some pixels of each.
         written: The writing of its files that is not finished, which also finds the nearest, median
             and farthest depth; None where nothing is left to be written.
         error: Why it failed or ended early; None if it did neither.

@@ -43,7 +43,7 @@ class Smoother:
         self._before: Optional[NDArray[np.float32]] = None
 
     def reset(self) -> None:
-        """Forgets the frames before: the next one is the first of a stream."""
+        """Drops the previous frames: the next one is the first of a stream."""
         self._before = None
 
     def __call__(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:

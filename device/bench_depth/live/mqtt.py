@@ -80,7 +80,7 @@ class Publisher:
     A connection that is lost later is made again in the background.
 
     Args:
-        broker: Where to publish. User and password are taken out of the environment.
+        broker: The broker to publish to. User and password are taken out of the environment.
         frames: Slot with the newest frame.
         log: Called with one line when the connection is lost for the first time.
 

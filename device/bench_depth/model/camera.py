@@ -33,7 +33,7 @@ def check_hfov(hfov: float) -> None:
 def depth_factor(assumed: float, hfov: float) -> float:
     """What a network's depth is multiplied by for pictures of another camera.
 
-    A network knows an object's distance by its size in the picture, which grows with the focal
+    A network infers an object's distance from its size in the picture, which grows with the focal
     length: metres are those of the assumed camera times the ratio of the focal lengths (Yin et al.,
     "Metric3D", ICCV 2023, its transformation of labels).
 

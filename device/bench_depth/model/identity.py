@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one model from another.
+    """The figures that identify a model.
 
     Attributes:
         bytes: Size in bytes of the file and of the files with its weights.
@@ -50,7 +50,7 @@ def external_files(path: Path, data: bytes) -> list[Path]:
 
     Args:
         path: Path of the .onnx file.
-        data: Its content.
+        data: Content of the file.
 
     Raises:
         UserError: The file is damaged (exit code 3), or names a file outside its folder.

@@ -78,7 +78,7 @@ class ReleasedModel:
         trained_on: Training data, and their terms.
         dominated_by: Name of a released model that is at least as fast, small and accurate; None
             where there is none.
-        files: Its files in the order in which they are preferred.
+        files: Files of the model in the order in which they are preferred.
         cameras_si_rmse: Mean scale-invariant error over photos of several cameras, most of which
             it was not trained on; None where it was not measured.
     """

@@ -253,7 +253,7 @@ def survey_frames(
     """Decodes all frames of a dataset.
 
     Args:
-        frames: Of a dataset folder or of a published dataset.
+        frames: Frames of a dataset folder or of a published dataset.
         where: Name of the dataset, for messages.
         on_frame: Called after each frame with their number.
 

@@ -43,11 +43,11 @@ def command_of(words: Sequence[str], options: argparse.Namespace) -> list[str]:
 
 
 def hidden_files(options: argparse.Namespace, system: bool) -> list[Path]:
-    """The files and folders that the service reads and that lie where it sees nothing.
+    """The files and folders that the service reads and that lie in folders hidden from it.
 
     Args:
         options: Arguments of `bench-depth live`, parsed.
-        system: Whether the service has a user of its own, which sees no home.
+        system: Whether the service runs as a user of its own, from which home folders are hidden.
     """
     model = find_model(options.model or default_model()).absolute()
     found = [

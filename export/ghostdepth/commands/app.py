@@ -140,7 +140,7 @@ def _root(
 
 
 def progress(extra: str = "") -> Progress:
-    """A progress bar on stderr; silent where that is no terminal.
+    """A progress bar on stderr; not shown where that is no terminal.
 
     Args:
         extra: One more column, in rich's markup.
@@ -168,7 +168,7 @@ class TrainingLines:
     Args:
         bar: Of `progress`; its extra column shows the fields `loss` and `speed`.
         task: Name of the bar before the first step.
-        estimate: The line that tells of the seconds that a training takes, empty for none; None for
+        estimate: Returns the line about the seconds that a training takes, empty for none; None for
             `training_time`.
     """
 

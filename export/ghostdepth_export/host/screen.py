@@ -1,4 +1,4 @@
-"""The screen's door for tables and progress bars: rich, without what text from outside could do."""
+"""Tables and progress bars by rich: no text from outside is markup or a control code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One worker of a search: asks the study for a network, predicts its time, trains it briefly.
+"""One worker of a search: takes a network from the study, predicts its latency, trains it briefly.
 
 All that workers share is the study's database. A worker that dies leaves a trial without a
 heartbeat; whichever worker looks next marks it failed and puts it into the queue again.
@@ -152,7 +152,7 @@ class Worker:
         self._failures: list[str] = []
 
     def run(self, trials: int, minutes: float | None = None) -> int:
-        """Goes on until `trials` trials of the study, whoever ran them, are trained or pruned.
+        """Runs until `trials` trials of the study, of all workers, are trained or pruned.
 
         Args:
             trials: Number of trials.

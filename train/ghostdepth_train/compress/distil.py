@@ -13,7 +13,7 @@ Four losses supervise the student by a teacher, each with its weight:
   (Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017, section 3.1).
 
 Unlabelled images are added with labels that the teacher computes during training, or stored ones.
-A teacher of a larger input than the student's sees every picture at its own size.
+A teacher of a larger input than the student's gets every image at its own size.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def adapters(
 
 
 def picture_size(student: tuple[int, int], teacher: Teacher | None) -> tuple[int, int]:
-    """Height and width of training pictures: the teacher's where it sees more than the student."""
+    """Height and width of training pictures: those of the larger input, student's or teacher's."""
     wanted = teacher.size if teacher is not None else None
     if wanted is None or math.prod(wanted) <= math.prod(student):
         return student

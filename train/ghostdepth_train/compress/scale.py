@@ -1,7 +1,7 @@
 """Correction of a network's scale by its training pairs.
 
 Zoomed pictures and things that stand close before the camera (see `augment`) teach a network that
-scenes are nearer than whole pictures show them: afterwards it sees everything a few per cent too
+scenes are nearer than whole pictures show them: afterwards its depth is a few per cent too
 near. The mean of ln(prediction / ground truth) over whole training pairs is that factor.
 """
 

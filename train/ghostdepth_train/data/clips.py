@@ -58,7 +58,7 @@ class CropPath:
         return zoom, (top, left)
 
     def view(self, rgb: Photo, depth: Depth, time: float, size: tuple[int, int]) -> tuple[Any, Any]:
-        """The pair as the crop sees it at a time, with the depth from where it then is."""
+        """The pair within the crop at a time, with the depth from its camera position then."""
         return zoom_crop(rgb, depth, *self.at(time), size)
 
     def motion(

@@ -20,7 +20,7 @@ class Teacher(ABC):
         quantity: Quantity of its labels, metric or relative.
         channels: Number of channels of each of its features, see `Labels.features`; empty where
             it has none.
-        size: Height and width of the pictures that it wants, and is worse on smaller ones; None
+        size: Height and width of its input, below which its accuracy falls; None
             where they are not known.
     """
 

@@ -11,7 +11,7 @@
 - DFC: decoupled fully connected attention (Tang et al., "GhostNetV2", NeurIPS 2022), a part of
   ghost modules; parameter names follow timm's `ghostnetv2_*`.
 
-Positions are encoded by a depthwise 3x3 convolution, whose zero padding tells where the borders are
+Positions are encoded by a depthwise 3x3 convolution, whose zero padding marks where the borders are
 (Chu et al., "Conditional Positional Encodings for Vision Transformers", ICLR 2023): any size works.
 """
 

@@ -28,7 +28,7 @@ class PretrainConfig(TrainConfig):
             1 - sqrt(t / f); 0 for none. By default about the mean frequency of a code: a text has
             a thousand times as many words, hence the paper's 1e-5.
         hidden: Fraction of the patches that the encoder does not see, from 0 to below 1; if it is
-            above 0, only these are predicted, and only from those that it sees. The features of
+            above 0, only these are predicted, and only from those that are kept. The features of
             a patch are made of pixels of its neighbours too, which a word's vector never sees.
         teacher: For `features`: a checkpoint folder, `efficientnet-lite0` to `-lite2`, or a timm
             name.

@@ -1,4 +1,4 @@
-"""Networks whose features the encoder can be taught to match."""
+"""Networks whose features the encoder can be trained to match."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight Equalization and
 Bias Correction", ICCV 2019: cross-layer equalisation (section 4.1, equations 9 to 11) and bias
-correction (section 4.2, with means over images instead of those that batch norms remember).
+correction (section 4.2, with means over images instead of the running ones of batch norms).
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Means(SimulatedNet):
 def correct_bias(trunk: Trunk, ranges: Mapping[str, Range], pictures: Tensor) -> float:
     """Shifts every convolution's channels so that their mean in int8 is that in float.
 
-    In the order of the network: each convolution sees what those before it give when corrected.
+    In the order of the network: each convolution gets what the corrected ones before it give.
 
     Args:
         trunk: Its network's biases (of batch norms, where they follow) change.

@@ -1,7 +1,7 @@
 """A torch module as a flat graph of aten ops, simplified for a runtime that only infers.
 
 The passes change the graph's meaning in one way only: a convolution's `padding` may become four
-numbers (top, bottom, left, right) where torch knows two. Export lowers this graph, and
+numbers (top, bottom, left, right) where torch has two. Export lowers this graph, and
 quantization-aware training runs it, so that both quantize the same tensors.
 """
 

@@ -77,7 +77,7 @@ class Exchange(BaseHTTPRequestHandler):
         """The body of the request; None if it is refused, which has been answered.
 
         Args:
-            largest: Limit of its size, bytes.
+            largest: Limit of the size of the body, bytes.
         """
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdecimal()) or "Transfer-Encoding" in self.headers:
@@ -118,7 +118,7 @@ class Exchange(BaseHTTPRequestHandler):
 
         Args:
             body: What is sent.
-            kind: Its media type.
+            kind: Media type of the body.
             headers: Further headers.
             status: Status of the answer.
         """

@@ -65,7 +65,7 @@ class Heads:
         """Receives the body that follows the last head.
 
         Args:
-            length: Its size in bytes, which the caller has limited.
+            length: Size of the body in bytes, which the caller has limited.
 
         Returns:
             The body; None where the connection was closed before it was complete.

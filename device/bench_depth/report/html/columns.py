@@ -20,7 +20,7 @@ class Column:
     """A column of the table of models.
 
     Attributes:
-        title: Its heading.
+        title: Heading of the column.
         unit: Shown under the title.
         text: The cell of a record.
         value: The figure of a record, None where it has none.

@@ -43,7 +43,7 @@ def write_page(
     """Writes the page.
 
     Args:
-        results: At least one model; the first is the one that the others are compared with.
+        results: Results of at least one model; the others are compared with the first.
         worst: The images with the highest errors, by the model's index in the results, see
             `WorstImages.scenes`.
         target: The HTML file.

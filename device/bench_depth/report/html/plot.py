@@ -73,7 +73,7 @@ def accuracy_plot(points: Sequence[ModelPoint], width: int, height: int) -> str:
     """Error against latency; the area of a mark is the size of its file.
 
     Args:
-        points: At least one.
+        points: The points, at least one.
         width: Pixels.
         height: Pixels.
     """
@@ -126,7 +126,7 @@ def scatter(
         names: Names of the two axes.
         size: Width and height in pixels.
         steps: Points of a staircase, from left to right, in units of the axes.
-        limit: Where a vertical dashed line stands; None for none.
+        limit: Value at which a vertical dashed line is drawn; None for none.
         hint: Whether an arrow says that the lower left is best.
     """
     width, height = size

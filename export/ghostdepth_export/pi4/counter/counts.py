@@ -46,7 +46,7 @@ class CountedRun:
         runtime: Version of the runtime.
         qemu: Version of QEMU.
         listing: Counts of the probe's section, of the model's section and of the whole run.
-        kept: The ops that the runtime runs by itself, as it tells them; None if it does not.
+        kept: The ops that the runtime reports to run itself; None if it reports none.
         delegated: Names and tasks of the operators of each part of the graph that a delegate takes.
     """
 

@@ -1,9 +1,9 @@
 """Runs in the emulated Pi: the operators that XNNPACK makes of a graph, in the order of execution.
 
-Each with the number of tasks that its threads share: an operator has a range of up to six
+Each operator has the number of tasks that its threads share: it has a range of up to six
 dimensions, the last ones in tiles, and a task is one tile (`pthreadpool_parallelize_*`).
 
-LiteRT shows a delegate as one op, and its profiler not at all to Python. But its wheel keeps the
+LiteRT shows a delegate as one op, and Python has no access to its profiler. Its wheel keeps the
 symbols of XNNPACK's functions. For one invocation the entry of `xnn_invoke_runtime` is replaced by
 a jump to a callback, which reads the operators and runs the function. Where the fields of XNNPACK's
 structures are is that of the one LiteRT of the wheels' list, which has a checksum; that as many

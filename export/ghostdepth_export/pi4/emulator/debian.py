@@ -20,8 +20,8 @@ def unpack(suite: str, packages: tuple[str, ...], root: Path) -> None:
 
     Args:
         suite: Debian's name of the release, like `bullseye`.
-        packages: By name.
-        root: Folder to make; its parent must be there.
+        packages: Names of the packages.
+        root: Folder to make; the parent folder must exist.
 
     Raises:
         UserError: mmdebstrap is missing or fails.
@@ -43,7 +43,7 @@ def local_mirror(sources: Path) -> str | None:
         sources: apt's folder of settings.
 
     Returns:
-        Its address; None where the host is no Debian, so that mmdebstrap chooses.
+        Address of the mirror; None where the host does not run Debian, so that mmdebstrap chooses.
     """
     try:
         system = platform.freedesktop_os_release()["ID"]

@@ -1,7 +1,7 @@
-"""What a Raspberry Pi 4 says of itself in /proc and /sys.
+"""The files of /proc and /sys that describe a Raspberry Pi 4.
 
 Programs read these files to choose their kernels and threads; QEMU's user mode would show them the
-host's. The model's name says that it is emulated, and bench-depth warns of it.
+host's. The board's name in them says that it is emulated, and bench-depth warns of it.
 """
 
 from __future__ import annotations

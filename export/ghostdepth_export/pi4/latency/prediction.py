@@ -19,7 +19,7 @@ from ghostdepth_export.pi4.latency.roofline import Limit, op_limit
 from ghostdepth_export.pi4.latency.threads import is_checked, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
-# The runtime whose threads `threads.py` knows; the others are in the folder `runtimes`.
+# The runtime whose threads `threads.py` models; the others are in the folder `runtimes`.
 RUNTIMES = ("2.5",)
 MOST_THREADS = 4
 # Range of the CPU clock: slower than idle, faster than any overclocking of a Raspberry Pi.

@@ -69,7 +69,7 @@ def seal(folder: Path, target_name: str, target: Target) -> str:
     manifest = _manifest(folder, target_name, target)
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-    # `install` knows by its last line, the manifest's, that the list is whole.
+    # The last line, the manifest's, shows `install` that the list is complete.
     sums = {path: entry["sha256"] for path, entry in manifest["files"].items()}
     sums[MANIFEST] = sha256(folder / MANIFEST)
     lines = "".join(f"{checksum}  {path}\n" for path, checksum in sums.items())

@@ -89,7 +89,7 @@ def predict_counts(
     """Predicts the latency of one warm invocation in the runtime of the counts.
 
     The sum is that of `predict_latency`, and `near` for each line that the first cache had not,
-    which threads do not divide; `pools.share` tells how the work of an op is shared.
+    which threads do not divide; `pools.share` gives how the work of an op is shared.
 
     Args:
         counts: Instruction counts of the model on one thread.

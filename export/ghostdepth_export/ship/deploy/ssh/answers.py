@@ -1,4 +1,4 @@
-"""Reads what a Pi answers, within limits of time and size: it may be silent, or never end."""
+"""Reads the answers of a Pi within limits of time and size: one may never come, or never end."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class Link:
         program.chmod(0o700)
 
     def _call(self, verb: str, *arguments: str) -> str:
-        """The command line for the Pi: its shell, whichever, sees one line of quoted words."""
+        """The command line for the Pi: one line of words quoted for any shell."""
         script = f'eval "$(head -c {len(_REMOTE)})"'
         return shlex.join(["sh", "-c", script, "ghostdepth", verb, self._prefix, *arguments])
 

@@ -113,7 +113,7 @@ class Processes:
 def blocks(stream: IO[bytes] | None) -> Iterator[bytes]:
     """What a pipe holds, as it comes; without a limit, for pipes that are read beside another."""
     assert stream is not None
-    # A process that was ended has its pipes closed under whoever still reads them.
+    # A process that was ended has its pipes closed while a thread still reads them.
     with contextlib.suppress(ValueError, OSError):
         while block := stream.read(4096):
             yield block
