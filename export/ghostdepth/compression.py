@@ -15,6 +15,7 @@ from ghostdepth.networks import OnEpoch, require_limits
 
 if TYPE_CHECKING:
     from ghostdepth_train.compress import Method
+    from ghostdepth_train.data import Split
     from ghostdepth_train.trainer import Progress
 
 # The teacher of the shipped recipes: one that the user trains as README shows.
@@ -90,14 +91,11 @@ def compress(
     Raises:
         UserError: An argument is wrong, a file cannot be read, or the target cannot be met.
     """
-    from bench_depth.core.files import real_path
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.training_page import TrainingPage
     from ghostdepth_export.pi4.budget import FileLatency, basis
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe, with_budget
-    from ghostdepth_train.compress.average import AverageConfig
-    from ghostdepth_train.compress.distil import DistilConfig
+    from ghostdepth_train.compress import Work, run_recipe, with_budget
     from ghostdepth_train.compress.prune import PruneConfig
     from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import fraction_of, read_split
@@ -105,15 +103,12 @@ def compress(
     from ghostdepth_train.settings import parse_settings
 
     require_limits(minutes, patience)
-    start, data, recipe = find_checkpoint(checkpoint), Path(data), str(recipe)
+    start, data = find_checkpoint(checkpoint), Path(data)
     images = None if unlabelled is None else Path(unlabelled)
     changes = parse_settings(settings)
     if teacher:
         changes["distil.teachers"] = list(teacher)
-    steps = load_recipe(recipe, seed, changes, epochs)
-    if recipe in recipe_names():
-        changes |= _released_teacher(steps, log)
-        steps = load_recipe(recipe, seed, changes, epochs)
+    steps = _steps(str(recipe), seed, changes, epochs, log)
     if target_ms is not None:
         wanted = {
             "ms": target_ms,
@@ -122,17 +117,11 @@ def compress(
             "board": board,
             "runtime": runtime,
         }
-        steps = with_budget(steps, parse_config(LatencyBudget, wanted, "the time budget"), recipe)
+        budget = parse_config(LatencyBudget, wanted, "the time budget")
+        steps = with_budget(steps, budget, str(recipe))
     steps = tuple(_with_released(step) for step in steps)
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
-    distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
-    now = f"{counted(len(split.train), 'pair')} of {real_path(data).name}"
-    if images is not None and distils:
-        now += f" and unlabelled images of {real_path(images).name}"
-    for step in steps:
-        if isinstance(step, AverageConfig):
-            other = load_checkpoint(Path(step.other))
-            now += f"; averaged with {other.name}, which was trained on {other.training_data}"
+    trained_on = _trained_on(steps, split, data, images)
     warn_of_data(split, str(data), strict, log)
     log(
         f"{checkpoint}: {', '.join(step.method for step in steps)}, on "
@@ -145,7 +134,7 @@ def compress(
     work = Work(
         out=Path(out),
         split=split,
-        training_data=note or load_checkpoint(start).trained_then_on(now),
+        training_data=note or load_checkpoint(start).trained_then_on(trained_on),
         unlabelled=images,
         workers=workers,
         resume=resume,
@@ -158,6 +147,40 @@ def compress(
         predict_latency=FileLatency(log=log),
     )
     return run_recipe(start, steps, work)
+
+
+def _steps(
+    recipe: str,
+    seed: int | None,
+    changes: dict[str, Any],
+    epochs: int | None,
+    log: Callable[[str], None],
+) -> tuple[Method, ...]:
+    """The steps of a recipe; a shipped one has the released teacher where none was trained."""
+    from ghostdepth_train.compress import load_recipe, recipe_names
+
+    steps = load_recipe(recipe, seed, changes, epochs)
+    if recipe in recipe_names():
+        steps = load_recipe(recipe, seed, changes | _released_teacher(steps, log), epochs)
+    return steps
+
+
+def _trained_on(steps: Sequence[Method], split: Split, data: Path, unlabelled: Path | None) -> str:
+    """What the steps train on, in one line for the checkpoint."""
+    from bench_depth.core.files import real_path
+    from ghostdepth_train.checkpoint import load_checkpoint
+    from ghostdepth_train.compress.average import AverageConfig
+    from ghostdepth_train.compress.distil import DistilConfig
+
+    text = f"{counted(len(split.train), 'pair')} of {real_path(data).name}"
+    distils = any(isinstance(step, DistilConfig) and step.unlabelled for step in steps)
+    if unlabelled is not None and distils:
+        text += f" and unlabelled images of {real_path(unlabelled).name}"
+    for step in steps:
+        if isinstance(step, AverageConfig):
+            other = load_checkpoint(Path(step.other))
+            text += f"; averaged with {other.name}, which was trained on {other.training_data}"
+    return text
 
 
 def _released_teacher(steps: Sequence[Method], log: Callable[[str], None]) -> dict[str, Any]:

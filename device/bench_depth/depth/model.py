@@ -14,7 +14,6 @@ from typing import Any, Optional, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.advice import warning_line
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.continuity import Continuity
@@ -39,6 +38,7 @@ from bench_depth.model.preprocess import to_input
 from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
+from bench_depth.plausibility.advice import warning_line
 from bench_depth.results.advice import ADVICE
 
 
