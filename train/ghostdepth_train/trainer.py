@@ -24,11 +24,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ghostdepth_train import distributed
-from ghostdepth_train.checkpoint import (
-    load_imagenet,
-    save_checkpoint,
-    start_from,
-)
+from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.data import (
@@ -41,6 +37,7 @@ from ghostdepth_train.data import (
     training_loader,
 )
 from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.initial_weights import load_imagenet, start_from
 from ghostdepth_train.losses import depth_loss, temporal_loss
 from ghostdepth_train.models.adder_conv import others
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
@@ -75,7 +72,7 @@ class RunOptions:
         training_data: One line for the checkpoint and the model card.
         workers: Number of processes that load data.
         resume: Whether to continue from `out/last`.
-        imagenet: ImageNet weights for the encoder, see `checkpoint.load_imagenet`, or None.
+        imagenet: ImageNet weights for the encoder, see `initial_weights.load_imagenet`, or None.
         init: A checkpoint folder whose weights the run starts from, or None.
         minutes: The run pauses after the last epoch that fits into them, to be resumed; None for
             no limit.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import load_checkpoint, load_imagenet, save_checkpoint
+from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.config import (
     LiteEncoderConfig,
     NetworkConfig,
@@ -17,6 +17,7 @@ from ghostdepth_train.config import (
     load_train_config,
     parse_config,
 )
+from ghostdepth_train.initial_weights import load_imagenet
 from ghostdepth_train.models.encoders import LiteEncoder, TimmEncoder, build_encoder
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs

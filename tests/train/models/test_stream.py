@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import save_checkpoint, start_from
+from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.compress.recipe import run_recipe
 from ghostdepth_train.config import NetworkConfig, StreamConfig, load_train_config
+from ghostdepth_train.initial_weights import start_from
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.stream import StreamCell
 from hypothesis import given, settings

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ghostdepth_train.checkpoint import IMAGENET_PACKAGES, load_imagenet
 from ghostdepth_train.config import NetworkConfig, parse_config
 from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
 from ghostdepth_train.distillation.labels import by_stride
+from ghostdepth_train.initial_weights import IMAGENET_PACKAGES, load_imagenet
 from ghostdepth_train.models.network import DepthNet, normaliser
 
 
