@@ -41,7 +41,7 @@ def depth(
         sources: One or several images, folders (searched to any depth) or videos, or a camera.
         out: Output folder; None writes the results beside each input.
         model: Name of a released model, or path of a model file; None for the default one.
-        formats: Of `colour`, `mm`, `npy` and `ply`.
+        formats: Formats of the files: `colour`, `mm`, `npy`, `ply`.
         range_m: Depths of the first and last colour in metres; None for each image's own.
         colour_map: Name of one of OpenCV's colour maps.
         side_by_side: Whether the image stands beside its coloured depth.

@@ -1,7 +1,7 @@
 """The checkpoint folder: `model.safetensors` + `config.json` + `metrics.json` (+ `ranges.json`).
 
 Weights that are mostly zero are packed (see `models/packed_weights.py`).
-What is needed to continue training lies beside them in `training.safetensors` (see `training_state.py`).
+What a resumed training needs is in `training.safetensors` (see `training_state.py`).
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Checkpoint:
 
     Attributes:
         name: What its exported files are called.
-        network: In eval mode, on the CPU.
-        training_data: One line: what it was trained on, and under which terms.
+        network: The network, in eval mode, on the CPU.
+        training_data: What the network was trained on, and its terms, in one line.
         metrics: Validation metrics and whatever else was recorded; JSON values.
-        sha256: Of `model.safetensors`.
+        sha256: SHA-256 of `model.safetensors`.
         ranges: Learned ranges of the quantized tensors, from `ranges.json`; None without such a
             file.
     """
@@ -127,9 +127,9 @@ def save_checkpoint(
 
     Args:
         folder: Made where missing.
-        network: Its config and weights are saved.
+        network: Network whose config and weights are saved.
         name: What its exported files will be called.
-        training_data: One line: what it was trained on, and under which terms.
+        training_data: What the network was trained on, and its terms, in one line.
         metrics: JSON values.
         half: Store the convolutions' weights in 16 bits, for releases: half the file. Biases and
             batch norm, whose variances can leave that range, stay in 32.

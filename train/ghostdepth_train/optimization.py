@@ -36,7 +36,7 @@ def make_schedule(
     """Linear warm-up to the optimizer's learning rate, then half a cosine to zero.
 
     Args:
-        optimizer: Its learning rates are those of the peak.
+        optimizer: Optimizer whose learning rates are those of the peak.
         steps_per_epoch: Number of optimizer steps per epoch.
         config: Length of the training and of its warm-up.
         first: Number of optimizer steps that have been taken already.

@@ -77,7 +77,7 @@ def environment_number(name: str, otherwise: int, least: int = 0) -> int:
 
     Args:
         name: Name of the variable.
-        otherwise: Its value where it is not set.
+        otherwise: Value where it is not set.
         least: Smallest possible value.
 
     Raises:

@@ -46,7 +46,7 @@ def with_settings(
 
     Args:
         value: Fields as a YAML file has them; it is not changed.
-        settings: Of `parse_settings`.
+        settings: Settings as `parse_settings` returns them.
         kind: Config class that `value` will be parsed as; its fields are the known keys.
         prefix: What the user wrote before each key, for messages.
 

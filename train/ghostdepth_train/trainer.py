@@ -100,7 +100,7 @@ class Trainer:
     Args:
         config: Network and training settings.
         split: Training and validation pairs.
-        options: Where and how the run takes place.
+        options: Folder, workers and limits of the run.
         prepare: Called with `network` and `beside` when the network has its first weights and
             nothing else is there yet.
         size: Height and width of the pictures that `loss` gets; None for the network's input.

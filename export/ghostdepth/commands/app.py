@@ -166,7 +166,7 @@ class TrainingLines:
     The lines go to standard error also where that is a file. One object may see several trainings.
 
     Args:
-        bar: Of `progress`; its extra column shows the fields `loss` and `speed`.
+        bar: Bar that `progress` returned; its extra column shows the fields `loss` and `speed`.
         task: Name of the bar before the first step.
         estimate: Returns the line about the seconds that a training takes, empty for none; None for
             `training_time`.

@@ -91,7 +91,7 @@ def build_bench_depth(folder: Path) -> Path:
     this machine gets into the file.
 
     Args:
-        folder: Where the wheel is written.
+        folder: Folder that the wheel is written to.
 
     Raises:
         UserError: bench-depth is not installed, or was installed as another version than its

@@ -79,7 +79,7 @@ def nearest_patches(
     Features at stride 16 and 32, each less its mean and of length 1, are compared by cosine.
 
     Args:
-        network: Its encoder is looked at.
+        network: Network whose encoder gives the features.
         queries: Photos with a query.
         searched: Photos of which at most one patch each is shown.
     """

@@ -70,7 +70,7 @@ def write_page(target: Path, predictions: Sequence[LatencyPrediction]) -> None:
 
     Args:
         target: The HTML file.
-        predictions: At least one prediction whose ops have limits.
+        predictions: Predictions, at least one whose ops have limits.
 
     Raises:
         UserError: The file cannot be written.

@@ -56,7 +56,7 @@ class SearchSpace(Config):
         """The network that a trial is about.
 
         Args:
-            trial: Of Optuna.
+            trial: Trial of Optuna.
             base: Has the encoding of depth, the normalisation and the encoder's padding.
 
         Raises:

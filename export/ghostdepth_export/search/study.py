@@ -125,7 +125,7 @@ class Worker:
     """Runs trials until the study has enough.
 
     Args:
-        study: Of `open_study`.
+        study: Study that `open_study` returned.
         plan: The study's.
         cost: Predicts.
         train: Trains.

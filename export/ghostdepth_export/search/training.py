@@ -32,7 +32,7 @@ def base_training(config: str, settings: Mapping[str, Any]) -> TrainConfig:
 
     Args:
         config: Name of a config, or path of a YAML file.
-        settings: Of `ghostdepth_train.settings.parse_settings`.
+        settings: Settings as `ghostdepth_train.settings.parse_settings` returns them.
 
     Raises:
         UserError: As `load_train_config`, or the search chooses a setting itself.

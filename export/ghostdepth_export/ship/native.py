@@ -25,7 +25,7 @@ def build_native(folder: Path, progress: Callable[[str], None] = lambda line: No
     """Cross compiles bench-depth-native.
 
     Args:
-        folder: Of the build; it may hold an earlier one.
+        folder: Folder of the build; it may hold an earlier one.
         progress: Takes one line whenever something slow begins.
 
     Returns:

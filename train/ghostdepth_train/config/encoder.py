@@ -72,8 +72,8 @@ class EncoderConfig(Config):
     Attributes:
         stem: Number of channels of the first convolution.
         stages: Blocks, grouped as in the paper (and as the state dict's keys `blocks.i.j`).
-        padding: Where a stride-2 convolution puts its zeros: `same` as TensorFlow does (no PAD op
-            in the exported file), `symmetric` as torch and timm do.
+        padding: Padding of stride-2 convolutions: `same` as in TensorFlow (no PAD op in the
+            exported file), `symmetric` as in torch and timm.
         attention: Attention blocks at the end of stride 16 or 32, in their order there.
     """
 

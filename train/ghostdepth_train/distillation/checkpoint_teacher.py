@@ -19,7 +19,7 @@ class CheckpointTeacher(Teacher):
 
     Args:
         folder: The checkpoint.
-        device: Where the network runs.
+        device: Device that the network runs on.
 
     Raises:
         UserError: As `load_checkpoint`.

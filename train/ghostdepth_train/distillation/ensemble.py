@@ -25,7 +25,7 @@ class Ensemble(Teacher):
     mean of the metric ones first. Sizes may differ: labels are of the largest.
 
     Args:
-        members: At least two teachers.
+        members: The teachers, at least two.
 
     Raises:
         UserError: None of them gives metres.

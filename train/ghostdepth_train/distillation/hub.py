@@ -51,7 +51,7 @@ class HubTeacher(Teacher):
 
     Args:
         name: A name on the Hugging Face hub, or a folder with a downloaded model.
-        device: Where it runs.
+        device: Device that the model runs on.
 
     Raises:
         UserError: transformers is not installed, there is no such model, or it gives no depth.

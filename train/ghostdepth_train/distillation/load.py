@@ -25,7 +25,7 @@ def load_teacher(spec: str | Sequence[str], device: torch.device | str = "cpu") 
         spec: A checkpoint folder of ours; a .onnx or .tflite file, with whatever describes it
             (see docs/any-model.md); `transformers:NAME_OR_FOLDER`, a depth model of that library;
             or a list of these, which become an ensemble.
-        device: Where torch networks run; files run on the CPU.
+        device: Device that torch networks run on; files run on the CPU.
 
     Raises:
         UserError: There is no such teacher, it cannot be loaded, or it does not give depth.

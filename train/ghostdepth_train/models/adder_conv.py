@@ -35,13 +35,13 @@ class AdderConv2d(nn.Conv2d):
     Args:
         channels: In.
         out: Channels out.
-        kernel: Its height and width.
+        kernel: Height and width of the kernel.
         stride: Along both axes.
         groups: 1, or `channels` with `out == channels`.
         same: Pad as TensorFlow's SAME instead of by half the kernel on each side.
 
     Attributes:
-        eta: Of the local learning rate, see `AdderAdamW`.
+        eta: Factor of the local learning rate, see `AdderAdamW`.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class LiteEncoder(Encoder):
     """EfficientNet-Lite (Tan and Le, "EfficientNet", ICML 2019; Lite: 2020, no SE, ReLU6).
 
     Raises:
-        UserError: Its library is not installed, or the network has no such number of blocks.
+        UserError: The encoder's library is not installed, or `blocks` is out of its range.
     """
 
     def __init__(self, config: LiteEncoderConfig) -> None:

@@ -129,7 +129,7 @@ class GhostEncoder(nn.Module):
     """Stem and stages: the features a decoder needs.
 
     Attributes:
-        channels: Of the features at stride 2, 4, 8, 16, 32.
+        channels: Number of channels of the features at stride 2, 4, 8, 16, 32.
     """
 
     def __init__(self, config: EncoderConfig) -> None:

@@ -61,7 +61,7 @@ class Pretrainer(Trainer):
     Args:
         config: Network, method and training settings.
         split: Images to learn from, and those held out, of `images.split_images`.
-        options: Where and how the run takes place.
+        options: Folder, workers and limits of the run.
 
     Raises:
         UserError: As `Trainer`; the images have too few patches for the codebook; or the teacher

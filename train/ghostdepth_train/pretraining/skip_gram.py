@@ -73,7 +73,7 @@ def draw_places(
         hidden: Nxhxw bool, patches that the encoder does not see; none: all predict all.
         discard: K probabilities of the codes, see `codebook.discard_probability`.
         window: Side of the largest window, odd.
-        generator: Where the chance comes from.
+        generator: Generator of the random numbers.
     """
     kept = torch.rand(codes.shape, generator=generator) >= discard[codes]
     reach = torch.randint(1, window // 2 + 1, codes.shape, generator=generator)
@@ -102,7 +102,8 @@ def bags(vectors: Tensor, places: Places, window: int) -> tuple[Tensor, Tensor]:
 
     Args:
         vectors: NxhxwxC input vectors.
-        places: On the device of `vectors`; a centre with no input in its window is left out.
+        places: Indices on the device of `vectors`; a centre without input in its window is left
+            out.
         window: Side of the largest window.
 
     Returns:

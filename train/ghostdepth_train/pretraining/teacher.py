@@ -20,10 +20,10 @@ class ImageNetTeacher:
 
     Args:
         name: A name in `IMAGENET_PACKAGES`, or timm's name of a model.
-        device: Where it runs.
+        device: Device that the network runs on.
 
     Raises:
-        UserError: Its library or its weights cannot be found.
+        UserError: The library or the weights of the network cannot be found.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
@@ -49,7 +49,7 @@ def load_feature_teacher(spec: str, device: torch.device) -> ImageNetTeacher | C
 
     Args:
         spec: A checkpoint folder, a name in `IMAGENET_PACKAGES`, or timm's name of a model.
-        device: Where it runs.
+        device: Device that the network runs on.
 
     Raises:
         UserError: There is no such teacher.

@@ -105,7 +105,7 @@ def prune_channels(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> Depth
 
     Args:
         network: Network to prune; it is not changed.
-        axes: Its axes, as `find_axes` returns them.
+        axes: Axes of the network, as `find_axes` returns them.
         keep: For each pruned axis, by name, and each of its parts: the units that stay, the same
             number in every part.
 

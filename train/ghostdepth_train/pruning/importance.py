@@ -60,7 +60,7 @@ def importance(
 
     Args:
         network: Network in eval mode.
-        axes: Its axes, as `find_axes` returns them.
+        axes: Axes of the network, as `find_axes` returns them.
         kind: Measure of importance.
         losses: Losses of the network on training batches, see `batch_losses`; used by `taylor` and
             `snip` only.

@@ -59,7 +59,7 @@ def cost_model(
 
     Args:
         network: Network before pruning.
-        axes: Its axes, as `find_axes` returns them.
+        axes: Axes of the network, as `find_axes` returns them.
         of: Kind of cost.
         times: For `time`: current time of each layer, by names as in `summary.layer_costs`, in any
             unit. A layer's time is assumed proportional to its MACs; an entry that is not a layer,

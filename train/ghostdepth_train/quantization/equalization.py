@@ -38,7 +38,7 @@ class Consumer:
     """A convolution that reads a producer's channels.
 
     Attributes:
-        conv: Its node.
+        conv: Node of the convolution.
         start: The input channel at which the producer's begin; negative where the first of them
             were cut off.
     """
@@ -56,7 +56,7 @@ def equalize_layers(trunk: Trunk) -> int:
     largest weights of the channel there. The network's function stays the same.
 
     Args:
-        trunk: Its network's weights change.
+        trunk: Traced trunk; its network's weights change.
 
     Returns:
         How many convolutions write channels that could be equalised.
@@ -172,8 +172,8 @@ def correct_bias(trunk: Trunk, ranges: Mapping[str, Range], pictures: Tensor) ->
     In the order of the network: each convolution gets what the corrected ones before it give.
 
     Args:
-        trunk: Its network's biases (of batch norms, where they follow) change.
-        ranges: Of the activations.
+        trunk: Traced trunk; its network's biases (of batch norms, where they follow) change.
+        ranges: Ranges of the activations.
         pictures: Nx3xHxW, 0..255, of the network's size.
 
     Returns:

@@ -30,7 +30,7 @@ class Scales(nn.Module):
     """The ranges of activations, with scales that learn and zero points that stay.
 
     Args:
-        ranges: By the names of `QuantizedTensors`.
+        ranges: Ranges by the names of `QuantizedTensors`.
     """
 
     def __init__(self, ranges: Mapping[str, Range]) -> None:
@@ -79,7 +79,7 @@ class SimulatedNet(nn.Module):
 
     Attributes:
         traced: The graph.
-        quantized: Its quantized tensors.
+        quantized: Quantized tensors of the network.
     """
 
     def __init__(

@@ -36,12 +36,12 @@ class IntegerNet:
 
     Args:
         trunk: The network and its graph.
-        ranges: By the names of `QuantizedTensors`.
+        ranges: Ranges by the names of `QuantizedTensors`.
 
     Attributes:
         traced: The graph.
-        ranges: Of each node that is quantized.
-        output_range: Of the result.
+        ranges: Range of each node that is quantized.
+        output_range: Range of the result.
     """
 
     def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:
@@ -221,7 +221,7 @@ class Int8Net(Predictor):
 
     Args:
         trunk: The network as it is when this is called, and its graph.
-        ranges: By the names of `QuantizedTensors`.
+        ranges: Ranges by the names of `QuantizedTensors`.
     """
 
     def __init__(self, trunk: Trunk, ranges: Mapping[str, Range]) -> None:

@@ -77,11 +77,11 @@ def choose_range(histogram: Histogram, rule: Rule, percentile: float) -> Range:
     """The range of an activation by one of three rules.
 
     Args:
-        histogram: What was seen.
-        rule: All of it; all but the rarest values at both ends; or what gives the smallest mean
-            square of the rounding and clipping errors.
-        percentile: Of the values, which the `percentile` rule keeps below the upper end and above
-            the lower.
+        histogram: Histogram of the observed values.
+        rule: Range of all values (`minmax`), of all but the rarest at both ends (`percentile`), or
+            the one with the smallest mean square of the rounding and clipping errors.
+        percentile: Percentage of the values that the `percentile` rule keeps below the upper end,
+            and above the lower.
     """
     if rule == "minmax" or not histogram.counts.any():
         return Range.of(histogram.low, histogram.high)

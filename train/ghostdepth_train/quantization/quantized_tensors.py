@@ -38,8 +38,8 @@ class QuantizedTensors:
     """The quantized tensors of a graph.
 
     Attributes:
-        names: Of each node that is quantized; nodes with the same name share a range. Nodes whose
-            range is given are not in it: `fixed`.
+        names: Name of each node that is quantized; nodes with the same name share a range. Nodes
+            whose range is given are in `fixed` instead.
         fixed: The range of each node that has no other: bytes of the image, outputs of softmax
             and sigmoid, and what is only moved from these.
     """
@@ -57,10 +57,10 @@ class Trunk:
     """A network with its graph at its own input size; the graph follows the network's weights.
 
     Attributes:
-        network: In eval mode.
+        network: Network in eval mode.
         module: The network with its normalisation: parameters of the graph go by its names.
         traced: The graph.
-        quantized: Its quantized tensors.
+        quantized: Quantized tensors of the network.
     """
 
     network: DepthNet
@@ -85,7 +85,7 @@ def find_quantized_tensors(traced: TorchGraph) -> QuantizedTensors:
     """Finds the quantized tensors of a graph.
 
     Args:
-        traced: Of a trunk: pictures in, encoded depth out.
+        traced: Graph of a trunk: pictures in, encoded depth out.
 
     Raises:
         UserError: An op has no int8 form here.

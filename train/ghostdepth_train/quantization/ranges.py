@@ -77,7 +77,7 @@ def read_ranges(value: Any, names: Collection[str], where: str) -> dict[str, Ran
 
     Args:
         value: As `write_ranges` gives it.
-        names: Of the tensors that the network quantizes.
+        names: Names of the tensors that the network quantizes.
         where: For messages.
 
     Raises:

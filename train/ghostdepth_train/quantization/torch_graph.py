@@ -84,7 +84,7 @@ def trace(
     Args:
         module: Takes one float32 tensor and gives one. Either may be NHWC, when the module starts
             or ends with the permutation; everything in between is NCHW.
-        input_shape: Of the module's argument.
+        input_shape: Shape of the module's argument.
         state_shape: NxCxHxW of the module's second argument, to which its second result is the
             successor; None for a module without.
     """

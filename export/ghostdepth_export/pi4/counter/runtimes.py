@@ -15,9 +15,9 @@ class CountedRuntime:
 
     Attributes:
         name: As in `--runtime`.
-        label: Its name in a table.
+        label: Name of the runtime in a table.
         root: The emulator's root that has it.
-        suffix: Of the files that it runs.
+        suffix: Extension of the files that it runs.
     """
 
     name: str

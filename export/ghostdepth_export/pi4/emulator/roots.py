@@ -47,8 +47,8 @@ class Recipe:
 
     Attributes:
         suite: Debian's name of the release.
-        target: Its Python and glibc.
-        packages: Of Debian.
+        target: Python and glibc of the root.
+        packages: Names of Debian packages.
         extra_sites: Folders under /opt with packages that only `PYTHONPATH` shows, each from its
             own lock file.
     """

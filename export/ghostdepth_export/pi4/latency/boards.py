@@ -31,8 +31,8 @@ class Board:
     """A board with four cores of one kind.
 
     Attributes:
-        name: Its name on the command line.
-        title: Its name in text.
+        name: Name of the board on the command line.
+        title: Name of the board in text.
         cpu: QEMU's name of the core that is emulated.
         clock_mhz: CPU clock in MHz.
         decodes: Number of instructions that the core decodes in a cycle; see `Coefficients`.

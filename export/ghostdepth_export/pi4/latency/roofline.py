@@ -59,7 +59,7 @@ def op_limit(op: OpWork, counts: InstructionCounts, cpu: str) -> Limit:
 
     Args:
         op: Op from `read_work`.
-        counts: Its counts on one thread.
+        counts: Counts of the op on one thread.
         cpu: QEMU's name of the core that was counted.
     """
     read = sum(math.prod(shape) * op.itemsize for shape in op.inputs)

@@ -15,7 +15,7 @@ class Target:
     """A board with a release of Raspberry Pi OS (64-bit).
 
     Attributes:
-        system: Its Python and glibc.
+        system: Python and glibc of the target.
         packages: What `bench_depth` needs there, as requirements.
         runtimes: The runtime for each kind of model file, by suffix, as a requirement.
         tflite: The TensorFlow Lite version of a runtime that lacks newer ops; None where the
@@ -71,6 +71,6 @@ def lock_file(target: str, suffix: str) -> Path:
 
     Args:
         target: A key of `TARGETS`.
-        suffix: Of the model files.
+        suffix: Extension of the model files.
     """
     return Path(str(resources.files(__package__) / "wheel_lists" / f"{target}{suffix}.txt"))

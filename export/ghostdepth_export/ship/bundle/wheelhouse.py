@@ -21,9 +21,9 @@ def fetch(lines: Sequence[str], system: WheelTarget, target: str) -> list[Path]:
     """The wheels of a list, from the cache; pip downloads those that are not there.
 
     Args:
-        lines: Of a requirements file, each with one sha256.
+        lines: Lines of a requirements file, each with one sha256.
         system: What the wheels must run on.
-        target: Its name, for messages.
+        target: Name of the target, for messages.
 
     Returns:
         The files, each of the checksum that its line names.

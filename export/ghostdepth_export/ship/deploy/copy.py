@@ -20,7 +20,7 @@ def copy(link: Link, bundle: Path, bundle_id: str, plan: CopyPlan, progress: Pro
     """Sends the files of a plan, by rsync where both sides have it, else by sftp.
 
     Args:
-        link: To the Pi; `prepare` has been run there.
+        link: Connection to the Pi; `prepare` has been run there.
         bundle: Folder of the bundle.
         bundle_id: Id in the manifest of the bundle.
         plan: The files to send.

@@ -106,7 +106,7 @@ class Link:
         Args:
             verb: See remote.sh.
             arguments: Those after the prefix.
-            data: Its standard input.
+            data: Standard input of the command.
 
         Returns:
             What it prints.
@@ -156,7 +156,7 @@ class Link:
         Args:
             command: The program and its arguments; it calls the host `PI`.
             task: What it does, in a word.
-            data: Its standard input.
+            data: Standard input of the command.
             line: Takes each line that it prints, also those that end in a carriage return.
 
         Raises:

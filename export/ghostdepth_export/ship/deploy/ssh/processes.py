@@ -63,7 +63,7 @@ class Processes:
 
         Args:
             command: The program and its arguments.
-            folder: Its working folder.
+            folder: Working folder of the process.
             stderr: As for `subprocess.Popen`.
 
         Raises:
