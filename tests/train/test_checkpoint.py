@@ -15,16 +15,17 @@ import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import (
     load_checkpoint,
-    load_imagenet,
     read_tensors,
     read_validation,
     save_checkpoint,
     write_tensors,
 )
 from ghostdepth_train.config import EncoderConfig, NetworkConfig, load_train_config
-from ghostdepth_train.models.ghostnet import GhostNet
+from ghostdepth_train.initial_weights import load_imagenet
 from ghostdepth_train.models.network import DepthNet
 from safetensors.torch import save_file
+
+from tests.train.models.classifier import GhostNet
 
 WIDE = {"kernel": 5, "mid": 8192, "out": 8192}
 HEADS = {"heads": 64, "head_channels": 512}

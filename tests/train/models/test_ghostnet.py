@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from ghostdepth_train.config import EncoderConfig
-from ghostdepth_train.models.ghostnet import GhostNet, SameConv2d
+from ghostdepth_train.models.ghostnet import SameConv2d
+
+from tests.train.models.classifier import GhostNet
 
 # Made with timm 1.0.31 and torch 2.13.0 on CPU by the rule in `reproducible_weights`.
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "ghostnet_timm.json").read_text())

@@ -175,27 +175,3 @@ class GhostEncoder(nn.Module):
         for at, block in zip(self._attention_strides, self.attention, strict=True):
             x = block(x) if at == stride else x
         return x
-
-
-class GhostNet(GhostEncoder):
-    """The whole classifier, as timm's `ghostnet_*`: the encoder, a 1x1 head and 1000 classes."""
-
-    def __init__(self, config: EncoderConfig, classes: int = 1000) -> None:
-        super().__init__(config)
-        inp, width = self.channels[-1], config.stages[-1][-1].mid
-        head = nn.Sequential()
-        head.add_module("conv", conv(inp, width))
-        head.add_module("bn1", nn.BatchNorm2d(width))
-        self.blocks.append(nn.Sequential(head))
-        self.conv_head = nn.Conv2d(width, 1280, 1)
-        self.classifier = nn.Linear(1280, classes)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Nx3xHxW, normalised RGB -> the last feature map, stride 32."""
-        x = F.relu(self.bn1(self.conv_stem(x)))
-        return F.relu(self.blocks(x))
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Nx3xHxW, normalised RGB -> Nxclasses."""
-        pooled = self.forward_features(x).mean((2, 3), keepdim=True)
-        return cast(Tensor, self.classifier(F.relu(self.conv_head(pooled)).flatten(1)))
