@@ -62,8 +62,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         UserError: The value of an option is invalid, or two contradict each other.
     """
+    from bench_depth.live.web.server import check_port
+
     options = _parser().parse_args(arguments)
     _check(options)
+    check_port(options.port or PORT)
     _sensor(options)
     from_arguments(options)
     return options

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_text, write_bytes
-from bench_depth.live.web.access import TOKEN_VARIABLE
+from bench_depth.live.web.access import TOKEN_VARIABLE, check_token
 from bench_depth.service.unit import environment_line
 
 NAME = "bench-depth"
@@ -66,10 +66,12 @@ class Service:
             The address of the page with its token.
 
         Raises:
-            UserError: systemd is not here or refuses, or a file cannot be written. Then a service
-                that was not there before is not left behind.
+            UserError: systemd is not here or refuses, the token of the environment is none, or a
+                file cannot be written. Then a service that was not there before is not left behind.
         """
         self.require("install")
+        if os.environ.get(TOKEN_VARIABLE):
+            check_token(os.environ[TOKEN_VARIABLE])
         # Whether it may be asked at all, before anything is written.
         self._ask("daemon-reload")
         new = not self.unit.exists()

@@ -112,6 +112,8 @@ def test_a_refusal_leaves_nothing_and_is_one_line(
         (["remove", "--system"], "--system needs root" if os.geteuid() else "of the system"),
         (["install", "--record", "x"], "leave out --record"),
         (["install", "--port", "0"], "--port 0"),
+        (["install", "--port", "65536"], "there is no port 65536"),
+        (["install", "--port", "-1"], "there is no port -1"),
         (["install", "--threads", "0"], "--threads 0"),
         (["install", "--normalize", "x"], "--normalize x"),
         (["install", "--", "--zone", "door"], "door"),
@@ -159,6 +161,20 @@ def test_paths_become_absolute_and_a_bundle_s_survive_the_next_deployment(
     assert f'{line} "--source={current}/photos"' in text
     # pytest's folder is a temporary one, which the service does not see by itself.
     assert f'BindReadOnlyPaths="{prefix}"\n' in text
+
+
+@pytest.mark.parametrize("token", ["short", "0123456789abcde", "0123456789 abcdef", "a" * 201])
+def test_a_token_that_live_would_refuse_is_not_installed(
+    token: str,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    assert main(["install"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "16 to 200 letters" in line
+    assert machine.asked() == []
 
 
 def test_the_token_of_the_environment_is_taken_and_not_printed(

@@ -42,12 +42,7 @@ class Access:
         """
         given = os.environ.pop(TOKEN_VARIABLE, None)
         if given is not None:
-            if not re.fullmatch(r"[\w.~-]{16,200}", given, re.ASCII):
-                raise UserError(
-                    f"{TOKEN_VARIABLE} must hold 16 to 200 letters, digits, - . _ or ~; "
-                    "leave it out for a random token"
-                )
-            return cls(given, printed=False)
+            return cls(check_token(given), printed=False)
         loopback = ipaddress.ip_address(address).is_loopback
         return cls(None if loopback else secrets.token_urlsafe(16))
 
@@ -80,3 +75,17 @@ def _is_loopback(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def check_token(token: str) -> str:
+    """Returns a token that the user chose.
+
+    Raises:
+        UserError: It is too short or no part of a URL.
+    """
+    if not re.fullmatch(r"[\w.~-]{16,200}", token, re.ASCII):
+        raise UserError(
+            f"{TOKEN_VARIABLE} must hold 16 to 200 letters, digits, - . _ or ~; "
+            "leave it out for a random token"
+        )
+    return token

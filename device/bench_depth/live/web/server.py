@@ -26,6 +26,16 @@ _RECEIVE_BUFFER = 32768
 _TICK_SECONDS = 0.1
 
 
+def check_port(port: int) -> None:
+    """Refuses a number that is no TCP port.
+
+    Raises:
+        UserError: It is not from 0 to 65535.
+    """
+    if not 0 <= port <= _MAX_PORT:
+        raise UserError(f"there is no port {port}; give one from 0 to {_MAX_PORT}")
+
+
 class ViewServer(ThreadingHTTPServer):
     """HTTP server that binds on construction and serves from `start` to `stop`.
 
@@ -42,8 +52,7 @@ class ViewServer(ThreadingHTTPServer):
     request_queue_size = 32
 
     def __init__(self, host: str, port: int, view: View) -> None:
-        if not 0 <= port <= _MAX_PORT:
-            raise UserError(f"there is no port {port}; give one from 0 to {_MAX_PORT}")
+        check_port(port)
         try:
             family, _, _, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
