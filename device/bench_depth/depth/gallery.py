@@ -110,7 +110,7 @@ class Gallery:
         small = resize_depth(depth, max(1, round(height * narrow / width)), narrow)
         painted = colours.paint(small, scale.known(small), near, far, options.colour_map)
         self._cards[_key(one)] = Card(
-            name=printable(f"{one.name}{Path(one.source).suffix if one.kind != 'camera' else ''}"),
+            name=printable(one.title),
             nearest=None,
             median=None,
             farthest=None,

@@ -51,6 +51,13 @@ class Input:
     kind: str
     name: Path
 
+    @property
+    def title(self) -> str:
+        """Name of the file, below the folder that was given; of a camera its name."""
+        if self.kind == "camera":
+            return str(self.name)
+        return str(self.name.with_name(Path(self.source).name))
+
 
 def find_inputs(sources: Sequence[str]) -> list[Input]:
     """Lists what was named; folders are searched to any depth, in the order of their names.

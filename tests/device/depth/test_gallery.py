@@ -13,7 +13,7 @@ import pytest
 from bench_depth.commands import depth as depth_command
 from bench_depth.core.errors import UserError
 from bench_depth.depth.gallery import PAGE, Gallery
-from bench_depth.depth.inputs import Input
+from bench_depth.depth.inputs import Input, find_inputs
 from bench_depth.depth.outputs import OutputOptions
 from bench_depth.depth.scale import Scale
 
@@ -112,3 +112,20 @@ def test_the_command_adds_to_its_page_what_that_lacks(
     assert all((out / link).is_file() for link in tags.links)
     assert depth_command.main([str(photos), "--html"]) == 2
     assert "give --out as well" in capsys.readouterr().err
+
+
+def test_a_title_is_the_name_of_the_file_whatever_its_results_are_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/b/x.jpg", "a/b/x.mp4", "a/y.JPG", "z.tar.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    found = find_inputs(["a", "z.tar.png", "0"])
+    assert [each.title for each in found] == [
+        "y.JPG",
+        "b/x.jpg",
+        "b/x.mp4",
+        "z.tar.png",
+        "camera-0",
+    ]

@@ -22,6 +22,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 52, 10, 26
 _FLOOR = _HEIGHT - _BOTTOM
 # More dots than this would merge into a band.
 _MOST_DOTS = 300
+_DOT, _LARGE_DOT = 2.6, 4.5
 _ROW = 44
 _TEXT = 13
 # Pixels of a bar from which on its texts are written in full.
@@ -45,9 +46,11 @@ def timeline(timing: Timing, width: int) -> str:
     x = svg.Axis(0, len(ms), _LEFT, width - _RIGHT)
     y = svg.Axis(0, top, _FLOOR, _TOP)
     parts = [_grid(y, "ms", width)]
+    # As large as the room of one dot, within limits.
+    radius = min(max(width / (2 * len(dots)), _DOT), _LARGE_DOT)
     for run, value in dots:
         kind = "dot beyond" if value > top else "dot"
-        parts.append(svg.tag("circle", class_=kind, cx=x(run), cy=y(min(value, top)), r=2.6))
+        parts.append(svg.tag("circle", class_=kind, cx=x(run), cy=y(min(value, top)), r=radius))
     middle, high = y(median), y(min(timing.statistics.p95, top))
     parts.append(_level(middle, middle, "median", width))
     parts.append(_level(high, min(high, middle - _TEXT), "p95", width))
