@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 
 
@@ -61,6 +62,7 @@ def deploy(
     files = [models] if isinstance(models, (str, Path)) else list(models)
     if rollback == bool(files):
         raise UserError("give either --models FILE or --rollback")
+    require_bounds(threads=threads, warmup=warmup, min_runs=min_runs, min_time=min_time)
     chosen = {"threads": threads, "warmup": warmup, "min-runs": min_runs, "min-time": min_time}
     bench = [(f"--{name}", str(value)) for name, value in chosen.items() if value is not None]
     options = ship.DeployOptions(

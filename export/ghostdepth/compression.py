@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.screen import counted
 
 from ghostdepth.datasets import warn_of_data
-from ghostdepth.networks import OnEpoch, require_limits
+from ghostdepth.networks import OnEpoch
 
 if TYPE_CHECKING:
     from ghostdepth_train.compress import Method
@@ -102,7 +103,7 @@ def compress(
     from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.settings import parse_settings
 
-    require_limits(minutes, patience)
+    require_bounds(minutes=minutes, patience=patience, workers=workers)
     start, data = find_checkpoint(checkpoint), Path(data)
     images = None if unlabelled is None else Path(unlabelled)
     changes = parse_settings(settings)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import make_folder
 from bench_depth.core.screen import counted
 
 from ghostdepth.datasets import warn_of_data
-from ghostdepth.networks import OnEpoch, require_limits
+from ghostdepth.networks import OnEpoch
 
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
@@ -114,7 +115,7 @@ def search(
     from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.settings import parse_settings
 
-    require_limits(minutes, patience)
+    require_bounds(minutes=minutes, patience=patience, workers=workers)
     if trials < 1 or epochs < 1:
         raise UserError(f"--trials {trials}, --epochs {epochs}: at least 1 of each is needed")
     data, out = Path(data), Path(out)

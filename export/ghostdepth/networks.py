@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError, refuse_warnings
 from bench_depth.core.screen import counted
 
@@ -85,7 +86,7 @@ def train(
     from ghostdepth_train.settings import parse_settings
     from ghostdepth_train.trainer import RunOptions, Trainer
 
-    require_limits(minutes, patience)
+    require_bounds(minutes=minutes, patience=patience, workers=workers)
     data, out = Path(data), Path(out)
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
     chosen = load_train_config(str(config), changes, parse_settings(settings))
@@ -193,18 +194,6 @@ def summary(
     if checkpoint is not None:
         return layer_costs(load_checkpoint(find_checkpoint(checkpoint)).network)
     return layer_costs(DepthNet(load_train_config(str(config)).network))
-
-
-def require_limits(minutes: float | None, patience: int | None) -> None:
-    """Refuses limits of a training that it cannot have.
-
-    Raises:
-        UserError: `minutes` is negative or not a number, or `patience` is below 1.
-    """
-    if minutes is not None and not minutes >= 0:
-        raise UserError(f"--minutes {minutes:g}: give a number of minutes, at least 0")
-    if patience is not None and patience < 1:
-        raise UserError(f"--patience {patience}: at least 1 evaluation is needed")
 
 
 def _plan(trainer: Trainer, data: Path) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import counted
 
-from ghostdepth.networks import OnEpoch, require_limits
+from ghostdepth.networks import OnEpoch
 
 if TYPE_CHECKING:
     from ghostdepth_train.pretraining import Pretrainer
@@ -75,7 +76,7 @@ def pretrain(
     from ghostdepth_train.settings import parse_settings
     from ghostdepth_train.trainer import RunOptions
 
-    require_limits(minutes, None)
+    require_bounds(minutes=minutes, workers=workers)
     out, folders = Path(out), [Path(folder) for folder in images]
     given = {"method": method, "epochs": epochs, "seed": seed}
     given["teacher"] = None if teacher is None else str(find_checkpoint(teacher))

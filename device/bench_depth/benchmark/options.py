@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.core.metrics import ALIGNMENTS
 from bench_depth.model.description import Description
@@ -63,18 +64,17 @@ def check_options(models: Sequence[Path], options: BenchOptions) -> None:
     if not models:
         raise UserError("no model given; name at least one .tflite or .onnx file")
     plan = options.plan
-    if plan.warmup < 0 or plan.min_runs < 1 or not 0 <= plan.min_time < float("inf"):
-        raise UserError(
-            f"warmup {plan.warmup}, min-runs {plan.min_runs}, min-time {plan.min_time:g}: at least "
-            "0 runs, 1 run and 0 s are needed"
-        )
+    require_bounds(
+        warmup=plan.warmup,
+        min_runs=plan.min_runs,
+        min_time=plan.min_time,
+        sustain=options.sustain_minutes,
+        profile=options.profile_seconds,
+        cooldown_to=options.cooldown_to,
+        data_limit=options.data_limit,
+    )
     for threads in options.threads:
-        if threads < 1:
-            raise UserError(f"{threads} threads are too few; give at least 1")
-    if not 0 <= options.sustain_minutes < float("inf"):
-        raise UserError(f"--sustain {options.sustain_minutes:g}: minutes, more than 0, are needed")
-    if not 0 <= options.profile_seconds < float("inf"):
-        raise UserError(f"--profile {options.profile_seconds:g}: seconds, more than 0, are needed")
+        require_bounds(threads=threads)
     if options.align not in ALIGNMENTS:
         raise UserError(f"unknown alignment {options.align!r}; choose from {', '.join(ALIGNMENTS)}")
     _check_data(options)
@@ -88,8 +88,6 @@ def check_options(models: Sequence[Path], options: BenchOptions) -> None:
 
 
 def _check_data(options: BenchOptions) -> None:
-    if options.data_limit is not None and options.data_limit < 1:
-        raise UserError(f"--data-limit {options.data_limit}: at least 1 photo is needed")
     if options.data is not None:
         return
     if options.save_predictions is not None:

@@ -17,6 +17,7 @@ from bench_depth.commands.arguments import (
     Parser,
 )
 from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, from_arguments
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.json_text import dumps
 from bench_depth.core.screen import say, show
@@ -69,8 +70,7 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
     from bench_depth.machine.guard import HANG
     from bench_depth.plausibility.output_checks import OutputWatch
 
-    if options.threads is not None and options.threads < 1:
-        raise UserError(f"--threads {options.threads} is invalid; give at least 1")
+    require_bounds(threads=options.threads)
     if options.html and options.out is None:
         raise UserError("--html writes its page into the output folder: give --out as well")
     inputs = find_inputs(options.source)

@@ -18,6 +18,7 @@ from bench_depth.commands.arguments import (
     Parser,
 )
 from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, from_arguments
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
 from bench_depth.model.released import default_model
@@ -126,10 +127,7 @@ def _sensor(options: argparse.Namespace) -> tuple[Watch, Optional[Broker]]:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name in ("threads", "frames"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value} is invalid; give at least 1")
+    require_bounds(threads=options.threads, frames=options.frames)
     if options.no_server and (options.host is not None or options.port is not None):
         raise UserError("--no-server serves no page: leave out --host and --port, or --no-server")
     if options.mqtt is None and options.mqtt_topic is not None:

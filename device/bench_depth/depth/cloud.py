@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.bounds import require_bounds
 from bench_depth.model.camera import NYU_HFOV, check_hfov
 
 
@@ -17,7 +17,7 @@ def focal_length(width: int, hfov: float) -> float:
 
     Args:
         width: Width of the image, pixels.
-        hfov: Horizontal field of view, degrees, between 0 and 180.
+        hfov: Horizontal field of view, degrees.
 
     Raises:
         UserError: The field of view is out of range.
@@ -48,8 +48,7 @@ def point_cloud(
     """
     height, width = depth.shape
     f = focal_length(width, hfov) if focal is None else focal
-    if not 0 < f < math.inf:
-        raise UserError(f"a focal length of {f:g} pixels is impossible")
+    require_bounds(focal=focal)
     z = np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
     u = (np.arange(width, dtype=np.float32) - (width - 1) / 2) / np.float32(f)
     v = (np.arange(height, dtype=np.float32) - (height - 1) / 2) / np.float32(f)

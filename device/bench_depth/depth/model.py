@@ -14,6 +14,7 @@ from typing import Any, Optional, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.depth.continuity import Continuity
@@ -103,6 +104,7 @@ class DepthModel:
         sharpen: bool = False,
     ) -> None:
         check_smoothing(smooth)
+        require_bounds(threads=threads)
         path = find_model(model)
         self._file = path.name
         self._threads = threads or default_threads()

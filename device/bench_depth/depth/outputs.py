@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.dataset import read_depth, write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_regular, write_bytes
@@ -61,9 +62,9 @@ def check_output(options: OutputOptions, metric: bool) -> None:
         UserError: Millimetres or points are wanted of relative depth, or an option is out of range.
     """
     colours.table(options.colour_map)
-    if options.range is not None and not np.isfinite(options.range).all():
-        raise UserError("--range needs two numbers, like --range 0.5 5")
-    if options.range is not None and options.range[0] == options.range[1]:
+    for end in options.range or ():
+        require_bounds(range=end)
+    if options.range is not None and np.unique(np.asarray(options.range, np.float32)).size < 2:
         raise UserError("--range needs two different depths, like --range 0.5 5")
     if options.range is not None and metric and options.range[0] > options.range[1]:
         raise UserError("--range is NEAR FAR in metres, the nearer one first, like --range 0.5 5")

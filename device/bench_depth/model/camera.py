@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Optional
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import Description
@@ -21,13 +22,9 @@ def check_hfov(hfov: float) -> None:
         hfov: Horizontal field of view, degrees.
 
     Raises:
-        UserError: It is not between 0 and 180.
+        UserError: It is out of its bounds.
     """
-    if not 0 < hfov < 180:
-        raise UserError(
-            f"a horizontal field of view of {hfov:g} degrees is impossible; "
-            "give one above 0 and below 180"
-        )
+    require_bounds(hfov=hfov)
 
 
 def depth_factor(assumed: float, hfov: float) -> float:

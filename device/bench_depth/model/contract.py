@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from bench_depth.core.bounds import within
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.files import read_regular
 from bench_depth.core.json_text import dumps, loads
@@ -111,7 +112,7 @@ class ModelContract:
         if schema != SCHEMA:
             raise ValueError(f"its schema is {schema!r}, this program reads {SCHEMA!r}")
         contract = build(cls, value)
-        if contract.hfov is not None and not 0 < contract.hfov < 180:
+        if contract.hfov is not None and not within("hfov", contract.hfov):
             raise ValueError(f"its horizontal field of view is {contract.hfov:g} degrees")
         return contract
 

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Optional
 
+from bench_depth.core.bounds import bounds_of, within
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json
 from bench_depth.core.json_text import loads
@@ -253,10 +254,10 @@ def _check(d: Description) -> None:
         raise ValueError("input_mean and input_std must be given together")
     if d.input_std is not None and min(d.input_std) <= 0:
         raise ValueError(f"a standard deviation of {min(d.input_std):g} is impossible")
-    if d.hfov is not None and not 0 < d.hfov < 180:
+    if d.hfov is not None and not within("hfov", d.hfov):
         raise ValueError(
             f"a horizontal field of view of {d.hfov:g} degrees is impossible; "
-            "give one above 0 and below 180"
+            f"give {bounds_of('hfov')}"
         )
     if d.output_scale == 0:
         raise ValueError("an output scale of 0 leaves nothing of the depth")

@@ -234,7 +234,7 @@ def _depth_output(
         names = [spec.name for spec in outputs]
         if description.output in names:
             index = names.index(description.output)
-        elif description.output.isdigit() and int(description.output) < len(outputs):
+        elif description.output in map(str, range(len(outputs))):
             index = int(description.output)
         else:
             found = f"gives {len(outputs)} outputs ({every})"

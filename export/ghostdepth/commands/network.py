@@ -33,9 +33,7 @@ Fraction = Annotated[float, typer.Option(help="Fraction of the training pairs, e
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with code 4 where there are warnings.")
 ]
-# More processes would end the machine before the training.
-MOST_WORKERS = 256
-Workers = Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load data.")]
+Workers = Annotated[int, typer.Option(help="Processes that load data.")]
 Board = Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")]
 Runtime = Annotated[
     str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")

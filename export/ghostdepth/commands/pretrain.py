@@ -10,7 +10,7 @@ from bench_depth.core.screen import say
 
 from ghostdepth import pretraining
 from ghostdepth.commands.app import TrainingLines, app, progress
-from ghostdepth.commands.network import MOST_WORKERS, Minutes, Resume
+from ghostdepth.commands.network import Minutes, Resume
 
 
 @app.command()
@@ -45,9 +45,7 @@ def pretrain(
         str | None, typer.Option(help="Name of the checkpoint.", show_default="ghostdepth-CONFIG")
     ] = None,
     note: Annotated[str, typer.Option(help="What the images are, and their terms.")] = "",
-    workers: Annotated[
-        int, typer.Option(min=0, max=MOST_WORKERS, help="Processes that load images.")
-    ] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that load images.")] = 1,
     resume: Resume = False,
 ) -> None:
     """Pretrain an encoder on unlabelled images; then train --init. If interrupted, add --resume."""

@@ -168,16 +168,16 @@ def test_all_files_are_checked_before_the_first_is_measured(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threads": [0]}, "0 threads"),
-        ({"plan": TimingPlan(-1, 1, 0)}, "warmup -1"),
-        ({"plan": TimingPlan(0, 0, 0)}, "min-runs 0"),
+        ({"threads": [0]}, "--threads 0"),
+        ({"plan": TimingPlan(-1, 1, 0)}, "--warmup -1"),
+        ({"plan": TimingPlan(0, 0, 0)}, "--min-runs 0"),
         ({"plan": TimingPlan(0, 1, float("nan"))}, "min-time nan"),
         ({"plan": TimingPlan(0, 1, float("inf"))}, "min-time inf"),
         ({"align": "mean"}, "unknown alignment 'mean'"),
         ({"save_predictions": Path("x")}, "give --data"),
         ({"data_split": "val"}, "need --data"),
         ({"data_format": "kitti"}, "need --data"),
-        ({"data": Path("x"), "data_limit": 0}, "at least 1 photo"),
+        ({"data": Path("x"), "data_limit": 0}, "--data-limit 0"),
         ({"data": Path("x"), "data_format": "sun"}, "unknown data format 'sun'"),
     ],
 )

@@ -226,7 +226,7 @@ def test_relative_depth_says_so(
         (["m.tflite"], 2, "ghostdepth latency"),
         (["notes.txt"], 1, "notes.txt is neither an image nor a video"),
         ([""], 2, "a source is empty"),
-        (["a/x.png", "--range", "nan", "2"], 2, "two numbers"),
+        (["a/x.png", "--range", "nan", "2"], 2, "--range nan is impossible"),
         (["folder.jpg"], 2, "folder.jpg holds no image and no video"),
     ],
 )

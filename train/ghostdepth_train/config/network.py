@@ -6,6 +6,7 @@ import operator
 from typing import Annotated, Literal
 
 import pydantic
+from bench_depth.core.bounds import BOUNDS
 from bench_depth.core.errors import UserError
 from bench_depth.model.camera import check_hfov
 
@@ -92,7 +93,7 @@ class NetworkConfig(Config):
     depth_max: float = pydantic.Field(default=12.0, gt=0, le=1e4)
     mean: tuple[_Mean, _Mean, _Mean] = IMAGENET_MEAN
     std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD
-    hfov: float | None = pydantic.Field(default=None, gt=0, lt=180)
+    hfov: float | None = pydantic.Field(default=None, ge=BOUNDS["hfov"][0], le=BOUNDS["hfov"][1])
 
     @pydantic.model_validator(mode="after")
     def _range(self) -> NetworkConfig:
