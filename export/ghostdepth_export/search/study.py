@@ -150,6 +150,7 @@ class Worker:
         self.study, self.plan, self.cost, self.train, self.out = study, plan, cost, train, out
         self.say, self.on_trial, self.poll = say, on_trial, poll
         self._failures: list[str] = []
+        self._seen: set[int] = set()
 
     def run(self, trials: int, minutes: float | None = None) -> int:
         """Runs until `trials` trials of the study, of all workers, are trained or pruned.
@@ -170,6 +171,7 @@ class Worker:
         with _quiet():
             while True:
                 optuna.storages.fail_stale_trials(self.study)
+                self._give_sign_of_life()
                 done, running = self.count()
                 elapsed = time.monotonic() - begin
                 late = minutes is not None and elapsed * (1 + 1 / max(own, 1)) > 60 * minutes
@@ -190,6 +192,17 @@ class Worker:
                     )
                     waited = True
                 time.sleep(self.poll)
+
+    def _give_sign_of_life(self) -> None:
+        """Once for each trial that runs elsewhere, in its worker's place.
+
+        A worker that was killed before its first one would leave a trial that never counts as dead.
+        """
+        running = (_optuna().trial.TrialState.RUNNING,)
+        for trial in self.study.get_trials(deepcopy=False, states=running):
+            if trial._trial_id not in self._seen:
+                self._seen.add(trial._trial_id)
+                self.study._storage.record_heartbeat(trial._trial_id)
 
     def count(self) -> tuple[int, int]:
         """The number of trials that are trained or pruned, and of those that run."""

@@ -225,6 +225,14 @@ def test_other_settings_are_of_the_config() -> None:
         base_training("ghostnet-s", {"learning_rat": 1})
 
 
+def test_a_trial_that_died_before_its_first_sign_of_life_is_not_waited_for(tmp_path: Path) -> None:
+    opened = study(tmp_path, 9)
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        opened.ask()
+    worker(opened, tmp_path, 9).run(1)
+    assert states(opened) == {"FAIL": 1, "COMPLETE": 1}
+
+
 def test_an_interrupted_trial_is_queued_again(tmp_path: Path) -> None:
     def interrupted(config: TrainConfig, folder: Path) -> float:
         raise KeyboardInterrupt
