@@ -33,7 +33,7 @@ ROOMS = ("office", "kitchen")
 
 
 def clone(folder: Path) -> Path:
-    """What git knows of the working tree, with this environment in the place of `.venv`.
+    """The tracked files of the working tree, with this environment in the place of `.venv`.
 
     Of the samples it has those of two rooms.
     """

@@ -24,7 +24,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the Pi sees as /work."""
+    """The folder that is mounted at /work on the Pi."""
     return tmp_path_factory.mktemp("work")
 
 

@@ -28,7 +28,7 @@ def moving_picture(number: int, width: int = 64, height: int = 48) -> np.ndarray
 
 
 def write_video(path: Path, frames: int, fps: float = 10.0, numbered: bool = False) -> Path:
-    """Motion JPEG. Numbered: frame n is of the grey 5 n, so that it can be told."""
+    """A Motion JPEG video; with `numbered`, every pixel of frame n is 5 n."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))
     assert writer.isOpened()
     for number in range(frames):
@@ -46,8 +46,8 @@ def write_pictures(folder: Path, greys: list[int]) -> Path:
 
 
 class FakeSource:
-    """Gives `count` photos; photo n is of the value n. If it is endless it blocks
-    after them until `let_go` is set."""
+    """Gives `count` photos; every pixel of photo n is n. With `endless` it then blocks until
+    `let_go` is set."""
 
     def __init__(
         self,

@@ -185,8 +185,8 @@ def test_an_unknown_teacher_is_an_error(
         load_teacher(spec)
 
 
-class Said(Teacher):
-    """Says what it was told to."""
+class FixedTeacher(Teacher):
+    """Returns fixed labels."""
 
     def __init__(self, labels: Labels) -> None:
         self.labels, self.quantity = labels, labels.quantity
@@ -202,7 +202,7 @@ def metres(seed: int, size: tuple[int, int] = (6, 8), count: int = 2) -> Tensor:
 
 def test_an_ensemble_says_the_mean_of_log_depth_and_doubts_where_its_members_disagree() -> None:
     depths = [metres(seed) for seed in range(3)]
-    labels = Ensemble([Said(metric_labels(d)) for d in depths])(photos())
+    labels = Ensemble([FixedTeacher(metric_labels(d)) for d in depths])(photos())
     logs = np.log(np.stack([d.numpy() for d in depths]))
     np.testing.assert_allclose(labels.log_depth, logs.mean(0), rtol=1e-5)
     assert labels.confidence is not None
@@ -214,7 +214,9 @@ def test_an_ensemble_says_the_mean_of_log_depth_and_doubts_where_its_members_dis
 def test_members_that_know_nothing_of_a_pixel_do_not_count_there() -> None:
     first, second = metres(0), metres(0)
     second[..., :2] = 0
-    labels = Ensemble([Said(metric_labels(first)), Said(metric_labels(second))])(photos())
+    labels = Ensemble([FixedTeacher(metric_labels(first)), FixedTeacher(metric_labels(second))])(
+        photos()
+    )
     torch.testing.assert_close(labels.log_depth, first.log())
     expected = torch.where(second > 0, 1.0, 0.5)
     torch.testing.assert_close(labels.weight, expected, rtol=1e-3, atol=1e-3)
@@ -223,14 +225,14 @@ def test_members_that_know_nothing_of_a_pixel_do_not_count_there() -> None:
 def test_a_relative_member_is_aligned_to_the_metric_ones() -> None:
     depth = metres(0)
     relative = Labels(7 / depth + 3, "relative-inverse")
-    labels = Ensemble([Said(relative), Said(metric_labels(depth))])(photos())
+    labels = Ensemble([FixedTeacher(relative), FixedTeacher(metric_labels(depth))])(photos())
     torch.testing.assert_close(labels.log_depth, depth.log())
     torch.testing.assert_close(labels.weight, torch.ones_like(depth), rtol=0, atol=1e-4)
 
 
 def test_members_of_different_sizes_meet_at_the_largest() -> None:
     flat = [metric_labels(torch.full((1, 1, *size), 2.0)) for size in ((3, 4), (6, 8), (5, 5))]
-    labels = Ensemble([Said(one) for one in flat])(photos())
+    labels = Ensemble([FixedTeacher(one) for one in flat])(photos())
     assert labels.log_depth.shape == (1, 1, 6, 8)
     torch.testing.assert_close(labels.log_depth.exp(), torch.full((1, 1, 6, 8), 2.0))
 

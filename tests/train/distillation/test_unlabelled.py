@@ -113,7 +113,7 @@ def test_what_is_no_folder_of_photos_is_an_error(photos: Path, tmp_path: Path) -
 
 
 class Brightness(Teacher):
-    """Says that what is bright is far, and knows nothing of the first row; counts its photos."""
+    """Labels bright pixels as far, and the first row as unknown; counts its photos."""
 
     quantity = "metric"
 
