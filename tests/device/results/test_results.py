@@ -96,7 +96,7 @@ def test_results_from_before_there_were_bands_are_read(measured: Results, tmp_pa
 
 def test_the_table_names_the_alignment_and_what_was_left_out(measured: Results) -> None:
     text = " ".join(table.render(measured).split())
-    assert "mean over 1 images of samples, no alignment" in text
+    assert "mean over 1 image of samples, no alignment" in text
     assert "left out, as their ground truth has no valid pixel: b" in text
 
 
