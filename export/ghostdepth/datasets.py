@@ -84,8 +84,10 @@ def convert(
         UserError: The source is unknown, or a file cannot be read or written.
     """
     from ghostdepth_train.data.convert import convert as run
+    from ghostdepth_train.run_folder import run_folder
 
-    return run(source, Path(path), Path(out), split=split, progress=on_image)
+    with run_folder(Path(out), "ghostdepth convert"):
+        return run(source, Path(path), Path(out), split=split, progress=on_image)
 
 
 def warn_of_data(split: Split, where: str, strict: bool, log: Callable[[str], None]) -> None:

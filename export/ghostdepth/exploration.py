@@ -104,6 +104,7 @@ def search(
         UserError: An argument is wrong, the data or the study cannot be read, Optuna is missing, or
             three trials in a row failed.
     """
+    from ghostdepth_export.host.cache import locked
     from ghostdepth_export.pi4.budget import FileLatency, basis
     from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
     from ghostdepth_export.search.front import trained_networks, write_front, write_page
@@ -113,6 +114,7 @@ def search(
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.budget import total
     from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.run_folder import remove_partial
     from ghostdepth_train.settings import parse_settings
 
     require_bounds(minutes=minutes, patience=patience, workers=workers)
@@ -154,10 +156,14 @@ def search(
         f"validation), into {out}"
     )
     done = worker.run(trials, minutes)
-    rows = trained_networks(opened)
-    configs, page = write_front(out, rows, base), out / "search.html" if rows else None
-    if page is not None:
-        write_page(page, rows, budget.what, budget_ms)
+    # Other workers may write the same files, or be at work in the folders of their trials.
+    with locked(out / "front"):
+        remove_partial(out, deep=False)
+        remove_partial(out / "front", deep=False)
+        rows = trained_networks(opened)
+        configs, page = write_front(out, rows, base), out / "search.html" if rows else None
+        if page is not None:
+            write_page(page, rows, budget.what, budget_ms)
     return Found(done, rows, configs, page)
 
 
@@ -228,6 +234,7 @@ def sensitivity(
     from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.pruning.sensitivity import SensitivityFile
     from ghostdepth_train.pruning.sensitivity import sensitivity as run
+    from ghostdepth_train.run_folder import run_folder
 
     wanted = {"ms": 1, "board": board, "runtime": runtime}
     target = parse_config(LatencyBudget, wanted, "the predicted latency")
@@ -246,23 +253,24 @@ def sensitivity(
         "importance": kind,
         "seed": seed,
     }
-    kept = SensitivityFile(out / "measured.json", identity, resume=resume)
     losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)
-    if kept.times is None:
-        kept.add_times(predicted or layer_times(network, progress=log))
-    assert kept.times is not None
-    whole, rows = run(
-        network,
-        chosen,
-        lambda axes: units.importance(network, axes, kind, losses),
-        kept.times,
-        on_width,
-        kept,
-    )
-    write_tables(out, layer_costs(network), kept.times, whole, rows)
-    latency = Latency(sum(kept.times.values()) / 1000, target.what if predicted else None)
-    page = out / "sensitivity.html"
-    write_page(page, loaded.name, whole, rows, len(chosen), importance, latency)
+    with run_folder(out, "ghostdepth sensitivity"):
+        kept = SensitivityFile(out / "measured.json", identity, resume=resume)
+        if kept.times is None:
+            kept.add_times(predicted or layer_times(network, progress=log))
+        assert kept.times is not None
+        whole, rows = run(
+            network,
+            chosen,
+            lambda axes: units.importance(network, axes, kind, losses),
+            kept.times,
+            on_width,
+            kept,
+        )
+        write_tables(out, layer_costs(network), kept.times, whole, rows)
+        latency = Latency(sum(kept.times.values()) / 1000, target.what if predicted else None)
+        page = out / "sensitivity.html"
+        write_page(page, loaded.name, whole, rows, len(chosen), importance, latency)
     return WidthSensitivity(whole, rows, page, out / "layers.csv")
 
 

@@ -55,7 +55,7 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
         ) from error
     try:
         write_json(folder / HOLDER, _note(work))
-        _remove_partial(folder)
+        remove_partial(folder)
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -106,10 +106,15 @@ def _holder(folder: Path) -> str:
         return "another process"
 
 
-def _remove_partial(folder: Path) -> None:
-    """Removes temporary files of `bench_depth.core.files.atomic_path` that nobody will rename."""
+def remove_partial(folder: Path, deep: bool = True) -> None:
+    """Removes temporary files of `bench_depth.core.files.atomic_path` that nobody will rename.
+
+    Args:
+        folder: Folder in which only the caller writes.
+        deep: Whether that holds for the folders in it too, except hidden ones.
+    """
     for top, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if deep and not name.startswith(".")]
         for name in files:
             if name.startswith(PARTIAL):
                 with contextlib.suppress(OSError):

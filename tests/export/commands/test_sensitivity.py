@@ -34,6 +34,7 @@ from ghostdepth_train.pruning.sensitivity import (
     sensitivity,
 )
 from ghostdepth_train.pruning.widths import cost_model
+from ghostdepth_train.run_folder import run_folder
 from torch import nn
 
 from tests import forks
@@ -143,6 +144,20 @@ def test_a_board_that_cannot_be_predicted_is_refused_at_once(
     with pytest.raises(UserError, match=line):
         ghostdepth.sensitivity("none", tmp_path / "none", tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_another_process_works_in_is_refused(
+    tmp_path: Path, tiny: DepthNet, dataset: Path
+) -> None:
+    save_checkpoint(tmp_path / "tiny", tiny, name="tiny", training_data="", metrics={})
+    out = tmp_path / "out"
+    refused = pytest.raises(UserError, match="is in use by the other one")
+    with run_folder(out, "the other one"), refused:
+        ghostdepth.sensitivity(
+            tmp_path / "tiny", dataset, out, measure=True, importance="magnitude", pictures=1
+        )
+    with run_folder(out, "the other one"), refused:
+        ghostdepth.convert("tum", dataset, out)
 
 
 def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> None:
