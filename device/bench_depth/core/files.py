@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import secrets
@@ -30,6 +31,8 @@ _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# Their files call themselves regular, and yet may wait for an event, never end, or act when read.
+_KERNEL = ("/proc", "/sys", "/sys/fs/cgroup", "/sys/kernel/debug", "/sys/kernel/tracing")
 # A program's own open files, which a shell may have made pipes, and what throws a result away.
 _STREAM = re.compile(r"/dev/(?:null|stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 
@@ -44,7 +47,7 @@ def require_regular(path: Path) -> Path:
         UserError: It does not exist, is no regular file, or is a link that leads to neither.
     """
     try:
-        _refuse_special(path, Path(path).stat().st_mode)
+        _refuse_special(path, Path(path).stat())
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return path
@@ -64,7 +67,7 @@ def open_regular(path: Path) -> BinaryIO:
         raise _unreadable(path, error) from error
     stream = os.fdopen(descriptor, "rb")
     try:
-        _refuse_special(path, os.fstat(descriptor).st_mode)
+        _refuse_special(path, os.fstat(descriptor))
     except UserError:
         stream.close()
         raise
@@ -159,9 +162,21 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def _refuse_special(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        raise UserError(f"cannot read {path}: it is {_kind(mode)}; give a regular file")
+def _refuse_special(path: Path, found: os.stat_result) -> None:
+    regular = stat.S_ISREG(found.st_mode)
+    if not regular or found.st_dev in _kernel_devices():
+        kind = "a file of the kernel" if regular else _kind(found.st_mode)
+        raise UserError(f"cannot read {path}: it is {kind}; give a regular file")
+
+
+@functools.cache
+def _kernel_devices() -> frozenset[int]:
+    """Numbers of the file systems in `_KERNEL`; a folder where none is mounted is the root's."""
+    numbers = set()
+    for folder in _KERNEL:
+        with contextlib.suppress(OSError):
+            numbers.add(Path(folder).stat().st_dev)
+    return frozenset(numbers - {Path("/").stat().st_dev})
 
 
 def _kind(mode: int) -> str:

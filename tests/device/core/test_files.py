@@ -153,6 +153,20 @@ def test_only_regular_files_are_opened(
             read(path)
 
 
+@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/mem", "/sys/kernel/notes"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_of_the_kernel_is_not_opened(name: str, linked: bool, tmp_path: Path) -> None:
+    if not Path(name).exists():
+        pytest.skip(f"{name} is not here")
+    path = Path(name)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(name)
+    for read in (require_regular, read_regular, open_regular):
+        with pytest.raises(UserError, match="it is a file of the kernel"):
+            read(path)
+
+
 def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
