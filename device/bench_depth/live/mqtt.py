@@ -23,7 +23,7 @@ USER, PASSWORD = "BENCH_DEPTH_MQTT_USER", "BENCH_DEPTH_MQTT_PASSWORD"
 CONNECT_SECONDS = 4.0
 _KEEPALIVE_SECONDS = 30
 _MAX_PORT = 65535
-_MAX_TOPIC_BYTES = 65535
+_MAX_TEXT_BYTES = 65535
 # Seconds between two checks whether the run ended.
 _TICK_SECONDS = 0.5
 
@@ -66,7 +66,7 @@ def parse_broker(text: str, topic: Optional[str] = None) -> Broker:
         )
     topic = f"bench-depth/{socket.gethostname()}" if topic is None else topic
     size = len(topic.encode("utf-8", "replace"))
-    if not 0 < size <= _MAX_TOPIC_BYTES or re.search("[+#]", topic) or printable(topic) != topic:
+    if not 0 < size <= _MAX_TEXT_BYTES or re.search("[+#]", topic) or printable(topic) != topic:
         raise UserError(
             f"--mqtt-topic {topic!r} cannot be published to; give a name like home/depth, "
             "without + and #"
@@ -112,7 +112,7 @@ class Publisher:
     def _connect(self) -> Any:
         paho = _paho()
         client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        user, password = (os.environ.pop(name, None) for name in (USER, PASSWORD))
+        user, password = (_credential(name) for name in (USER, PASSWORD))
         if user:
             client.username_pw_set(user, password)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -172,6 +172,18 @@ class Publisher:
         with contextlib.suppress(RuntimeError):  # The connection is lost, and so is the message.
             while not message.is_published() and not self._ended.is_set():
                 message.wait_for_publish(_TICK_SECONDS)
+
+
+def _credential(name: str) -> Optional[str]:
+    """Takes a user or a password out of the environment; None where it is not set."""
+    text = os.environ.pop(name, None)
+    try:
+        fits = text is None or len(text.encode()) <= _MAX_TEXT_BYTES
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
+        raise UserError(f"{name} is no UTF-8 text of at most {_MAX_TEXT_BYTES} bytes; set it anew")
+    return text
 
 
 def _paho() -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from bench_depth.accuracy.records import Accuracy
+from bench_depth.core.bounds import within
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
 from bench_depth.core.json_text import dumps
@@ -197,6 +198,8 @@ def _require_sound(record: ModelRecord, where: str) -> None:
                 require_sound(timing)
             except ValueError as error:
                 raise ValueError(f"{where}.{stage} {error}") from error
+    if record.threads is not None and not within("threads", record.threads):
+        raise ValueError(f"{where}.threads is {record.threads}")
     if record.accuracy is not None:
         for name, value in asdict(record.accuracy.mean).items():
             largest = 1 + 1e-9 if name.startswith("delta") else math.inf

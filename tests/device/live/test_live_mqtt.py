@@ -156,6 +156,17 @@ def test_a_host_that_is_no_broker_is_given_up(monkeypatch: pytest.MonkeyPatch) -
             Publisher(Broker("127.0.0.1", port, "t"), View().frames, print)
 
 
+@pytest.mark.parametrize("name", [mqtt.USER, mqtt.PASSWORD])
+@pytest.mark.parametrize("text", ["\udcff", "x" * 65536, "\u00fc" * 32768])
+def test_a_user_or_password_that_mqtt_cannot_send_is_one_line(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(mqtt.USER, "user")
+    monkeypatch.setenv(name, text)
+    with pytest.raises(UserError, match=f"{name} is no UTF-8 text"):
+        Publisher(parse_broker("127.0.0.1:1", None), View().frames, lambda line: None)
+
+
 def test_without_paho_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(mqtt.importlib.sys.modules, "paho.mqtt.client", None)
     with pytest.raises(UserError, match=r"pip install 'bench-depth\[mqtt\]'"):

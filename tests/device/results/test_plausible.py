@@ -88,3 +88,8 @@ def test_accuracy_that_no_measurement_gives_is_refused(
 ) -> None:
     message = refused_with(measured, ("accuracy", "mean", name), value)
     assert f"models[1].accuracy.mean.{name} is" in message
+
+
+@pytest.mark.parametrize("threads", [0, -3, 257, 2**62])
+def test_threads_that_no_machine_has_are_refused(measured: Results, threads: int) -> None:
+    assert "models[1].threads is" in refused_with(measured, ("threads",), threads)
