@@ -71,6 +71,7 @@ def make_record(
         first_ms=session.first_ms,
         invoke=invoke,
         passed_over=job.passed_over,
+        xnnpack_ops=model.xnnpack_ops,
     )
     compare = comparison.in_turn if interleaved else comparison.apart
     compared = None

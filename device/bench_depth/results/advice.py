@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 from bench_depth.machine.board import (
     SLOWED,
@@ -43,6 +44,8 @@ ADVICE = {
     "or measure longer (--min-time)",
     "drift": "the last runs took over 5 % more or less than the first ones; measure longer "
     "(--min-time), or measure the steady state with --sustain",
+    "xnnpack-in-part": "XNNPACK runs less than three quarters of the ops, the others run in slower "
+    "kernels; use a newer LiteRT, or export the file as float32 or int8 (--profile names the ops)",
     "no-profile": "the ops could not be timed; the reason was logged during the measurement",
     "first-slow": "the first run took over 3 times the median; warm up before the first frame",
     **OUTPUT_ADVICE,
@@ -53,6 +56,8 @@ _FIRST_SLOW = 3.0
 _DRIFT = 0.05
 # With fewer runs the first and last third differ by chance.
 _DRIFT_RUNS = 30
+# The fraction of the ops that XNNPACK runs where it runs enough of them.
+_ENOUGH_OPS = 0.75
 # An idle machine has a load of nearly 0, one busy program adds 1.
 _LOAD = 0.7
 
@@ -68,6 +73,7 @@ def warnings_for(
     first_ms: float,
     invoke: Timing,
     passed_over: bool = False,
+    xnnpack_ops: Optional[tuple[int, int]] = None,
 ) -> list[str]:
     """Returns the codes (keys of `ADVICE`) of the warnings about one model's measurement.
 
@@ -81,6 +87,7 @@ def warnings_for(
         first_ms: Time of the first run, milliseconds.
         invoke: Times of the counted runs.
         passed_over: Whether an installed runtime was passed over because it does not work.
+        xnnpack_ops: Number of ops that XNNPACK runs, and of all ops; None where that is unknown.
     """
     statistics = invoke.statistics
     holds = {
@@ -89,6 +96,9 @@ def warnings_for(
         "relative-depth": signature.relative,
         "runtime-passed-over": passed_over,
         "emulated": board.emulated,
+        # Where it runs none, it is off.
+        "xnnpack-in-part": xnnpack_ops is not None
+        and 0 < xnnpack_ops[0] < _ENOUGH_OPS * xnnpack_ops[1],
         "throttled": flagged(before, after, SLOWED),
         "undervoltage": flagged(before, after, UNDERVOLTAGE),
         "throttling-unknown": throttling_unknown(board, before, after),

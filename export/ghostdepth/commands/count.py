@@ -58,7 +58,7 @@ def count(
 
 def _print(model: ModelCounts, top: int) -> None:
     from ghostdepth_export.host.screen import Screen, cell
-    from ghostdepth_export.pi4.counter import RUNTIMES, by_type
+    from ghostdepth_export.pi4.counter import RUNTIMES, by_type, little_delegated
     from rich.table import Table
 
     def row(label: str, counts: InstructionCounts) -> list[str]:
@@ -95,3 +95,7 @@ def _print(model: ModelCounts, top: int) -> None:
     console.print(types)
     if top > 0:
         console.print(ops)
+    kept = {name: counts.instructions for name, (_, counts) in by_type(model.kept).items()}
+    warning = little_delegated(kept, model.total.instructions, "instructions")
+    if warning:
+        console.print(cell(f"warning: {warning}", style="yellow"))

@@ -46,6 +46,8 @@ def test_a_good_measurement_has_no_warning() -> None:
         ("undervoltage", {"after": dataclasses.replace(COOL, throttled=0x10000)}),
         ("governor", {"board": dataclasses.replace(BOARD, governor="ondemand")}),
         ("runtime-passed-over", {"passed_over": True}),
+        ("xnnpack-in-part", {"xnnpack_ops": (98, 195)}),
+        ("xnnpack-in-part", {"xnnpack_ops": (3, 195)}),
         ("throttling-unknown", {"board": PI, "after": dataclasses.replace(COOL, throttled=None)}),
         ("throttling-unknown", {"board": PI, "before": dataclasses.replace(COOL, throttled=None)}),
         ("emulated", {"board": dataclasses.replace(BOARD, emulated=True)}),
@@ -66,6 +68,13 @@ def test_what_another_board_does_not_tell_is_no_warning() -> None:
     unknown = Health(None, None, None)
     board = dataclasses.replace(BOARD, governor=None)
     assert codes(idle=unknown, before=unknown, after=unknown, board=board) == []
+
+
+@pytest.mark.parametrize("ops", [None, (0, 195), (194, 195), (3, 4), (1, 1), (0, 0)])
+def test_xnnpack_off_or_for_three_quarters_of_the_ops_is_no_warning(
+    ops: tuple[int, int] | None,
+) -> None:
+    assert codes(xnnpack_ops=ops) == []
 
 
 def test_drift_is_the_change_from_the_first_third_to_the_last() -> None:

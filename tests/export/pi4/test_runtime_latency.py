@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
-from ghostdepth_export.pi4.counter import OpCounts
+from ghostdepth_export.pi4.counter import OpCounts, little_delegated
 from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
 from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import BOARDS, shipped
@@ -22,6 +22,7 @@ from ghostdepth_export.pi4.latency.runtimes import (
     write_stored,
 )
 from ghostdepth_export.pi4.latency.runtimes import prediction as prediction_module
+from ghostdepth_export.pi4.latency.tables import warnings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -229,3 +230,30 @@ def test_what_is_not_possible_is_one_line_that_says_what_works(
     done = command("latency", *arguments, code=2)
     assert says in " ".join(done.err.split())
     assert done.err.count("\n") == 1
+
+
+# ------------------------------------------------------------------ a delegate that takes a part
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_ops_that_xnnpack_leaves_are_named_where_they_take_more_than_a_quarter(
+    kept: int, taken: int
+) -> None:
+    model = library_counts("litert", op("GATHER", kept), op("Add (ND)", taken, tasks=4))
+    assert [each.name for each in model.kept] == ["GATHER"]
+    line = little_delegated({"GATHER": kept}, kept + taken, "instructions")
+    assert (line is not None) == (kept / (kept + taken) > 0.25)
+    assert line is None or ("GATHER" in line and "float32 or int8" in line)
+
+
+def test_the_prediction_warns_of_ops_that_xnnpack_leaves() -> None:
+    model = library_counts("litert", op("GATHER", 10**8), op("Add (ND)", 10**6, tasks=4))
+    found = warnings(predict_counts(model, runtime_coefficients("litert")))
+    assert "of the latency is in ops that XNNPACK does not take (GATHER)" in found[0]
+
+
+@pytest.mark.parametrize("library", ["2.5", "onnxruntime"])
+def test_a_runtime_without_xnnpack_leaves_nothing(library: str) -> None:
+    model = library_counts(library, op("Conv", 10**8))
+    assert model.kept == []
+    assert little_delegated({}, model.total.instructions, "instructions") is None

@@ -6,6 +6,7 @@ from ghostdepth_export.pi4.counter.records import (
     ModelCounts,
     OpCounts,
     by_type,
+    little_delegated,
     read_counts,
     write_counts,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "count",
     "count_file",
     "find_runtime",
+    "little_delegated",
     "read_counts",
     "write_counts",
 ]

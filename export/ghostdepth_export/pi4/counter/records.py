@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from bench_depth.core.files import read_json, write_bytes
 from ghostdepth_export.pi4.counter.listing import NOTHING, InstructionCounts
 
 SCHEMA = "ghostdepth-counts/2"
+# Where ops that XNNPACK leaves to LiteRT take more than this fraction, it takes too little.
+_MUCH = 0.25
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,29 @@ class ModelCounts:
     outside: InstructionCounts
     ops: list[OpCounts]
     library: str = "2.5"
+
+    @property
+    def kept(self) -> list[OpCounts]:
+        """The ops that LiteRT keeps from XNNPACK; none of another runtime."""
+        return [op for op in self.ops if self.library == "litert" and op.tasks is None]
+
+
+def little_delegated(kept: Mapping[str, float], total: float, what: str) -> str | None:
+    """The warning for a graph of which XNNPACK takes too little; None where it takes enough.
+
+    Args:
+        kept: What the ops that LiteRT keeps take, by type of op.
+        total: What all take, in the same unit.
+        what: That unit's name, like `instructions`.
+    """
+    fraction = sum(kept.values()) / total if total else 0.0
+    if fraction <= _MUCH:
+        return None
+    return (
+        f"{fraction:.0%} of the {what} is in ops that XNNPACK does not take ({', '.join(kept)}): "
+        "LiteRT runs them in its own kernels, on one thread; export the file as float32 or int8, "
+        "or replace these ops"
+    )
 
 
 def by_type(ops: Sequence[OpCounts]) -> dict[str, tuple[int, InstructionCounts]]:

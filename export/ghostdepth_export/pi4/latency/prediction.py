@@ -46,6 +46,7 @@ class OpLatency:
         dtype: Data type of the first output, like `INT8`; with that of the weights where it
             differs, like `FLOAT32 x INT8`.
         limit: Cycles of the whole op and the least that the chip allows; None where not known.
+        delegated: Whether XNNPACK runs the op; None in a runtime without XNNPACK.
     """
 
     index: int
@@ -60,6 +61,7 @@ class OpLatency:
     split_checked: bool = True
     dtype: str = ""
     limit: Limit | None = None
+    delegated: bool | None = None
 
     @property
     def ms(self) -> float:
@@ -108,6 +110,11 @@ class LatencyPrediction:
     def uncalibrated(self) -> dict[str, float]:
         """Milliseconds by type of op for types outside the calibration, longest first."""
         return _longest((op.name, op.ms) for op in self.ops if not op.calibrated)
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """Milliseconds by type of op that LiteRT keeps from XNNPACK, longest first."""
+        return _longest((op.name, op.ms) for op in self.ops if op.delegated is False)
 
     @property
     def unsplit(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench_depth.core.screen import counted, printable
 from ghostdepth_export.host.screen import Screen, cell
+from ghostdepth_export.pi4.counter import little_delegated
 from ghostdepth_export.pi4.latency.prediction import LatencyPrediction, OpLatency
 from ghostdepth_export.pi4.latency.roofline import ENOUGH, main_reasons
 from rich.table import Table
@@ -60,6 +61,8 @@ def compared(predictions: Sequence[LatencyPrediction]) -> Table:
 def warnings(prediction: LatencyPrediction) -> list[str]:
     """A line for each way in which ops are outside of what the prediction was checked for."""
     lines = []
+    if warning := little_delegated(prediction.kept, prediction.ms, "latency"):
+        lines.append(warning)
     if types := prediction.unsplit:
         lines.append(
             f"{_fraction(types, prediction)} of the latency is in ops that are outside the rules "

@@ -111,6 +111,7 @@ def predict_counts(
                 milliseconds(cost, coefficients, clock_mhz),
                 calibrated=op.name in coefficients.calibrated,
                 split_checked=found is not None,
+                delegated=op.tasks is not None if counts.library == "litert" else None,
             )
         )
     predicted = summed(counts, ops, coefficients, threads, clock_mhz)
