@@ -70,8 +70,13 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
     others = [name for name in catalogue.boards if name != board]
     rows = [("name", f"{board} ms (band)", *others, "RMSE m", "delta_1", "cameras", "MB")]
     named = [entry for model in shown for entry in _files(model)]
-    rows += [_row(*entry, board, others) for entry in named]
+    # Files of one model beside its first one lie under its name.
+    rows += [
+        _row(name.replace(f"{model.name}-", "  "), model, file, board, others)
+        for name, model, file in named
+    ]
     widths = [max(map(len, column)) for column in zip(*rows)]
+    longest = max((len(name) for name, _, _ in named), default=0)
     lines = [
         "  ".join(
             # Names to the left, numbers to the right.
@@ -81,7 +86,7 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
         for row in rows
     ]
     # Below the table: with paths in it the rows would be longer than those of a terminal.
-    lines += ["", *(f"{name.ljust(widths[0])}  {_path(file)}" for name, _, file in named)]
+    lines += ["", *(f"{name.ljust(longest)}  {_path(file)}" for name, _, file in named)]
     lines += ["", f"ms: {catalogue.latency}; other boards from published ratios."]
     lines += [f"RMSE, delta_1: {catalogue.accuracy}."]
     lines += ["cameras: mean si-RMSE on photos of three cameras, two of which it never saw."]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from bench_depth import UserError
+from bench_depth.commands.models import render
 from bench_depth.core.dataset import list_pairs
 from bench_depth.machine.board import Board
 from bench_depth.model.contract import read_contract
 from bench_depth.model.released import (
     SAMPLES,
+    ReleasedFile,
     default_model,
     find_model,
     read_catalogue,
@@ -78,7 +80,9 @@ def test_the_list_names_figures_and_files(capsys: pytest.CaptureFixture[str]) ->
         for file in model["files"]:
             if file["path"] is not None:
                 (line,) = [row for row in rows if row.endswith(file["path"])]
-                (row, _) = [row for row in rows if row.startswith(f"{line.split()[0]} ")]
+                name = line.split()[0].replace(f"{model['name']}-", "  ")
+                start = next(i for i, row in enumerate(rows) if row.startswith(model["name"]))
+                row = next(row for row in rows[start:] if row.startswith(f"{name} "))
                 assert f"{file['rmse']:.3f}" in row
                 assert len(row) < 100
                 # `make models` builds a file that holds these figures, some bytes more or fewer.
@@ -87,6 +91,16 @@ def test_the_list_names_figures_and_files(capsys: pytest.CaptureFixture[str]) ->
                 shown += 1
     assert shown >= 2
     assert f"no model is named: {default_model()}" in table
+
+
+def test_the_list_fits_a_terminal_where_every_file_is_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ReleasedFile, "path", property(lambda file: Path(file.file)))
+    catalogue = read_catalogue()
+    rows = render(catalogue).split("\n\n", 1)[0].splitlines()
+    assert len(rows) == 1 + sum(len(model.files) for model in catalogue.models)
+    assert max(map(len, rows)) < 100
 
 
 def test_models_are_positional_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
