@@ -25,7 +25,7 @@ from tests.export.pi4.synthetic_counts import counts, model_counts
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "latency"
 _MODULES = (
     *("architectures", "boards", "calibrate", "fit", "model", "networks", "plot", "rows"),
-    *("runtimes", "ranking"),
+    *("runtimes", "ranking", "released_runtimes"),
 )
 
 
@@ -39,6 +39,7 @@ class Modules:
     calibrate: Any
     runtimes: Any
     ranking: Any
+    released_runtimes: Any
 
 
 @pytest.fixture(scope="module")
@@ -337,6 +338,10 @@ def test_ranked_predictions_are_the_committed_ones(of: Modules, ranked: list[Any
         if "32-bit" not in line["runtime"]:
             key = of.runtimes.FILES[line["network"]], line["type"], int(line["threads"])
             assert found[key] == pytest.approx(float(line["predicted_ms"]), abs=0.006)
+
+
+def test_the_released_files_milliseconds_are_those_of_the_stored_counts(of: Modules) -> None:
+    assert of.released_runtimes.rows() == csv_rows(of.released_runtimes.RESULTS)
 
 
 def test_the_committed_ranking_is_that_of_the_committed_rows(
