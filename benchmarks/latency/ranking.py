@@ -24,7 +24,7 @@ from ghostdepth_export.pi4.latency import BOARDS, shipped
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from rows import THREADS
 from rows import read_rows as read_mlperf
-from runtimes import FILES, PUBLISHED, fitted_rows, near, read_rows
+from runtimes import FILES, PUBLISHED, near_without, read_rows
 
 HERE = Path(__file__).resolve().parent
 MLPERF, RANKING = HERE / "results.csv", HERE / "ranking.csv"
@@ -157,9 +157,9 @@ def _litert() -> list[Configuration]:
         if board not in BOARDS or (board == "rpi5" and row.type != "fp32"):
             continue
         cycle, memory = factors_without(board, row.network)
-        known, others = shipped(), [r for r in fitted_rows(rows) if r.network != row.network]
+        known = shipped()
         stretch = known.clock_mhz / BOARDS[board].clock_mhz
-        issue = known.cycle.value * row.cycles + near(others) * row.near
+        issue = known.cycle.value * row.cycles + near_without(rows, row.network) * row.near
         predicted = (issue * stretch / 1e6 + known.wake.value * row.wakes) * cycle
         predicted += known.line.value * row.lines / 1e6 * memory
         ms, half = float(line["ms"]), rounding(line["ms"])

@@ -193,13 +193,19 @@ def fitted_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.split == "fitted" and not row.other_kernels]
 
 
+def near_without(rows: Sequence[Row], network: str) -> float:
+    """`near` of the rows that the fit may see, less those of a network."""
+    return near([row for row in fitted_rows(rows) if row.network != network])
+
+
 def predicted_ms(rows: Sequence[Row]) -> Array:
     """Of every row, by a fit without its network and without what is held out."""
-    found = []
-    for (lines, rest), row in zip(features(rows), rows, strict=True):
-        others = [r for r in fitted_rows(rows) if r.network != row.network]
-        found.append(lines * near(others) + rest)
-    return np.array(found)
+    return np.array(
+        [
+            lines * near_without(rows, row.network) + rest
+            for (lines, rest), row in zip(features(rows), rows, strict=True)
+        ]
+    )
 
 
 def errors_of(rows: Sequence[Row], predicted: Array) -> list[dict[str, str]]:
