@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.bounds import require_bounds
-from bench_depth.model.camera import NYU_HFOV, check_hfov
+from bench_depth.model.camera import NYU_HFOV
 
 
 def focal_length(width: int, hfov: float) -> float:
@@ -22,7 +22,7 @@ def focal_length(width: int, hfov: float) -> float:
     Raises:
         UserError: The field of view is out of range.
     """
-    check_hfov(hfov)
+    require_bounds(hfov=hfov)
     return width / (2 * math.tan(math.radians(hfov) / 2))
 
 

@@ -6,25 +6,12 @@ import math
 from pathlib import Path
 from typing import Optional
 
-from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import Description
 
 # Of the Kinect v1 of NYU Depth v2, degrees: 518.9 of 640 pixels are its focal length.
 NYU_HFOV = 63.3
-
-
-def check_hfov(hfov: float) -> None:
-    """Refuses a field of view that no camera has.
-
-    Args:
-        hfov: Horizontal field of view, degrees.
-
-    Raises:
-        UserError: It is out of its bounds.
-    """
-    require_bounds(hfov=hfov)
 
 
 def depth_factor(assumed: float, hfov: float) -> float:

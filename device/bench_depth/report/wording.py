@@ -185,7 +185,7 @@ def _percent(fraction: float) -> str:
 
 def machine_text(predicted: PredictedLatency) -> str:
     """The machine that a latency was predicted for, and what it was predicted from."""
-    threads = f"{predicted.threads} thread{'s' if predicted.threads > 1 else ''}"
+    threads = counted(predicted.threads, "thread")
     return (
         f"{predicted.board}, {predicted.runtime}, {threads}, {predicted.clock_mhz:.0f} MHz, from "
         f"{predicted.method}"

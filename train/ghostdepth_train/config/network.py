@@ -6,9 +6,8 @@ import operator
 from typing import Annotated, Literal
 
 import pydantic
-from bench_depth.core.bounds import BOUNDS
+from bench_depth.core.bounds import BOUNDS, require_bounds
 from bench_depth.core.errors import UserError
-from bench_depth.model.camera import check_hfov
 
 from ghostdepth_train.config.blocks import AttentionBlocks, AttentionConfig, StreamConfig
 from ghostdepth_train.config.encoder import AnyEncoderConfig, EncoderConfig
@@ -143,7 +142,7 @@ def check_camera(config: NetworkConfig, hfov: float | None, checkpoint: object) 
     """
     if hfov is None:
         return
-    check_hfov(hfov)
+    require_bounds(hfov=hfov)
     if config.hfov is None:
         raise UserError(
             f"{checkpoint} does not say for which camera its metres hold: give the field of view "
