@@ -27,6 +27,7 @@ from typing import Any
 
 from bench_depth.core.errors import exit_code
 from bench_depth.core.files import read_object, write_bytes, write_json
+from bench_depth.core.screen import counted
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.data import batches, fraction_of, read_split
@@ -148,7 +149,7 @@ def table() -> str:
     first = rows[0]
     seeds = len({row["seed"] for row in rows})
     note = (
-        f"si-RMSE on the validation set, {seeds} seed{'s' * (seeds != 1)}; {first['config']} at "
+        f"si-RMSE on the validation set, {counted(seeds, 'seed')}; {first['config']} at "
         f"{first['input']}, {float(first['seconds']):g} processor seconds each, "
         f"{first['images']} images."
     )

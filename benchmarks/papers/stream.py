@@ -52,6 +52,7 @@ from bench_depth.core.dataset import Pair, list_pairs, read_pair
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
+from bench_depth.core.screen import counted
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
@@ -363,7 +364,7 @@ def table() -> str:
     lines.append(["state minus without, by seed", *differences])
     first = rows[0]
     note = (
-        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, from {first['init']}, whose encoder stays as "
+        f"{counted(len(seeds), 'seed')}, from {first['init']}, whose encoder stays as "
         f"it is: {first['steps']} steps of {first['clips']} clips of {first['frames']} frames, "
         f"{first['pairs']} pairs. A training took {_seconds(rows, PLAIN)} processor seconds "
         f"without state and {_seconds(rows, STATE)} with. Higher is better for delta_1, lower for "
