@@ -182,7 +182,12 @@ def test_where_the_samples_lie_is_said_only_of_a_path_below_samples(path: str | 
 
 
 @pytest.mark.parametrize(
-    "words", [["depth", "samples/rgb"], ["live", "--source", "samples/rgb"], ["--data", "samples"]]
+    "words",
+    [
+        ["depth", "samples/rgb"],
+        ["live", "--source", "samples/rgb", "--port", "0"],
+        ["--data", "samples"],
+    ],
 )
 def test_a_command_without_the_clone_says_where_the_samples_lie(
     words: list[str],
