@@ -12,7 +12,8 @@ from ghostdepth_export.convert.aten import CONV2D, LOWERINGS
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.quantization import PIXELS, STATE, Range, find_quantized_tensors, read_ranges
-from ghostdepth_train.quantization.torch_graph import TorchGraph, trace
+from ghostdepth_train.quantization.torch_graph import TorchGraph
+from ghostdepth_train.quantization.tracing import trace
 from torch import nn
 from torch.fx import Node
 from torch.fx.node import map_arg
@@ -33,7 +34,7 @@ class Lowered:
 
 
 def lower(module: nn.Module, input_shape: tuple[int, ...]) -> Lowered:
-    """Lowers a torch module (see `torch_graph.trace` for the modules that are supported).
+    """Lowers a torch module (see `tracing.trace` for the modules that are supported).
 
     Args:
         module: Module to lower; it is put in eval mode.
@@ -55,7 +56,7 @@ def lower_graph(
     """Lowers a traced graph, which is not changed.
 
     Args:
-        traced: Graph from `torch_graph.trace`.
+        traced: Graph from `tracing.trace`.
         pixels: Whether to mark the input's range as 0..255, so that a quantized input is exactly
             the camera's bytes whatever the calibration images contain.
         ranges: Contents of a checkpoint's `ranges.json`. The range of each quantized tensor is then

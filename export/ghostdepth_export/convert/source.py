@@ -69,14 +69,14 @@ class ExportSource:
     @cached_property
     def traced(self) -> TorchGraph:
         """The whole network's graph; tracing takes seconds."""
-        from ghostdepth_train.quantization.torch_graph import trace
+        from ghostdepth_train.quantization.tracing import trace
 
         return trace(self.camera, self.input_shape, self.state_shape)
 
     @cached_property
     def traced_trunk(self) -> TorchGraph:
         """The graph of the part that can run in int8."""
-        from ghostdepth_train.quantization.torch_graph import trace
+        from ghostdepth_train.quantization.tracing import trace
 
         return trace(self.camera.trunk, self.input_shape, self.state_shape)
 

@@ -16,7 +16,7 @@ from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import convert
 from ghostdepth_train.models.attention import LinearAttention, SoftmaxAttention
 from ghostdepth_train.models.ghostnet import GhostModule, SameConv2d, SqueezeExcite
-from ghostdepth_train.quantization.torch_graph import trace
+from ghostdepth_train.quantization.tracing import trace
 from torch import nn
 from torch.nn import functional as F
 

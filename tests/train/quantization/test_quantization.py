@@ -29,7 +29,7 @@ from ghostdepth_train.quantization.observers import (
     collect_histograms,
     mse_range,
 )
-from ghostdepth_train.quantization.torch_graph import trace
+from ghostdepth_train.quantization.tracing import trace
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -10,7 +10,8 @@ from torch.fx import Node
 
 from ghostdepth_train.models.network import CameraTrunk, DepthNet
 from ghostdepth_train.quantization.ranges import FRACTIONS, PIXELS, Range
-from ghostdepth_train.quantization.torch_graph import TorchGraph, trace
+from ghostdepth_train.quantization.torch_graph import TorchGraph
+from ghostdepth_train.quantization.tracing import trace
 
 aten = torch.ops.aten
 ACTIVATIONS = (aten.relu.default, aten.relu6.default)
