@@ -110,7 +110,6 @@ class Trainer:
         averaged: Moving average of its weights, which is what is evaluated and saved.
         beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
         criterion: Column of the log by whose lowest value the best epoch is chosen.
-        motions: Matrices of the batch's clips, see `ClipDataset`; None without.
         first_step: Steps before it are left out, as if they had been taken already.
         ended_by: Why the run ended before its last epoch, `minutes` or `patience`; else empty.
 
@@ -155,7 +154,6 @@ class Trainer:
         self.normalise = normaliser(config.network)
         self.epoch = 0
         self.first_step = 0
-        self.motions: Tensor | None = None
         self.history: list[dict[str, float]] = []
         self.ended_by = ""
         self._started, self._begun_with, self._out_of_time = time.monotonic(), 0, False
@@ -255,13 +253,12 @@ class Trainer:
         self.sampler.epoch = self.epoch
         steps = len(self.sampler)
         started, losses = time.perf_counter(), []
-        for index, (rgb, depth, *motions) in enumerate(batches(self.loader)):
-            self.motions = motions[0] if motions else None
+        for index, batch in enumerate(batches(self.loader)):
             step = self.epoch * steps + index
             if step < self.first_step:
                 continue
             rate = float(self.schedule.get_last_lr()[0])
-            loss = float(self.step(model, rgb, depth))
+            loss = float(self.step(model, *batch))
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss became {loss} in epoch {self.epoch + 1}, step {index + 1}; "
@@ -280,10 +277,10 @@ class Trainer:
             "images_per_second": speed,
         }
 
-    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        """One optimizer step; returns the detached loss."""
+    def step(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        """One optimizer step on what `loss` takes; returns the detached loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(model, rgb, depth)
+        loss = self.loss(model, *batch)
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.beside)
         if self.config.clip_norm:
@@ -292,17 +289,24 @@ class Trainer:
         self.optimizer.step()
         return loss.detach()
 
-    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
-        """The loss of one batch: Nx3xHxW uint8 and Nx1xHxW metres, or NxTx... of clips."""
+    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor, *motions: Tensor) -> Tensor:
+        """The loss of one batch.
+
+        Args:
+            model: The network, perhaps wrapped for several processes.
+            rgb: Nx3xHxW uint8; NxTx3xHxW of clips.
+            depth: Nx1xHxW float32 metres, 0 where unknown; NxTx1xHxW of clips.
+            motions: Of clips one tensor, their camera motions as `ClipDataset` gives them.
+        """
         depth = depth.to(self.device, non_blocking=True)
         prediction, clip = self.predict(model, rgb), self.config.clip
         if clip is None:
             return depth_loss(prediction, depth, self.config.loss)
         loss = depth_loss(prediction, depth.flatten(0, 1), self.config.loss)
-        if self.motions is None:
+        if not motions:
             return loss
         frames = prediction.view(*depth.shape[:3], *prediction.shape[2:])
-        return loss + clip.temporal * temporal_loss(frames, depth, self.motions.to(self.device))
+        return loss + clip.temporal * temporal_loss(frames, depth, motions[0].to(self.device))
 
     def predict(self, model: nn.Module, rgb: Tensor) -> Tensor:
         """Nx3xHxW uint8 -> Nx1xhxw float32 ln(metres), at the network's output stride.

@@ -90,10 +90,9 @@ def test_the_temporal_error_is_added_to_the_loss_with_its_weight(
     )
     rgb, depth, motions = next(iter(trainer.loader))
     plain = trainer.loss(trainer.network.eval(), rgb, depth)
-    trainer.motions = motions
     frames = trainer.predict(trainer.network, rgb).unflatten(0, depth.shape[:2])
     expected = plain + 3 * temporal_loss(frames, depth, motions)
-    torch.testing.assert_close(trainer.loss(trainer.network, rgb, depth), expected)
+    torch.testing.assert_close(trainer.loss(trainer.network, rgb, depth, motions), expected)
     assert bool(expected > plain + 1e-3)
 
 

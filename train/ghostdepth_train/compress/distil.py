@@ -234,11 +234,11 @@ class Distiller(Trainer):
     def _keep_maps(self, _module: nn.Module, _inputs: object, maps: list[Tensor]) -> None:
         self._maps = by_stride(maps)
 
-    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor, *motions: Tensor) -> Tensor:
         """The loss of a batch (Nx3xHxW uint8, Nx1xHxW metres) and of unlabelled images."""
         settings = self.distil
         known = F.interpolate(depth, self._small, mode="nearest-exact")
-        total = settings.ground_truth * super().loss(model, rgb, known)
+        total = settings.ground_truth * super().loss(model, rgb, known, *motions)
         prediction = self._prediction
         if self.teacher is not None:
             rgb, depth = rgb.to(self.device), depth.to(self.device)

@@ -149,9 +149,9 @@ class RoundTrainer(MaskedTrainer):
         self.epoch = max(self.epoch, first_step // steps)
         self.steps_done = max(self.epoch * steps, first_step)
 
-    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+    def step(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """One optimizer step."""
-        loss = super().step(model, rgb, depth)
+        loss = super().step(model, *batch)
         self.steps_done += 1
         if self.snapshot is not None and self.steps_done == self.snapshot[0]:
             state = {k: v.cpu().contiguous() for k, v in self.network.state_dict().items()}

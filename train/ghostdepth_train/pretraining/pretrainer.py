@@ -108,7 +108,7 @@ class Pretrainer(Trainer):
     def _dataset(self, size: tuple[int, int]) -> DepthDataset:
         return ImageDataset(self.split.train, size, self.config.augment, self.config.seed)
 
-    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor, *motions: Tensor) -> Tensor:
         """The loss of one batch, Nx3xHxW uint8; the depth, which is unknown, is left aside."""
         if self._drawn_epoch != self.epoch:
             # Drawn anew from each epoch's beginning, where a resumed run continues.

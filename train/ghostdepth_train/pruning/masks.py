@@ -149,8 +149,8 @@ class MaskedTrainer(Trainer):
         )
         self.masking = Masking(self.network, masks)
 
-    def step(self, model: nn.Module, rgb: Tensor, depth: Tensor) -> Tensor:
+    def step(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """One optimizer step, after which pruned weights are zero again."""
-        loss = super().step(model, rgb, depth)
+        loss = super().step(model, *batch)
         self.masking.apply()
         return loss
