@@ -26,7 +26,7 @@ from instructions import baseline as instructions
 from instructions import others as other_runtimes
 from instructions import runtimes as runtime_instructions
 from latency import table as latency
-from papers import blocks, pretraining, stream
+from papers import blocks, pretraining, stream_table
 from peers import table as peers
 from transfer import run as transfer
 
@@ -175,7 +175,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "pretraining": pretraining.table,
     "soak": soak.table,
-    "stream": stream.table,
+    "stream": stream_table.table,
     "attention": blocks.table,
     "sharpness": sharpness.table,
     "sharpened": sharpness.sharpened_table,

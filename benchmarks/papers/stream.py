@@ -29,154 +29,54 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from bench_depth.accuracy.temporal import (
-    Motion,
-    camera_motion,
     flicker,
     log_error,
     temporal_error,
 )
-from bench_depth.core.dataset import Pair, list_pairs, read_pair
-from bench_depth.core.errors import UserError, exit_code
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
-from bench_depth.core.screen import counted
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
-from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
-from ghostdepth_train.data.clips import CropPath
 from ghostdepth_train.models.network import CameraNet, DepthNet, log_depth
 from ghostdepth_train.trainer import RunOptions, Trainer
 from numpy.typing import NDArray
+from stream_clips import MOTION, Clip, Depths, crop_clips, walk_clip
+from stream_table import (
+    BOTH_KEEP,
+    EMPTIED,
+    FILTERED_AFTER,
+    FILTERS,
+    PLAIN,
+    PLAIN_LOSS,
+    RESULTS,
+    STATE,
+    STATE_LOSS,
+    TRAINED,
+    table,
+)
 from torch import Tensor, nn
 
-RESULTS = Path(__file__).with_name("stream.csv")
-PLAIN, STATE, EMPTIED = "without state", "state", "state, emptied at every frame"
-KEEP = (0.3, 0.5, 0.7)
-FILTERS = {f"filter, keep {keep}": keep for keep in KEEP}
-BOTH_KEEP = 0.5
-THEN = f"then filter, keep {BOTH_KEEP}"
-PLAIN_LOSS, STATE_LOSS = f"{PLAIN}, temporal loss", f"{STATE}, temporal loss"
-TRAINED = (PLAIN, STATE, PLAIN_LOSS, STATE_LOSS)
-FILTERED_AFTER = {arm: f"{arm}, {THEN}" for arm in TRAINED[1:]}
-ARMS = (
-    PLAIN,
-    *FILTERS,
-    STATE,
-    EMPTIED,
-    FILTERED_AFTER[STATE],
-    *itertools.chain(*((arm, FILTERED_AFTER[arm]) for arm in (PLAIN_LOSS, STATE_LOSS))),
-)
 # Weight of the temporal error where it is in the loss.
 TEMPORAL = 2.0
-# Rows and columns of the frames that are made from single pairs.
-SIZE = (120, 160)
-FRAMES, RUN_IN = 8, 2
-ZOOM, MOTION = 1.5, 1.0
-# Standard deviation of the camera noise, in grey levels of 255.
-NOISE = 6.0
-# The columns of the table: set, figure, heading.
-COLUMNS = (
-    ("crops", "si_rmse", "crops: si-RMSE"),
-    ("crops", "delta_1", "delta_1"),
-    ("crops", "temporal_error", "temporal error"),
-    ("still", "temporal_error", "still: temporal error"),
-    ("still", "flicker", "flicker"),
-    ("walk", "si_rmse", "walk: si-RMSE"),
-    ("walk", "delta_1", "delta_1"),
-    ("walk", "temporal_error", "temporal error"),
-)
+RUN_IN = 2
 _BATCH = 16
-Depths = NDArray[np.float32]
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames with ground truth.
-
-    Attributes:
-        rgb: TxHxWx3 uint8.
-        depth: TxHxW metres, 0 = unknown.
-        motions: Where each frame's points lie in the next one, T - 1 of them.
-    """
-
-    rgb: NDArray[np.uint8]
-    depth: Depths
-    motions: Sequence[Motion]
-
-
-def crop_clips(pairs: Sequence[Pair], moving: bool) -> Iterator[Clip]:
-    """A clip from each pair: a window that moves over it, or all of it standing still."""
-    for index, pair in enumerate(pairs):
-        rgb, depth_mm = read_pair(pair)
-        depth = np.asarray(depth_mm, np.float32) / np.float32(1000)
-        rng = np.random.default_rng((0, index))
-        path = CropPath((1, 1), ((0, 0), (0, 0)))
-        if moving:
-            path = CropPath.draw(rng, ZOOM, MOTION)
-        times = [frame / (FRAMES - 1) for frame in range(FRAMES)]
-        views = [path.view(rgb, depth, at, SIZE) for at in times]
-        photos = np.stack([photo for photo, _ in views])
-        noise = np.float32(NOISE) * rng.standard_normal(photos.shape, np.float32)
-        yield Clip(
-            np.asarray(np.rint(np.clip(photos + noise, 0, 255)), np.uint8),
-            np.stack([near for _, near in views]),
-            [crop_motion(path, at, after, depth.shape) for at, after in itertools.pairwise(times)],
-        )
-
-
-def crop_motion(path: CropPath, at: float, after: float, picture: tuple[int, ...]) -> Motion:
-    """Where the pixels of a moving crop lie a frame later; NaN where they have left it.
-
-    Args:
-        path: Path of the moving crop.
-        at: Time of the frame, 0..1.
-        after: Time of the next frame.
-        picture: Rows and columns of the picture that the crop moves on.
-    """
-    rows, columns = np.indices(SIZE)
-    # A crop moves and grows, but does not turn: the last of the three is 1.
-    pixels = np.stack([columns, rows, np.ones_like(rows)])
-    place = np.tensordot(path.motion(at, after, (picture[0], picture[1]), SIZE), pixels, 1)[:2]
-    ends = np.array([SIZE[1], SIZE[0]])[:, None, None] - 0.5
-    place[:, ((place < -0.5) | (place >= ends)).any(0)] = math.nan
-    x, y = place.astype(np.float32)
-    return x, y
-
-
-def walk_clip(folder: Path) -> Clip:
-    """The frames of a folder with `poses.txt` and `intrinsics_640x480.txt`."""
-    pairs = [read_pair(pair) for pair in list_pairs(folder)]
-    depth = np.stack([mm for _, mm in pairs]).astype(np.float32) / np.float32(1000)
-    poses = np.loadtxt(folder / "poses.txt", usecols=range(1, 17)).reshape(-1, 4, 4)
-    if len(poses) != len(pairs):
-        raise UserError(
-            f"{folder / 'poses.txt'} has {len(poses)} poses for {len(pairs)} frames; "
-            "give one line for each"
-        )
-    intrinsics = np.loadtxt(folder / "intrinsics_640x480.txt")
-    intrinsics[:2] *= depth.shape[2] / 640
-    intrinsics[:2, 2] -= 0.5
-    motions = [
-        camera_motion(depth[i], depth[i + 1], np.linalg.inv(poses[i + 1]) @ poses[i], intrinsics)
-        for i in range(len(pairs) - 1)
-    ]
-    return Clip(np.stack([rgb for rgb, _ in pairs]), depth, motions)
 
 
 @torch.no_grad()
@@ -344,49 +244,6 @@ def outputs(network: DepthNet, clip: Clip, arm: str) -> dict[str, Depths]:
     return found
 
 
-def table() -> str:
-    """The figures of each arm as Markdown: mean and deviation of the seeds."""
-    rows = csv_rows(RESULTS)
-    if not rows:
-        return "Nothing yet."
-    most = max(int(row["epochs"]) for row in rows)
-    rows = [row for row in rows if int(row["epochs"]) == most]
-    seeds = {row["seed"] for row in rows if row["arm"] == STATE}
-    rows = [row for row in rows if row["seed"] in seeds]
-    lines = []
-    for arm in (arm for arm in ARMS if any(row["arm"] == arm for row in rows)):
-        cells = [_cell(list(_by_seed(rows, arm, *column[:2]).values())) for column in COLUMNS]
-        lines.append([arm, *cells])
-    differences = []
-    for column in COLUMNS:
-        plain, state = (_by_seed(rows, arm, *column[:2]) for arm in (PLAIN, STATE))
-        differences.append(_cell([state[seed] - plain[seed] for seed in state], "+"))
-    lines.append(["state minus without, by seed", *differences])
-    first = rows[0]
-    note = (
-        f"{counted(len(seeds), 'seed')}, from {first['init']}, whose encoder stays as "
-        f"it is: {first['steps']} steps of {first['clips']} clips of {first['frames']} frames, "
-        f"{first['pairs']} pairs. A training took {_seconds(rows, PLAIN)} processor seconds "
-        f"without state and {_seconds(rows, STATE)} with. Higher is better for delta_1, lower for "
-        "the others."
-    )
-    return f"{markdown_table(['', *(heading for *_, heading in COLUMNS)], lines)}\n\n{note}"
-
-
-def _by_seed(rows: Sequence[Row], arm: str, name: str, figure: str) -> dict[str, float]:
-    own = [row for row in rows if row["arm"] == arm and row["set"] == name]
-    return {row["seed"]: float(row[figure]) for row in own}
-
-
-def _cell(values: Sequence[float], sign: str = "") -> str:
-    return mean_and_deviation(values, sign=sign) if values else "not measured"
-
-
-def _seconds(rows: Sequence[Row], arm: str) -> str:
-    own = [float(row["training_seconds"]) for row in rows if row["arm"] == arm]
-    return f"{statistics.mean(own):.0f}"
-
-
 def main() -> int:
     """Measures what is missing and prints the table."""
     parser = argparse.ArgumentParser(
@@ -407,7 +264,7 @@ def main() -> int:
             rows = bench.rows(arm, seed)
             print(*rows, sep="\n", file=sys.stderr, flush=True)
             write_bytes(RESULTS, csv_bytes([*csv_rows(RESULTS), *rows]))
-    print(table())
+    print(table(RESULTS))
     return 0
 
 

@@ -24,7 +24,17 @@ from tests.train.making import SMALL
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    return benchmark("papers.stream")
+    return benchmark("stream", "papers")
+
+
+@pytest.fixture(scope="module")
+def clips() -> ModuleType:
+    return benchmark("stream_clips", "papers")
+
+
+@pytest.fixture(scope="module")
+def arms() -> tuple[str, ...]:
+    return tuple(benchmark("stream_table", "papers").ARMS)
 
 
 @settings(max_examples=50, deadline=None)
@@ -42,7 +52,7 @@ def test_the_filter_weighs_a_frame_by_its_age(
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 9999), zoom=st.floats(1.1, 3), motion=st.floats(0, 1))
 def test_a_point_of_a_moving_crop_is_found_in_the_next_frame(
-    bench: ModuleType, seed: int, zoom: float, motion: float
+    clips: ModuleType, seed: int, zoom: float, motion: float
 ) -> None:
     path = CropPath.draw(np.random.default_rng(seed), zoom, motion)
     # Each pixel's depth, times the enlargement, is the column or row that it came from.
@@ -51,24 +61,24 @@ def test_a_point_of_a_moving_crop_is_found_in_the_next_frame(
             np.expand_dims(np.arange(1.0, 321)[: 240 + 80 * axis], 1 - axis), (240, 320)
         ).astype(np.float32)
         views = [
-            path.view(np.zeros((240, 320, 3), np.uint8), picture, at, bench.SIZE)[1]
+            path.view(np.zeros((240, 320, 3), np.uint8), picture, at, clips.SIZE)[1]
             * path.at(at)[0]
             for at in (0.2, 0.5)
         ]
-        x, y = bench.crop_motion(path, 0.2, 0.5, picture.shape)
+        x, y = clips.crop_motion(path, 0.2, 0.5, picture.shape)
         seen = np.isfinite(x)
         assert np.array_equal(seen, np.isfinite(y))
         columns, rows = (np.rint(place[seen]).astype(int) for place in (x, y))
-        inside = (columns < bench.SIZE[1]) & (rows < bench.SIZE[0])
+        inside = (columns < clips.SIZE[1]) & (rows < clips.SIZE[0])
         found = views[1][rows[inside], columns[inside]]
         # Both views take the nearest of the picture's pixels.
         assert np.abs(found - views[0][seen][inside]).max() <= 3
 
 
-def test_a_crop_that_stands_still_moves_no_point(bench: ModuleType) -> None:
+def test_a_crop_that_stands_still_moves_no_point(clips: ModuleType) -> None:
     path = CropPath((1, 1), ((0, 0), (0, 0)))
-    x, y = bench.crop_motion(path, 0, 1, (480, 640))
-    rows, columns = np.indices(bench.SIZE)
+    x, y = clips.crop_motion(path, 0, 1, (480, 640))
+    rows, columns = np.indices(clips.SIZE)
     assert np.allclose(x, columns) and np.allclose(y, rows)
 
 
@@ -107,6 +117,7 @@ def toy(
 
 def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
     bench: ModuleType,
+    arms: tuple[str, ...],
     toy: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -114,8 +125,8 @@ def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
     monkeypatch.setattr(sys, "argv", toy)
     assert bench.main() == 0
     rows = csv_rows(bench.RESULTS)
-    assert len(rows) == 2 * 3 * len(bench.ARMS)
-    for arm in bench.ARMS:
+    assert len(rows) == 2 * 3 * len(arms)
+    for arm in arms:
         own = [row for row in rows if row["arm"] == arm]
         assert {row["set"] for row in own} == {"crops", "still", "walk"}
         assert {row["steps"] for row in own} == {"2"}
@@ -124,14 +135,14 @@ def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
         assert float(row["si_rmse"]) > 0 and float(row["temporal_error"]) > 0
     printed = capsys.readouterr().out
     assert "nan" not in printed and "not measured" not in printed
-    assert all(f"| {arm} | " in printed for arm in bench.ARMS)
+    assert all(f"| {arm} | " in printed for arm in arms)
     monkeypatch.setattr(bench.Bench, "rows", lambda *_: pytest.fail("measured again"))
     assert bench.main() == 0
     assert capsys.readouterr().out == printed
 
 
-def test_frames_without_a_pose_are_one_line(bench: ModuleType, toy: list[str]) -> None:
+def test_frames_without_a_pose_are_one_line(clips: ModuleType, toy: list[str]) -> None:
     clip = Path(toy[toy.index("--clip") + 1])
     (clip / "poses.txt").write_text(f"000 {'1 ' * 16}\n")
     with pytest.raises(UserError, match=r"poses\.txt has 1 poses for 5 frames"):
-        bench.walk_clip(clip)
+        clips.walk_clip(clip)
