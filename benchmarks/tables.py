@@ -177,6 +177,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "soak": soak.table,
     "stream": stream_table.table,
     "attention": blocks.table,
+    "stream-costs": blocks.stream_costs,
     "sharpness": sharpness.table,
     "sharpened": sharpness.sharpened_table,
     "peers": peers.table,

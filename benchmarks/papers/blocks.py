@@ -115,7 +115,7 @@ def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespa
     return _row(name, "", f"si_rmse after {options.epochs} epochs", round(metrics.si_rmse, 5), seed)
 
 
-def table(names: Iterable[str] = BLOCKS) -> str:
+def table(names: Iterable[str] = BLOCKS, *, accuracy: bool = True) -> str:
     """The figures as a Markdown table, each beside the difference from the network without."""
     rows = _read()
     found = {(row["network"], row["file"], row["figure"]): float(row["value"]) for row in rows}
@@ -128,11 +128,15 @@ def table(names: Iterable[str] = BLOCKS) -> str:
             f"{found[name, '', 'macs'] / 1e6:.1f}",
             f"{found[name, '', 'parameters'] / 1e3:.0f}",
             *(_latency(found, name, file) for file in ("fp32", "int8")),
-            _accuracy(rows, name),
         ]
-        lines.append(cells)
-    heads = ["network", "M MACs", "k parameters", "fp32, ms", "int8, ms", "si-RMSE"]
-    return markdown_table(heads, lines)
+        lines.append([*cells, _accuracy(rows, name)] if accuracy else cells)
+    heads = ["network", "M MACs", "k parameters", "fp32, ms", "int8, ms"]
+    return markdown_table([*heads, "si-RMSE"] if accuracy else heads, lines)
+
+
+def stream_costs() -> str:
+    """What each stream cell costs, as `table`."""
+    return table((PLAIN, *STREAMS), accuracy=False)
 
 
 def _latency(found: dict[tuple[str, str, str], float], name: str, file: str) -> str:

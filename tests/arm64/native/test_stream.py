@@ -36,11 +36,11 @@ for name in sys.argv[1:]:
 """
 
 
-@pytest.fixture(scope="module")
-def network() -> DepthNet:
+@pytest.fixture(scope="module", params=["minimal", "gru"])
+def network(request: pytest.FixtureRequest) -> DepthNet:
     torch.manual_seed(0)
     config = load_train_config("tiny").network.model_dump()
-    config["decoder"]["stream"] = {"channels": 6}
+    config["decoder"]["stream"] = {"kind": request.param, "channels": 6}
     network = DepthNet(NetworkConfig.model_validate(config)).eval()
     assert network.stream is not None
     nn.init.normal_(network.stream.project.weight, std=0.3)

@@ -23,12 +23,12 @@ CAMERA = (64, 96)
 FORMATS = ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")
 
 
-@pytest.fixture(scope="module")
-def network(make_network: Any) -> DepthNet:
+@pytest.fixture(scope="module", params=["minimal", "gru"])
+def network(make_network: Any, request: pytest.FixtureRequest) -> DepthNet:
     # The whole encoder: on few blocks TensorFlow converts the state once more before it is used.
     whole = load_train_config("tiny").network
     encoder = whole.encoder.model_dump() | {"padding": "same"}
-    decoder = whole.decoder.model_dump() | {"stream": {"channels": 6}}
+    decoder = whole.decoder.model_dump() | {"stream": {"kind": request.param, "channels": 6}}
     network: DepthNet = make_network(encoder=encoder, decoder=decoder)
     assert network.stream is not None
     nn.init.normal_(network.stream.project.weight, std=0.3)
@@ -79,7 +79,7 @@ def test_a_file_carries_the_state_that_torch_has(
         model.reset()
 
 
-def test_the_int8_state_stays_in_whole_numbers(files: dict[str, Path]) -> None:
+def test_the_int8_state_stays_in_whole_numbers(files: dict[str, Path], network: DepthNet) -> None:
     contract = read_contract(files["int8.tflite"])
     assert contract is not None and contract.state is not None
     state = contract.state
@@ -87,4 +87,6 @@ def test_the_int8_state_stays_in_whole_numbers(files: dict[str, Path]) -> None:
     model = unpack(files["int8.tflite"].read_bytes())
     kinds = [op_name(model, op) for op in model.subgraphs[0].operators]
     assert kinds.count("QUANTIZE") == 1 and kinds.count("DEQUANTIZE") == 1  # Picture and depth.
-    assert kinds.count("LOGISTIC") == kinds.count("TANH") == 1
+    assert network.stream is not None
+    gates = 1 if network.stream.reset is None else 2
+    assert (kinds.count("LOGISTIC"), kinds.count("TANH")) == (gates, 1)
