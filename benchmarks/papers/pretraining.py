@@ -11,7 +11,7 @@ speed of each training, measured once per RUNS, and from what the pretraining re
 pretraining serves all fractions, and each of them pays for it. Validation costs nothing.
 
 Rows that are in `pretraining.csv` are kept: a command that was stopped continues. Each --seconds
-needs RUNS of its own; the table is of the longest one.
+needs RUNS of its own.
 """
 
 from __future__ import annotations
@@ -133,27 +133,28 @@ class Bench:
 
 
 def table() -> str:
-    """si-RMSE of each arm at each fraction as Markdown: mean and deviation of the seeds."""
+    """si-RMSE of each arm, by time and fraction, as Markdown: mean and deviation of the seeds."""
     rows = csv_rows(RESULTS)
     if not rows:
         return "Nothing yet."
-    longest = max(float(row["seconds"]) for row in rows)
-    rows = [row for row in rows if float(row["seconds"]) == longest]
-    fractions = sorted({row["fraction"] for row in rows}, key=float)
-    heads = ["encoder", *(f"{float(each):.0%} of the pairs" for each in fractions)]
+    columns = sorted({_column(row) for row in rows})
+    heads = ["encoder", *(f"{time:g} s, {part:.0%} of the pairs" for time, part in columns)]
     lines = []
     for arm in ARMS:
         own = [row for row in rows if row["arm"] == arm]
-        cells = [_cell([row for row in own if row["fraction"] == each]) for each in fractions]
+        cells = [_cell([row for row in own if _column(row) == column]) for column in columns]
         lines.append([arm, *cells])
     first = rows[0]
     seeds = len({row["seed"] for row in rows})
     note = (
         f"si-RMSE on the validation set, {counted(seeds, 'seed')}; {first['config']} at "
-        f"{first['input']}, {float(first['seconds']):g} processor seconds each, "
-        f"{first['images']} images."
+        f"{first['input']}, processor seconds for each, {first['images']} images."
     )
     return f"{markdown_table(heads, lines)}\n\n{note}"
+
+
+def _column(row: Row) -> tuple[float, float]:
+    return float(row["seconds"]), float(row["fraction"])
 
 
 def _cell(rows: Sequence[Row]) -> str:
