@@ -138,12 +138,13 @@ def with_scale(
         colour_map: The colour map of the picture.
 
     Returns:
-        HxWx3 uint8 RGB, wider than `picture`.
+        HxWx3 uint8 RGB, wider than `picture` by an even number of pixels.
     """
     height = picture.shape[0]
     zoom = max(1.0, height / _BAR_ROWS)
     gap, bar, text_at = (round(zoom * part) for part in (6, _BAR_WIDTH, _BAR_WIDTH + 10))
-    margin: Any = np.full((height, round(zoom * _BAR_MARGIN), 3), 255, np.uint8)
+    # Even, as videos must be.
+    margin: Any = np.full((height, round(zoom * _BAR_MARGIN / 2) * 2, 3), 255, np.uint8)
     rows = np.linspace(0, 255, height).round().astype(np.uint8)
     margin[:, gap : gap + bar] = table(colour_map)[rows][:, np.newaxis]
     digits = 2 if abs(far - near) < 1 else 1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path, require_writable
-from bench_depth.depth.colours import paint
+from bench_depth.depth.colours import paint, with_scale
 from bench_depth.depth.outputs import OutputOptions, encode
 from bench_depth.depth.scale import Scale, to_millimetres
 from bench_depth.model.postprocess import resize_depth
@@ -147,15 +147,15 @@ class VideoRecorder:
         self._files = contextlib.ExitStack()
         self._path: Optional[Path] = None
         self._writer: Any = None
-        self._size = (0, 0)
+        self._size: Optional[tuple[int, int]] = None
 
     def write(self, name: str, photo: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
         """See `Recorder.write`."""
-        if self._path is None:
-            self._open(photo)
         times = self._times_due()
         if times:
             image = cv2.cvtColor(self._draw(photo, depth), cv2.COLOR_RGB2BGR)
+            if self._path is None:
+                self._open(image.shape[1], image.shape[0])
             for _ in range(times):
                 self._writer.write(image)
             self._written += times
@@ -182,17 +182,12 @@ class VideoRecorder:
             failed = RuntimeError("discarded")
             self._files.__exit__(type(failed), failed, None)
 
-    def _open(self, photo: NDArray[np.uint8]) -> None:
-        height, width = photo.shape[:2]
-        shrink = max(1.0, width / _SIDE_WIDTH)
-        # The codecs require even widths and heights.
-        self._size = (round(width / shrink) // 2 * 2, round(height / shrink) // 2 * 2)
+    def _open(self, width: int, height: int) -> None:
         self._path = self._files.enter_context(atomic_path(self._target))
         codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._target.suffix.lower()])
-        size = ((1 + self._options.side_by_side) * self._size[0], self._size[1])
-        self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, size)
+        self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, (width, height))
         if not self._writer.isOpened():
-            raise UserError(f"OpenCV cannot write {self._target} of {size[0]}x{size[1]} pixels")
+            raise UserError(f"OpenCV cannot write {self._target} of {width}x{height} pixels")
 
     def _times_due(self) -> int:
         if self._clock is None:
@@ -207,18 +202,17 @@ class VideoRecorder:
         near, far = self._range
         known = self._scale.known(depth)
         painted = paint(depth, known, near, far, self._options.colour_map)
+        if self._size is None:
+            height, width = photo.shape[:2]
+            shrink = max(1.0, width / _SIDE_WIDTH)
+            # The codecs require even widths and heights.
+            self._size = (round(width / shrink) // 2 * 2, round(height / shrink) // 2 * 2)
         sides = [
             np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA), np.uint8)
             for image in ((photo, painted) if self._options.side_by_side else (painted,))
         ]
-        text = "relative depth: near is light, far is dark"
-        if not self._scale.relative:
-            text = f"{near:.1f} m (light) to {far:.1f} m (dark)"
-        for width, colour in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-            cv2.putText(
-                sides[-1], text, (8, self._size[1] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour,
-                width, cv2.LINE_AA,
-            )  # fmt: skip
+        unit = "" if self._scale.relative else "m"
+        sides[-1] = with_scale(sides[-1], near, far, unit, self._options.colour_map)
         return np.hstack(sides)
 
 

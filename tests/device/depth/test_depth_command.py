@@ -151,7 +151,7 @@ def test_inputs_are_reported_in_their_order_once_written(
     assert reported == [one.source for one in inputs]
 
 
-def test_a_video_becomes_a_coloured_video(tiny_tflite: Path, tmp_path: Path) -> None:
+def test_a_video_becomes_a_coloured_video_with_its_scale(tiny_tflite: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (WIDTH, HEIGHT))
     for level in range(0, 250, 25):
@@ -161,7 +161,10 @@ def test_a_video_becomes_a_coloured_video(tiny_tflite: Path, tmp_path: Path) -> 
     assert main(["depth", str(path), "--model", str(tiny_tflite), "--out", str(out)]) == 0
     video = cv2.VideoCapture(str(out / "clip-depth.mp4"))
     assert (video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)) == (10, 5)
-    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == WIDTH
+    frame = video.read()[1]
+    assert frame.shape == (HEIGHT, WIDTH + 76, 3)
+    bar = frame[:, WIDTH + 8 : WIDTH + 20].astype(int)
+    assert bar[2].sum() > 1.3 * bar[-3].sum(), "from light, which is near, to dark"
 
 
 def test_inputs_that_differ_in_their_suffix_alone_keep_it(

@@ -45,6 +45,7 @@ def test_the_colour_bar_is_as_large_a_part_of_a_tall_picture_as_of_a_small_one(h
     picture = np.zeros((height, 8, 3), np.uint8)
     margin = colours.with_scale(picture, 1.0, 888.8, "m")[:, 8:]
     assert margin.shape[1] == pytest.approx(76 * height / 480, abs=1)
+    assert margin.shape[1] % 2 == 0, "as the codecs of videos require"
     dark = np.argwhere((margin < 100).all(axis=2))
     rows, columns = (np.unique(axis) / height for axis in dark.T)
     # The labels: from the top to the bottom, and behind them some white.

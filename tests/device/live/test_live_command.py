@@ -62,7 +62,7 @@ def test_a_folder_keeps_its_names_and_exact_depth(tiny_tflite: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out.mp4"])
-def test_a_recorded_video_has_both_sides_and_the_rate(
+def test_a_recorded_video_has_both_sides_the_scale_and_the_rate(
     tiny_tflite: Path, video: Path, tmp_path: Path, name: str
 ) -> None:
     done = run(
@@ -73,7 +73,7 @@ def test_a_recorded_video_has_both_sides_and_the_rate(
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 8
     frame = capture.read()[1]
-    assert frame.shape == (48, 128, 3)
+    assert frame.shape == (48, 128 + 76, 3)
     assert frame[5, 10] == pytest.approx([100] * 3, abs=12)  # The photo's left half.
     near, far = frame[5, 70], frame[5, 120]
     assert near.sum() > 1.3 * far.sum()  # The depth's.
