@@ -66,6 +66,19 @@ def output_file(path: Path | None) -> Path | None:
     return None if path is None else require_writable(path)
 
 
+def dataset_folder(path: Path | None) -> Path | None:
+    """Callback of an option that names a dataset; tells where `samples` is, for it lies in a clone.
+
+    Raises:
+        UserError: The path is `samples`, or is below it, and does not exist.
+    """
+    if path is not None and path.parts[:1] == ("samples",) and not path.exists():
+        from ghostdepth_export.host.checkout import SAMPLES
+
+        raise UserError(f"{path} does not exist; the project's samples are in {SAMPLES}")
+    return path
+
+
 CheckpointFolder = Annotated[
     Path, typer.Option(help="Checkpoint folder, e.g. RUN/best, or a model's name.")
 ]

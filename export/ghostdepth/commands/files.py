@@ -12,7 +12,7 @@ from bench_depth.core.screen import printable, say, show
 from ghostdepth_export.host.checkout import SAMPLES
 
 from ghostdepth import model_files
-from ghostdepth.commands.app import CheckpointFolder, app, progress
+from ghostdepth.commands.app import CheckpointFolder, app, dataset_folder, progress
 
 
 @app.command()
@@ -21,7 +21,11 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     calibration: Annotated[
         Path,
-        typer.Option(help="Dataset folder to calibrate on.", show_default="the project's samples"),
+        typer.Option(
+            help="Dataset folder to calibrate on.",
+            show_default="the project's samples",
+            callback=dataset_folder,
+        ),
     ] = SAMPLES,
     runtime: Annotated[str, typer.Option(help="Oldest TFLite that must run the files.")] = "2.5",
     camera: Annotated[str, typer.Option(help="Image size, WIDTHxHEIGHT.")] = "640x480",
@@ -81,7 +85,11 @@ def demo(
     ] = None,
     samples: Annotated[
         Path,
-        typer.Option(help="Dataset folder to measure on.", show_default="the project's samples"),
+        typer.Option(
+            help="Dataset folder to measure on.",
+            show_default="the project's samples",
+            callback=dataset_folder,
+        ),
     ] = SAMPLES,
     out: Annotated[Path, typer.Option(help="Folder for the files, results and page.")] = Path(
         "runs/demo"

@@ -11,12 +11,26 @@ from bench_depth.core.errors import refuse_warnings
 from bench_depth.core.screen import counted, say
 
 from ghostdepth import datasets, networks
-from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, output_file, progress
+from ghostdepth.commands.app import (
+    CheckpointFolder,
+    TrainingLines,
+    app,
+    dataset_folder,
+    output_file,
+    progress,
+)
 
-Data = Annotated[Path, typer.Option(help="Dataset folder, or a folder with train/ and val/.")]
+Data = Annotated[
+    Path,
+    typer.Option(help="Dataset folder, or a folder with train/ and val/.", callback=dataset_folder),
+]
 Val = Annotated[
     Path | None,
-    typer.Option(help="Dataset folder for validation.", show_default="DATA/val, or the last tenth"),
+    typer.Option(
+        help="Dataset folder for validation.",
+        show_default="DATA/val, or the last tenth",
+        callback=dataset_folder,
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -109,7 +123,8 @@ def check(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Dataset folder, a folder with train/ and val/, or NYU, TUM, KITTI or DIODE."
+            help="Dataset folder, a folder with train/ and val/, or NYU, TUM, KITTI or DIODE.",
+            callback=dataset_folder,
         ),
     ],
     strict: Strict = False,
@@ -142,7 +157,7 @@ def check(
 @app.command()
 def evaluate(
     checkpoint: CheckpointFolder,
-    data: Annotated[Path, typer.Option(help="Dataset folder.")],
+    data: Annotated[Path, typer.Option(help="Dataset folder.", callback=dataset_folder)],
     align: Annotated[str, typer.Option(help="none, median or log-affine.")] = "none",
     hfov: Annotated[
         float | None,

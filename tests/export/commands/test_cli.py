@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ghostdepth import commands as cli
+from ghostdepth_export.host.checkout import SAMPLES
 from rich.text import Text
 from typer.core import TyperOption
 from typer.main import get_group
@@ -69,6 +70,31 @@ def test_one_line_and_a_non_zero_exit(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--out", "o", "--data"],
+        ["check"],
+        ["evaluate", "--checkpoint", "ghostdepth-s", "--data"],
+        ["export", "--checkpoint", "ghostdepth-s", "--out", "o", "--calibration"],
+        ["demo", "--samples"],
+    ],
+)
+@pytest.mark.parametrize("name", ["samples", "samples/rgb/.."])
+def test_outside_a_clone_the_place_of_the_samples_is_told(
+    arguments: list[str],
+    name: str,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    err = command(*arguments, name, code=2).err.strip()
+    assert f"{name} does not exist; the project's samples are in {SAMPLES}" in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_and_version_load_nothing_heavy() -> None:
     script = (
         "import sys; sys.argv = ['ghostdepth', '--version']\n"
@@ -88,6 +114,7 @@ _WAITING = """
 import functools, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from ghostdepth import commands as cli
+from ghostdepth_export.host.checkout import SAMPLES
 def wait():
     print("ready", flush=True)
     time.sleep(60)
