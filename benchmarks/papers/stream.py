@@ -28,6 +28,7 @@ are in `stream.csv` are kept: a command that was stopped goes on. The table is o
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import shutil
 import statistics
@@ -49,7 +50,7 @@ from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from ghostdepth_export.host.checkout import find_checkpoint
-from ghostdepth_train.checkpoint import load_checkpoint
+from ghostdepth_train.checkpoint import WEIGHTS, load_checkpoint
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
@@ -156,6 +157,7 @@ class Bench:
         self.split = read_split(options.data)
         self.init = find_checkpoint(options.init)
         self.start = load_checkpoint(self.init)
+        self.weights = hashlib.sha256((self.init / WEIGHTS).read_bytes()).hexdigest()[:12]
         self.walk = walk_clip(options.clip)
 
     def rows(self, arm: str, seed: int) -> list[Row]:
@@ -173,7 +175,7 @@ class Bench:
         seconds = time.process_time() - began
         assert config.clip is not None
         facts = {
-            "init": self.start.name,
+            "init": f"{self.start.name}, sha256 {self.weights}",
             "config": self.options.config,
             "epochs": config.epochs,
             "steps": config.epochs * len(trainer.sampler),

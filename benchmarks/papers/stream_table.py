@@ -43,22 +43,24 @@ Row = dict[str, Any]
 
 
 def table(path: Path = RESULTS) -> str:
-    """The figures of each arm as Markdown: mean and deviation of the seeds."""
+    """The figures of each arm as Markdown: mean and deviation of the seeds that have every arm."""
     rows = csv_rows(path)
-    if not rows:
-        return "Nothing yet."
-    most = max(int(row["epochs"]) for row in rows)
+    most = max((int(row["epochs"]) for row in rows), default=0)
     rows = [row for row in rows if int(row["epochs"]) == most]
-    seeds = {row["seed"] for row in rows if row["arm"] == STATE}
+    measured = {(row["seed"], row["arm"]) for row in rows}
+    seeds = {seed for seed, _ in measured if measured.issuperset((seed, arm) for arm in ARMS)}
+    if not seeds:
+        return "No seed has every arm yet."
     rows = [row for row in rows if row["seed"] in seeds]
     lines = []
-    for arm in (arm for arm in ARMS if any(row["arm"] == arm for row in rows)):
-        cells = [_cell(list(_by_seed(rows, arm, *column[:2]).values())) for column in COLUMNS]
-        lines.append([arm, *cells])
+    for arm in ARMS:
+        cells = [list(_by_seed(rows, arm, *column[:2]).values()) for column in COLUMNS]
+        lines.append([arm, *map(mean_and_deviation, cells)])
     differences = []
     for column in COLUMNS:
         plain, state = (_by_seed(rows, arm, *column[:2]) for arm in (PLAIN, STATE))
-        differences.append(_cell([state[seed] - plain[seed] for seed in state], "+"))
+        by_seed = [state[seed] - plain[seed] for seed in state]
+        differences.append(mean_and_deviation(by_seed, sign="+"))
     lines.append(["state minus without, by seed", *differences])
     first = rows[0]
     note = (
@@ -74,10 +76,6 @@ def table(path: Path = RESULTS) -> str:
 def _by_seed(rows: Sequence[Row], arm: str, name: str, figure: str) -> dict[str, float]:
     own = [row for row in rows if row["arm"] == arm and row["set"] == name]
     return {row["seed"]: float(row[figure]) for row in own}
-
-
-def _cell(values: Sequence[float], sign: str = "") -> str:
-    return mean_and_deviation(values, sign=sign) if values else "not measured"
 
 
 def _seconds(rows: Sequence[Row], arm: str) -> str:

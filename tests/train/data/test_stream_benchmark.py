@@ -11,7 +11,7 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import save_checkpoint
-from ghostdepth_train.csv_files import csv_rows
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data.clips import CropPath
 from ghostdepth_train.models.network import DepthNet
 from hypothesis import given, settings
@@ -33,8 +33,8 @@ def clips() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def arms() -> tuple[str, ...]:
-    return tuple(benchmark("stream_table", "papers").ARMS)
+def figures() -> ModuleType:
+    return benchmark("stream_table", "papers")
 
 
 @settings(max_examples=50, deadline=None)
@@ -117,14 +117,14 @@ def toy(
 
 def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
     bench: ModuleType,
-    arms: tuple[str, ...],
+    figures: ModuleType,
     toy: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "argv", toy)
     assert bench.main() == 0
-    rows = csv_rows(bench.RESULTS)
+    rows, arms = csv_rows(bench.RESULTS), figures.ARMS
     assert len(rows) == 2 * 3 * len(arms)
     for arm in arms:
         own = [row for row in rows if row["arm"] == arm]
@@ -134,11 +134,27 @@ def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
         assert bool(row["flicker"]) == (row["set"] == "still")
         assert float(row["si_rmse"]) > 0 and float(row["temporal_error"]) > 0
     printed = capsys.readouterr().out
-    assert "nan" not in printed and "not measured" not in printed
+    assert "nan" not in printed
     assert all(f"| {arm} | " in printed for arm in arms)
     monkeypatch.setattr(bench.Bench, "rows", lambda *_: pytest.fail("measured again"))
     assert bench.main() == 0
     assert capsys.readouterr().out == printed
+
+
+def test_a_seed_that_lacks_an_arm_is_not_in_the_table(figures: ModuleType, tmp_path: Path) -> None:
+    numbers = dict.fromkeys(("steps", "clips", "frames", "pairs", "training_seconds"), "1")
+    rows = [
+        {"epochs": "4", "seed": str(seed), "arm": arm, "set": name, "init": "toy", **numbers}
+        | dict.fromkeys(("si_rmse", "delta_1", "temporal_error", "flicker"), f"0.{seed}")
+        for seed in (1, 2, 3)
+        for arm in figures.ARMS[: -1 if seed == 3 else None]
+        for name in ("crops", "still", "walk")
+    ]
+    path = tmp_path / "stream.csv"
+    path.write_bytes(csv_bytes(rows))
+    assert "2 seeds, " in figures.table(path)
+    assert "| 0.1500 ± 0.0707 |" in figures.table(path)
+    assert figures.table(tmp_path / "none.csv") == "No seed has every arm yet."
 
 
 def test_frames_without_a_pose_are_one_line(clips: ModuleType, toy: list[str]) -> None:
