@@ -22,7 +22,7 @@ trained on:
   depth/.
 
 The first frames of a clip, `RUN_IN`, are not counted: state and filter both start empty. Rows that
-are in `stream.csv` are kept: a command that was stopped goes on. The table is of the most epochs.
+are in `stream.csv` are kept: a command that was stopped goes on. Tables are of the most epochs.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ class Bench:
         self.split = read_split(options.data)
         self.init = find_checkpoint(options.init)
         self.start = load_checkpoint(self.init)
-        self.weights = hashlib.sha256((self.init / WEIGHTS).read_bytes()).hexdigest()[:12]
+        weights = hashlib.sha256((self.init / WEIGHTS).read_bytes()).hexdigest()
+        self.start_name = f"{self.start.name}, sha256 {weights[:12]}"
         self.walk = walk_clip(options.clip)
 
     def rows(self, arm: str, seed: int) -> list[Row]:
@@ -175,7 +176,7 @@ class Bench:
         seconds = time.process_time() - began
         assert config.clip is not None
         facts = {
-            "init": f"{self.start.name}, sha256 {self.weights}",
+            "init": self.start_name,
             "config": self.options.config,
             "epochs": config.epochs,
             "steps": config.epochs * len(trainer.sampler),
@@ -261,8 +262,9 @@ def main() -> int:
     options = parser.parse_args()
     bench = Bench(options)
     for seed, arm in itertools.product(options.seeds, TRAINED):
-        done = {(row["epochs"], row["seed"], row["arm"]) for row in csv_rows(RESULTS)}
-        if (str(options.epochs), str(seed), arm) not in done:
+        keys = ("init", "epochs", "seed", "arm")
+        done = {tuple(row[key] for key in keys) for row in csv_rows(RESULTS)}
+        if (bench.start_name, str(options.epochs), str(seed), arm) not in done:
             rows = bench.rows(arm, seed)
             print(*rows, sep="\n", file=sys.stderr, flush=True)
             write_bytes(RESULTS, csv_bytes([*csv_rows(RESULTS), *rows]))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench_depth.core.screen import counted
 from ghostdepth_train.csv_files import csv_rows, markdown_table, mean_and_deviation
@@ -39,45 +38,84 @@ COLUMNS = (
     ("walk", "delta_1", "delta_1"),
     ("walk", "temporal_error", "temporal error"),
 )
-Row = dict[str, Any]
+_HEADS = ("", *(heading for *_, heading in COLUMNS))
+# A start and a seed.
+Run = tuple[str, str]
+# The row by start, seed, arm and set.
+_Rows = dict[tuple[str, str, str, str], dict[str, str]]
 
 
 def table(path: Path = RESULTS) -> str:
-    """The figures of each arm as Markdown: mean and deviation of the seeds that have every arm."""
-    rows = csv_rows(path)
-    most = max((int(row["epochs"]) for row in rows), default=0)
-    rows = [row for row in rows if int(row["epochs"]) == most]
-    measured = {(row["seed"], row["arm"]) for row in rows}
-    seeds = {seed for seed, _ in measured if measured.issuperset((seed, arm) for arm in ARMS)}
-    if not seeds:
+    """The figures of each arm as Markdown: mean and deviation of the seeds that have all of them.
+
+    They are of the start that has most such seeds, the later one of two with as many.
+    """
+    rows = _rows(path)
+    runs: dict[str, list[Run]] = {}
+    for start in {start: None for start, *_ in rows}:
+        arms = {arm for of, _, arm, _ in rows if of == start}
+        runs[start] = _runs(rows, arms, start)
+    if not any(runs.values()):
         return "No seed has every arm yet."
-    rows = [row for row in rows if row["seed"] in seeds]
-    lines = []
-    for arm in ARMS:
-        cells = [list(_by_seed(rows, arm, *column[:2]).values()) for column in COLUMNS]
-        lines.append([arm, *map(mean_and_deviation, cells)])
-    differences = []
-    for column in COLUMNS:
-        plain, state = (_by_seed(rows, arm, *column[:2]) for arm in (PLAIN, STATE))
-        by_seed = [state[seed] - plain[seed] for seed in state]
-        differences.append(mean_and_deviation(by_seed, sign="+"))
-    lines.append(["state minus without, by seed", *differences])
-    first = rows[0]
+    start = max(reversed(runs), key=lambda start: len(runs[start]))
+    own = {key: row for key, row in rows.items() if key[0] == start}
+    chosen = [arm for arm in ARMS if any(key[2] == arm for key in own)]
+    lines = [[arm, *_cells(own, runs[start], arm)] for arm in chosen]
+    lines.append(["state minus without, by seed", *_cells(own, runs[start], STATE, PLAIN)])
+    first = next(iter(own.values()))
     note = (
-        f"{counted(len(seeds), 'seed')}, from {first['init']}, whose encoder stays as "
+        f"{counted(len(runs[start]), 'seed')}, from {start}, whose encoder stays as "
         f"it is: {first['steps']} steps of {first['clips']} clips of {first['frames']} frames, "
-        f"{first['pairs']} pairs. A training took {_seconds(rows, PLAIN)} processor seconds "
-        f"without state and {_seconds(rows, STATE)} with. Higher is better for delta_1, lower for "
+        f"{first['pairs']} pairs. A training took {_seconds(own, PLAIN)} processor seconds "
+        f"without state and {_seconds(own, STATE)} with. Higher is better for delta_1, lower for "
         "the others."
     )
-    return f"{markdown_table(['', *(heading for *_, heading in COLUMNS)], lines)}\n\n{note}"
+    return f"{markdown_table(_HEADS, lines)}\n\n{note}"
 
 
-def _by_seed(rows: Sequence[Row], arm: str, name: str, figure: str) -> dict[str, float]:
-    own = [row for row in rows if row["arm"] == arm and row["set"] == name]
-    return {row["seed"]: float(row[figure]) for row in own}
+def differences(path: Path = RESULTS) -> str:
+    """What each arm changes, as Markdown, over the runs of all starts that have every arm."""
+    rows = _rows(path)
+    runs = _runs(rows, ARMS)
+    if not runs:
+        return "No run has every arm yet."
+    lines = [[arm, *_cells(rows, runs, arm, PLAIN)] for arm in ARMS[1:]]
+    which = "; ".join(f"seed {seed} from {start}" for start, seed in runs)
+    note = f"Differences from the network without a state of the same run: {which}."
+    return f"{markdown_table(_HEADS, lines)}\n\n{note}"
 
 
-def _seconds(rows: Sequence[Row], arm: str) -> str:
-    own = [float(row["training_seconds"]) for row in rows if row["arm"] == arm]
+def _rows(path: Path) -> _Rows:
+    """The rows of the longest trainings."""
+    rows = csv_rows(path)
+    most = max((int(row["epochs"]) for row in rows), default=0)
+    return {
+        (row["init"], row["seed"], row["arm"], row["set"]): row
+        for row in rows
+        if int(row["epochs"]) == most
+    }
+
+
+def _runs(rows: _Rows, arms: Iterable[str], start: str | None = None) -> list[Run]:
+    """Start and seed of the runs that have all arms, of one start or of all."""
+    found = {(of, seed): None for of, seed, *_ in rows if start in (None, of)}
+    sets = {name for name, *_ in COLUMNS}
+    wanted = list(itertools.product(arms, sets))
+    return [run for run in found if all((*run, *each) in rows for each in wanted)]
+
+
+def _cells(rows: _Rows, runs: Sequence[Run], arm: str, minus: str | None = None) -> list[str]:
+    """The figures of an arm, or their differences from another arm's in the same run."""
+    cells = []
+    for name, figure, _ in COLUMNS:
+        values = [float(rows[*run, arm, name][figure]) for run in runs]
+        if minus is not None:
+            others = [float(rows[*run, minus, name][figure]) for run in runs]
+            values = [value - other for value, other in zip(values, others, strict=True)]
+        cells.append(mean_and_deviation(values, sign="" if minus is None else "+"))
+    return cells
+
+
+def _seconds(rows: _Rows, arm: str) -> str:
+    own = [float(row["training_seconds"]) for (*_, of, _), row in rows.items() if of == arm]
     return f"{statistics.mean(own):.0f}"

@@ -141,20 +141,40 @@ def test_every_arm_has_every_figure_and_nothing_is_measured_twice(
     assert capsys.readouterr().out == printed
 
 
-def test_a_seed_that_lacks_an_arm_is_not_in_the_table(figures: ModuleType, tmp_path: Path) -> None:
+def write_rows(path: Path, figures: ModuleType, start: str, arms: dict[int, int]) -> None:
+    """Adds rows of a start: for each seed its number of arms, which give 0.SEED + index / 100."""
     numbers = dict.fromkeys(("steps", "clips", "frames", "pairs", "training_seconds"), "1")
     rows = [
-        {"epochs": "4", "seed": str(seed), "arm": arm, "set": name, "init": "toy", **numbers}
-        | dict.fromkeys(("si_rmse", "delta_1", "temporal_error", "flicker"), f"0.{seed}")
-        for seed in (1, 2, 3)
-        for arm in figures.ARMS[: -1 if seed == 3 else None]
+        {"epochs": "4", "seed": str(seed), "arm": arm, "set": name, "init": start, **numbers}
+        | dict.fromkeys(
+            ("si_rmse", "delta_1", "temporal_error", "flicker"), str(seed / 10 + index / 100)
+        )
+        for seed, count in arms.items()
+        for index, arm in enumerate(figures.ARMS[:count])
         for name in ("crops", "still", "walk")
     ]
-    path = tmp_path / "stream.csv"
-    path.write_bytes(csv_bytes(rows))
-    assert "2 seeds, " in figures.table(path)
-    assert "| 0.1500 ± 0.0707 |" in figures.table(path)
-    assert figures.table(tmp_path / "none.csv") == "No seed has every arm yet."
+    path.write_bytes(csv_bytes([*csv_rows(path), *rows]))
+
+
+def test_a_seed_that_lacks_an_arm_is_not_in_the_table(figures: ModuleType, tmp_path: Path) -> None:
+    path, every = tmp_path / "stream.csv", len(figures.ARMS)
+    assert figures.table(path) == "No seed has every arm yet."
+    write_rows(path, figures, "old", {1: every, 2: every, 3: every - 1})
+    write_rows(path, figures, "new", {4: every})
+    assert "2 seeds, from old" in figures.table(path)
+    assert f"| {figures.ARMS[0]} | 0.1500 ± 0.0707 |" in figures.table(path)
+    write_rows(path, figures, "new", {5: every})
+    assert "2 seeds, from new" in figures.table(path)
+
+
+def test_differences_are_of_one_run_and_of_every_start(figures: ModuleType, tmp_path: Path) -> None:
+    path, every = tmp_path / "stream.csv", len(figures.ARMS)
+    assert figures.differences(path) == "No run has every arm yet."
+    write_rows(path, figures, "old", {1: every, 2: every - 1})
+    write_rows(path, figures, "new", {4: every})
+    found = figures.differences(path)
+    assert f"| {figures.ARMS[2]} | +0.0200 ± 0.0000 |" in found
+    assert found.endswith("of the same run: seed 1 from old; seed 4 from new.")
 
 
 def test_frames_without_a_pose_are_one_line(clips: ModuleType, toy: list[str]) -> None:
