@@ -28,8 +28,10 @@ board after `loginctl enable-linger`. With --system it starts with the board and
 own. It is started again when it fails. The page's token stays the same; it lies in a file that only
 its owner can read. BENCH_DEPTH_TOKEN in the environment of `install` sets it.
 
-exit codes: 0 success, 2 invalid options or systemd refuses, 3 status: the service does not run
+exit codes: 0 success, 2 invalid options or systemd refuses, 3 the service does not run
 """
+# Exit code of `systemctl status` for a service that does not run.
+_FAILS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,7 +102,15 @@ def _install(service: Service, words: Sequence[str], print_only: bool) -> int:
         say(f"open {page}")
     if not service.system and not Path("/var/lib/systemd/linger", getpass.getuser()).exists():
         say("it ends when you log out; to have it run from the start: loginctl enable-linger")
-    say(f"what it says: bench-depth service logs{' --system' * service.system}")
+    logs = f"bench-depth service logs{' --system' * service.system}"
+    reason = service.failure()
+    if reason is not None:
+        raise UserError(
+            f"the service is installed and fails: {reason or 'its log cannot be read here'}; it is "
+            f"tried again every 10 s, see {logs}",
+            _FAILS,
+        )
+    say(f"what it says: {logs}")
     return 0
 
 

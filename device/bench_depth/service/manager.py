@@ -10,9 +10,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_text, write_bytes
@@ -25,6 +27,8 @@ _BOOTED = Path("/run/systemd/system")
 _SYSTEM_FILES = Path("/etc")
 _SECRETS = (TOKEN_VARIABLE, "BENCH_DEPTH_MQTT_USER", "BENCH_DEPTH_MQTT_PASSWORD")
 _PAGE = "# The page: "
+# Most faults show within seconds: when the model, the source and the MQTT host are opened.
+_WATCHED_S = 8.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,26 @@ class Service:
                 self._delete()
             raise
         return page
+
+    def failure(self) -> Optional[str]:
+        """Watches the service start, for some seconds.
+
+        Returns:
+            What it printed last if it has failed, empty if that cannot be read; None if it runs, or
+            ended without a fault.
+        """
+        end = time.monotonic() + _WATCHED_S
+        while True:
+            state = self._said([*self._systemctl, "is-active", self.unit.name])
+            # While it waits to be started again it is "activating".
+            if state in ("activating", "failed"):
+                break
+            if state == "inactive" or time.monotonic() >= end:
+                return None
+            time.sleep(1)
+        field = "_SYSTEMD_UNIT" if self.system else "_SYSTEMD_USER_UNIT"
+        words = ["journalctl", "--quiet", "--lines=1", "--output=cat", f"{field}={self.unit.name}"]
+        return self._said(words).replace("bench-depth: ", "", 1)
 
     def remove(self) -> None:
         """Ends the service and deletes its files.
@@ -162,6 +186,12 @@ class Service:
     @property
     def _systemctl(self) -> list[str]:
         return ["systemctl"] if self.system else ["systemctl", "--user"]
+
+    @staticmethod
+    def _said(words: list[str]) -> str:
+        """The output of a program, whatever its exit code."""
+        done = subprocess.run(words, check=False, capture_output=True, text=True, errors="replace")
+        return done.stdout.strip()
 
     def _ask(self, *words: str) -> None:
         done = subprocess.run(

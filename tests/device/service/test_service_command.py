@@ -40,6 +40,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     for name in ("systemctl", "journalctl"):
         (programs / name).write_text(
             f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/log"\n'
+            f'cat "{tmp_path}/{name}.says" 2>/dev/null\n'
             f'case " $* " in *" $(cat "{tmp_path}/refused" 2>/dev/null || echo none) "*)\n'
             'echo "Failed to connect to bus" >&2; exit 1;; esac\n'
         )
@@ -49,6 +50,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     monkeypatch.setattr(manager, "_BOOTED", tmp_path)
     monkeypatch.setattr(manager, "_SYSTEM_FILES", tmp_path / "etc")
+    monkeypatch.setattr(manager, "_WATCHED_S", 0)
     return Machine(tmp_path)
 
 
@@ -78,6 +80,7 @@ def test_install_writes_starts_and_remove_leaves_nothing(
             "daemon-reload",
             "enable bench-depth.service",
             "restart bench-depth.service",
+            "is-active bench-depth.service",
         )
     ]
     # A bookmark of the page stays good.
@@ -103,6 +106,36 @@ def test_a_refusal_leaves_nothing_and_is_one_line(
         assert "Failed to connect to bus" in line
         assert not machine.unit.exists()
         assert not machine.secrets.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "printed", "reason"),
+    [
+        ("active", "open http://127.0.0.1:8080/", None),
+        ("inactive", "3 frames", None),
+        ("activating", "bench-depth: no camera found; plug one in", "no camera found; plug one in"),
+        ("failed", "cannot reach the MQTT host x: Refused", "cannot reach the MQTT host x: Ref"),
+        ("activating", "", "its log cannot be read here"),
+    ],
+)
+def test_install_tells_why_the_service_fails_and_leaves_it_installed(
+    machine: Machine,
+    state: str,
+    printed: str,
+    reason: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (machine.folder / "systemctl.says").write_text(state)
+    (machine.folder / "journalctl.says").write_text(printed)
+    assert main(["install"]) == (0 if reason is None else 3)
+    said = capsys.readouterr()
+    assert "open http://127.0.0.1:8080/" in said.out
+    assert machine.unit.exists()
+    if reason is None:
+        assert said.err == ""
+    else:
+        (line,) = said.err.splitlines()
+        assert f"fails: {reason}" in line
 
 
 @pytest.mark.parametrize(
