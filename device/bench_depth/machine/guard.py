@@ -26,7 +26,7 @@ CRASHES: dict[int, str] = {
     signal.SIGABRT: "aborted",
     signal.SIGILL: "crashed (an instruction that this CPU does not have)",
     signal.SIGFPE: "crashed (arithmetic error)",
-    signal.SIGKILL: "was killed; probably there is too little memory",
+    signal.SIGKILL: "was killed, probably for too little memory,",
 }
 
 

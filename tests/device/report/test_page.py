@@ -125,6 +125,26 @@ def on_board(results: Results, model: str | None) -> Results:
     return dataclasses.replace(results, context=context)
 
 
+def test_an_interval_is_spoken_of_where_it_is_drawn(variants: Results) -> None:
+    assert "A vertical line" not in render(variants, {})
+    records = []
+    for number, record in enumerate(variants.models):
+        assert record.accuracy is not None
+        means = [
+            dataclasses.replace(record.accuracy.mean, si_rmse=0.2 + image * (1 + number) / 100)
+            for image in range(6)
+        ]
+        images = [ImageAccuracy(str(number), mean) for number, mean in enumerate(means)]
+        records.append(
+            dataclasses.replace(
+                record, accuracy=dataclasses.replace(record.accuracy, images=images)
+            )
+        )
+    page = render(dataclasses.replace(variants, models=records), {})
+    assert "A vertical line" in page
+    assert "No interval" not in page
+
+
 @pytest.fixture
 def scene() -> Scene:
     uri = "data:image/webp;base64,AA=="

@@ -75,8 +75,7 @@ def _accuracy_columns(models: Sequence[ModelRecord]) -> list[Column]:
     def points(record: ModelRecord) -> Optional[float]:
         return None if record.accuracy is None else record.accuracy.score
 
-    variant = first.contract.variant if first.contract else "the first"
-    unit = f"to {variant}" if len(models) > 1 else ""
+    unit = "to the first" if len(models) > 1 else ""
     si_rmse = _number("si-RMSE", unit, _mean("si_rmse"), "{:.4f}".format, min, _as_good("si_rmse"))
     si_rmse = dataclasses.replace(si_rmse, small=change)
     return [

@@ -267,7 +267,11 @@ def _plots(models: Sequence[ModelRecord], names: Sequence[str]) -> dict[str, Any
     if len(points) < 2:
         return {}
     words = [f"{p.label} {figure(p.median_ms)} ms, si-RMSE {p.si_rmse:.4f}" for p in points]
-    return {"words": "; ".join(words), "svg": [accuracy_plot(points, *size) for size in SIZES]}
+    return {
+        "words": "; ".join(words),
+        "svg": [accuracy_plot(points, *size) for size in SIZES],
+        "intervals": any(point.si_rmse_ends for point in points),
+    }
 
 
 def _error_ends(record: ModelRecord, first: ModelRecord) -> Optional[tuple[float, float]]:
