@@ -17,7 +17,7 @@ from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rich.progress import Progress, TaskID
 
@@ -36,6 +36,17 @@ EXTRAS = {
 
 
 class _Verbs(TyperGroup):
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            _flags_without_type([*found.params, found.get_help_option(ctx)])
+        return found
+
+    def get_params(self, ctx: Any) -> Any:
+        found = super().get_params(ctx)
+        _flags_without_type(found)
+        return found
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -50,6 +61,13 @@ class _Verbs(TyperGroup):
                 f"{ctx.invoked_subcommand} needs {package}, which is not installed; "
                 f"run: pip install 'ghostdepth[{EXTRAS[package]}]'"
             ) from error
+
+
+def _flags_without_type(options: Iterable[Any]) -> None:
+    """Leaves the `<bool>` of flags, which take no value, out of the help."""
+    for option in options:
+        if getattr(option, "is_bool_flag", False):
+            option.metavar = ""
 
 
 # Help texts are rich markup: a [ in one of them needs a backslash.
@@ -79,6 +97,20 @@ def dataset_folder(path: Path | None) -> Path | None:
     return path
 
 
+def _config_names() -> list[str]:
+    from ghostdepth_train.config import config_names
+
+    return config_names()
+
+
+Config = Annotated[
+    str,
+    typer.Option(
+        help="nano, s, m, ghostnet-s, teacher, teacher-lite2 or tiny; nano-finish and others, "
+        "their second stages; or a YAML file.",
+        autocompletion=_config_names,
+    ),
+]
 CheckpointFolder = Annotated[
     Path, typer.Option(help="Checkpoint folder, e.g. RUN/best, or a model's name.")
 ]

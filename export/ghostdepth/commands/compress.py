@@ -25,10 +25,23 @@ from ghostdepth.commands.network import (
 FormerUnlabelled = Annotated[Path | None, typer.Option("--photos", hidden=True)]
 
 
+def _recipe_names() -> list[str]:
+    from ghostdepth_train.compress.recipe import recipe_names
+
+    return recipe_names()
+
+
 @app.command()
 def compress(
     checkpoint: CheckpointFolder,
-    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file: a list of steps.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="prune, distil, half (of the MACs, distilled), qat, int8, finetune, finish, "
+            "average, xxs, snip, lottery or adder; or a YAML file: a list of steps.",
+            autocompletion=_recipe_names,
+        ),
+    ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     val: Val = None,

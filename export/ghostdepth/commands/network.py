@@ -13,6 +13,7 @@ from bench_depth.core.screen import counted, say
 from ghostdepth import datasets, networks
 from ghostdepth.commands.app import (
     CheckpointFolder,
+    Config,
     TrainingLines,
     app,
     dataset_folder,
@@ -59,7 +60,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "ghostnet-s",
+    config: Config = "ghostnet-s",
     val: Val = None,
     epochs: Annotated[
         int | None, typer.Option(help="Number of epochs.", show_default="the config's")
@@ -182,7 +183,7 @@ def evaluate(
 
 @app.command()
 def summary(
-    config: Annotated[str, typer.Option(help="Name of a config, or a YAML file.")] = "ghostnet-s",
+    config: Config = "ghostnet-s",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder, or a model's name, instead of a config.")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from ghostdepth import commands as cli
 from ghostdepth_export.host.checkout import SAMPLES
+from ghostdepth_train.compress.recipe import recipe_names
+from ghostdepth_train.config import config_names
 from rich.text import Text
 from typer.core import TyperOption
 from typer.main import get_group
@@ -115,6 +118,8 @@ import functools, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from ghostdepth import commands as cli
 from ghostdepth_export.host.checkout import SAMPLES
+from ghostdepth_train.compress.recipe import recipe_names
+from ghostdepth_train.config import config_names
 def wait():
     print("ready", flush=True)
     time.sleep(60)
@@ -162,3 +167,26 @@ def test_help_shows_brackets(
     monkeypatch.setenv("COLUMNS", "200")
     done = command(verb, "--help")
     assert shown in done.out
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_a_flag_has_no_type_in_the_help(verb: str, command: Command) -> None:
+    printed = command(*([verb] if verb else []), "--help")
+    assert "--" in printed.out
+    assert "<bool>" not in printed.out
+
+
+@pytest.mark.parametrize(
+    ("option", "verbs", "names"),
+    [("config", ("train", "summary"), config_names()), ("recipe", ("compress",), recipe_names())],
+)
+def test_names_are_in_the_help_and_completed(
+    option: str, verbs: tuple[str, ...], names: list[str]
+) -> None:
+    for verb in verbs:
+        (found,) = (one for one in VERBS[verb].params if one.name == option)
+        assert isinstance(found, TyperOption)
+        listed = set(re.findall(r"[\w-]+", found.help or ""))
+        assert {name for name in names if not name.endswith("-finish")} <= listed
+        context = VERBS[verb].make_context(verb, [], resilient_parsing=True)
+        assert [item.value for item in found.shell_complete(context, "")] == names
