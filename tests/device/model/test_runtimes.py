@@ -83,7 +83,8 @@ def test_a_missing_runtime_is_named_with_what_to_install(
     [
         ("m.tflite", "caffe", "unknown runtime 'caffe'"),
         ("m.tflite", "onnxruntime", "onnxruntime cannot run"),
-        ("m.pt", None, "must end in"),
+        ("m.pt", None, "must end in .onnx or .tflite"),
+        ("m.JPG", None, "for the depth of a photo: bench-depth depth"),
         ("\udcffm.onnx", None, r"b'\\xffm.onnx' is not UTF-8; rename the file"),
         ("\udcff/m.tflite", None, "is not UTF-8; rename the file"),
     ],

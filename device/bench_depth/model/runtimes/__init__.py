@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
+from bench_depth.core.dataset import PHOTO_SUFFIXES
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.core.files import require_utf8
 from bench_depth.model.runtime import LoadedModel, Runtime, TensorSpec
@@ -69,7 +70,9 @@ def _able(path: Path, name: Optional[str]) -> list[Runtime]:
     require_utf8(str(path))
     if not able:
         known = " or ".join(sorted({runtime.suffix for runtime in RUNTIMES}))
-        raise UserError(f"{path} is no model file; its name must end in {known}", BAD_INPUT)
+        photo = suffix.lower() in PHOTO_SUFFIXES
+        hint = f"; for the depth of a photo: bench-depth depth {path}" if photo else ""
+        raise UserError(f"{path} is no model file; its name must end in {known}{hint}", BAD_INPUT)
     if name is None:
         return able
     if name not in [runtime.name for runtime in RUNTIMES]:
