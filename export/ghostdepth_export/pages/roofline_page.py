@@ -19,6 +19,7 @@ from ghostdepth_export.pi4.latency.roofline import (
     LOADED_BYTES,
     main_reasons,
 )
+from ghostdepth_export.pi4.latency.tables import warnings
 
 REASONS = {
     "im2col": "patches are copied to a matrix first, on one thread",
@@ -33,12 +34,13 @@ _SIZES = ((1120, 420), (340, 340))
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42.0, 14.0, 12.0, 48.0
 # Ends of the plot: products for a byte, products for a cycle.
 _X, _Y = (0.03, 100.0), (0.03, 32.0)
-_SMALLEST, _LARGEST = 3.0, 16.0
+_SMALLEST, _LARGEST = 4.5, 16.0
 
 
 @dataclass(frozen=True)
 class _Model:
     prediction: LatencyPrediction
+    warnings: list[str]
     plots: list[str]
     kinds: list[_Kind]
     ops: list[OpLatency]
@@ -78,6 +80,7 @@ def write_page(target: Path, predictions: Sequence[LatencyPrediction]) -> None:
     models = [
         _Model(
             each,
+            warnings(each),
             [_plot(each.ops, *size) for size in _SIZES],
             kinds(each.ops),
             sorted(each.ops, key=lambda op: -op.ms),

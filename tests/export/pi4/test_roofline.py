@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
 import re
 
@@ -12,6 +13,7 @@ from ghostdepth_export.pages.roofline_page import kinds, write_page
 from ghostdepth_export.pi4.counter import InstructionCounts
 from ghostdepth_export.pi4.latency import OpWork, predict_latency, shipped
 from ghostdepth_export.pi4.latency.roofline import Limit, main_reasons, op_limit
+from ghostdepth_export.pi4.latency.tables import warnings
 
 from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain
 
@@ -86,12 +88,15 @@ def test_the_page_has_every_op_and_escapes_names(tmp_path: object) -> None:
     work = [convolution(32), plain("ADD"), product("FLOAT32", 9, 9, 9)]
     counted = model_counts([(op.name, counts(100_000 * (i + 1))) for i, op in enumerate(work)])
     found = predict_latency(counted, work, shipped())
-    hostile = dataclasses.replace(found, file="<script>.tflite")
+    hostile = dataclasses.replace(found, file="<script>.tflite", judged=True)
+    assert warnings(hostile)
     target = Path(str(tmp_path)) / "page.html"
     write_page(target, [hostile, found])
     text = target.read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;.tflite" in text
+    shown = re.findall(r"<li>(.*?)</li>", text)
+    assert shown == [html.escape(line) for each in (hostile, found) for line in warnings(each)]
     # Dots of ops with products, in two models, for a screen and for a phone.
     assert text.count("<circle") == 2 * 2 * 2
     widths = [int(width) for width in re.findall(r'viewBox="0 0 (\d+) ', text)]
