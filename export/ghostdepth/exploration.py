@@ -117,9 +117,9 @@ def search(
     from ghostdepth_train.run_folder import remove_partial
     from ghostdepth_train.settings import parse_settings
 
-    require_bounds(minutes=minutes, patience=patience, workers=workers)
-    if trials < 1 or epochs < 1:
-        raise UserError(f"--trials {trials}, --epochs {epochs}: at least 1 of each is needed")
+    require_bounds(
+        trials=trials, epochs=epochs, minutes=minutes, patience=patience, workers=workers
+    )
     data, out = Path(data), Path(out)
     wanted = {
         "ms": budget_ms,
@@ -236,6 +236,7 @@ def sensitivity(
     from ghostdepth_train.pruning.sensitivity import sensitivity as run
     from ghostdepth_train.run_folder import run_folder
 
+    require_bounds(pictures=pictures)
     wanted = {"ms": 1, "board": board, "runtime": runtime}
     target = parse_config(LatencyBudget, wanted, "the predicted latency")
     if measure and target.elsewhere:
@@ -244,17 +245,17 @@ def sensitivity(
     loaded = load_checkpoint(find_checkpoint(checkpoint))
     network, split = loaded.network, read_split(Path(data), None if val is None else Path(val))
     chosen = evenly(split.val, pictures)
-    predicted = None if measure else _predicted(network, target, log)
-    identity = {
-        "latency": f"predicted{target.elsewhere}" if predicted else "measured",
-        "checkpoint_sha256": loaded.sha256,
-        "train_pairs": len(split.train),
-        "pictures": [pair.rgb.name for pair in chosen],
-        "importance": kind,
-        "seed": seed,
-    }
     losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)
     with run_folder(out, "ghostdepth sensitivity"):
+        predicted = None if measure else _predicted(network, target, log)
+        identity = {
+            "latency": f"predicted{target.elsewhere}" if predicted else "measured",
+            "checkpoint_sha256": loaded.sha256,
+            "train_pairs": len(split.train),
+            "pictures": [pair.rgb.name for pair in chosen],
+            "importance": kind,
+            "seed": seed,
+        }
         kept = SensitivityFile(out / "measured.json", identity, resume=resume)
         if kept.times is None:
             kept.add_times(predicted or layer_times(network, progress=log))

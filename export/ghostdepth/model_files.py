@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bench_depth.core.bounds import require_bounds
+
 if TYPE_CHECKING:
     from bench_depth.model.released import ReleasedModel
     from ghostdepth_export.pages.demo import Demo
@@ -158,6 +160,7 @@ def calibrate_latency(
     from ghostdepth_export.pi4.latency import read_coefficients, shipped, write_coefficients
     from ghostdepth_export.pi4.latency.calibration.calibrate import calibrate
 
+    require_bounds(clock=clock_mhz)
     target = require_writable(Path(out))
     start = shipped() if coefficients is None else read_coefficients(Path(coefficients))
     found = calibrate(

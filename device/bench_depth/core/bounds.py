@@ -9,8 +9,11 @@ from bench_depth.core.errors import UserError
 # Name of the option -> smallest value, largest one, unit. Beyond these a command would not end, or
 # a library would crash. NaN lies within none of them.
 BOUNDS: dict[str, tuple[float, float, str]] = {
+    # From slower than idle to faster than any overclocking of a Raspberry Pi.
+    "clock": (300, 3200, "MHz"),
     "cooldown-to": (-50, 150, "degrees Celsius"),
     "data-limit": (1, 10**9, "photos"),
+    "epochs": (1, 100_000, "epochs"),
     "focal": (1, 1e6, "pixels"),
     "frames": (1, 10**9, "frames"),
     "hfov": (0.1, 179.9, "degrees"),
@@ -18,10 +21,13 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "min-time": (0, 86400, "seconds"),
     "minutes": (0, 525600, "minutes"),
     "patience": (1, 10**9, "evaluations"),
+    "pictures": (1, 10**6, "pictures"),
     "profile": (0, 3600, "seconds"),
     "range": (-1e9, 1e9, "metres"),
     "sustain": (0, 7 * 1440, "minutes"),
     "threads": (1, 256, ""),
+    "top": (1, 10**6, "ops"),
+    "trials": (1, 10**6, "trials"),
     "warmup": (0, 10**6, "runs"),
     # More processes would end the machine before the training.
     "workers": (0, 256, "processes"),

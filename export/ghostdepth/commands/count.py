@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.screen import say
 
 from ghostdepth import model_files
@@ -46,6 +47,7 @@ def count(
     """Count the instructions and cache misses of each op on an emulated Cortex-A72."""
     from ghostdepth_export.pi4.counter import write_counts
 
+    require_bounds(top=top)
     counted = model_files.count(
         models,
         runtime=runtime,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
 
@@ -65,6 +66,7 @@ def latency(
         write_predictions,
     )
 
+    require_bounds(top=top)
     check_request(threads, clock, runtime)
     check_one_board(board, coefficients or calibrate)
     if runtime != "2.5" and (calibrate or html):

@@ -39,10 +39,10 @@ Settings = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option(min=0, help="Pause after the last epoch that fits; --resume continues."),
+    typer.Option(help="Pause after the last epoch that fits; --resume continues."),
 ]
 Patience = Annotated[
-    int | None, typer.Option(min=1, help="End after so many evaluations without a better one.")
+    int | None, typer.Option(help="End after so many evaluations without a better one.")
 ]
 Fraction = Annotated[float, typer.Option(help="Fraction of the training pairs, evenly spaced.")]
 Strict = Annotated[

@@ -33,19 +33,19 @@ def search(
     out: Annotated[Path, typer.Option(help="Folder for runs, tables, page and configs.")],
     val: Val = None,
     trials: Annotated[
-        int, typer.Option(min=1, help="Number of trials of all workers, over all starts.")
+        int, typer.Option(help="Number of trials of all workers, over all starts.")
     ] = 50,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each trial's short training.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Epochs of each trial's short training.")] = 5,
     config: Annotated[
         str, typer.Option(help="How to train, and what the space does not choose.")
     ] = "ghostnet-s",
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Pause after the last trial that fits; start again to continue."),
+        typer.Option(help="Pause after the last trial that fits; start again to continue."),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="End a trial after so many epochs without a better one."),
+        typer.Option(help="End a trial after so many epochs without a better one."),
     ] = None,
     fraction: Fraction = 1.0,
     settings: Settings = None,

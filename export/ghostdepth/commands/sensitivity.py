@@ -25,7 +25,7 @@ def sensitivity(
     importance: Annotated[
         str, typer.Option(help="What goes first: magnitude, bn, taylor or snip.")
     ] = "taylor",
-    pictures: Annotated[int, typer.Option(min=1, help="Validation pictures, evenly chosen.")] = 24,
+    pictures: Annotated[int, typer.Option(help="Validation pictures, evenly chosen.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the batches for taylor and snip.")] = 0,
     measure: Annotated[
         bool,

@@ -15,6 +15,7 @@ import torch
 from bench_depth.core.dataset import list_pairs
 from bench_depth.core.errors import UserError
 from bench_depth.timing.measure import TimingPlan
+from ghostdepth import exploration
 from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
 from ghostdepth_export.pi4.budget import layer_times as layer_times_module
 from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
@@ -147,17 +148,17 @@ def test_a_board_that_cannot_be_predicted_is_refused_at_once(
 
 
 def test_a_folder_that_another_process_works_in_is_refused(
-    tmp_path: Path, tiny: DepthNet, dataset: Path
+    tmp_path: Path, tiny: DepthNet, dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before its latency is predicted, which takes a minute."""
     save_checkpoint(tmp_path / "tiny", tiny, name="tiny", training_data="", metrics={})
     out = tmp_path / "out"
+    predicted: list[DepthNet] = []
+    monkeypatch.setattr(exploration, "_predicted", lambda network, *rest: predicted.append(network))
     refused = pytest.raises(UserError, match="is in use by the other one")
     with run_folder(out, "the other one"), refused:
-        ghostdepth.sensitivity(
-            tmp_path / "tiny", dataset, out, measure=True, importance="magnitude", pictures=1
-        )
-    with run_folder(out, "the other one"), refused:
-        ghostdepth.convert("tum", dataset, out)
+        ghostdepth.sensitivity(tmp_path / "tiny", dataset, out, importance="magnitude", pictures=1)
+    assert not predicted
 
 
 def test_what_is_kept_is_read_again_by_the_same_run_alone(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import pydantic
+from bench_depth.core.bounds import BOUNDS
 
 # Far above what anyone trains, far below what exhausts the memory by a slip of the hand.
 MAX_SIDE = 4096
 MAX_CHANNELS = 8192
-MAX_EPOCHS = 100_000
+MAX_EPOCHS = int(BOUNDS["epochs"][1])
 MAX_SEED = 2**63 - 2
 Channels = Annotated[int, pydantic.Field(gt=0, le=MAX_CHANNELS)]
 Weight = Annotated[float, pydantic.Field(ge=0, le=1e6)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import find_model
 from ghostdepth_export.pi4.counter import ModelCounts, OpCounts, choose_runtime, count, find_runtime
@@ -22,8 +23,6 @@ from ghostdepth_export.pi4.latency.work import OpWork, read_work
 # The runtime whose threads `threads.py` models; the others are in the folder `runtimes`.
 RUNTIMES = ("2.5",)
 MOST_THREADS = 4
-# Range of the CPU clock: slower than idle, faster than any overclocking of a Raspberry Pi.
-CLOCKS_MHZ = (300.0, 3200.0)
 
 
 @dataclass(frozen=True)
@@ -138,9 +137,7 @@ def check_request(threads: int, clock_mhz: float | None, runtime: str) -> None:
     """
     if not 1 <= threads <= MOST_THREADS:
         raise UserError(f"--threads {threads}: a Raspberry Pi has 1..{MOST_THREADS}")
-    low, high = CLOCKS_MHZ
-    if clock_mhz is not None and not low <= clock_mhz <= high:
-        raise UserError(f"--clock {clock_mhz:g}: the clock is in MHz, {low:g}..{high:g}")
+    require_bounds(clock=clock_mhz)
     find_runtime(runtime)
 
 
