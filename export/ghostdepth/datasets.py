@@ -81,13 +81,12 @@ def convert(
         The number of pairs.
 
     Raises:
-        UserError: The source is unknown, or a file cannot be read or written.
+        UserError: The source is unknown, a file cannot be read or written, or another process
+            converts into `out`.
     """
     from ghostdepth_train.data.convert import convert as run
-    from ghostdepth_train.run_folder import run_folder
 
-    with run_folder(Path(out), "ghostdepth convert"):
-        return run(source, Path(path), Path(out), split=split, progress=on_image)
+    return run(source, Path(path), Path(out), split=split, progress=on_image)
 
 
 def warn_of_data(split: Split, where: str, strict: bool, log: Callable[[str], None]) -> None:

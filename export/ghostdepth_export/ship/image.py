@@ -15,7 +15,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -28,6 +27,7 @@ from ghostdepth_export.host.cache import cache_folder
 from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
 from ghostdepth_export.pi4.emulator import debian
+from ghostdepth_export.ship.temporary import temporary_folder
 
 TAG = f"bench-depth:{__version__}"
 _SUITE = "bullseye"
@@ -72,8 +72,7 @@ def build_image(
     need("buildah")
     qemu = need("qemu-aarch64-static")
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="image-", dir=cache_folder()) as name:
-        folder = Path(name)
+    with temporary_folder("image-", cache_folder()) as folder:
         buildah = ["buildah", "--storage-driver", "vfs"]
         buildah += ["--root", str(folder / "storage"), "--runroot", str(folder / "run")]
         progress(f"unpacking Debian {_SUITE} for arm64 as the base")

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_PREFIX = "ghostdepth-deploy-"
-
 
 @contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Creates the folder, and removes those of processes that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Creates the folder, and removes those of processes that were killed.
+
+    Args:
+        prefix: Beginning of its name, which only such folders have.
+        parent: Folder that it lies in; None for the system's temporary files.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+    place = Path(tempfile.gettempdir()) if parent is None else parent
+    for left in place.glob(f"{glob.escape(prefix)}*"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
     # It gets the name that others look for only when it is locked.
-    with tempfile.TemporaryDirectory(prefix=f".{_PREFIX}") as outer:
+    with tempfile.TemporaryDirectory(prefix=f".{prefix}", dir=place) as outer:
         folder = Path(outer).with_name(Path(outer).name[1:])
         with _locked(Path(outer)):
             Path(outer).rename(folder)

@@ -187,6 +187,16 @@ def test_a_full_disk_leaves_the_bundle_that_was_there(
     assert {path.name for path in tmp_path.iterdir()} == {"b", "wheelhouse"}
 
 
+def test_what_a_killed_run_left_is_removed_and_nothing_else(model: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".b.bundle-0a1b2c3d"
+    (left / "bundle" / "wheels").mkdir(parents=True)
+    others = {".b-of-mine", ".c.bundle-0a1b2c3d"}
+    for name in others:
+        (tmp_path / name).mkdir()
+    build_bundle(TARGET, [model], tmp_path / "b", samples=None)
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "wheelhouse", *others}
+
+
 def truncated(exported: Path, name: str, folder: Path) -> Path:
     path = folder / name
     path.write_bytes((exported / f"toy-int8{path.suffix}").read_bytes()[:-1000])

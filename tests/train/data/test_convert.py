@@ -7,6 +7,7 @@ from bench_depth.accuracy.readers import find_frames
 from bench_depth.core.dataset import list_pairs, read_pair
 from bench_depth.core.errors import UserError
 from ghostdepth_train.data.convert import convert
+from ghostdepth_train.run_folder import run_folder
 
 from tests.device.accuracy.sources import (
     TRAIN_DRIVE,
@@ -109,7 +110,17 @@ def test_writing_into_the_source_is_refused(tum):
     before = sorted(tum.rglob("*"))
     with pytest.raises(UserError, match="inside the source"):
         convert("tum", tum, tum)
+    # Before a lock, of which a process at work in the source would learn.
+    with run_folder(tum, "a download"), pytest.raises(UserError, match="inside the source"):
+        convert("tum", tum, tum)
     assert sorted(tum.rglob("*")) == before
+
+
+def test_a_folder_that_another_process_works_in_is_refused(tum, tmp_path):
+    out = tmp_path / "out"
+    with run_folder(out, "the other one"), pytest.raises(UserError, match="by the other one"):
+        convert("tum", tum, out)
+    assert not out.exists()
 
 
 def test_a_second_run_reads_only_what_is_missing(diode, tmp_path):

@@ -14,6 +14,8 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_regular, real_path, write_bytes
 from numpy.typing import NDArray
 
+from ghostdepth_train.run_folder import run_folder
+
 JPEG_QUALITY = 95
 
 
@@ -42,17 +44,18 @@ def convert(
         How many pairs of this source `out` holds now.
 
     Raises:
-        UserError: An unknown source or split, or a file that is missing, damaged or not in the
-            source's format; pairs before it are written and stay.
+        UserError: An unknown source or split, another process at work in `out`, or a file that is
+            missing, damaged or not in the source's format; pairs before it are written and stay.
     """
     path, out = Path(path), Path(out)
     frames = find_frames(source, path, split)
     if real_path(out).is_relative_to(real_path(path)):
         raise UserError(f"--out {out} lies inside the source {path}; choose another folder")
-    for done, frame in enumerate(frames):
-        if progress:
-            progress(done, len(frames))
-        _write(frame, out)
+    with run_folder(out, "ghostdepth convert"):
+        for done, frame in enumerate(frames):
+            if progress:
+                progress(done, len(frames))
+            _write(frame, out)
     if progress:
         progress(len(frames), len(frames))
     return len(frames)

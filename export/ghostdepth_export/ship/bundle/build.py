@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,7 @@ from ghostdepth_export.ship.bundle.manifest import MANIFEST, SUMS, seal
 from ghostdepth_export.ship.bundle.models import check_models
 from ghostdepth_export.ship.bundle.targets import find_target, lock_file
 from ghostdepth_export.ship.bundle.wheelhouse import fetch
+from ghostdepth_export.ship.temporary import temporary_folder
 
 _PARTS = {MANIFEST, SUMS, "install", "wheels", "models", "samples"}
 
@@ -58,12 +58,12 @@ def build_bundle(
     progress("writing the bundle")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-            folder = Path(temporary) / "bundle"
+        with temporary_folder(f".{out.name}.bundle-", out.parent) as temporary:
+            folder = temporary / "bundle"
             _fill(folder, wheels, files, pairs)
             bundle_id = seal(folder, target_name, target)
             if out.exists():
-                out.rename(Path(temporary) / "old")
+                out.rename(temporary / "old")
             folder.rename(out)
     except OSError as error:
         raise UserError(
