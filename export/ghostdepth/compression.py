@@ -161,9 +161,7 @@ def _steps(
     from ghostdepth_train.compress import load_recipe, recipe_names
 
     steps = load_recipe(recipe, seed, changes, epochs)
-    if recipe in recipe_names():
-        steps = load_recipe(recipe, seed, changes | _released_teacher(steps, log), epochs)
-    return steps
+    return _with_released_teacher(steps, log) if recipe in recipe_names() else steps
 
 
 def _trained_on(steps: Sequence[Method], split: Split, data: Path, unlabelled: Path | None) -> str:
@@ -184,19 +182,24 @@ def _trained_on(steps: Sequence[Method], split: Split, data: Path, unlabelled: P
     return text
 
 
-def _released_teacher(steps: Sequence[Method], log: Callable[[str], None]) -> dict[str, Any]:
-    """The setting that replaces the teacher of a shipped recipe where it has not been trained."""
+def _with_released_teacher(
+    steps: tuple[Method, ...], log: Callable[[str], None]
+) -> tuple[Method, ...]:
+    """The steps with the released teacher in place of one that has not been trained."""
     from ghostdepth_export.host.checkout import TEACHER
     from ghostdepth_train.compress.distil import DistilConfig
 
     named = {name for step in steps if isinstance(step, DistilConfig) for name in step.teachers}
     if named != {_OWN_TEACHER} or Path(_OWN_TEACHER).exists() or not TEACHER.is_dir():
-        return {}
+        return steps
     log(
         f"{_OWN_TEACHER} does not exist: the released teacher for rooms takes its place, "
         f"{TEACHER}; --teacher DIR gives another"
     )
-    return {"distil.teachers": [str(TEACHER)]}
+    found = {"teachers": (str(TEACHER),)}
+    return tuple(
+        step.model_copy(update=found) if isinstance(step, DistilConfig) else step for step in steps
+    )
 
 
 def _with_released(step: Method) -> Method:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from bench_depth.core.dataset import list_pairs
 from ghostdepth import compression
+from ghostdepth_train import compress
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress import load_recipe
 from ghostdepth_train.compress.average import AverageConfig
@@ -144,14 +145,20 @@ def test_a_shipped_recipe_finds_the_released_teacher(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
-    changes = compression._released_teacher(load_recipe("half"), said.append)
-    (teacher,) = changes["distil.teachers"]
-    assert load_checkpoint(Path(teacher)).name and teacher in said[0]
-    assert any(
-        getattr(step, "teachers", ()) == (teacher,) for step in load_recipe("half", None, changes)
+    read: list[str] = []
+    monkeypatch.setattr(
+        compress,
+        "load_recipe",
+        lambda name, *rest: [read.append(name), load_recipe(name, *rest)][1],
     )
+    steps = compression._steps("half", None, {}, None, said.append)
+    assert read == ["half"]
+    (teacher,) = {name for step in steps for name in getattr(step, "teachers", ())}
+    assert load_checkpoint(Path(teacher)).name and teacher in said[0]
+    changes = {"distil.teachers": [teacher]}
+    assert steps == load_recipe("half", None, changes)
     # One that was trained, or that was named, stays.
-    assert not compression._released_teacher(load_recipe("half", None, changes), said.append)
+    assert compression._steps("half", None, changes, None, said.append) == steps
     (tmp_path / "runs/teacher/best").mkdir(parents=True)
-    assert not compression._released_teacher(load_recipe("half"), said.append)
+    assert compression._steps("half", None, {}, None, said.append) == load_recipe("half")
     assert len(said) == 1
