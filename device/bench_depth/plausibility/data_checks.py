@@ -123,8 +123,8 @@ class DataSurvey:
         """
         if not self.any_depth:
             raise UserError(
-                f"no depth map of {where} has a valid pixel, all are 0 (unknown); convert the "
-                "data again"
+                f"no depth map of {where} has a valid pixel, all are 0 (unknown) or "
+                f"{MIN_MM:g} mm; convert the data again"
             )
 
     def size_text(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -13,6 +13,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
 from bench_depth.core.json_text import dumps
 from bench_depth.core.jsonable import build
+from bench_depth.core.screen import counted
 from bench_depth.machine.board import Board, Health
 from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import Description
@@ -146,12 +147,11 @@ class Results:
 
 def labels(results: Results) -> list[str]:
     """Returns a label for each record: its file, with the threads where they differ."""
-    several = len({record.threads for record in results.models}) > 1
+    counts = [record.threads or results.context.threads for record in results.models]
+    several = len(set(counts)) > 1
     return [
-        f"{record.file}, {record.threads} thread{'s' if record.threads != 1 else ''}"
-        if several
-        else record.file
-        for record in results.models
+        f"{record.file}, {counted(threads, 'thread')}" if several else record.file
+        for record, threads in zip(results.models, counts)
     ]
 
 
@@ -182,11 +182,21 @@ def load(path: Path) -> Results:
         raise UserError(f"{path} has schema {schema!r}; this program reads {SCHEMA!r}")
     try:
         results = build(Results, value)
+        _require_threads(results.context.threads, "context")
+        # Files from before each record had its own.
+        given = results.context.threads
+        models = [replace(r, threads=given) if r.threads is None else r for r in results.models]
+        results = replace(results, models=models)
         for index, record in enumerate(results.models):
             _require_sound(record, f"models[{index}]")
     except ValueError as error:
         raise UserError(f"{path} is not a whole results file: {error}; measure again") from error
     return results
+
+
+def _require_threads(threads: int, where: str) -> None:
+    if not within("threads", threads):
+        raise ValueError(f"{where}.threads is {threads}")
 
 
 def _require_sound(record: ModelRecord, where: str) -> None:
@@ -198,8 +208,8 @@ def _require_sound(record: ModelRecord, where: str) -> None:
                 require_sound(timing)
             except ValueError as error:
                 raise ValueError(f"{where}.{stage} {error}") from error
-    if record.threads is not None and not within("threads", record.threads):
-        raise ValueError(f"{where}.threads is {record.threads}")
+    if record.threads is not None:
+        _require_threads(record.threads, where)
     if record.accuracy is not None:
         for name, value in asdict(record.accuracy.mean).items():
             largest = 1 + 1e-9 if name.startswith("delta") else math.inf

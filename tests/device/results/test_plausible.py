@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,29 @@ def test_accuracy_that_no_measurement_gives_is_refused(
 @pytest.mark.parametrize("threads", [0, -3, 257, 2**62])
 def test_threads_that_no_machine_has_are_refused(measured: Results, threads: int) -> None:
     assert "models[1].threads is" in refused_with(measured, ("threads",), threads)
+
+
+@pytest.mark.parametrize("threads", [0, -3, 257, 2**62])
+def test_threads_of_the_context_that_no_machine_has_are_refused(
+    measured: Results, threads: int, tmp_path: Path
+) -> None:
+    text = json.loads(results.to_json(measured))
+    text["context"]["threads"] = threads
+    (tmp_path / "results.json").write_text(json.dumps(text))
+    with pytest.raises(UserError, match=r"context\.threads is"):
+        results.load(tmp_path / "results.json")
+
+
+def test_a_record_without_threads_has_those_of_the_context(
+    measured: Results, tmp_path: Path
+) -> None:
+    text = json.loads(results.to_json(measured))
+    text["context"]["threads"] = 3
+    text["models"][0]["threads"] = 1
+    text["models"][1]["threads"] = None
+    (tmp_path / "results.json").write_text(json.dumps(text))
+    loaded = results.load(tmp_path / "results.json")
+    assert [record.threads for record in loaded.models] == [1, 3]
+    built = replace(loaded, models=[loaded.models[0], replace(loaded.models[1], threads=None)])
+    for each in (loaded, built):
+        assert [label.split(", ")[1] for label in results.labels(each)] == ["1 thread", "3 threads"]
