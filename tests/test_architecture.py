@@ -86,3 +86,11 @@ def test_the_map_names_what_there_is_and_nothing_else() -> None:
 def test_no_folder_has_more_files_than_one_can_keep_in_mind() -> None:
     counts = Counter(path.parent for path in _modules().values() if path.name != "__init__.py")
     assert not {str(folder): n for folder, n in counts.items() if n > MAX_FILES}
+
+
+def test_a_script_of_the_benchmarks_reads_its_arguments_so_that_help_does_no_work() -> None:
+    texts = {path.name: path.read_text() for path in (ROOT / "benchmarks").rglob("*.py")}
+    scripts = {name: text for name, text in texts.items() if '__name__ == "__main__"' in text}
+    assert len(scripts) > 20
+    for name, text in scripts.items():
+        assert "parse_args(" in text or "main(*sys.argv[1:])" in text, f"{name} --help runs"

@@ -8,6 +8,7 @@ factors that `ghostdepth latency --board` ships.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import zlib
 from collections.abc import Sequence
@@ -202,4 +203,5 @@ def _percent(e: Errors) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     sys.exit(main())
