@@ -163,7 +163,7 @@ def search(
         rows = trained_networks(opened)
         configs, page = write_front(out, rows, base), out / "search.html" if rows else None
         if page is not None:
-            write_page(page, rows, budget.what, budget_ms)
+            write_page(page, rows, budget)
     return Found(done, rows, configs, page)
 
 

@@ -11,6 +11,7 @@ import yaml
 from bench_depth.core.files import write_bytes
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.pruning.latency import LatencyBudget
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -104,14 +105,13 @@ def write_front(out: Path, rows: Sequence[TrainedNetwork], base: TrainConfig) ->
     return paths
 
 
-def write_page(target: Path, rows: Sequence[TrainedNetwork], what: str, budget: float) -> None:
+def write_page(target: Path, rows: Sequence[TrainedNetwork], budget: LatencyBudget) -> None:
     """Writes the page: a plot and the front as a table.
 
     Args:
         target: The HTML file.
         rows: The trained networks, as `trained_networks` gives them; at least one.
-        what: What the latency is predicted for, like `int8 file with 4 threads`.
-        budget: Latency budget of the search, milliseconds.
+        budget: Latency budget of the search.
     """
     from bench_depth.report.html.templating import render_page
 
@@ -120,9 +120,8 @@ def write_page(target: Path, rows: Sequence[TrainedNetwork], what: str, budget: 
         "search.html.j2",
         rows=[row for row in rows if row.front],
         trained=len(rows),
-        what=what,
         budget=budget,
-        plots=[_plot(rows, budget, size) for size in _PLOT_SIZES],
+        plots=[_plot(rows, budget.ms, size) for size in _PLOT_SIZES],
     )
     write_bytes(target, page.encode())
 

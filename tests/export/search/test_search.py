@@ -106,8 +106,14 @@ def test_the_front_is_what_nothing_beats_and_its_configs_train(tmp_path: Path) -
         assert config.model_copy(update={"network": base.network}) == base
         assert cost(DepthNet(config.network)) == pytest.approx(float(line["ms"]), abs=1e-3)
         assert error(config) == pytest.approx(float(line["si_rmse"]), abs=1e-5)
-    write_page(tmp_path / "search.html", rows, "int8 file with 4 threads", 1.0)
-    page = (tmp_path / "search.html").read_text()
+    budget = LatencyBudget(ms=1.0)
+    for where, shown in (
+        (budget, "int8 file with 4 threads on a Raspberry Pi 4;"),
+        (budget.model_copy(update={"board": "rpi5"}), "int8 file with 4 threads on rpi5;"),
+    ):
+        write_page(tmp_path / "search.html", rows, where)
+        page = (tmp_path / "search.html").read_text()
+        assert f"predicted for the {shown}" in page
     assert page.count('<th scope="row">') == len(best)
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert page.count("<svg ") == 2 and len(ids) == len(set(ids))
