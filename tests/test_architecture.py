@@ -94,3 +94,15 @@ def test_a_script_of_the_benchmarks_reads_its_arguments_so_that_help_does_no_wor
     assert len(scripts) > 20
     for name, text in scripts.items():
         assert "parse_args(" in text or "main(*sys.argv[1:])" in text, f"{name} --help runs"
+
+
+def test_text_of_another_program_that_is_not_utf_8_ends_nothing() -> None:
+    found = 0
+    for name, path in _modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            given = {k.arg for k in node.keywords} if isinstance(node, ast.Call) else set()
+            found += "text" in given and "errors" in given
+            assert "errors" in given or not given & {"text", "universal_newlines"}, (
+                f"{name} line {node.lineno}: give errors="
+            )
+    assert found > 5

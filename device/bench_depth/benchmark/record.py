@@ -116,5 +116,6 @@ def _commit() -> Optional[str]:
         check=False,
         capture_output=True,
         text=True,
+        errors="replace",
     )
     return done.stdout.strip() or None

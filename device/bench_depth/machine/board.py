@@ -101,7 +101,12 @@ def ask_firmware() -> Optional[str]:
         return None
     try:
         done = subprocess.run(
-            [program, "get_throttled"], check=False, capture_output=True, text=True, timeout=5
+            [program, "get_throttled"],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=5,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -41,7 +41,7 @@ def builtin_name(code: Any) -> str:
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     for name, value in vars(schema.BuiltinOperator).items():
         if value == number and not name.startswith("_"):
-            custom = f" {code.customCode.decode()}" if code.customCode else ""
+            custom = f" {code.customCode.decode(errors='replace')}" if code.customCode else ""
             return f"{name}{custom}"
     return f"builtin {number}"
 

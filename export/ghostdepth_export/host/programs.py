@@ -47,7 +47,9 @@ def run(
     Raises:
         UserError: It failed; the line ends with the last line that the program printed.
     """
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, errors="replace", env=environment
+    )
     if done.returncode:
         output = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise UserError(f"{task}: {output[-1] if output else f'exit code {done.returncode}'}")

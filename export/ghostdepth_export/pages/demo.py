@@ -117,7 +117,7 @@ def _measure(
     command += ["--min-time", str(plan.min_time)]
     line = ""
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
     ) as child:
         assert child.stderr is not None
         for line in map(str.strip, child.stderr):

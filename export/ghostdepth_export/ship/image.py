@@ -130,6 +130,7 @@ def _run_emulated(command: Sequence[str], qemu: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
     )
     assert process.stdin is not None
     assert process.stdout is not None

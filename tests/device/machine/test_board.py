@@ -3,7 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_depth.machine.board import SLOWED, UNDERVOLTAGE, Health, flagged, read_board, read_health
+from bench_depth.machine.board import (
+    SLOWED,
+    UNDERVOLTAGE,
+    Health,
+    ask_firmware,
+    flagged,
+    read_board,
+    read_health,
+)
 
 PI4_CPUINFO = """\
 processor\t: 0
@@ -115,3 +123,13 @@ def test_load_and_swap_are_read_where_they_are_told(pi4: Path) -> None:
     health = read_health(pi4, lambda: None)
     assert health.load == 1.25
     assert health.swapped_in == 42
+
+
+def test_an_answer_of_the_firmware_that_is_no_text_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "vcgencmd"
+    program.write_text("#!/bin/sh\nprintf 'throttled=\\377\\376'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert read_health(tmp_path, ask_firmware).throttled is None

@@ -128,6 +128,7 @@ def run_counted(
         check=False,
         capture_output=True,
         text=True,
+        errors="replace",
         cwd=folder,
         env=dict(environment or {}),
         stdin=subprocess.DEVNULL,

@@ -93,6 +93,7 @@ class Machine:
             check=check,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
