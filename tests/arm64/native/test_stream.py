@@ -58,7 +58,9 @@ def in_torch(network: DepthNet, frames: np.ndarray) -> np.ndarray:
     return np.stack(depths)
 
 
-def test_five_frames_are_torchs(network: DepthNet, pi: Machine, tmp_path: Path) -> None:
+def test_five_frames_are_torchs(
+    network: DepthNet, bullseye_bench: Machine, program: Path, tmp_path: Path
+) -> None:
     samples = REPOSITORY / "samples"
     save_checkpoint(tmp_path / "toy", network, name="toy", training_data="", metrics={})
     formats = tuple(LIMITS)
@@ -66,7 +68,8 @@ def test_five_frames_are_torchs(network: DepthNet, pi: Machine, tmp_path: Path) 
     photo, _ = read_pair(list_pairs(samples)[0])
     frames = np.stack([photo[y : y + CAMERA[0], y : y + CAMERA[1]] for y in range(FRAMES)])
     np.save(tmp_path / "frames.npy", frames)
-    machine = dataclasses.replace(pi, shares={**pi.shares, tmp_path: "/stream"})
+    shares = {program.parent: "/native", tmp_path: "/stream"}
+    machine = dataclasses.replace(bullseye_bench, shares=shares)
     machine.run(["python3", "-c", SCRIPT, *LIMITS], env={"PYTHONDONTWRITEBYTECODE": "1"})
     want = in_torch(network, frames)
     for name, limit in LIMITS.items():
