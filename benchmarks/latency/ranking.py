@@ -21,7 +21,8 @@ from pathlib import Path
 
 from bench_depth.core.files import write_bytes
 from boards import factors_without
-from ghostdepth_export.pi4.latency import BOARDS, shipped
+from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
+from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from rows import THREADS
 from rows import read_rows as read_mlperf
@@ -157,12 +158,9 @@ def _litert() -> list[Configuration]:
         # A Cortex-A76 has other instructions for int8, which are not counted here.
         if board not in BOARDS or (board == "rpi5" and row.type != "fp32"):
             continue
-        cycle, memory = factors_without(board, row.network)
-        known = shipped()
-        stretch = known.clock_mhz / BOARDS[board].clock_mhz
-        issue = known.cycle.value * row.cycles + near_without(rows, row.network) * row.near
-        predicted = (issue * stretch / 1e6 + known.wake.value * row.wakes) * cycle
-        predicted += known.line.value * row.lines / 1e6 * memory
+        start = replace(shipped(), near=near_without(rows, row.network))
+        known = board_coefficients(board, start, factors_without(board, row.network))
+        predicted = sum(milliseconds(row.costs, known))
         ms, half = float(line["ms"]), rounding(line["ms"])
         found.append(
             Configuration(

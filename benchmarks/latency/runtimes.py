@@ -30,7 +30,8 @@ from fit import Array, errors
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import runtimes as package
 from ghostdepth_export.pi4.latency import shipped
-from ghostdepth_export.pi4.latency.costs import Costs, op_cost
+from ghostdepth_export.pi4.latency.costs import Costs, outside_costs, split_cost
+from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_export.pi4.latency.runtimes import share
 from ghostdepth_export.pi4.latency.runtimes.evidence import SCHEMA
 from ghostdepth_export.pi4.latency.ruy import ALONE
@@ -89,6 +90,11 @@ class Row:
     source: str
 
     @property
+    def costs(self) -> Costs:
+        """The costs of the network."""
+        return Costs(self.cycles, self.lines, self.wakes, self.near)
+
+    @property
     def other_kernels(self) -> bool:
         """Whether 32-bit kernels were timed: those counted are of 64 bits."""
         return "32-bit" in self.runtime
@@ -104,10 +110,7 @@ def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[
     Raises:
         UserError: A network cannot be counted, or a program is missing.
     """
-    known = {
-        (row.network, row.type, row.threads): Costs(row.cycles, row.lines, row.wakes, row.near)
-        for row in read_rows()
-    }
+    known = {(row.network, row.type, row.threads): row.costs for row in read_rows()}
     rows, types = [], set(read_json(SHIPPED)["runtimes"]["litert"]["calibrated"])
     for line in _published():
         threads = int(line["threads"])
@@ -146,14 +149,8 @@ def _counts(folder: Path, line: dict[str, str], new: bool) -> ModelCounts | None
 
 def costs_of(counts: ModelCounts, threads: int) -> Costs:
     """The costs of a network in LiteRT: cycles of the busiest thread, lines of all threads."""
-    outside = op_cost(counts.outside)
-    cycles, lines, wakes = outside.cycles, outside.lines, 0
-    for op in counts.ops:
-        cost, split = op_cost(op.counts), share(op, "litert", threads) or ALONE
-        cycles += cost.cycles / split.speed_up
-        lines += cost.lines
-        wakes += split.threads > 1
-    return Costs(cycles, lines, wakes, counts.total.l1d_misses)
+    ops = (split_cost(op, share(op, "litert", threads) or ALONE) for op in counts.ops)
+    return sum(ops, outside_costs(counts))
 
 
 def read_rows() -> list[Row]:
@@ -168,17 +165,8 @@ def read_rows() -> list[Row]:
 
 def features(rows: Sequence[Row]) -> Array:
     """Million lines that the first cache had not, and the milliseconds of all other costs."""
-    known = shipped()
-    per_cycle, per_line = known.cycle.value / 1e6, known.line.value / 1e6
-    return np.array(
-        [
-            (
-                row.near / 1e6,
-                per_cycle * row.cycles + per_line * row.lines + known.wake.value * row.wakes,
-            )
-            for row in rows
-        ]
-    )
+    known = shipped()  # These have no cost of a line that the first cache had not.
+    return np.array([(row.near / 1e6, sum(milliseconds(row.costs, known))) for row in rows])
 
 
 def near(rows: Sequence[Row]) -> float:

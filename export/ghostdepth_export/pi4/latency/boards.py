@@ -93,13 +93,17 @@ def check_one_board(board: str | None, file: object) -> None:
 
 
 def board_coefficients(
-    name: str = DEFAULT_BOARD, start: Coefficients | None = None
+    name: str = DEFAULT_BOARD,
+    start: Coefficients | None = None,
+    factors: tuple[float, float] | None = None,
 ) -> Coefficients:
     """The coefficients of a board, from those of a Raspberry Pi 4.
 
     Args:
         name: Name of the board.
         start: Coefficients of a Raspberry Pi 4 at 1500 MHz; None for the shipped ones.
+        factors: Factors of a cycle and of a line of memory; None for the shipped ones. A board with
+            a Cortex-A72 has none.
 
     Raises:
         UserError: There is no such board.
@@ -117,8 +121,13 @@ def board_coefficients(
     )
     if board.factors is None:
         return known
-    factors = _factors()[board.factors]
-    cycle, line = Coefficient(**factors["cycle"]), Coefficient(**factors["line"])
+    fitted = _factors()[board.factors]
+    cycle, line = Coefficient(**fitted["cycle"]), Coefficient(**fitted["line"])
+    if factors is not None:
+        cycle, line = (
+            dataclasses.replace(of, value=value, low=value, high=value)
+            for of, value in zip((cycle, line), factors, strict=True)
+        )
     return dataclasses.replace(
         known,
         cycle=_times(known.cycle, cycle),
@@ -127,7 +136,7 @@ def board_coefficients(
         wake=_times(known.wake, cycle),
         # Two independent errors: of the base, and of the factors.
         errors=tuple(
-            ErrorOf(entry.up_to_ms, round(math.hypot(entry.error, factors["error"]), 3))
+            ErrorOf(entry.up_to_ms, round(math.hypot(entry.error, fitted["error"]), 3))
             for entry in base.errors
         ),
     )

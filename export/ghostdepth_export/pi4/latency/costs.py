@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
-from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts
+from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
+from ghostdepth_export.pi4.latency.ruy import ThreadSplit
 from ghostdepth_export.pi4.latency.threads import busiest_cycles, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork
 
@@ -60,6 +61,18 @@ def outside_costs(counts: ModelCounts, least_cycles: float = 0.0) -> Costs:
 def op_cost(counts: InstructionCounts, least_cycles: float = 0.0) -> Costs:
     """The costs of one thread; `least_cycles` as in `op_costs`."""
     return Costs(_cycles(counts, least_cycles), _lines(counts), 0, counts.l1d_misses)
+
+
+def split_cost(op: OpCounts, split: ThreadSplit, least_cycles: float = 0.0) -> Costs:
+    """The costs of an op whose work is split among threads.
+
+    Args:
+        op: Counts of the op on one thread.
+        split: How the work is split.
+        least_cycles: As in `op_costs`.
+    """
+    alone = op_cost(op.counts, least_cycles)
+    return replace(alone, cycles=alone.cycles / split.speed_up, wakes=int(split.threads > 1))
 
 
 def costs(counts: ModelCounts, work: Sequence[OpWork], threads: int) -> Costs:

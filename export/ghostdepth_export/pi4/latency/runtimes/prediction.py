@@ -13,7 +13,7 @@ from ghostdepth_export.pi4.counter.plugin import CPU, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency.boards import A76, DEFAULT_BOARD, find_board
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
-from ghostdepth_export.pi4.latency.costs import op_cost
+from ghostdepth_export.pi4.latency.costs import split_cost
 from ghostdepth_export.pi4.latency.prediction import (
     MOST_THREADS,
     LatencyPrediction,
@@ -101,9 +101,7 @@ def predict_counts(
     for op in counts.ops:
         found = share(op, counts.library, threads)
         split = found or ALONE
-        alone = op_cost(op.counts, coefficients.least_cycles)
-        wakes = int(split.threads > 1)
-        cost = dataclasses.replace(alone, cycles=alone.cycles / split.speed_up, wakes=wakes)
+        cost = split_cost(op, split, coefficients.least_cycles)
         ops.append(
             op_latency(
                 op,
