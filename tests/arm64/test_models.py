@@ -103,7 +103,8 @@ def test_depth_is_the_workstations(
     exact = np.load(on_host / f"{file('fp32.tflite')}.npy")
     quantizing = np.log(here[: len(exact)] / exact) / step
     assert rms(steps[: len(exact)]) < math.sqrt(2) * rms(quantizing)
-    assert si_rmse(there) == pytest.approx(si_rmse(here), rel=0.005)
+    # What quantizing itself may cost.
+    assert si_rmse(there) == pytest.approx(si_rmse(here), rel=0.01)
 
 
 def rms(values: np.ndarray) -> float:
