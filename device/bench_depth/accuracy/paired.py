@@ -25,11 +25,15 @@ def difference_interval(
         metric: Name of a field of `DepthMetrics`.
 
     Returns:
-        Both ends of model minus reference, in the metric's unit; None where the images are not the
-        same or fewer than five.
+        Both ends of model minus reference, in the metric's unit; None where the images in which the
+        metric could be measured are not the same or fewer than five.
     """
     mine, other = (
-        {image.name: float(getattr(image.metrics, metric)) for image in each.images}
+        {
+            image.name: float(value)
+            for image in each.images
+            if (value := getattr(image.metrics, metric)) is not None
+        }
         for each in (accuracy, reference)
     )
     if list(mine) != list(other) or len(mine) < MIN_IMAGES:

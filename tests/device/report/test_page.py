@@ -15,7 +15,7 @@ import pytest
 from bench_depth.accuracy.bands import Band
 from bench_depth.accuracy.records import ImageAccuracy
 from bench_depth.core.errors import UserError
-from bench_depth.core.metrics import score
+from bench_depth.core.metrics import mean_metrics, score
 from bench_depth.core.screen import printable
 from bench_depth.model.released import read_catalogue
 from bench_depth.report import table
@@ -204,12 +204,21 @@ def test_what_is_not_shown_to_differ_from_the_best_is_marked_as_well(variants: R
     def record(place: int, low: float | None, errors: Sequence[float]) -> ModelRecord:
         base = variants.models[place]
         assert base.accuracy is not None
-        means = [dataclasses.replace(base.accuracy.mean, si_rmse=error) for error in errors]
+        means = []
+        for number, error in enumerate(errors):
+            # The ground truth of every fifth image has no edge.
+            edge = 30 * error if number % 5 else None
+            sharpness = dict.fromkeys(("dbe_acc", "dbe_comp", "edge_energy"), edge)
+            means.append(dataclasses.replace(base.accuracy.mean, si_rmse=error, **sharpness))
         images = [ImageAccuracy(str(i), each) for i, each in enumerate(means)]
-        mean = dataclasses.replace(base.accuracy.mean, si_rmse=float(np.mean(errors)))
-        accuracy = dataclasses.replace(base.accuracy, images=images, mean=mean)
+        accuracy = dataclasses.replace(base.accuracy, images=images, mean=mean_metrics(means))
         compared = None if low is None else Comparison("a", low + 0.05, low, low + 0.1, 20)
         return dataclasses.replace(base, comparison=compared, accuracy=accuracy)
+
+    def sharp(page: Page) -> list[list[bool]]:
+        """Which models are marked in the two columns of depth-boundary errors."""
+        rows = [page.row(kind, table=1) for kind, *_ in MODELS]
+        return [[row[column].endswith("(best)") for row in rows] for column in (1, 2)]
 
     errors = np.linspace(0.2, 0.3, 20)
     noise = np.tile([0.02, -0.019], 10)
@@ -224,10 +233,12 @@ def test_what_is_not_shown_to_differ_from_the_best_is_marked_as_well(variants: R
     assert medians == [False, False, True, True]
     found = [page.row(kind)[9].endswith("(best)") for kind, *_ in MODELS]
     assert found == [False, False, False, True]
+    assert sharp(page) == [found, found]
     records[3] = record(3, 0.55, errors)
     page = Page(render(dataclasses.replace(variants, models=records), {}))
     found = [page.row(kind)[9].endswith("(best)") for kind, *_ in MODELS]
     assert found == [True, True, False, True]
+    assert sharp(page) == [found, found]
 
 
 def test_the_page_says_what_was_measured_where(measured: Results) -> None:

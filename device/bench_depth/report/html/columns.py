@@ -91,8 +91,10 @@ def sharpness_columns(results: Results) -> list[Column]:
     if all(_mean("dbe_acc")(record) is None for record in results.models):
         return []
     return [
-        _number("DBE accuracy", "px", _mean("dbe_acc"), "{:.2f}".format, min),
-        _number("DBE completeness", "px", _mean("dbe_comp"), "{:.2f}".format, min),
+        _number("DBE accuracy", "px", _mean("dbe_acc"), "{:.2f}".format, min, _as_good("dbe_acc")),
+        _number(
+            "DBE completeness", "px", _mean("dbe_comp"), "{:.2f}".format, min, _as_good("dbe_comp")
+        ),
         _number("edge energy", "", _mean("edge_energy"), "{:.3f}".format),
     ]
 
