@@ -89,6 +89,7 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         sharpen=options.sharpen,
     )
     on_task(str(path), None)
+    model.on_first_run = lambda limit: on_task(str(path), limit)
     output = OutputOptions(
         formats=options.format or ("colour",),
         range=tuple(options.range) if options.range else None,

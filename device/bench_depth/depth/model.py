@@ -24,6 +24,7 @@ from bench_depth.depth.smoothing import Smoother, check_smoothing
 from bench_depth.live.source.capture import newest
 from bench_depth.live.source.sources import open_source
 from bench_depth.machine.board import default_threads, read_board
+from bench_depth.machine.guard import HANG
 from bench_depth.model.camera import NYU_HFOV, knows_camera, output_factor
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import (
@@ -134,6 +135,9 @@ class DepthModel:
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
         self._smoother = Smoother(smooth, self.metric)
         self._follows = self._carries or smooth > 0
+        # Called with a limit in seconds before the first run, in which a runtime may hang, and with
+        # None after it.
+        self.on_first_run: Optional[Callable[[Optional[float]], None]] = None
         self._sharpen = sharpen
 
     @property
@@ -247,6 +251,9 @@ class DepthModel:
         """
         start = time.perf_counter_ns()
         self._model.set_input(to_input(photo, self._signature))
+        first, self.on_first_run = self.on_first_run, None
+        if first is not None:
+            first(HANG)
         prepared = time.perf_counter_ns()
         self._model.invoke()
         invoked = time.perf_counter_ns()
@@ -255,6 +262,8 @@ class DepthModel:
         if self._signature.resize == "letterbox":
             depth = to_photo_size(depth, self._signature, *photo.shape[:2])
         done = time.perf_counter_ns()
+        if first is not None:
+            first(None)
         return Prediction(depth, (prepared - start, invoked - prepared, done - invoked))
 
     def describe(self) -> dict[str, Any]:

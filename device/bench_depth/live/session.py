@@ -125,7 +125,9 @@ def run(
             check_target(options.record, model.scale)
         on_task(f"the source {options.source}", HANG)
         source = open_source(options.source, options.size, options.loop)
-        on_task(f"{options.model} and the source {options.source}", None)
+        what = f"{options.model} and the source {options.source}"
+        on_task(what, None)
+        model.on_first_run = lambda limit: on_task(what, limit)
         # Without viewers a recorded source need not keep up with real time: no frame is dropped.
         every = server is None and source.interval is not None
         shots = stack.enter_context(

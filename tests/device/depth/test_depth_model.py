@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth import DepthModel, UserError, colourise, point_cloud
+from bench_depth.core.errors import MODEL_FAILED
 from bench_depth.depth.colours import colour_maps, table
+from bench_depth.machine.guard import HANG
 from bench_depth.model.description import from_values
 
 from tests.device.conftest import HEIGHT, WIDTH, tiny_depth
@@ -148,3 +150,43 @@ def test_colours_run_from_near_to_far() -> None:
     assert {"turbo", "jet", "plasma"} <= set(colour_maps())
     with pytest.raises(UserError, match="rainbows"):
         colourise(ramp, colour_map="rainbows")
+
+
+def test_the_first_run_alone_has_a_time_limit(tiny_tflite: Path, image: np.ndarray) -> None:
+    model, limits = DepthModel(tiny_tflite), []
+    model.on_first_run = limits.append
+    for _ in range(3):
+        model(image)
+    assert limits == [HANG, None]
+
+
+_NEVER_ENDING = """\
+import sys, time
+from bench_depth.commands.cli import main
+from bench_depth.depth import model
+from bench_depth.model.runtimes import tflite
+
+model.HANG = 1.0
+tflite._TfliteModel.invoke = lambda self: time.sleep(600)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("words", [["depth"], ["live", "--no-server", "--source"]])
+def test_a_model_whose_first_run_never_ends_is_one_line(
+    words: list[str], tiny_tflite: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), image)
+    done = subprocess.run(
+        [sys.executable, "-c", _NEVER_ENDING, *words, photo, "--model", tiny_tflite],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == MODEL_FAILED
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("bench-depth: ") and "hung while it worked on" in last
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
