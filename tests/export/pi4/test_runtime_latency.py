@@ -66,8 +66,10 @@ def test_what_litert_keeps_runs_on_one_thread() -> None:
         (op("QLinearConv", 5_000_000), 4),
         (op("Resize", shape="1x1x480x640"), 1),
         (op("Resize", shape="1x2x480x640"), 2),
-        (op("Add", 100_000), 1),
-        (op("Add", 320_000), 3),
+        (op("Add", 1_500_000, "1x128x160x3"), 1),
+        (op("Add", 1_500_000, "1x160x224x3"), 3),
+        (op("Sigmoid", shape="1x1x480x640"), 4),
+        (op("Cast", 5_000_000, "1x480x640x3"), 1),
         (op("Transpose", 5_000_000), 1),
     ],
 )
@@ -78,6 +80,16 @@ def test_onnx_runtime_shares_by_work_channels_or_not_at_all(of: OpCounts, thread
     alone = share(of, "onnxruntime", 1)
     assert alone is not None
     assert alone.threads == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "threads"),
+    [("1x128x160x3", 1), ("1x160x224x3", 2), ("1x480x640x1", 4), ("1x1x480x640", 1)],
+)
+def test_onnx_runtime_resizes_nhwc_tensors_by_their_size(shape: str, threads: int) -> None:
+    model = library_counts("onnxruntime", op("QLinearConv"), op("Resize", shape=shape))
+    _, resized = predict_counts(model, runtime_coefficients("onnxruntime")).ops
+    assert resized.threads == threads
 
 
 def test_an_op_without_a_rule_takes_the_time_of_one_thread_and_is_named() -> None:

@@ -1,7 +1,7 @@
 """Predicts a model's latency in LiteRT (XNNPACK) and in ONNX Runtime."""
 
 from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
-from ghostdepth_export.pi4.latency.runtimes.pools import share
+from ghostdepth_export.pi4.latency.runtimes.pools import in_nhwc, share
 from ghostdepth_export.pi4.latency.runtimes.prediction import (
     core,
     predict_counts,
@@ -13,6 +13,7 @@ from ghostdepth_export.pi4.latency.runtimes.structure import Structure, read_str
 __all__ = [
     "Structure",
     "core",
+    "in_nhwc",
     "predict_counts",
     "predict_runtime_latencies",
     "read_stored",

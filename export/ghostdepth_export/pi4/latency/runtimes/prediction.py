@@ -23,7 +23,7 @@ from ghostdepth_export.pi4.latency.prediction import (
     summed,
 )
 from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
-from ghostdepth_export.pi4.latency.runtimes.pools import share
+from ghostdepth_export.pi4.latency.runtimes.pools import in_nhwc, share
 from ghostdepth_export.pi4.latency.runtimes.stored import Key, read_stored
 from ghostdepth_export.pi4.latency.runtimes.structure import Structure, read_structure
 from ghostdepth_export.pi4.latency.ruy import ALONE
@@ -97,9 +97,9 @@ def predict_counts(
         threads: Number of threads of the interpreter or session, 1..4.
         clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
     """
-    ops = []
+    ops, nhwc = [], in_nhwc(counts)
     for op in counts.ops:
-        found = share(op, counts.library, threads)
+        found = share(op, counts.library, threads, nhwc)
         split = found or ALONE
         cost = split_cost(op, split, coefficients.least_cycles)
         ops.append(
