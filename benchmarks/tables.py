@@ -25,6 +25,7 @@ from ghostdepth_train.csv_files import markdown_table
 from instructions import baseline as instructions
 from instructions import others as other_runtimes
 from instructions import runtimes as runtime_instructions
+from instructions import threads as thread_instructions
 from latency import table as latency
 from papers import blocks, pretraining, stream_table
 from peers import table as peers
@@ -185,6 +186,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "instructions": instructions.table,
     "runtimes": runtime_instructions.table,
     "other-runtimes": other_runtimes.table,
+    "threads": thread_instructions.table,
     "latency-forms": latency.forms_table,
     "latency-families": latency.families_table,
     "latency-released": latency.released_table,

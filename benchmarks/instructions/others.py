@@ -32,7 +32,7 @@ from bench_depth.core.files import write_bytes
 from ghostdepth_export.host.cache import cache_folder
 from ghostdepth_export.host.wheels import install
 from ghostdepth_export.pi4.counter import InstructionCounts
-from ghostdepth_export.pi4.counter.plugin import find_qemu, run_counted
+from ghostdepth_export.pi4.counter.plugin import COUNTER, find_qemu, run_counted
 from ghostdepth_export.pi4.emulator import RECIPES, build_root
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 
@@ -71,6 +71,7 @@ def count(runtime: str, path: Path, root: Path, site: Path) -> tuple[str, Instru
             find_qemu(),
             root / "usr/bin/python3",
             ["guest.py", runtime, path.name],
+            COUNTER,
             folder=folder,
             root=root,
             name="/usr/bin/python3",

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-# As in counter.c.
+# As in ops.h.
 _GETPRIORITY, _MARK = 141, 0x67686F73
 _BEGIN, _END = 2, 3
 _WARM_UPS = 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from ghostdepth_export.pi4.counter.listing import InstructionCounts, Listing
-from ghostdepth_export.pi4.counter.plugin import find_qemu, run_counted
+from ghostdepth_export.pi4.counter.listing import C, InstructionCounts, Listing
+from ghostdepth_export.pi4.counter.plugin import COUNTER, Plugin, find_qemu, run_counted
 
 from tests.arm64.conftest import need
 
@@ -41,10 +41,16 @@ _start:
 """
 
 
-def run(folder: Path, code: str, data: str = BUFFER) -> Listing:
+def run(folder: Path, code: str, data: str = BUFFER) -> Listing[InstructionCounts]:
+    """Assembles and runs a program under the counter; arguments as in `run_under`."""
+    return run_under(COUNTER, folder, code, data)
+
+
+def run_under(plugin: Plugin[C], folder: Path, code: str, data: str = BUFFER) -> Listing[C]:
     """Assembles and runs a program.
 
     Args:
+        plugin: What it runs under.
         folder: An empty one; files that `data` includes may be there.
         code: What is executed; x20 has the address of `data`.
         data: Directives with the label `data`.
@@ -56,10 +62,10 @@ def run(folder: Path, code: str, data: str = BUFFER) -> Listing:
     source.write_text(f"{PRELUDE}\n{code}\n    leave\n{data}\n")
     command = [compiler, "-nostdlib", "-static", "-march=armv8-a", "-I", folder]
     subprocess.run([*command, "-o", program, source], check=True)
-    return run_counted(find_qemu(), program, [], folder=folder)[1]
+    return run_counted(find_qemu(), program, [], plugin, folder=folder)[1]
 
 
-def counted(listing: Listing) -> InstructionCounts:
+def counted(listing: Listing[InstructionCounts]) -> InstructionCounts:
     """The counts of the one section."""
     (section,) = listing.sections
     assert listing.threads == 1

@@ -14,6 +14,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts
 from ghostdepth_export.pi4.counter.counts import run_model
 from ghostdepth_export.pi4.counter.graph import probe
+from ghostdepth_export.pi4.counter.plugin import COUNTER
 
 from tests.arm64.conftest import need
 from tests.conftest import benchmark
@@ -65,7 +66,9 @@ def test_the_section_is_the_difference_of_two_whole_runs(
     """The second way to count: a run with one more invocation, less a run without it."""
     name = RELEASED[1]
     model = exported / name
-    longer, shorter = (run_model(model, ready, warm_ups).listing.whole for warm_ups in (3, 2))
+    longer, shorter = (
+        run_model(model, ready, COUNTER, warm_ups).listing.whole for warm_ups in (3, 2)
+    )
     difference = np.array((longer - shorter).values())
     section = np.array(counted(name).total.values())
     error = np.abs(difference / section - 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ghostdepth_export.pi4.counter.listing import Listing
+from ghostdepth_export.pi4.counter.listing import InstructionCounts, Listing
 
 from tests.arm64.conftest import need
 from tests.arm64.counter.assembled import chain, counted
@@ -20,7 +20,7 @@ LINE = 64
 L2_LINES = 1 << 14
 
 
-Run = Callable[..., Listing]
+Run = Callable[..., Listing[InstructionCounts]]
 
 
 @pytest.fixture(name="run")

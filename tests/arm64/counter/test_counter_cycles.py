@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ghostdepth_export.pi4.counter.listing import Listing
+from ghostdepth_export.pi4.counter.listing import InstructionCounts, Listing
 
 from tests.arm64.counter.assembled import chain, counted
 from tests.arm64.counter.assembled import run as run_assembled
 
-Run = Callable[..., Listing]
+Run = Callable[..., Listing[InstructionCounts]]
 # The mark that ends a section: five MOVs of the integer pipes, two a cycle, and an SVC.
 MARK = 15
 

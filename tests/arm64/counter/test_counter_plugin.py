@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ghostdepth_export.pi4.counter.listing import NOTHING, Listing
+from ghostdepth_export.pi4.counter.listing import NOTHING, InstructionCounts, Listing
 
 from tests.arm64.counter.assembled import MARK_LENGTH, counted
 from tests.arm64.counter.assembled import run as run_assembled
 
-Run = Callable[..., Listing]
+Run = Callable[..., Listing[InstructionCounts]]
 
 
 @pytest.fixture(name="run")

@@ -30,9 +30,12 @@ from ghostdepth_export.pi4.counter.graph import (
     probe,
     read_ops,
 )
-from ghostdepth_export.pi4.counter.listing import Listing, Section, read_listing
+from ghostdepth_export.pi4.counter.listing import NOTHING, Listing, Section, read_listing
 from ghostdepth_export.pi4.counter.plugin import (
+    COUNTER,
+    THREADS,
     GuestError,
+    Plugin,
     Qemu,
     build_plugin,
     find_qemu,
@@ -156,13 +159,13 @@ def test_a_qemu_that_is_too_new_is_told(tmp_path: Path, monkeypatch: pytest.Monk
         "Could not load plugin x.so: plugin requires API version 1, but this QEMU supports only a "
         "minimum version of 2"
     )
-    monkeypatch.setattr(plugin_module, "build_plugin", lambda: Path("x.so"))
+    monkeypatch.setattr(plugin_module, "build_plugin", lambda plugin: Path("x.so"))
     setarch = shutil.which("setarch")
     only(
         tmp_path, monkeypatch, setarch=f'exec {setarch} "$@"', qemu=f"echo '{refusal}' >&2; exit 1"
     )
     with pytest.raises(UserError, match=r"^QEMU 9\.1\.0 lacks version 1 of the plugin interface"):
-        run_counted(Qemu(str(tmp_path / "qemu"), "9.1.0"), Path("p"), [], folder=tmp_path)
+        run_counted(Qemu(str(tmp_path / "qemu"), "9.1.0"), Path("p"), [], COUNTER, folder=tmp_path)
 
 
 def test_a_missing_compiler_is_told_with_its_package(
@@ -171,7 +174,7 @@ def test_a_missing_compiler_is_told_with_its_package(
     monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
     only(tmp_path, monkeypatch)
     with pytest.raises(UserError, match=r"gcc is not installed.*apt install gcc$"):
-        build_plugin()
+        build_plugin(COUNTER)
 
 
 def test_a_failing_compiler_leaves_nothing_behind(
@@ -180,12 +183,15 @@ def test_a_failing_compiler_leaves_nothing_behind(
     monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
     only(tmp_path, monkeypatch, gcc="echo 'fatal error: stdint.h: No such file' >&2; exit 1")
     with pytest.raises(UserError, match=r"cannot compile counter\.c: fatal error: stdint\.h"):
-        build_plugin()
+        build_plugin(COUNTER)
     assert not list((tmp_path / "cache").rglob("*.so"))
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-def test_the_plugin_compiles_without_a_warning(tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("plugin", [COUNTER, THREADS])
+def test_a_plugin_compiles_without_a_warning(
+    plugin: Plugin[Any], tmp_path: Path, monkeypatch: Any
+) -> None:
     real = shutil.which("gcc")
     monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
     wrapper = tmp_path / "bin"
@@ -195,9 +201,9 @@ def test_the_plugin_compiles_without_a_warning(tmp_path: Path, monkeypatch: Any)
     )
     (wrapper / "gcc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper}:/usr/bin:/bin")
-    built = build_plugin()
+    built = build_plugin(plugin)
     assert built.exists()
-    assert build_plugin() == built
+    assert build_plugin(plugin) == built
 
 
 # ------------------------------------------------------------------ contradictions
@@ -206,13 +212,13 @@ SMALL, LARGE = InstructionCounts(300, 0, 0, 0, 0, 0, 0), InstructionCounts(5000,
 OPS = [GraphOp("CONV_2D", "a", "1x2"), GraphOp("ADD", "b", "1x2")]
 
 
-def listing(**changes: Any) -> Listing:
-    of_probe = Section([LARGE if large else SMALL for large in PROBE_PATTERN])
+def listing(**changes: Any) -> Listing[InstructionCounts]:
+    of_probe = Section([LARGE if large else SMALL for large in PROBE_PATTERN], NOTHING)
     section = Section([LARGE, SMALL], LARGE + LARGE)
     return dataclasses.replace(Listing([1], [of_probe, section], LARGE, 1, 0), **changes)
 
 
-def take(what: Listing) -> list[tuple[GraphOp, InstructionCounts]]:
+def take(what: Listing[InstructionCounts]) -> list[tuple[GraphOp, InstructionCounts]]:
     return regions_of(Path("m.tflite"), OPS, [], checked(Path("m.tflite"), what))
 
 
@@ -227,7 +233,7 @@ def test_counts_without_contradiction_are_taken() -> None:
         (listing(threads=2), "2 threads ran instead of one"),
         (listing(strays=3), "the addresses of 3 zeroed cache lines are not known"),
         (
-            listing(sections=[listing().sections[0], Section([LARGE])]),
+            listing(sections=[listing().sections[0], Section([LARGE], LARGE)]),
             "1 ops were called, but the graph has 2",
         ),
         (
@@ -235,12 +241,16 @@ def test_counts_without_contradiction_are_taken() -> None:
             "4 ops were called inside others",
         ),
         (
-            listing(sections=[Section([SMALL] * len(PROBE_PATTERN)), listing().sections[1]]),
+            listing(
+                sections=[Section([SMALL] * len(PROBE_PATTERN), NOTHING), listing().sections[1]]
+            ),
             "the counts of the probe do not match the sizes of its ops",
         ),
     ],
 )
-def test_a_contradiction_is_not_guessed_away(wrong: Listing, message: str) -> None:
+def test_a_contradiction_is_not_guessed_away(
+    wrong: Listing[InstructionCounts], message: str
+) -> None:
     with pytest.raises(UserError, match=f"^cannot count m.tflite: {message}$"):
         take(wrong)
 
@@ -337,7 +347,7 @@ def test_why_a_runtime_refuses_a_file_is_one_line_that_says_what_to_do(
     path = tmp_path / f"m{RUNTIMES[runtime].suffix}"
     path.write_bytes(onnx_probe() if path.suffix == ".onnx" else probe())
     with pytest.raises(UserError) as caught:
-        counts_module.run_model(path, tmp_path, runtime=runtime)
+        counts_module.run_model(path, tmp_path, COUNTER, runtime=runtime)
     assert told in str(caught.value)
     assert "b.h:46" not in str(caught.value)
     assert caught.value.exit_code == 3
@@ -362,13 +372,13 @@ def test_onnx_files_that_cannot_be_fed_are_refused(tmp_path: Path) -> None:
 def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "counts.txt"
     with pytest.raises(UserError, match="the emulated program was killed"):
-        read_listing(path)
+        read_listing(path, InstructionCounts)
     whole = (
         "learned 2\nop 0 10 3 2 50 1 1 0\nnested 0\nsection 15 4 3 60 1 1 0\n"
         "all 100 9 9 9 9 9 9\nthreads 1\nstrays 0\n"
     )
     path.write_text(whole)
-    read = read_listing(path)
+    read = read_listing(path, InstructionCounts)
     assert read.sections == [
         Section(
             [InstructionCounts(10, 3, 2, 50, 1, 1, 0)],
@@ -379,7 +389,7 @@ def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
     assert (read.candidates, read.whole.instructions, read.threads) == ([2], 100, 1)
     path.write_text(whole.removesuffix("strays 0\n"))
     with pytest.raises(UserError, match="the emulated program was killed"):
-        read_listing(path)
+        read_listing(path, InstructionCounts)
 
 
 # ------------------------------------------------------------------ records

@@ -131,7 +131,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(clock, "count", count)
     monkeypatch.setattr(clock, "build_file", file)
     monkeypatch.setattr(clock, "find_qemu", lambda: Qemu("qemu", "7"))
-    monkeypatch.setattr(clock, "build_plugin", lambda: Path("plugin.so"))
+    monkeypatch.setattr(clock, "build_plugin", lambda plugin: Path("plugin.so"))
     monkeypatch.setattr(clock, "build_root", lambda *_: tmp_path)
     work = OpWork("ADD", "FLOAT32", (1, 2), ((1, 2), ()))
     monkeypatch.setattr(clock, "read_work", lambda _: [work])

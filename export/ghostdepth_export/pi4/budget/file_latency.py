@@ -29,7 +29,7 @@ from ghostdepth_export.pi4.counter import (
     read_counts,
     write_counts,
 )
-from ghostdepth_export.pi4.counter.plugin import build_plugin, find_qemu
+from ghostdepth_export.pi4.counter.plugin import COUNTER, build_plugin, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.emulator.roots import RECIPES
 from ghostdepth_export.pi4.latency import (
@@ -129,7 +129,12 @@ class FileLatency:
 
     def _key(self, network: DepthNet, budget: LatencyBudget) -> str:
         """Hash of everything that the counts depend on, and of the fields of the cached files."""
-        programs = [__version__, version("tensorflow"), find_qemu().version, build_plugin().name]
+        programs = [
+            __version__,
+            version("tensorflow"),
+            find_qemu().version,
+            build_plugin(COUNTER).name,
+        ]
         root = RECIPES[RUNTIMES[budget.runtime].root]
         runtime = [budget.runtime, root.lock(root.suite).read_text()]
         form = [field.name for kind in (InstructionCounts, OpWork) for field in fields(kind)]

@@ -1,7 +1,7 @@
 """Counts the instructions of one invocation of a model file on an emulated Cortex-A72, by op."""
 
 from ghostdepth_export.pi4.counter.counts import count, count_file
-from ghostdepth_export.pi4.counter.listing import InstructionCounts
+from ghostdepth_export.pi4.counter.listing import InstructionCounts, ThreadCounts
 from ghostdepth_export.pi4.counter.records import (
     ModelCounts,
     OpCounts,
@@ -16,6 +16,7 @@ from ghostdepth_export.pi4.counter.runtimes import (
     choose_runtime,
     find_runtime,
 )
+from ghostdepth_export.pi4.counter.threads import count_threads
 
 __all__ = [
     "RUNTIMES",
@@ -23,10 +24,12 @@ __all__ = [
     "InstructionCounts",
     "ModelCounts",
     "OpCounts",
+    "ThreadCounts",
     "by_type",
     "choose_runtime",
     "count",
     "count_file",
+    "count_threads",
     "find_runtime",
     "little_delegated",
     "read_counts",

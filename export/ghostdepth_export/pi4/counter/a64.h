@@ -21,10 +21,16 @@ static bool is_zero(uint32_t word) /* DC ZVA */
 }
 
 /* Whether ADD moves the address of a DC ZVA by a line: ADD Xn, Xn, 64. */
-static bool adds_line(uint32_t word, uint32_t zero)
+static inline bool adds_line(uint32_t word, uint32_t zero)
 {
     uint32_t address = zero & 31;
     return word == (0x91010000 | address << 5 | address);
+}
+
+/* Arithmetic, loads and stores with vector or floating-point registers. */
+static inline bool uses_vectors(uint32_t word)
+{
+    return (word & 0x0c000000) == 0x0c000000;
 }
 
 enum access { NO_ACCESS, LOAD, STORE };

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Generic
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.runtimes.onnx import why_refused
@@ -20,8 +21,15 @@ from ghostdepth_export.pi4.counter.graph import (
     probe,
     read_ops,
 )
-from ghostdepth_export.pi4.counter.listing import NOTHING, InstructionCounts, Listing, Section
-from ghostdepth_export.pi4.counter.plugin import CPU, GuestError, find_qemu, run_counted
+from ghostdepth_export.pi4.counter.listing import NOTHING, C, InstructionCounts, Listing, Section
+from ghostdepth_export.pi4.counter.plugin import (
+    COUNTER,
+    CPU,
+    GuestError,
+    Plugin,
+    find_qemu,
+    run_counted,
+)
 from ghostdepth_export.pi4.counter.records import ModelCounts, OpCounts
 from ghostdepth_export.pi4.counter.runtimes import RUNTIMES, choose_runtime
 from ghostdepth_export.pi4.emulator import build_root
@@ -39,22 +47,22 @@ _ENVIRONMENTS = {"onnxruntime": {**_ENVIRONMENT, "ORT_DISABLE_TELEMETRY": "1"}}
 
 
 @dataclass(frozen=True)
-class CountedRun:
+class CountedRun(Generic[C]):
     """One run of a model in the emulated Pi.
 
     Attributes:
         runtime: Version of the runtime.
         qemu: Version of QEMU.
         listing: Counts of the probe's section, of the model's section and of the whole run.
-        kept: The ops that the runtime reports to run itself; None if it reports none.
+        kept: The ops that the runtime reports to run itself; TensorFlow Lite 2.5 reports none.
         delegated: Names and tasks of the operators of each part of the graph that a delegate takes.
     """
 
     runtime: str
     qemu: str
-    listing: Listing
-    kept: list[GraphOp] | None = None
-    delegated: Sequence[Sequence[tuple[str, int]]] = ()
+    listing: Listing[C]
+    kept: list[GraphOp]
+    delegated: Sequence[Sequence[tuple[str, int]]]
 
 
 def count_file(
@@ -91,17 +99,10 @@ def count(model: Path, root: Path, runtime: str = "2.5", cpu: str = CPU) -> Mode
         UserError: The model cannot be counted, a program is missing, or the counts are
             inconsistent.
     """
-    choose_runtime(model, runtime)
-    ops: list[GraphOp] | None = None
-    if runtime == "2.5":
-        ops = read_ops(model)
-    else:
-        check_plain(model)
-    run = run_model(model, root, runtime=runtime, cpu=cpu)
-    if ops is None:
-        ops = run.kept or []
+    ops = ops_before(model, runtime)
+    run = run_model(model, root, COUNTER, runtime=runtime, cpu=cpu)
     section = checked(model, run.listing)
-    regions = regions_of(model, ops, run.delegated, section)
+    regions = regions_of(model, run.kept if ops is None else ops, run.delegated, section)
     return ModelCounts(
         file=model.name,
         runtime=run.runtime,
@@ -117,17 +118,38 @@ def count(model: Path, root: Path, runtime: str = "2.5", cpu: str = CPU) -> Mode
     )
 
 
+def ops_before(model: Path, runtime: str) -> list[GraphOp] | None:
+    """The ops of a file, where they are known before it runs; None where the runtime tells them.
+
+    Raises:
+        UserError: The file cannot be counted in that runtime.
+    """
+    choose_runtime(model, runtime)
+    if runtime == "2.5":
+        return read_ops(model)
+    check_plain(model)
+    return None
+
+
 def run_model(
-    model: Path, root: Path, warm_ups: int = 1, runtime: str = "2.5", cpu: str = CPU
-) -> CountedRun:
-    """Runs a model under the plugin, without checking the counts.
+    model: Path,
+    root: Path,
+    plugin: Plugin[C],
+    warm_ups: int = 1,
+    runtime: str = "2.5",
+    cpu: str = CPU,
+    threads: int = 1,
+) -> CountedRun[C]:
+    """Runs a model under a plugin, without checking the counts.
 
     Args:
         model: A .tflite or .onnx file.
         root: The emulator's root of the runtime.
+        plugin: `COUNTER`, or `THREADS` for several threads.
         warm_ups: Number of invocations before the one that is counted in the last section.
         runtime: A key of `RUNTIMES`.
         cpu: As in `count`.
+        threads: Number of threads of the interpreter or session.
 
     Raises:
         UserError: A program is missing, or the runtime refuses the model.
@@ -146,7 +168,8 @@ def run_model(
             printed, listing = run_counted(
                 qemu,
                 root / "usr/bin/python3",
-                ["guest.py", *arguments, str(warm_ups)],
+                ["guest.py", *arguments, str(warm_ups), str(threads)],
+                plugin,
                 folder=folder,
                 root=root,
                 name="/usr/bin/python3",
@@ -161,45 +184,58 @@ def run_model(
                 f"cannot count {model}: {label} in the emulated Pi refuses it: {why}", MODEL_FAILED
             ) from error
     told = json.loads(printed.splitlines()[-1])
-    kept = None if told["kept"] is None else [GraphOp(*op) for op in told["kept"]]
+    kept = [GraphOp(*op) for op in told["kept"] or ()]
     return CountedRun(told["version"], qemu.version, listing, kept, told["delegated"])
 
 
-def checked(model: Path, listing: Listing) -> Section:
+def checked(model: Path, listing: Listing[InstructionCounts]) -> Section[InstructionCounts]:
     """The model's section of a listing, after checks of its consistency.
 
     Raises:
         UserError: The listing is inconsistent; the line says how.
     """
     doubts = []
-    if not listing.candidates or 0 in listing.candidates or len(listing.sections) != 2:
-        raise UserError(f"cannot count {model}: the runtime's call of an op was not found")
-    of_probe, section = listing.sections
-    innermost = [c for ops in of_probe.inner for c in ops] or of_probe.ops
-    if not _looks_like_probe(innermost):
-        doubts.append("the counts of the probe do not match the sizes of its ops")
-    if section.nested:
-        doubts.append(f"{section.nested} ops were called inside others")
     if listing.threads != 1:
         doubts.append(f"{listing.threads} threads ran instead of one")
     if listing.strays:
         doubts.append(f"the addresses of {listing.strays} zeroed cache lines are not known")
-    _refuse_if(model, doubts)
+    return model_section(model, listing, lambda counts: counts.instructions, doubts)
+
+
+def model_section(
+    model: Path, listing: Listing[C], size: Callable[[C], float], doubts: Sequence[str]
+) -> Section[C]:
+    """The model's section of a listing, after the checks that all plugins share.
+
+    Args:
+        model: The counted file, for the line of an error.
+        listing: What a plugin wrote.
+        size: A measure by which large ops of the probe differ from small ones.
+        doubts: What else is inconsistent.
+
+    Raises:
+        UserError: The listing is inconsistent; the line says how.
+    """
+    if not listing.candidates or 0 in listing.candidates or len(listing.sections) != 2:
+        raise UserError(f"cannot count {model}: the runtime's call of an op was not found")
+    of_probe, section = listing.sections
+    sizes = [size(c) for c in [c for ops in of_probe.inner for c in ops] or of_probe.ops]
+    middle = (min(sizes, default=0) + max(sizes, default=0)) / 2
+    found = []
+    if tuple(size > middle for size in sizes) != PROBE_PATTERN:
+        found.append("the counts of the probe do not match the sizes of its ops")
+    if section.nested:
+        found.append(f"{section.nested} ops were called inside others")
+    _refuse_if(model, [*found, *doubts])
     return section
-
-
-def _looks_like_probe(ops: Sequence[InstructionCounts]) -> bool:
-    figures = [counts.instructions for counts in ops]
-    middle = (min(figures, default=0) + max(figures, default=0)) / 2
-    return tuple(figure > middle for figure in figures) == PROBE_PATTERN
 
 
 def regions_of(
     model: Path,
     kept: Sequence[GraphOp],
     delegated: Sequence[Sequence[tuple[str, int]]],
-    section: Section,
-) -> list[tuple[GraphOp, InstructionCounts]]:
+    section: Section[C],
+) -> list[tuple[GraphOp, C]]:
     """What ran, in order: the runtime's own ops, and the operators inside its delegates.
 
     Args:
@@ -212,7 +248,7 @@ def regions_of(
         UserError: Other numbers of ops were called than the graph has.
     """
     own, parts = iter(kept), iter(delegated)
-    regions: list[tuple[GraphOp, InstructionCounts]] = []
+    regions: list[tuple[GraphOp, C]] = []
     inner_of = section.inner or [[] for _ in section.ops]
     plain = sum(not inner for inner in inner_of)
     doubts = []

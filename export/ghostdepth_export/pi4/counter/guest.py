@@ -1,6 +1,6 @@
 """Runs in the emulated Pi, under the plugin: invokes two graphs and marks what is to be counted.
 
-guest.py RUNTIME PROBE PROBE_OPS MODEL WARM_UPS
+guest.py RUNTIME PROBE PROBE_OPS MODEL WARM_UPS THREADS
 
 Prints JSON: the runtime's version; `kept`, the ops that the runtime runs by itself, as names,
 outputs and shapes (null for TensorFlow Lite 2.5, which runs those of the file); `delegated`, the
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-# As in counter.c.
+# As in ops.h.
 _GETPRIORITY, _MARK = 141, 0x67686F73
 _LEARN, _LEARNED, _BEGIN, _END = range(4)
 # Work is cut into tasks by the number of threads.
@@ -85,9 +85,9 @@ class _Tflite:
         _learn(invoke, ops, self.library)
         return invoke
 
-    def model(self, path: str) -> tuple[_Invoke, dict[str, Any]]:
-        """A model's invocation, and its ops."""
-        return self.load(path).invoke, {"kept": None, "delegated": []}
+    def model(self, path: str, threads: int) -> tuple[_Invoke, dict[str, Any]]:
+        """A model's invocation on so many threads, and its ops."""
+        return self.load(path, num_threads=threads).invoke, {"kept": None, "delegated": []}
 
 
 class _LiteRt(_Tflite):
@@ -107,14 +107,14 @@ class _LiteRt(_Tflite):
         _learn(self.load(probe, experimental_op_resolver_type=self.plain).invoke, ops, self.library)
         return super().learn(probe, ops)
 
-    def model(self, path: str) -> tuple[_Invoke, dict[str, Any]]:
+    def model(self, path: str, threads: int) -> tuple[_Invoke, dict[str, Any]]:
         """See `_Tflite.model`."""
         from xnnpack import operators_of  # type: ignore[import-not-found]
 
         # Its threads end with it, before anything is counted.
         delegated = operators_of(self.load(path, num_threads=_THREADS).invoke, self.library)
         gc.collect()
-        interpreter = self.load(path)
+        interpreter = self.load(path, num_threads=threads)
         return interpreter.invoke, {"kept": self.kept(interpreter), "delegated": delegated}
 
     @staticmethod
@@ -156,7 +156,7 @@ class _OnnxRuntime:
         self.version, self.module = onnxruntime.__version__, onnxruntime
 
     def load(self, path: str, **options: Any) -> Any:
-        """A session of one thread."""
+        """A session, of one thread unless options say otherwise."""
         settings = self.module.SessionOptions()
         settings.intra_op_num_threads = settings.inter_op_num_threads = 1
         settings.log_severity_level = 4
@@ -182,7 +182,7 @@ class _OnnxRuntime:
         _learn(invoke, ops, self.library)
         return invoke
 
-    def model(self, path: str) -> tuple[_Invoke, dict[str, Any]]:
+    def model(self, path: str, threads: int) -> tuple[_Invoke, dict[str, Any]]:
         """See `_Tflite.model`."""
         traced = self.load(path, enable_profiling=True)
         self.invocation(traced)()
@@ -194,17 +194,20 @@ class _OnnxRuntime:
             (shape,) = shapes[0].values()
             name = event["name"][: -len("_kernel_time")]
             kept.append((event["args"]["op_name"], name, "x".join(map(str, shape))))
-        return self.invocation(self.load(path)), {"kept": kept, "delegated": []}
+        session = self.load(path, intra_op_num_threads=threads)
+        return self.invocation(session), {"kept": kept, "delegated": []}
 
 
 _RUNTIMES = {"2.5": _Tflite, "litert": _LiteRt, "onnxruntime": _OnnxRuntime}
 
 
-def main(name: str, probe_path: str, probe_ops: str, model_path: str, warm_ups: str) -> None:
+def main(
+    name: str, probe_path: str, probe_ops: str, model_path: str, warm_ups: str, threads: str
+) -> None:
     """Learns from the probe how ops are called, proves it, then has the model counted."""
     runtime: Any = _RUNTIMES[name]()
     # First, because after the first mark everything is counted, which is slow.
-    model, ops = runtime.model(model_path)
+    model, ops = runtime.model(model_path, int(threads))
     _counted(runtime.learn(probe_path, int(probe_ops)))
     for _ in range(int(warm_ups)):
         model()

@@ -1,16 +1,20 @@
-"""Reads the output of the plugin."""
+"""Reads the output of the plugins."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
 class InstructionCounts:
-    """Instructions and memory accesses, in the order of `struct counts` of counter.c.
+    """Instructions and memory accesses, in the order of `struct counts` of counts.h.
 
     Attributes:
         instructions: Number of A64 instructions.
@@ -55,8 +59,33 @@ class InstructionCounts:
 NOTHING = InstructionCounts(0, 0, 0, 0, 0, 0, 0)
 
 
+@dataclass(frozen=True)
+class ThreadCounts:
+    """What the threads do as if each had a core of its own, all equally fast; see threads.c.
+
+    Attributes:
+        cycle_sixths: Issue-limited cycles by the clock of the calling thread, waiting included, in
+            sixths of a cycle.
+        work: Number of instructions with vector registers of each thread that executed any, the
+            calling one first. Waiting for others has hardly any of these.
+    """
+
+    cycle_sixths: int
+    work: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cycle_sixths: int, *work: int) -> ThreadCounts:
+        """Counts from the figures of a line."""
+        return cls(cycle_sixths, work)
+
+    @property
+    def cycles(self) -> float:
+        """Issue-limited cycles from the call to the return."""
+        return self.cycle_sixths / 6
+
+
 @dataclass
-class Section:
+class Section(Generic[C]):
     """Counts between two marks.
 
     Attributes:
@@ -66,14 +95,14 @@ class Section:
         inner: Counts of the operators of the second level that ran inside each op, in order.
     """
 
-    ops: list[InstructionCounts] = field(default_factory=list)
-    total: InstructionCounts = NOTHING
+    ops: list[C]
+    total: C
     nested: int = 0
-    inner: list[list[InstructionCounts]] = field(default_factory=list)
+    inner: list[list[C]] = field(default_factory=list)
 
 
 @dataclass
-class Listing:
+class Listing(Generic[C]):
     """All counts of one run.
 
     Attributes:
@@ -82,51 +111,52 @@ class Listing:
         sections: Sections in the order of their marks.
         whole: Counts of the whole run.
         threads: Number of threads of the guest.
-        strays: Number of zeroed lines whose address was guessed wrong.
+        strays: Number of zeroed lines whose address was guessed wrong; of threads, of waits for a
+            slower one that were given up.
     """
 
-    candidates: list[int] = field(default_factory=list)
-    sections: list[Section] = field(default_factory=list)
-    whole: InstructionCounts = NOTHING
-    threads: int = 0
-    strays: int = 0
+    candidates: list[int]
+    sections: list[Section[C]]
+    whole: C
+    threads: int
+    strays: int
 
 
-def read_listing(path: Path) -> Listing:
-    """Reads the plugin's output.
+def read_listing(path: Path, counts: Callable[..., C]) -> Listing[C]:
+    """Reads a plugin's output.
+
+    Args:
+        path: The file.
+        counts: Makes counts of the figures of a line.
 
     Raises:
         UserError: The output is missing or incomplete: the emulated program was killed.
     """
-    listing, section, complete = Listing(), Section(), False
-    inner: list[InstructionCounts] = []
+    candidates: list[int] = []
+    sections: list[Section[C]] = []
+    ops: list[C] = []
+    inner: list[list[C]] = []
+    open_: list[C] = []
+    last: dict[str, list[int]] = {}
     lines = path.read_text().splitlines() if path.exists() else []
     for line in lines:
         word, *rest = line.split()
         numbers = [int(number) for number in rest]
-        if word == "op":
-            level, counts = numbers[0], InstructionCounts(*numbers[1:])
-            if level == 1:
-                inner.append(counts)
-            else:
-                section.ops.append(counts)
-                section.inner.append(inner)
-                inner = []
-        elif word == "nested":
-            section.nested = numbers[0]
+        if word == "op" and numbers[0] == 1:
+            open_.append(counts(*numbers[1:]))
+        elif word == "op":
+            ops.append(counts(*numbers[1:]))
+            inner.append(open_)
+            open_ = []
         elif word == "section":
-            section.total = InstructionCounts(*numbers)
-            listing.sections.append(section)
-            section = Section()
-        elif word == "all":
-            listing.whole = InstructionCounts(*numbers)
+            sections.append(Section(ops, counts(*numbers), last["nested"][0], inner))
+            ops, inner = [], []
         elif word == "learned":
-            listing.candidates.append(numbers[0])
-        elif word == "threads":
-            listing.threads = numbers[0]
+            candidates += numbers
         else:
-            assert word == "strays", line
-            listing.strays, complete = numbers[0], True
-    if not complete:
+            assert word in ("nested", "all", "threads", "strays"), line
+            last[word] = numbers
+    if "strays" not in last:
         raise UserError("the counts are incomplete: the emulated program was killed", MODEL_FAILED)
-    return listing
+    (threads,), (strays,) = last["threads"], last["strays"]
+    return Listing(candidates, sections, counts(*last["all"]), threads, strays)

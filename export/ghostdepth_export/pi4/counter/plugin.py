@@ -1,4 +1,4 @@
-"""Compiles the QEMU plugin and runs emulated programs under it."""
+"""Compiles the QEMU plugins and runs emulated programs under it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,43 @@ import hashlib
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any, Generic
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.files import atomic_path
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.host.programs import need, run
-from ghostdepth_export.pi4.counter.listing import Listing, read_listing
+from ghostdepth_export.pi4.counter.listing import (
+    C,
+    InstructionCounts,
+    Listing,
+    ThreadCounts,
+    read_listing,
+)
 
 CPU = "cortex-a72"
-_SOURCES = (
-    "counter.c",
-    "a64.h",
-    "cache.h",
-    "counts.h",
-    "memory.h",
-    "plugin_api.h",
-    "uops.h",
-)
+_HEADERS = ("a64.h", "cache.h", "counts.h", "memory.h", "ops.h", "plugin_api.h", "uops.h")
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[C]):
+    """A plugin of QEMU.
+
+    Attributes:
+        source: Name of the file that is compiled.
+        counts: Makes counts of the figures of a line that it writes.
+    """
+
+    source: str
+    counts: Callable[..., C]
+
+
+COUNTER = Plugin("counter.c", InstructionCounts)
+THREADS = Plugin("threads.c", ThreadCounts.of)
 
 
 class GuestError(UserError):
@@ -64,23 +80,26 @@ def find_qemu() -> Qemu:
     return Qemu(program, version)
 
 
-def build_plugin() -> Path:
-    """Compiles the plugin, or finds a build of the same sources in the cache.
+def build_plugin(plugin: Plugin[Any]) -> Path:
+    """Compiles a plugin, or finds a build of the same sources in the cache.
+
+    Args:
+        plugin: `COUNTER` or `THREADS`.
 
     Raises:
         UserError: gcc is missing or fails, or the cache cannot be written.
     """
-    folder = resources.files(__package__)
-    sources = [folder / name for name in _SOURCES]
+    sources = [resources.files(__package__) / name for name in (plugin.source, *_HEADERS)]
     key = hashlib.sha256(platform.machine().encode())
-    for source in sources:
-        key.update(source.read_bytes())
-    target = cache_folder() / "counter" / f"counter-{key.hexdigest()[:12]}.so"
+    for each in sources:
+        key.update(each.read_bytes())
+    name = f"{Path(plugin.source).stem}-{key.hexdigest()[:12]}.so"
+    target = cache_folder() / "counter" / name
     with locked(target):
         if not target.exists():
-            command = [need("gcc"), "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
-            with resources.as_file(sources[0]) as source, atomic_path(target) as temporary:
-                run([*command, "-o", str(temporary), str(source)], "cannot compile counter.c")
+            command = [need("gcc"), "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]
+            with resources.as_file(sources[0]) as path, atomic_path(target) as temporary:
+                run([*command, "-o", str(temporary), str(path)], f"cannot compile {plugin.source}")
     return target
 
 
@@ -88,14 +107,15 @@ def run_counted(
     qemu: Qemu,
     program: Path,
     arguments: Sequence[str],
+    plugin: Plugin[C],
     *,
     folder: Path,
     root: Path | None = None,
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
     cpu: str = CPU,
-) -> tuple[str, Listing]:
-    """Runs an aarch64 program under the plugin.
+) -> tuple[str, Listing[C]]:
+    """Runs an aarch64 program under a plugin.
 
     Addresses, the environment and random bytes are fixed, so that runs are reproducible.
 
@@ -103,6 +123,7 @@ def run_counted(
         qemu: QEMU from `find_qemu`.
         program: Path of the program on the host.
         arguments: Arguments of the program, without its name.
+        plugin: `COUNTER` or `THREADS`.
         folder: Working directory; the plugin's output is left there.
         root: Root folder with the program's libraries; None for a static program.
         name: The program's `argv[0]`; `program` if None.
@@ -116,13 +137,13 @@ def run_counted(
         UserError: QEMU refuses the plugin.
         GuestError: The program failed.
     """
-    plugin = str(build_plugin()).replace(",", ",,")
+    library = str(build_plugin(plugin)).replace(",", ",,")
     listing = folder / "counts.txt"
     listing.unlink(missing_ok=True)
     command = [need("setarch"), "-R", qemu.program, "-cpu", cpu, "-seed", "1"]
     if root is not None:
         command += ["-L", str(root)]
-    command += ["-plugin", f"{plugin},out={listing.name}", "-0", name or str(program)]
+    command += ["-plugin", f"{library},out={listing.name}", "-0", name or str(program)]
     done = subprocess.run(
         [*command, str(program), *arguments],
         check=False,
@@ -141,4 +162,4 @@ def run_counted(
                 "qemu-user 7.2 has; put that one first on PATH"
             )
         raise GuestError(message, MODEL_FAILED)
-    return done.stdout, read_listing(listing)
+    return done.stdout, read_listing(listing, plugin.counts)
