@@ -7,11 +7,14 @@ import math
 import numpy as np
 import pytest
 from bench_depth.core.metrics import (
+    ALIGNMENTS,
     DepthMetrics,
+    aligned,
     depth_metrics,
     depth_of_relative_inverse,
     mean_metrics,
     score,
+    valid_pixels,
 )
 
 
@@ -68,6 +71,16 @@ def test_si_rmse_forgives_a_common_factor_and_median_alignment_removes_it() -> N
     aligned = [depth_metrics(p, ground_truth, "median") for p in (prediction, prediction * 3)]
     assert aligned[0] is not None and aligned[1] is not None
     assert aligned[0].to_dict() == pytest.approx(aligned[1].to_dict())
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+def test_a_whole_aligned_map_has_the_pixels_that_are_compared(align: str) -> None:
+    prediction, ground_truth = random_maps()
+    pixels = valid_pixels(prediction, ground_truth, align)
+    assert pixels is not None
+    whole = aligned(prediction, ground_truth, align)
+    assert whole.shape == prediction.shape
+    np.testing.assert_allclose(whole[ground_truth > 1], pixels[0], rtol=1e-12)
 
 
 def test_log_affine_alignment_undoes_a_power() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from bench_depth.model.readers import tflite_file
 
 def test_json_round_trip(contract: ModelContract) -> None:
     assert ModelContract.from_json(contract.to_json()) == contract
+
+
+def test_only_what_a_model_has_is_written(contract: ModelContract) -> None:
+    assert not {"state", "hfov"} & set(json.loads(contract.to_json()))
+    assert json.loads(replace(contract, hfov=63.3).to_json())["hfov"] == 63.3
 
 
 def test_the_json_names_its_schema(contract: ModelContract) -> None:
@@ -31,6 +37,7 @@ def test_fields_of_later_versions_are_ignored(contract: ModelContract) -> None:
         ({"input_height": True}, "input_height must be int, is bool"),
         ({"input_range": [0]}, "input_range must have 2 entries, has 1"),
         ({"metrics": []}, "metrics must be dict, is list"),
+        ({"hfov": 180}, "its horizontal field of view is 180 degrees"),
     ],
 )
 def test_wrong_fields_are_named(contract: ModelContract, change: dict, message: str) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 from ghostdepth_export.pi4.latency import OpWork, ruy
 from ghostdepth_export.pi4.latency.ruy import split_product
-from ghostdepth_export.pi4.latency.threads import busiest_cycles, is_checked, split
+from ghostdepth_export.pi4.latency.threads import busiest_cycles, is_checked, split, threads_used
 
 
 def conv(
@@ -99,6 +99,25 @@ def test_depthwise_convolutions_are_cut_by_rows(op: OpWork, threads: int, speed_
 
 
 @pytest.mark.parametrize(
+    ("batches", "rows", "speed_up"),
+    [
+        (8, 3, 4.0),  # two images for each thread
+        (4, 3, 4.0),  # an image for each
+        (9, 3, 3.0),  # 2, 2, 2, 3
+        (5, 8, 4.0),  # by rows: five images are no multiple of four threads, nor eight
+        (3, 7, 3.5),  # by rows: fewer images than threads
+    ],
+)
+def test_a_batch_is_cut_by_images_where_each_thread_gets_as_many_or_two(
+    batches: int, rows: int, speed_up: float
+) -> None:
+    shape = (batches, rows, 7, 2048)
+    op = OpWork("DEPTHWISE_CONV_2D", "FLOAT32", shape, (shape, (1, 3, 3, 2048)))
+    assert threads_used(op, 4) == 4
+    assert split(op, 4).speed_up == pytest.approx(speed_up)
+
+
+@pytest.mark.parametrize(
     ("rows", "depth", "threads", "speed_up"),
     [(1000, 131, 1, 1), (1000, 132, 2, 2), (1000, 1280, 4, 1000 / 252), (7, 2**20, 1, 1)],
 )
@@ -142,6 +161,12 @@ def test_what_was_not_checked_takes_the_time_of_one_thread(
     assert split(op, 4) == ruy.ALONE
     assert busiest_cycles(op, 1e9, 4) == 1e9
     assert is_checked(OpWork("CONV_2D", "INT8", shape, (shape, (64, 3, 3, 64)), "INT8"))
+
+
+@pytest.mark.parametrize(("channels", "threads"), [(15, 1), (16, 2), (31, 3), (32, 4)])
+def test_a_mean_gives_each_thread_at_least_8_channels(channels: int, threads: int) -> None:
+    op = OpWork("MEAN", "INT8", (1, channels), ((1, 7, 7, channels), (2,)))
+    assert threads_used(op, 4) == threads
 
 
 def test_a_mean_of_8_bits_is_cut_by_channels_and_one_of_floats_is_not() -> None:

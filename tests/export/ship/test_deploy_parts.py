@@ -204,6 +204,13 @@ def test_what_has_arrived_whole_is_left_alone() -> None:
     assert (plan.send, plan.link, plan.delete) == ([], [], [])
 
 
+def test_a_bundle_is_every_file_below_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "models/empty").mkdir(parents=True)
+    (tmp_path / "models/a").write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of FIPS 180-2
+    assert read_bundle(tmp_path) == {"models/a": Entry(digest, 3)}
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a\\b", "a\tb", "a\x1bb"])
 def test_names_that_tools_would_misread_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()

@@ -18,9 +18,17 @@ from ghostdepth_train.compress.prune import PruneConfig, prune
 from ghostdepth_train.config import NetworkConfig, ghostnet_widths, parse_config
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.budget import Sample, latency_model, total
+from ghostdepth_train.pruning.budget import (
+    Sample,
+    _fit,
+    latency_model,
+    prune_to_budget,
+    sample_latencies,
+    total,
+)
 from ghostdepth_train.pruning.channels import find_axes, prune_channels
 from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
+from ghostdepth_train.pruning.widths import CostModel
 
 from tests.train import making
 
@@ -90,6 +98,45 @@ def test_what_is_between_the_samples_is_known_where_the_times_are_bilinear(small
     counts = np.array([int(rng.integers(axis.units // 2, axis.units)) for axis in axes])
     keep = {a.name: [range(n)] * len(a.parts) for a, n in zip(axes, counts, strict=True)}
     assert model(counts) == pytest.approx(total(clock(prune_channels(small, axes, keep))), rel=0.01)
+
+
+def test_an_op_of_two_widths_costs_the_same_for_both_where_they_shrink_together() -> None:
+    units = np.array([[64, 32, 1], [48, 24, 1], [32, 16, 1]], float)
+    times = 0.5 + units[:, 0] / 64 + units[:, 1] / 32
+    terms = _fit(times, units, [0, 1], none=2)
+    found = sum(factor * units[:, a] * units[:, b] for factor, a, b in terms)
+    assert found == pytest.approx(times)
+    by_axis = {a: factor * units[0, a] for factor, a, b in terms if a != b == 2}
+    assert by_axis[0] == pytest.approx(by_axis[1])
+
+
+def one_op(ms: float) -> list[LayerLatency]:
+    return [LayerLatency("CONV_2D", "a", True, ms)]
+
+
+def test_the_samples_are_the_nearest_widths_to_three_quarters_and_half() -> None:
+    options = [[10, 37, 61, 80], [3, 6]]
+
+    def build(counts: Any) -> Any:
+        return counts
+
+    samples = sample_latencies(
+        LatencyBudget(ms=50), np.array([80, 6]), options, build, lambda counts: one_op(counts[0])
+    )
+    assert [list(sample.counts) for sample in samples] == [[80, 6], [61, 3], [37, 3], [10, 3]]
+
+
+def test_a_cost_that_is_a_fifth_too_low_is_made_up_for() -> None:
+    def clock(counts: Any) -> list[LayerLatency]:
+        return one_op(0.012 * int(counts[0]))
+
+    samples = [Sample(np.array([n]), clock([n])) for n in (1000, 100)]
+    cost = CostModel(np.array([0.01]), np.array([0]), np.array([1]), 0.0)
+    choose: Any = lambda ms: np.array([int(ms * 100)])  # noqa: E731
+    build: Any = lambda counts: counts  # noqa: E731
+    found = prune_to_budget(5.0, samples, cost, choose, build, clock, lambda line: None)
+    assert 0.95 * 5 <= found.after <= 5
+    assert len(found.tries) > 1 and found.before == pytest.approx(12)
 
 
 def test_a_budget_below_the_smallest_widths_says_what_can_be_reached(
