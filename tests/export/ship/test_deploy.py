@@ -248,6 +248,7 @@ ODD_PREFIXES += ["a'''b", "a\u202eb", "a\udcffb", "a\tb", "\n", "a\0b"]
     [
         ({"models": [Path("gone.tflite")]}, r"gone\.tflite is not a file"),
         *[({"prefix": text}, "choose another folder") for text in ODD_PREFIXES],
+        *[({"prefix": text}, "choose another folder") for text in ("", "/", ".", "../..")],
         ({"settings": SshSettings(identity=Path("gone"))}, "--identity .*gone is not a file"),
         ({"target": "pi9"}, "unknown target 'pi9'; choose from here"),
     ],

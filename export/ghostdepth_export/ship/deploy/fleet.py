@@ -178,6 +178,11 @@ def _check(hosts: Sequence[str], options: DeployOptions) -> None:
             f"--prefix {options.prefix!r} holds a quote, `, $, \\, : or control character; choose "
             "another folder"
         )
+    if not options.prefix.strip("/. "):
+        raise UserError(
+            f"--prefix {options.prefix!r} is a folder that holds other things; choose another "
+            "folder, which is made"
+        )
     for model in options.models:
         if not model.is_file():
             raise UserError(f"{model} is not a file; --models takes .tflite and .onnx files")
