@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -114,6 +115,9 @@ class ModelContract:
         contract = build(cls, value)
         if contract.hfov is not None and not within("hfov", contract.hfov):
             raise ValueError(f"its horizontal field of view is {contract.hfov:g} degrees")
+        near, far = contract.output_range
+        if not 0 <= near < far < math.inf:
+            raise ValueError(f"its output_range is {near:g} to {far:g} m")
         return contract
 
 
