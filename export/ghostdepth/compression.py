@@ -109,16 +109,16 @@ def compress(
     changes = parse_settings(settings)
     if teacher:
         changes["distil.teachers"] = list(teacher)
+    wanted = {
+        "ms": 1 if target_ms is None else target_ms,
+        "threads": threads,
+        "file": target_file,
+        "board": board,
+        "runtime": runtime,
+    }
+    budget = parse_config(LatencyBudget, wanted, "the time budget")
     steps = _steps(str(recipe), seed, changes, epochs, log)
     if target_ms is not None:
-        wanted = {
-            "ms": target_ms,
-            "threads": threads,
-            "file": target_file,
-            "board": board,
-            "runtime": runtime,
-        }
-        budget = parse_config(LatencyBudget, wanted, "the time budget")
         steps = with_budget(steps, budget, str(recipe))
     steps = tuple(_with_released(step) for step in steps)
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
@@ -247,9 +247,11 @@ def label(
             `transformers:NAME_OR_FOLDER`; several give their mean.
         unlabelled: Folder with unlabelled images in `rgb/`.
         out: Folder for the labels; None for `UNLABELLED/pseudo_depth`.
-        strict: Whether the first implausible depth is an error; it is not stored.
+        strict: Whether an assumption about the teacher or the first implausible depth, which is not
+            stored, is an error.
         on_image: Called after each image with the number of images done, and that of all.
-        log: Called with one line for each kind of implausible depth that the teacher gives.
+        log: Called with one line for each kind of implausible depth that the teacher gives, and for
+            what is assumed of it.
 
     Raises:
         UserError: The teacher is unknown or relative, a file cannot be read or written, or depth

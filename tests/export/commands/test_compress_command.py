@@ -162,3 +162,16 @@ def test_a_shipped_recipe_finds_the_released_teacher(
     (tmp_path / "runs/teacher/best").mkdir(parents=True)
     assert compression._steps("half", None, {}, None, said.append) == load_recipe("half")
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["--board", "rpi9"], ["--runtime", "x"], ["--threads", "0"], ["--target-file", "x"]]
+)
+def test_a_target_that_does_not_exist_is_refused_without_target_ms_too(
+    words: list[str], command: Command, tmp_path: Path
+) -> None:
+    given = ["--checkpoint", "ghostdepth-xxs", "--data", tmp_path, "--recipe", "half"]
+    done = command("compress", *given, "--out", tmp_path / "out", *words, code=2)
+    (line,) = done.err.splitlines()
+    assert "the time budget: " in line
+    assert not (tmp_path / "out").exists()
