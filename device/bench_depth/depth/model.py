@@ -28,12 +28,12 @@ from bench_depth.machine.guard import HANG
 from bench_depth.model.camera import NYU_HFOV, knows_camera, output_factor
 from bench_depth.model.contract import read_contract
 from bench_depth.model.description import (
-    FIELDS,
     Description,
     camera_description,
     describe,
     from_fields,
     merge,
+    says_something,
 )
 from bench_depth.model.postprocess import resize_depth, to_depth, to_photo_size
 from bench_depth.model.preprocess import to_input
@@ -122,7 +122,7 @@ class DepthModel:
             described = dataclasses.replace(described, hfov=None)
         # Codes of the warnings about the model itself, see `bench_depth.results.advice.ADVICE`.
         self.warnings: list[str] = []
-        if self._contract is None and not _says_something(described):
+        if self._contract is None and not says_something(described):
             self.warnings.append("no-contract")
             log(warning_line("no-contract", f"{path.name}: {ADVICE['no-contract']}"))
         self._signature = check_signature(path, self._model, self._contract, described)
@@ -283,8 +283,3 @@ class DepthModel:
             "relative": self.scale.relative,
             "inverse": self.scale.inverse,
         }
-
-
-def _says_something(description: Optional[Description]) -> bool:
-    """Whether a description has any value."""
-    return any(getattr(description, name, None) is not None for name in FIELDS)

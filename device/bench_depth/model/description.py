@@ -139,6 +139,11 @@ def describe(model: Path, given: Optional[Description] = None) -> Optional[Descr
     return merge([sidecar, given])
 
 
+def says_something(description: Optional[Description]) -> bool:
+    """Whether a description has any value."""
+    return any(getattr(description, name, None) is not None for name in FIELDS)
+
+
 def read_sidecar(path: Path) -> Optional[Description]:
     """Reads a sidecar file: a JSON object of `schema`, fields of `Description`, and `preset`.
 

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import WARNED, UserError
 from bench_depth.core.metrics import depth_of_relative_inverse
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import NetworkConfig, load_train_config
 from ghostdepth_train.distillation import Labels, Teacher, align_to, load_teacher, ssi_loss
 from ghostdepth_train.distillation.ensemble import DISAGREEMENT_SCALE, Ensemble
+from ghostdepth_train.distillation.labelling import label_images
 from ghostdepth_train.distillation.labels import metric_labels
 from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet, normaliser, resize
@@ -136,6 +137,26 @@ def test_a_file_in_metres_gives_log_depth_of_the_photos_size(tmp_path: Path) -> 
     expected = network_output(torch.from_numpy(small).permute(2, 0, 1)[None])
     shown = cv2.resize(expected[0, 0].numpy(), (2 * WIDTH, 2 * HEIGHT))
     np.testing.assert_allclose(teacher(large).log_depth.exp()[0, 0], shown, rtol=1e-5)
+
+
+def test_what_is_assumed_of_a_file_that_nothing_describes_is_said(tmp_path: Path) -> None:
+    plain = str(depth_file(tmp_path / "m.onnx"))
+    described = str(depth_file(tmp_path / "d.onnx", unit="m"))
+    assert not load_teacher(described).warnings
+    for teacher in (load_teacher(plain), load_teacher([described, plain])):
+        assert list(teacher.warnings) == ["no-contract"]
+        assert "m.onnx: the file does not describe" in teacher.warnings["no-contract"]
+
+
+def test_labels_of_a_teacher_of_which_all_is_assumed_are_warned_of_or_refused(
+    tmp_path: Path,
+) -> None:
+    teacher, said = load_teacher(str(depth_file(tmp_path / "m.onnx"))), []
+    label_images(teacher, [], tmp_path / "out", log=said.append)
+    assert said == list(teacher.warnings.values())
+    with pytest.raises(UserError, match="no-contract") as refused:
+        label_images(teacher, [], tmp_path / "strict", strict=True)
+    assert refused.value.exit_code == WARNED and not (tmp_path / "strict").exists()
 
 
 @pytest.mark.parametrize("quantity", ["inverse-depth", "depth"])

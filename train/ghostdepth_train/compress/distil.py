@@ -145,7 +145,12 @@ def apply(checkpoint: Checkpoint, config: DistilConfig, work: Work) -> Compresse
 def _teacher(config: DistilConfig, work: Work) -> Teacher | None:
     def load() -> Teacher | None:
         device = distributed.start()[2]
-        return load_teacher(config.teachers, device) if config.teachers else None
+        if not config.teachers:
+            return None
+        loaded = load_teacher(config.teachers, device)
+        for line in loaded.warnings.values():
+            work.log(line)
+        return loaded
 
     teacher = work.once(("distil", config.teachers), load)
     if teacher is not None and config.needs_maps:

@@ -37,6 +37,7 @@ class Ensemble(Teacher):
         self.quantity = "metric"
         sizes = [member.size for member in members if member.size is not None]
         self.size = max(sizes, key=math.prod, default=None)
+        self.warnings = dict(line for member in members for line in member.warnings.items())
         self.metric = [member for member in members if member.quantity == "metric"]
         self.relative = [member for member in members if member.quantity != "metric"]
         if not self.metric:

@@ -41,8 +41,10 @@ def label_images(
         images: Images of `list_unlabelled(folder, out)`.
         out: Folder in which `NAME.png` is written.
         progress: Called with the number of images that are done, and that of all.
-        log: Called with one line for each kind of implausible depth that the teacher gives.
-        strict: Whether the first implausible depth is an error; it is not stored.
+        log: Called with one line for each kind of implausible depth that the teacher gives, and
+            for what is assumed of it.
+        strict: Whether an assumption or the first implausible depth, which is not stored, is an
+            error.
 
     Returns:
         The number of labels written.
@@ -57,6 +59,9 @@ def label_images(
             f"{teacher.name} gives relative depth, which has no unit; add a metric teacher "
             "to whose depth it is aligned, as a second --teacher"
         )
+    for line in teacher.warnings.values():
+        log(line)
+    refuse_warnings(teacher.warnings, strict)
     written, watch = 0, OutputWatch(True, log)
     with run_folder(out, "ghostdepth label"):
         _open(teacher, out)

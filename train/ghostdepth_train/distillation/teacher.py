@@ -22,6 +22,7 @@ class Teacher(ABC):
             it has none.
         size: Height and width of its input, below which its accuracy falls; None
             where they are not known.
+        warnings: What is assumed of it, a line by the code of each warning.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Teacher(ABC):
     quantity: Quantity
     channels: Mapping[int, int] = MappingProxyType({})
     size: tuple[int, int] | None = None
+    warnings: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def __call__(self, rgb: Tensor) -> Labels:
