@@ -50,7 +50,7 @@ def _decoded(
     folder = tmp_path_factory.mktemp("decode")
     main = folder / "decode.c"
     main.write_text(DECODE)
-    sources = str(resources.files("ghostdepth_export.pi4.counter"))
+    sources = str(resources.files("ghostdepth_export.pi4.counter") / "qemu")
     # What calls QEMU is not called here, so the linker drops it.
     command = [need("gcc", "gcc"), "-ffunction-sections", "-Wl,--gc-sections"]
     subprocess.run([*command, "-I", sources, "-o", folder / "decode", main], check=True)

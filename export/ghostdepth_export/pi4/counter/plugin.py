@@ -89,7 +89,7 @@ def build_plugin(plugin: Plugin[Any]) -> Path:
     Raises:
         UserError: gcc is missing or fails, or the cache cannot be written.
     """
-    sources = [resources.files(__package__) / name for name in (plugin.source, *_HEADERS)]
+    sources = [resources.files(__package__) / "qemu" / name for name in (plugin.source, *_HEADERS)]
     key = hashlib.sha256(platform.machine().encode())
     for each in sources:
         key.update(each.read_bytes())
