@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_depth.core.dataset import list_pairs
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import THRESHOLD_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.source import ExportSource, evenly
@@ -17,6 +17,7 @@ from ghostdepth_export.convert.verify import (
     check_limits,
     compare,
     make_reference,
+    verify,
 )
 
 EXACT = Parity(0.0, 0.0, 0.0, 0.0, None, 0.2, 0.2, 0.0)
@@ -114,3 +115,43 @@ def test_a_dataset_without_known_depth_is_refused(source: ExportSource, tmp_path
     cv2.imwrite(str(tmp_path / "depth" / "a.png"), np.zeros((96, 128), np.uint16))
     with pytest.raises(UserError, match="valid pixel"):
         make_reference(source, list_pairs(tmp_path))
+
+
+def test_a_file_is_run_on_the_pictures_that_torch_saw(
+    source: ExportSource, dataset: Path, exported: Path
+) -> None:
+    pairs = list_pairs(dataset)
+    reference = make_reference(source, pairs)
+    assert len(reference.depths) == len(reference.ground_truths_mm) == len(pairs)
+    parity = verify(exported / "toy-fp32.tflite", FORMATS["fp32.tflite"], reference)
+    assert parity.max_relative_error < 1e-3
+    assert parity.si_rmse == pytest.approx(parity.si_rmse_torch, rel=1e-4)
+    assert parity.si_rmse > 0
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_one_pixel_that_is_not_finite_is_refused(
+    wrong: float, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depths = [depth.copy() for depth in reference.depths]
+    depths[1][30, 40] = wrong
+    given = iter(depths)
+    name = "ghostdepth_export.convert.verify.open_model"
+    monkeypatch.setattr(name, lambda path: lambda image: next(given))
+    two = dataclasses.replace(reference, images=[np.zeros((1, 60, 80, 3), np.uint8)] * 2)
+    with pytest.raises(UserError, match="gives NaN or infinity") as caught:
+        verify(Path("m.tflite"), FORMATS["int8.tflite"], two)
+    assert caught.value.exit_code == THRESHOLD_FAILED
+
+
+def test_a_network_that_gives_nan_is_refused_by_the_name_of_the_picture(
+    source: ExportSource, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(self: ExportSource, *inputs: object) -> np.ndarray:
+        depth = np.ones((48, 64), np.float32)
+        depth[5, 5] = math.nan
+        return depth
+
+    monkeypatch.setattr(ExportSource, "predict", predict)
+    with pytest.raises(UserError, match=r"0\.png; train it again"):
+        make_reference(source, list_pairs(dataset))
