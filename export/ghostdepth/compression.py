@@ -98,9 +98,8 @@ def compress(
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, run_recipe, with_budget
     from ghostdepth_train.compress.prune import PruneConfig
-    from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import fraction_of, read_split
-    from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.pruning.latency import time_budget
     from ghostdepth_train.settings import parse_settings
 
     require_bounds(minutes=minutes, patience=patience, workers=workers)
@@ -109,14 +108,9 @@ def compress(
     changes = parse_settings(settings)
     if teacher:
         changes["distil.teachers"] = list(teacher)
-    wanted = {
-        "ms": 1 if target_ms is None else target_ms,
-        "threads": threads,
-        "file": target_file,
-        "board": board,
-        "runtime": runtime,
-    }
-    budget = parse_config(LatencyBudget, wanted, "the time budget")
+    # Checked even where nothing is pruned to a time.
+    ms = 1 if target_ms is None else target_ms
+    budget = time_budget(ms, threads, target_file, board, runtime)
     steps = _steps(str(recipe), seed, changes, epochs, log)
     if target_ms is not None:
         steps = with_budget(steps, budget, str(recipe))

@@ -110,10 +110,9 @@ def search(
     from ghostdepth_export.search.front import trained_networks, write_front, write_page
     from ghostdepth_export.search.study import study_url
     from ghostdepth_export.search.training import base_training, short_training, trial_trainer
-    from ghostdepth_train.config import parse_config
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.budget import total
-    from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.pruning.latency import time_budget
     from ghostdepth_train.run_folder import remove_partial
     from ghostdepth_train.settings import parse_settings
 
@@ -121,14 +120,7 @@ def search(
         trials=trials, epochs=epochs, minutes=minutes, patience=patience, workers=workers
     )
     data, out = Path(data), Path(out)
-    wanted = {
-        "ms": budget_ms,
-        "threads": threads,
-        "file": target_file,
-        "board": board,
-        "runtime": runtime,
-    }
-    budget = parse_config(LatencyBudget, wanted, "the time budget")
+    budget = time_budget(budget_ms, threads, target_file, board, runtime)
     base = base_training(str(config), parse_settings(settings))
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     words = f"{counted(len(split.train), 'pair')} of {data.name}"

@@ -33,15 +33,13 @@ from bench_depth.model.description import (
     describe,
     from_fields,
     merge,
-    says_something,
 )
 from bench_depth.model.postprocess import resize_depth, to_depth, to_photo_size
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
-from bench_depth.plausibility.advice import warning_line
-from bench_depth.results.advice import ADVICE
+from bench_depth.results.advice import assumptions
 
 
 @dataclass(frozen=True)
@@ -121,13 +119,13 @@ class DepthModel:
                 "clouds alone")  # fmt: skip
             described = dataclasses.replace(described, hfov=None)
         # Codes of the warnings about the model itself, see `bench_depth.results.advice.ADVICE`.
-        self.warnings: list[str] = []
-        if self._contract is None and not says_something(described):
-            self.warnings.append("no-contract")
-            log(warning_line("no-contract", f"{path.name}: {ADVICE['no-contract']}"))
+        assumed = assumptions(path.name, self._contract, described)
+        self.warnings = list(assumed)
+        for line in assumed.values():
+            log(line)
         self._signature = check_signature(path, self._model, self._contract, described)
-        assumed = self._contract.hfov if self._contract is not None else None
-        self.hfov = hfov or assumed or NYU_HFOV
+        of_training = self._contract.hfov if self._contract is not None else None
+        self.hfov = hfov or of_training or NYU_HFOV
         self._factor = output_factor(path, self._contract, described or Description())
         self._carries = self._contract is not None and self._contract.state is not None
         self._continuity = Continuity()

@@ -184,9 +184,14 @@ def find_model(model: Union[str, Path]) -> Path:
     )
 
 
+def below_samples(path: Union[str, Path]) -> bool:
+    """Whether a path is `samples`, as in the documents, or below it."""
+    return Path(path).parts[:1] == ("samples",)
+
+
 def samples_hint(path: Union[str, Path]) -> str:
     """Where the photos lie that come along, for the error of a missing path below `samples`."""
-    return f"; photos to try lie in {SAMPLES}" if Path(path).parts[:1] == ("samples",) else ""
+    return f"; photos to try lie in {SAMPLES}" if below_samples(path) else ""
 
 
 def _names() -> dict[str, list[ReleasedFile]]:

@@ -13,8 +13,10 @@ from bench_depth.machine.board import (
     flagged,
     throttling_unknown,
 )
+from bench_depth.model.contract import ModelContract
+from bench_depth.model.description import Description, says_something
 from bench_depth.model.signature import Signature
-from bench_depth.plausibility.advice import DATA_ADVICE, OUTPUT_ADVICE
+from bench_depth.plausibility.advice import DATA_ADVICE, OUTPUT_ADVICE, warning_line
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, percentile
 
@@ -60,6 +62,24 @@ _DRIFT_RUNS = 30
 _ENOUGH_OPS = 0.75
 # An idle machine has a load of nearly 0, one busy program adds 1.
 _LOAD = 0.7
+
+
+def assumptions(
+    file: str, contract: Optional[ModelContract], description: Optional[Description]
+) -> dict[str, str]:
+    """The warning about a model whose input and output nothing describes, so that they are assumed.
+
+    Args:
+        file: Name of the model file.
+        contract: What the file says; None if it says nothing.
+        description: What is known besides; None for nothing.
+
+    Returns:
+        The line of the warning by its code; empty where the model is described.
+    """
+    if contract is not None or says_something(description):
+        return {}
+    return {"no-contract": warning_line("no-contract", f"{file}: {ADVICE['no-contract']}")}
 
 
 def warnings_for(

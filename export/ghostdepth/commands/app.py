@@ -90,7 +90,11 @@ def dataset_folder(path: Path | None) -> Path | None:
     Raises:
         UserError: The path is `samples`, or is below it, and does not exist.
     """
-    if path is not None and path.parts[:1] == ("samples",) and not path.exists():
+    if path is None or path.exists():
+        return path
+    from bench_depth.model.released import below_samples
+
+    if below_samples(path):
         from ghostdepth_export.host.checkout import SAMPLES
 
         raise UserError(f"{path} does not exist; the project's samples are in {SAMPLES}")

@@ -10,18 +10,16 @@ import torch
 from bench_depth.accuracy.evaluation import predict
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_contract, read_model_bytes
-from bench_depth.model.description import describe, says_something
+from bench_depth.model.description import describe
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
-from bench_depth.plausibility.advice import warning_line
-from bench_depth.results.advice import ADVICE
+from bench_depth.results.advice import assumptions
 from torch import Tensor
 
 from ghostdepth_train.distillation.labels import Labels, metric_labels
 from ghostdepth_train.distillation.teacher import Teacher
 
 SUFFIXES = (".onnx", ".tflite")
-_ASSUMED = "no-contract"
 
 
 class FileTeacher(Teacher):
@@ -45,9 +43,7 @@ class FileTeacher(Teacher):
         self._model = choose(path).load(path, torch.get_num_threads())
         contract, described = read_contract(path), describe(path)
         self._signature = check_signature(path, self._model, contract, described)
-        if contract is None and not says_something(described):
-            text = f"{path.name}: {ADVICE[_ASSUMED]}"
-            self.warnings = {_ASSUMED: warning_line(_ASSUMED, text)}
+        self.warnings = assumptions(path.name, contract, described)
         self.quantity = "relative-inverse" if self._signature.relative else "metric"
 
     @torch.no_grad()

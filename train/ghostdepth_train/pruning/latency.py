@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import pydantic
 from bench_depth.core.screen import counted
 
-from ghostdepth_train.config import Config
+from ghostdepth_train.config import Config, parse_config
 from ghostdepth_train.models.network import DepthNet
 
 TargetFile = Literal["int8", "fp32"]
@@ -51,6 +51,16 @@ class LatencyBudget(Config):
         """Runtime and board where they are not the default, for messages; empty otherwise."""
         where = f" in {self.runtime}" * (self.runtime != _OLDEST)
         return where + f" on {self.board}" * (self.board != "rpi4")
+
+
+def time_budget(ms: float, threads: int, file: str, board: str, runtime: str) -> LatencyBudget:
+    """The budget of a command's arguments, see `LatencyBudget`.
+
+    Raises:
+        UserError: One of them is out of its bounds or unknown; the line names it.
+    """
+    wanted = {"ms": ms, "threads": threads, "file": file, "board": board, "runtime": runtime}
+    return parse_config(LatencyBudget, wanted, "the time budget")
 
 
 @dataclass(frozen=True)
