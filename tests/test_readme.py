@@ -27,7 +27,7 @@ def test_a_command_is_one_that_exists(line: str) -> None:
         verb = get_group(app).commands[words[0]]
         verb.make_context(words[0], words[1:])
     elif words[0] == "depth":
-        depth._parser("bench-depth").parse_args(words[1:])
+        depth.parser().parse_args(words[1:])
     elif words[0] not in ("compare", "live", "models"):
         arguments.parse(words)
 

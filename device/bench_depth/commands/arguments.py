@@ -68,6 +68,23 @@ class Parser(argparse.ArgumentParser):
         say(f"{self.prog}: {UserError(message)}; {see} {self.prog} --help", error=True)
         self.exit(BAD_INPUT)
 
+    def completions(self, words: Sequence[str], incomplete: str) -> list[tuple[str, str]]:
+        """What may stand in the place of an incomplete word, for a shell's completion.
+
+        Args:
+            words: Words before it.
+            incomplete: What is typed of it.
+
+        Returns:
+            Options with their help, or the choices of the option before; empty where the shell is
+            to list files.
+        """
+        options = self._option_string_actions
+        if incomplete.startswith("-"):
+            return [(name, (one.help or "").replace("%%", "%")) for name, one in options.items()]
+        before = options.get(words[-1]) if words else None
+        return [(str(choice), "") for choice in (before and before.choices) or ()]
+
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Parses the arguments of everything except the other verbs; argparse exits with 0 or 2.

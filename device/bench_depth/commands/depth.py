@@ -56,7 +56,7 @@ def main(
     Returns:
         The exit code; argparse itself exits with 0 or 2.
     """
-    options = _parser(program).parse_args(arguments)
+    options = parser(program).parse_args(arguments)
     kept = "interrupted; what was written was kept"
     return exit_code(program, lambda: _depth(options, program, on_task), kept)
 
@@ -170,15 +170,20 @@ def _line(done: Done) -> str:
     )
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = Parser(
+def parser(program: str = "bench-depth") -> Parser:
+    """The parser of the command's arguments.
+
+    Args:
+        program: Name of the program, for help and errors.
+    """
+    built = Parser(
         prog=f"{program} depth",
         description="Depth maps of images, folders, videos or a camera."
         + " `ghostdepth predict` is the same." * (program == "ghostdepth"),
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    add = parser.add_argument
+    add = built.add_argument
     add("source", nargs="+", help="image, folder (searched to any depth), video, or camera "
         "(auto, picamera2, N, /dev/videoN)")  # fmt: skip
     add("--model", metavar="NAME|FILE", help="a released model, or a .tflite or .onnx file "
@@ -193,8 +198,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--side-by-side", action="store_true", help="the image beside its depth")
     add("--focal", type=float, metavar="PX", help="focal length in pixels for point clouds, "
         "instead of --hfov")  # fmt: skip
-    add_smooth(parser)
-    add_sharpen(parser)
+    add_smooth(built)
+    add_sharpen(built)
     add("--html", action="store_true", help="write a page of all results, index.html in --out; "
         "what it lacks is made again")  # fmt: skip
     add("--overwrite", action="store_true", help="make results again that exist")
@@ -203,5 +208,5 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "exists the distances are read from its npy or mm file")  # fmt: skip
     add("--runtime", choices=RUNTIMES, metavar="NAME", help=RUNTIME_HELP)
     add("--threads", type=int, metavar="N", help="default: one per core, at most 4")
-    add_arguments(parser)
-    return parser
+    add_arguments(built)
+    return built

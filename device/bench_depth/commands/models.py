@@ -37,17 +37,7 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
     Returns:
         The exit code; argparse itself exits with 0 or 2.
     """
-    parser = Parser(
-        prog=f"{program} models",
-        description="Lists the released models: predicted latency, accuracy, size and files.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print all figures as one JSON object")
-    parser.add_argument(
-        "--board", metavar="NAME", help="the board with bands: rpi4, rpi4-1800, rpi5 or zero2"
-    )
-    options = parser.parse_args(arguments)
+    options = parser(program).parse_args(arguments)
 
     def work() -> int:
         catalogue = read_catalogue()
@@ -57,6 +47,25 @@ def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
         return 0
 
     return exit_code(program, work)
+
+
+def parser(program: str = "bench-depth") -> Parser:
+    """The parser of the command's arguments.
+
+    Args:
+        program: Name of the program, for help and errors.
+    """
+    built = Parser(
+        prog=f"{program} models",
+        description="Lists the released models: predicted latency, accuracy, size and files.",
+        epilog=_EPILOG,
+        formatter_class=HelpFormatter,
+    )
+    built.add_argument("--json", action="store_true", help="print all figures as one JSON object")
+    built.add_argument(
+        "--board", metavar="NAME", help="the board with bands: rpi4, rpi4-1800, rpi5 or zero2"
+    )
+    return built
 
 
 def render(catalogue: Catalogue, board: str = "rpi4") -> str:

@@ -31,7 +31,7 @@ def test_the_bounds_themselves_and_a_number_that_is_not_given_are_taken(name: st
 
 
 def test_no_option_that_is_a_number_is_without_bounds() -> None:
-    parsers = (arguments.parser(), depth._parser("bench-depth"), live._parser())
+    parsers = (arguments.parser(), depth.parser(), live._parser())
     actions = [action for parser in parsers for action in parser._actions]
     numbers = {a.option_strings[-1].lstrip("-") for a in actions if a.type in (int, float)}
     assert numbers and numbers <= BOUNDS.keys() | ELSEWHERE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -190,3 +191,39 @@ def test_names_are_in_the_help_and_completed(
         assert {name for name in names if not name.endswith("-finish")} <= listed
         context = VERBS[verb].make_context(verb, [], resilient_parsing=True)
         assert [item.value for item in found.shell_complete(context, "")] == names
+
+
+def completed(line: str) -> list[str]:
+    """What `ghostdepth` tells a shell that completes the last word of a line."""
+    words = line.split(" ")
+    told = subprocess.run(
+        [sys.executable, "-m", "ghostdepth"],
+        env={
+            **os.environ,
+            "_GHOSTDEPTH_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return told.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("ghostdepth depth --si", ["--side-by-side"]),
+        ("ghostdepth depth photo.jpg --mod", ["--model"]),
+        ("ghostdepth predict --html --over", ["--overwrite"]),
+        ("ghostdepth depth a.jpg --format ", ["colour", "mm", "npy", "ply"]),
+        ("ghostdepth models --b", ["--board"]),
+        ("ghostdepth evaluate --chec", ["--checkpoint"]),
+        ("ghostdepth depth a.jpg b", []),
+    ],
+)
+def test_options_are_completed_also_of_the_verbs_of_bench_depth(
+    line: str, words: list[str]
+) -> None:
+    assert completed(line) == words
