@@ -19,7 +19,7 @@ from bench_depth.model.released import (
     read_catalogue,
     released_board,
 )
-from bench_depth.report.fastest import fastest
+from bench_depth.report.fastest import fastest, not_here
 
 _EPILOG = """\
 A name is accepted wherever a model file is. NAME stands for its int8 file; another file has a name
@@ -99,7 +99,7 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
     lines += ["", f"ms: {catalogue.latency}; other boards from published ratios."]
     lines += [f"RMSE, delta_1: {catalogue.accuracy}."]
     lines += ["cameras: mean si-RMSE on photos of three cameras, two of which it never saw."]
-    lines += fastest(catalogue, board)
+    lines += [*fastest(catalogue, board), *not_here(catalogue, board)]
     lines += [f"Where no model is named: {catalogue.default}. Photos to try: {SAMPLES}", ""]
     trained: dict[str, list[str]] = {}
     for model in shown:

@@ -30,7 +30,11 @@ _CLONE = _PACKAGE.parents[1]
 VARIANTS = ("int8.tflite", "fp32.tflite", "fp16.tflite", "dynamic.tflite", "fp32.onnx", "int8.onnx")
 # From this clock on a Raspberry Pi 4 counts as one at 1800 MHz.
 FAST_PI4_MHZ = 1750
-_ELSEWHERE = "download it from the project's release, or run `make models` in a clone"
+# How a file is had that is not here.
+ELSEWHERE = (
+    "take it from the project's release, or from a clone (models/, or build/models after "
+    "`make models`), and give its path"
+)
 
 
 @dataclass(frozen=True)
@@ -209,4 +213,4 @@ def _here(name: str, files: list[ReleasedFile]) -> Path:
     for file in files:
         if file.path is not None:
             return file.path
-    raise UserError(f"the file of the released model {name} is not here; {_ELSEWHERE}")
+    raise UserError(f"the file of the released model {name} is not here; {ELSEWHERE}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench_depth.model.released import Catalogue, ReleasedFile, ReleasedModel
+from bench_depth.model.released import ELSEWHERE, Catalogue, ReleasedFile, ReleasedModel
 
 # Of a camera with 30 frames a second.
 _FRAME_MS = 1000 / 30
@@ -53,29 +53,71 @@ def fastest(catalogue: Catalogue, board: str) -> list[str]:
         catalogue: Catalogue of the released models.
         board: Name of the board.
     """
-    here = sorted(
-        (each for each in predicted_files(catalogue) if board in each.ms),
-        key=lambda each: each.ms[board],
-    )
-    if not here:
+    known = _known(catalogue, board)
+    if not known:
         return []
-    first = here[0]
-    line = f"Fastest for you ({catalogue.boards[board]}): {_told(first, board)}"
-    steady = [
-        (each.model.cameras_si_rmse, place)
-        for place, each in enumerate(here)
-        if each.model.cameras_si_rmse is not None and each.ms[board][2] <= _FRAME_MS
-    ]
-    if steady:
-        line += f"; the most accurate within 33 ms: {_told(here[min(steady)[1]], board)}"
-    lines = [f"{line}."]
-    for runtime in (_PLAIN, *_OTHERS.values()):
-        best = next((each for each in here if each.runtime == runtime), first)
-        if best.runtime != first.runtime:
-            lines.append(f"In {runtime}: {best.file.file}, {best.ms[board][0]:.1f} ms.")
+    best = _best(known, board)
+    lines = [f"Fastest for you ({catalogue.boards[board]}): {_told(best, board)}."]
+    for other in _in_other_runtimes(known):
+        lines.append(f"In {other.runtime}: {other.file.file}, {other.ms[board][0]:.1f} ms.")
     return lines
 
 
-def _told(each: PredictedFile, board: str) -> str:
-    ms, rmse = each.ms[board][0], each.file.rmse
-    return f"{each.file.file} in {each.runtime}, {ms:.1f} ms, RMSE {rmse:.3f} m"
+def not_here(catalogue: Catalogue, board: str) -> list[str]:
+    """Where the files that `fastest` names are to be had, and what is best until then.
+
+    Args:
+        catalogue: Catalogue of the released models.
+        board: Name of the board.
+
+    Returns:
+        At most two lines; none where all of those files are here.
+    """
+    known = _known(catalogue, board)
+    best = _best(known, board) if known else []
+    named = [*best, *_in_other_runtimes(known)]
+    absent = dict.fromkeys(each.file.file for each in named if each.file.path is None)
+    lines = [f"Not here: {', '.join(absent)}; {ELSEWHERE}."] if absent else []
+    here = [each for each in known if each.file.path is not None]
+    if here and _best(here, board) != best:
+        lines.append(f"Of the files here: {_told(_best(here, board), board)}.")
+    return lines
+
+
+def _known(catalogue: Catalogue, board: str) -> list[PredictedFile]:
+    """The files that were predicted for a board, the fastest first."""
+    files = [each for each in predicted_files(catalogue) if board in each.ms]
+    return sorted(files, key=lambda each: each.ms[board])
+
+
+def _in_other_runtimes(files: list[PredictedFile]) -> list[PredictedFile]:
+    """The fastest file of each runtime but that of the first file."""
+    by_runtime = {each.runtime: each for each in reversed(files)}
+    return [
+        by_runtime[name]
+        for name in (_PLAIN, *_OTHERS.values())
+        if name in by_runtime and name != files[0].runtime
+    ]
+
+
+def _best(files: list[PredictedFile], board: str) -> list[PredictedFile]:
+    """The fastest file, and the most accurate one at 30 frames a second if there is one.
+
+    Args:
+        files: At least one file, the fastest first.
+        board: Name of the board.
+    """
+    steady = [
+        (each.model.cameras_si_rmse, place)
+        for place, each in enumerate(files)
+        if each.model.cameras_si_rmse is not None and each.ms[board][2] <= _FRAME_MS
+    ]
+    return [files[0], *([files[min(steady)[1]]] if steady else [])]
+
+
+def _told(best: list[PredictedFile], board: str) -> str:
+    return "; the most accurate within 33 ms: ".join(
+        f"{each.file.file} in {each.runtime}, {each.ms[board][0]:.1f} ms, "
+        f"RMSE {each.file.rmse:.3f} m"
+        for each in best
+    )

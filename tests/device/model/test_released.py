@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bench_depth.model.released import (
     released_board,
     samples_hint,
 )
+from bench_depth.report.fastest import fastest, not_here
 
 from tests.device.conftest import main
 
@@ -29,7 +31,7 @@ QUICK = ["--warmup", "0", "--min-runs", "1", "--min-time", "0"]
 def test_every_name_stands_for_its_file() -> None:
     for model in read_catalogue().models:
         if not model.installed:
-            with pytest.raises(UserError, match=f"{model.name} is not here; download"):
+            with pytest.raises(UserError, match=f"{model.name} is not here; take it from"):
                 find_model(model.name)
             continue
         assert find_model(model.name).name == f"{model.name}-int8.tflite"
@@ -199,3 +201,24 @@ def test_a_command_without_the_clone_says_where_the_samples_lie(
     model = [] if words[0] in ("depth", "live") else ["ghostdepth-xxs", *QUICK]
     assert main([*model, *words]) == 2
     assert f"photos to try lie in {SAMPLES}" in capfd.readouterr().err
+
+
+@pytest.mark.same_everywhere
+def test_of_a_recommended_file_that_is_not_here_it_is_said_how_to_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue = read_catalogue()
+    recommended = fastest(catalogue, "rpi4")[0].partition(": ")[2].partition(" ")[0]
+    packed = ("ghostdepth-s-int8.tflite", "ghostdepth-xxs-int8.tflite")
+
+    def lines(here: Collection[str]) -> list[str]:
+        path = property(lambda file: Path(file.file) if file.file in here else None)
+        monkeypatch.setattr(ReleasedFile, "path", path)
+        return not_here(catalogue, "rpi4")
+
+    assert lines([file.file for model in catalogue.models for file in model.files]) == []
+    absent, left = lines(packed)
+    assert absent.startswith("Not here: ") and recommended in absent and "give its path" in absent
+    assert left.startswith(f"Of the files here: {packed[1]} in ")
+    assert f"the most accurate within 33 ms: {packed[0]} in " in left
+    assert lines([]) == [absent]
