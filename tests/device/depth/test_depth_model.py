@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bench_depth
 import cv2
@@ -73,6 +74,16 @@ def test_what_is_no_image_is_refused_with_its_shape(
 ) -> None:
     with pytest.raises(UserError, match="x".join(map(str, shape))):
         DepthModel(tiny_tflite)(np.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [(None, "None, which cv2.imread gives"), ([[0, 0, 0]], "is a list")]
+)
+def test_what_is_no_array_is_refused_with_what_it_is(
+    tiny_tflite: Path, given: Any, says: str
+) -> None:
+    with pytest.raises(UserError, match=says):
+        DepthModel(tiny_tflite)(given)
 
 
 def test_relative_depth_is_not_metric(tiny_tflite: Path) -> None:
