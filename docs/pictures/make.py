@@ -1,11 +1,11 @@
 """Makes depth.jpg, screen.svg, page.jpg, worst.jpg and live.jpg: what bench-depth gives and shows.
 
-From the root of the repository, with Chromium installed; the first model is the reference:
+From the root of the repository, with Chromium installed and nothing else running; the first model
+is the reference:
 
-    python -m docs.pictures.make device/bench_depth/models/ghostdepth-xxs-int8.tflite OTHER.tflite
+    python -m docs.pictures.make ghostdepth-s ghostdepth-nano
 
-depth.jpg is by the default model. With `--results FILE` the models' records of that file are shown
-instead; worst.jpg then stays. With `--live` only live.jpg is made, of the first model, with
+depth.jpg is by the default model. With `--live` only live.jpg is made, of the first model, with
 `--depth` only depth.jpg.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import dataclasses
 import io
 import re
 import shutil
@@ -28,9 +27,8 @@ from bench_depth.core.dataset import read_rgb
 from bench_depth.depth.model import DepthModel
 from bench_depth.depth.outputs import OutputOptions, draw, encode
 from bench_depth.model.released import default_model
-from bench_depth.report.html.page import write_page
 from bench_depth.report.table import WIDTH, render
-from bench_depth.results.records import load, save
+from bench_depth.results.records import load
 from rich.console import Console
 from rich.text import Text
 
@@ -54,8 +52,7 @@ _CUT = """(() => {
 def main() -> None:
     """Measures, then takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--results", type=Path)
+    parser.add_argument("models", nargs="*")
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--depth", action="store_true")
     arguments = parser.parse_args()
@@ -72,12 +69,9 @@ def main() -> None:
             _live(browser, arguments.models[0])
         if arguments.live:
             return
-        if arguments.results is None:
-            _measure(arguments.models, folder)
-        else:
-            _take(arguments.results, [path.name for path in arguments.models], folder)
+        _measure(arguments.models, folder)
         with chromium(Path(program), folder / "profile") as browser:
-            _page(browser, folder, worst=arguments.results is None)
+            _page(browser, folder)
         _screen(folder)
 
 
@@ -96,7 +90,7 @@ def _depth() -> None:
     (HERE / "depth.jpg").write_bytes(encode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80]))
 
 
-def _live(browser: Browser, model: Path) -> None:
+def _live(browser: Browser, model: str) -> None:
     zones = ("--zone", "bed=0.45,0.62,0.53,0.36", "--zone", "chair=0.44,0.26,0.2,0.28")
     options = (
         "--model",
@@ -122,19 +116,10 @@ def _live(browser: Browser, model: Path) -> None:
         page.close()
 
 
-def _measure(models: list[Path], folder: Path) -> None:
-    words = [word for model in models for word in ("--model", str(model))]
+def _measure(models: list[str], folder: Path) -> None:
     outputs = ["--json", str(folder / "results.json"), "--html", str(folder / "page.html")]
-    command = [sys.executable, "-m", "bench_depth", *words, "--data", "samples", *outputs]
+    command = [sys.executable, "-m", "bench_depth", *models, "--data", "samples", *outputs]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def _take(file: Path, names: list[str], folder: Path) -> None:
-    results = load(file)
-    models = [record for record in results.models if record.file in names]
-    results = dataclasses.replace(results, models=models)
-    save(results, folder / "results.json")
-    write_page(results, {}, folder / "page.html")
 
 
 def _screen(folder: Path) -> None:
@@ -145,15 +130,15 @@ def _screen(folder: Path) -> None:
     (HERE / "screen.svg").write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
 
 
-def _page(browser: Browser, folder: Path, worst: bool) -> None:
+def _page(browser: Browser, folder: Path) -> None:
     page = browser.open((folder / "page.html").as_uri(), PIXELS)
     # Of the first model every run is the first chart, the errors by distance the second.
-    bands = ".model h3:has(+ .chart) ~ h3:has(+ .chart)"
+    bands = ".model h3:has(+ .plot) ~ h3:has(+ .plot)"
     parts = (
         ("page.jpg", "h1", ".box"),
-        ("worst.jpg", bands, ".worst article:nth-child(3)"),
+        ("worst.jpg", bands, ".scenes article:nth-child(3)"),
     )
-    for target, top, end in parts[: 1 + worst]:
+    for target, top, end in parts:
         first, last = (f"document.querySelector('{selector}')" for selector in (top, end))
         y, height = page.evaluate(_CUT % (first, last))
         _save(page, HERE / target, y, height)

@@ -39,7 +39,7 @@ ADVICE = {
     "run: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
     "load": "other programs were busy before the measurement; close them",
     "ratio-unclear": "the ratio of the medians lies outside the interval of the ratio, so that the "
-    "models' order is not certain: times changed while they were measured; close other programs, "
+    "ratio is uncertain: times changed while they were measured; close other programs, "
     "or measure longer (--min-time)",
     "swap": "memory was read back from swap; close other programs, or use a smaller model",
     "noisy": "the slowest runs took over 1.5 times the median; close other programs, "
