@@ -130,7 +130,7 @@ async function describe() {
   const board = info.emulated ? `${info.board}, emulated: times mean nothing` : info.board;
   $("context").textContent = [info.file, info.runtime, xnnpack, threads, `from ${info.source}`, board]
     .filter(Boolean).join(" · ");
-  $("map").textContent = info.colours.name;
+  $("map").textContent = ` (${info.colours.name})`;
   $("what").textContent = info.relative
     ? `At the mark, relative (${info.inverse ? "large" : "small"} is near)` : "Distance at the mark";
   $("fixed").hidden = !info.range;
