@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.bounds import require_bounds
+from bench_depth.depth.arrays import require_depth
 from bench_depth.model.camera import NYU_HFOV
 
 
@@ -44,8 +45,9 @@ def point_cloud(
         positive.
 
     Raises:
-        UserError: The field of view or the focal length is impossible.
+        UserError: `depth` is no depth map, or the field of view or the focal length is impossible.
     """
+    require_depth(depth)
     height, width = depth.shape
     f = focal_length(width, hfov) if focal is None else focal
     require_bounds(focal=focal)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.errors import UserError
+from bench_depth.depth.arrays import require_depth
 from bench_depth.depth.scale import Scale
 
 # Perceptually uniform; light at the end that stands for near.
@@ -114,7 +115,11 @@ def colourise(
 
     Returns:
         HxWx3 uint8 RGB.
+
+    Raises:
+        UserError: `depth` is no depth map, or OpenCV has no such colour map.
     """
+    require_depth(depth)
     scale = Scale(relative=True, inverse=inverse)
     ends = scale.ends(depth)
     first, last = (ends[0] if near is None else near), (ends[1] if far is None else far)

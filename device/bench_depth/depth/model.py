@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.bounds import require_bounds
 from bench_depth.core.dataset import read_rgb
-from bench_depth.core.errors import UserError
+from bench_depth.depth.arrays import require_rgb
 from bench_depth.depth.continuity import Continuity
 from bench_depth.depth.scale import Scale
 from bench_depth.depth.sharpening import sharpen as sharpened
@@ -223,7 +223,7 @@ class DepthModel:
         Raises:
             UserError: The image is not as described, or as `predict`.
         """
-        _require_rgb(photo)
+        require_rgb(photo)
         if self._follows and not self._continuity.follows(photo, captured_ns):
             self._model.reset()
             self._smoother.reset()
@@ -279,15 +279,3 @@ class DepthModel:
             "relative": self.scale.relative,
             "inverse": self.scale.inverse,
         }
-
-
-def _require_rgb(photo: Any) -> None:
-    """Raises a UserError unless this is an image as an array."""
-    if photo is None:
-        raise UserError("there is no image but None, which cv2.imread gives for an unreadable file")
-    if not isinstance(photo, np.ndarray):
-        given = type(photo).__name__
-        raise UserError(f"an image is a path or an array, HxWx3 uint8 RGB; this one is a {given}")
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or 0 in photo.shape:
-        shape = "x".join(map(str, photo.shape))
-        raise UserError(f"an image is HxWx3 uint8 RGB; this one is {shape} {photo.dtype}")

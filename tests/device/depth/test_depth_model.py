@@ -153,6 +153,21 @@ def test_an_impossible_field_of_view_is_refused(hfov: float) -> None:
         point_cloud(np.ones((2, 2), np.float32), hfov)
 
 
+@pytest.mark.parametrize(
+    "depth",
+    [
+        None,
+        [[1.0, 2.0]],
+        *(np.ones(shape) for shape in ((), 5, (0, 0), (0, 4), (1, 4, 5), (4, 5, 1))),
+    ],
+)
+def test_what_is_no_depth_map_is_refused_in_one_line(depth: Any) -> None:
+    for function in (colourise, point_cloud):
+        with pytest.raises(UserError, match=r"a depth map is .*HxW float32; this one is") as caught:
+            function(depth)
+        assert "\n" not in str(caught.value)
+
+
 def test_colours_run_from_near_to_far() -> None:
     ramp = np.linspace(1, 3, 256, dtype=np.float32)[np.newaxis]
     np.testing.assert_array_equal(colourise(ramp, near=1, far=3)[0], table("plasma"))
