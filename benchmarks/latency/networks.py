@@ -24,7 +24,8 @@ from bench_depth.core.files import write_bytes
 from detectors import efficientdet_lite, mobilenet_v3, ssd_mobilenet_v2
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.convert.op_versions import check_runtime
-from ghostdepth_export.convert.tensorflow_quietly import schema, tf
+from ghostdepth_export.convert.tensorflow_quietly import tf
+from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.host.quiet import native_quiet
 
 RUNTIME = "2.5"

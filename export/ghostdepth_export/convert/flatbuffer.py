@@ -12,7 +12,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from ghostdepth_export.convert.tensorflow_quietly import schema
+from ghostdepth_export.convert.tflite_schema import schema
 
 Model = Any  # schema.ModelT: generated code, without types
 MIN_RUNTIME_NAME = b"min_runtime_version"

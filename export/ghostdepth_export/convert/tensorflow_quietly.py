@@ -15,9 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 with native_quiet():
     import tensorflow as tf
-    from tensorflow.lite.python import schema_py_generated as schema
 
     # The first listing of devices logs that there is no GPU.
     tf.config.list_physical_devices()
 
-__all__ = ["schema", "tf"]
+__all__ = ["tf"]

@@ -22,7 +22,8 @@ from ghostdepth_export.convert.flatbuffer import (
     unpack,
 )
 from ghostdepth_export.convert.lowering import Lowered
-from ghostdepth_export.convert.tensorflow_quietly import schema, tf
+from ghostdepth_export.convert.tensorflow_quietly import tf
+from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.host.quiet import native_quiet
 from numpy.typing import NDArray
 

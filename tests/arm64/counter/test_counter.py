@@ -99,7 +99,7 @@ def test_ops_do_the_work_of_their_names(counted: Callable[[str], ModelCounts]) -
 def with_one_more_op(data: bytes) -> bytes:
     """EXP after the last op."""
     from ghostdepth_export.convert.flatbuffer import op_name, pack, unpack
-    from ghostdepth_export.convert.tensorflow_quietly import schema
+    from ghostdepth_export.convert.tflite_schema import schema
 
     model = unpack(data)
     graph = model.subgraphs[0]

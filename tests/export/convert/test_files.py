@@ -21,8 +21,8 @@ from ghostdepth_export.convert.flatbuffer import MIN_RUNTIME_NAME, op_name, unpa
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.op_versions import minimum_runtime, parse_version
 from ghostdepth_export.convert.source import ExportSource
-from ghostdepth_export.convert.tensorflow_quietly import schema
 from ghostdepth_export.convert.tflite import convert, convert_int8
+from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.convert.verify import make_reference, open_model, verify
 from ghostdepth_train.models.network import DepthNet
 

@@ -16,8 +16,8 @@ from ghostdepth_export.convert.op_versions import (
     refused_at_prepare,
     require_release,
 )
-from ghostdepth_export.convert.tensorflow_quietly import schema
 from ghostdepth_export.convert.tflite import convert
+from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.ship.bundle import find_target
 from ghostdepth_export.ship.bundle.models import check_tflite
 from torch import nn

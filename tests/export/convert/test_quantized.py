@@ -18,8 +18,9 @@ from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.convert.lowering import lower_graph
 from ghostdepth_export.convert.source import ExportSource
-from ghostdepth_export.convert.tensorflow_quietly import schema, tf
+from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import int8_converter
+from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress.calibrate import calibration_images

@@ -50,14 +50,14 @@ Change = Callable[[Any], None]
 
 
 def _custom(model: Any) -> None:
-    from ghostdepth_export.convert.tensorflow_quietly import schema
+    from ghostdepth_export.convert.tflite_schema import schema
 
     code = model.operatorCodes[0]
     code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, b"Blur"
 
 
 def _too_new(model: Any) -> None:
-    from ghostdepth_export.convert.tensorflow_quietly import schema
+    from ghostdepth_export.convert.tflite_schema import schema
 
     code = model.operatorCodes[0]
     code.builtinCode = schema.BuiltinOperator.GELU
@@ -73,7 +73,7 @@ def _two_graphs(model: Any) -> None:
 
 
 def _refused_resize(model: Any) -> None:
-    from ghostdepth_export.convert.tensorflow_quietly import schema
+    from ghostdepth_export.convert.tflite_schema import schema
 
     options = schema.ResizeBilinearOptionsT()
     options.alignCorners = options.halfPixelCenters = True

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.flatbuffer import Model, op_name, unpack
-from ghostdepth_export.convert.tensorflow_quietly import schema
+from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.pi4.counter import ModelCounts
 from ghostdepth_train.models.network import DepthNet
 from numpy.typing import NDArray

@@ -41,7 +41,7 @@ def read_ops(path: Path) -> list[GraphOp]:
         UserError: As `check_plain`, or the file holds something that TensorFlow Lite 2.5 cannot
             run: a custom op, an op that is too new, options that it refuses.
     """
-    data = _read(path)  # Before TensorFlow is imported, which takes seconds.
+    data = _read(path)
 
     from ghostdepth_export.convert.flatbuffer import op_name, unpack
     from ghostdepth_export.convert.op_versions import (
@@ -133,7 +133,7 @@ def _check_shape(path: Path, sizes: list[int]) -> None:
 def probe() -> bytes:
     """A model with one RELU op per entry of `PROBE_PATTERN`, each on a large or a small input."""
     from ghostdepth_export.convert.flatbuffer import pack
-    from ghostdepth_export.convert.tensorflow_quietly import schema
+    from ghostdepth_export.convert.tflite_schema import schema
 
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU

@@ -54,7 +54,7 @@ class OpWork:
 def read_work(path: Path) -> list[OpWork]:
     """The ops of a model that `counter.graph.read_ops` accepts, in the same order."""
     from ghostdepth_export.convert.flatbuffer import op_name, unpack
-    from ghostdepth_export.convert.tensorflow_quietly import schema
+    from ghostdepth_export.convert.tflite_schema import schema
 
     types = {value: name for name, value in vars(schema.TensorType).items() if name[0] != "_"}
     model = unpack(read_regular(path))
