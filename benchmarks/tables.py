@@ -192,6 +192,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "latency-released": latency.released_table,
     "latency-coefficients": latency.coefficients_table,
     "latency-boards": latency.boards_table,
+    "latency-limits": latency.limits_table,
     "latency-board-errors": latency.board_errors_table,
     "latency-runtimes": latency.runtimes_table,
     "latency-runtime-errors": latency.runtime_errors_table,

@@ -75,6 +75,19 @@ def boards_table() -> str:
     return markdown_table(["file", *(board.title for board in BOARDS.values())], rows)
 
 
+def limits_table() -> str:
+    """The costliest kinds of op of the released files against the limit of the chip."""
+    rows = []
+    for r in csv_rows(_RELEASED.with_name("limits.csv")):
+        cycles, least = float(r["mcycles"]), float(r["limit_mcycles"])
+        low = least < cycles / 2
+        why = r["why"] if low else ""
+        figures = [r["ops"], r["ms"], r["mcycles"], f"{least / cycles:.0%}"]
+        rows.append([r["type"], r["runtime"], r["kind"], *figures, why])
+    heads = ["type", "runtime", "kind", "ops", "ms", "M cycles", "of limit", "why"]
+    return markdown_table(heads, rows, (0, 1, 2, 7))
+
+
 def board_errors_table() -> str:
     """The factors of each board, and how they predict published ratios."""
     base, rows = shipped(), []

@@ -47,7 +47,8 @@ ADVICE = {
     "drift": "the last runs took over 5 % more or less than the first ones; measure longer "
     "(--min-time), or measure the steady state with --sustain",
     "xnnpack-in-part": "XNNPACK runs less than three quarters of the ops, the others run in slower "
-    "kernels; use a newer LiteRT, or export the file as float32 or int8 (--profile names the ops)",
+    "kernels; use a newer LiteRT, export the file as float32 or int8, or replace those ops "
+    "(--profile names them)",
     "no-profile": "the ops could not be timed; the reason was logged during the measurement",
     "first-slow": "the first run took over 3 times the median; warm up before the first frame",
     **OUTPUT_ADVICE,

@@ -69,9 +69,15 @@ def latency(
     require_bounds(top=top)
     check_request(threads, clock, runtime)
     check_one_board(board, coefficients or calibrate)
-    if runtime != "2.5" and (calibrate or html):
-        option = "--calibrate" if calibrate else "--html"
-        raise UserError(f"{option} is of TensorFlow Lite 2.5 only; leave out --runtime {runtime}")
+    if runtime != "2.5" and calibrate:
+        raise UserError(
+            f"--calibrate is of TensorFlow Lite 2.5 only; leave out --runtime {runtime}"
+        )
+    if runtime == "onnxruntime" and html:
+        raise UserError(
+            "--html needs the work of each op, which is not known in ONNX Runtime; choose "
+            "--runtime 2.5 or litert"
+        )
     if calibrate:
         _calibrate(files, coefficients, models, clock, out)
         return

@@ -76,6 +76,20 @@ def test_copying_patches_is_named_and_half_of_the_limit_needs_no_reason() -> Non
     assert op_limit(large, counts(math.floor(1.9 * least)), A72).reason == ""
 
 
+def test_xnnpack_copies_no_patches() -> None:
+    image, weights = (1, 64, 64, 8), (4, 3, 3, 8)
+    op = OpWork("CONV_2D", "FLOAT32", (1, 64, 64, 4), (image, weights))
+    slow = counts(math.ceil(2.5 * op_limit(op, counts(1), A72).least))
+    assert op_limit(op, slow, A72, copies_patches=False).reason not in ("", "im2col")
+
+
+def test_a_resize_to_a_smaller_image_reads_four_values_for_each_at_the_most() -> None:
+    for side, read in ((2, 16), (16, 1024), (40, 1024), (80, 1024)):
+        op = OpWork("RESIZE_BILINEAR", "FLOAT32", (1, side, side, 1), ((1, 32, 32, 1), (2,)))
+        found = op_limit(op, counts(10**6), A72)
+        assert found.bytes == 4 * (read + 2 + side * side)
+
+
 def test_the_two_largest_reasons_of_several_ops() -> None:
     limits = [Limit(c, 1, 0, 0, r) for c, r in ((9, "loads"), (5, ""), (4, "issue"), (6, "issue"))]
     assert main_reasons(limits) == ["issue", "loads"]

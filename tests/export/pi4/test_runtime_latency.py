@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bench_depth.core.errors import UserError
-from ghostdepth_export.pi4.counter import OpCounts, little_delegated
+from ghostdepth_export.pi4.counter import ModelCounts, OpCounts, little_delegated
 from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
 from ghostdepth_export.pi4.counter.plugin import CPU
-from ghostdepth_export.pi4.latency import BOARDS, shipped
+from ghostdepth_export.pi4.latency import BOARDS, OpWork, read_work, shipped
+from ghostdepth_export.pi4.latency.roofline import op_limit
 from ghostdepth_export.pi4.latency.runtimes import (
     predict_counts,
     read_stored,
@@ -22,6 +26,7 @@ from ghostdepth_export.pi4.latency.runtimes import (
     write_stored,
 )
 from ghostdepth_export.pi4.latency.runtimes import prediction as prediction_module
+from ghostdepth_export.pi4.latency.runtimes.operators import match_work
 from ghostdepth_export.pi4.latency.tables import warnings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,6 +207,17 @@ def test_a_released_model_is_predicted_by_name_without_qemu(runtime: str, comman
     assert "ghostdepth-s-int8." in done.out
 
 
+def test_predicting_a_released_model_imports_neither_tensorflow_nor_torch() -> None:
+    code = (
+        "import sys\n"
+        "from ghostdepth_export.pi4.latency.runtimes import predict_runtime_latencies\n"
+        "print(*(each.file for each in predict_runtime_latencies(['ghostdepth-s'], 'litert')))\n"
+        "print(sorted({'torch', 'tensorflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["ghostdepth-s-int8.tflite", "[]"]
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_how_many_ops_are_on_one_thread_is_told_where_there_are_several(
     threads: int, command: Command
@@ -218,7 +234,11 @@ def test_how_many_ops_are_on_one_thread_is_told_where_there_are_several(
         (["m.onnx", "--runtime", "onnxruntime"], "without QEMU only the released models"),
         (["m.onnx"], "TensorFlow Lite runs .tflite files; for this one --runtime onnxruntime"),
         (["p.tflite", "--runtime", "onnxruntime"], "for this one --runtime 2.5 or litert"),
-        (["p.tflite", "--runtime", "litert", "--html", "x.html"], "leave out --runtime litert"),
+        (
+            ["m.onnx", "--runtime", "onnxruntime", "--html", "x.html"],
+            "not known in ONNX Runtime; choose --runtime 2.5 or litert",
+        ),
+        (["p.tflite", "--runtime", "litert", "--calibrate"], "leave out --runtime litert"),
         (["p.tflite", "--runtime", "litert", "--coefficients", "b.json"], "litert name a board"),
         (
             ["p.tflite", "--runtime", "ncnn"],
@@ -242,6 +262,73 @@ def test_what_is_not_possible_is_one_line_that_says_what_works(
     done = command("latency", *arguments, code=2)
     assert says in " ".join(done.err.split())
     assert done.err.count("\n") == 1
+
+
+# ------------------------------------------------------------------ the limit of the chip
+
+
+def released_counts(name: str) -> tuple[ModelCounts, list[OpWork]]:
+    path = RELEASED / name
+    return read_stored()[read_structure(path).key, "litert", CPU], read_work(path)
+
+
+@pytest.mark.parametrize("name", ["ghostdepth-s-int8.tflite", "ghostdepth-xxs-int8.tflite"])
+def test_every_operator_of_a_released_file_is_an_op_of_it_and_takes_no_less_than_its_limit(
+    name: str,
+) -> None:
+    model, work = released_counts(name)
+    found = match_work(model, work)
+    assert {each.name for each, of in zip(model.ops, found, strict=True) if of is None} == {
+        "Clamp (NC)"
+    }
+    for each, of in zip(model.ops, found, strict=True):
+        if of is None:
+            continue
+        assert each.name.endswith("DWConv") == (of.name == "DEPTHWISE_CONV_2D")
+        limit = op_limit(of, each.counts, CPU, copies_patches=False)
+        assert 0 < limit.least <= limit.cycles, (each, of)
+    products = [of for of in work if of.macs]
+    assert sum(of.macs for of in found if of) == sum(of.macs for of in products)
+
+
+def test_operators_in_another_order_than_the_files_ops_are_not_matched() -> None:
+    model, work = released_counts("ghostdepth-s-int8.tflite")
+    depthwise = next(i for i, each in enumerate(work) if each.name == "DEPTHWISE_CONV_2D")
+    for other in (
+        work[:depthwise] + work[depthwise + 1 :],
+        [*work[:depthwise], work[depthwise + 1], work[depthwise], *work[depthwise + 2 :]],
+        [*work, work[depthwise]],
+    ):
+        assert set(match_work(model, other)) == {None}
+
+
+@given(st.lists(st.sampled_from(["ADD", "MUL", "CONCATENATION", "RESHAPE"]), max_size=12))
+def test_concatenation_is_an_operator_for_each_input_and_a_reshape_none(names: list[str]) -> None:
+    shapes = ((1, 4), (1, 8), (1, 16))
+    work = [OpWork(name, "FLOAT32", (1, 28), shapes) for name in names]
+    operators = {"ADD": ["Add (ND)"], "MUL": ["Multiply (ND)"], "CONCATENATION": ["Copy (NC)"] * 3}
+    ran = [op(each, tasks=1) for name in names for each in [*operators.get(name, []), "Clamp (NC)"]]
+    found = match_work(library_counts("litert", *ran), work)
+    copies = [of.output for of in found if of and of.name == "CONCATENATION"]
+    assert copies == list(shapes) * names.count("CONCATENATION")
+    assert [of is None for of in found] == [each.name == "Clamp (NC)" for each in ran]
+
+
+def test_the_page_of_litert_holds_every_op_against_the_limit(
+    tmp_path: Path, command: Command
+) -> None:
+    page = tmp_path / "page.html"
+    done = command("latency", "ghostdepth-xxs", "--runtime", "litert", "--html", page)
+    assert " limit " in done.out and " why" in done.out
+    text = page.read_text()
+    assert "LiteRT 2.3" in text and "im2col" not in text.partition("<dl")[0]
+    # What is below half of its limit has a reason; Clamp, whose limit is not known, a dash.
+    rows = re.findall(r"<tr><th scope=.row.>(.*?)</tr>", text, re.DOTALL)
+    assert len(rows) > 191
+    for row in rows:
+        *_, limit, why = re.findall(r"<td>(.*?)</td>", row)
+        assert (limit == "-") == ("Clamp" in row)
+        assert limit == "-" or int(limit[:-1]) >= 50 or why, row
 
 
 # ------------------------------------------------------------------ a delegate that takes a part

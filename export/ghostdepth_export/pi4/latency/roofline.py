@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ghostdepth_export.pi4.counter import InstructionCounts
 from ghostdepth_export.pi4.latency.boards import A76
@@ -21,6 +21,8 @@ from ghostdepth_export.pi4.latency.work import OpWork
 FLOAT_PRODUCTS, INT8_PRODUCTS, DOT_PRODUCTS = 4, 8, 16
 LOADED_BYTES, STORED_BYTES = 16, 8
 _WIDTH = 3
+# Values that a resized one is made of, at the most.
+_NEIGHBOURS = 4
 # An op that reaches this fraction of its limit needs no reason.
 ENOUGH = 0.5
 # A part of an op is the reason from this fraction of its cycles on.
@@ -54,21 +56,30 @@ class Limit:
         return min(self.least / self.cycles, 1.0) if self.cycles else 1.0
 
 
-def op_limit(op: OpWork, counts: InstructionCounts, cpu: str) -> Limit:
+def op_limit(op: OpWork, counts: InstructionCounts, cpu: str, copies_patches: bool = True) -> Limit:
     """The limit of one op.
 
     Args:
         op: Op from `read_work`.
         counts: Counts of the op on one thread.
         cpu: QEMU's name of the core that was counted.
+        copies_patches: Whether the runtime copies patches to a matrix, as TensorFlow Lite 2.5 does;
+            XNNPACK reads them in place.
     """
-    read = sum(math.prod(shape) * op.itemsize for shape in op.inputs)
+    read = sum(_values_read(op, shape) * op.itemsize for shape in op.inputs)
     written = math.prod(op.output) * op.itemsize
     least = max(op.macs / products(op, cpu), read / LOADED_BYTES, written / STORED_BYTES)
     limit = Limit(counts.cycles, least, op.macs, read + written, "")
     if limit.fraction >= ENOUGH:
         return limit
-    return Limit(counts.cycles, least, op.macs, read + written, _reason(op, counts))
+    copied = im2col_cycles(op) if copies_patches else 0.0
+    return replace(limit, reason=_reason(counts, copied))
+
+
+def _values_read(op: OpWork, shape: tuple[int, ...]) -> int:
+    """Of an input; a resize that makes an image smaller does not read all of it."""
+    values = math.prod(shape)
+    return min(values, _NEIGHBOURS * math.prod(op.output)) if "RESIZE" in op.name else values
 
 
 def products(op: OpWork, cpu: str) -> int:
@@ -87,9 +98,9 @@ def main_reasons(limits: Sequence[Limit]) -> list[str]:
     return sorted(table, key=lambda reason: -table[reason])[:2]
 
 
-def _reason(op: OpWork, counts: InstructionCounts) -> str:
-    """What takes the cycles, as far as the counts tell."""
-    if im2col_cycles(op) >= _LARGE * counts.cycles:
+def _reason(counts: InstructionCounts, copied: float) -> str:
+    """What takes the cycles, as far as the counts tell; some of them copy patches."""
+    if copied >= _LARGE * counts.cycles:
         return "im2col"
     busy = {
         "loads": counts.loads / counts.cycles,

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from bench_depth.core.errors import UserError
 from bench_depth.model.released import find_model
-from ghostdepth_export.pi4.counter import RUNTIMES, ModelCounts, choose_runtime, count
+from ghostdepth_export.pi4.counter import (
+    RUNTIMES,
+    ModelCounts,
+    OpCounts,
+    choose_runtime,
+    count,
+)
 from ghostdepth_export.pi4.counter.plugin import CPU, find_qemu
 from ghostdepth_export.pi4.emulator import build_root
 from ghostdepth_export.pi4.latency.boards import A76, DEFAULT_BOARD, find_board
@@ -17,16 +23,20 @@ from ghostdepth_export.pi4.latency.costs import split_cost
 from ghostdepth_export.pi4.latency.prediction import (
     MOST_THREADS,
     LatencyPrediction,
+    OpLatency,
     check_request,
     milliseconds,
     op_latency,
     summed,
 )
+from ghostdepth_export.pi4.latency.roofline import op_limit
 from ghostdepth_export.pi4.latency.runtimes.evidence import runtime_coefficients
+from ghostdepth_export.pi4.latency.runtimes.operators import match_work
 from ghostdepth_export.pi4.latency.runtimes.pools import in_nhwc, share
 from ghostdepth_export.pi4.latency.runtimes.stored import Key, read_stored
 from ghostdepth_export.pi4.latency.runtimes.structure import Structure, read_structure
 from ghostdepth_export.pi4.latency.ruy import ALONE
+from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
 
 def predict_runtime_latencies(
@@ -61,14 +71,16 @@ def predict_runtime_latencies(
     stored = read_stored()
     sources = [_by_name(model, runtime, board, stored) or _file(model, runtime) for model in models]
     for source in sources:
-        counts = source
-        if not isinstance(counts, ModelCounts):
-            path, structure = counts
+        if isinstance(source, ModelCounts):
+            counts, work = source, None
+        else:
+            path, structure = source
             key = structure.key, runtime, core(structure.eight_bit, board)
             known = stored.get(key)
             counts = known or _count(path, runtime, key[-1], progress)
             counts = dataclasses.replace(counts, file=path.name)
-        yield predict_counts(counts, coefficients, threads, clock_mhz)
+            work = read_work(path) if runtime == "litert" else None
+        yield predict_counts(counts, coefficients, threads, clock_mhz, work)
 
 
 def core(eight_bit: bool, board: str) -> str:
@@ -85,6 +97,7 @@ def predict_counts(
     coefficients: Coefficients,
     threads: int = MOST_THREADS,
     clock_mhz: float | None = None,
+    work: Sequence[OpWork] | None = None,
 ) -> LatencyPrediction:
     """Predicts the latency of one warm invocation in the runtime of the counts.
 
@@ -96,26 +109,37 @@ def predict_counts(
         coefficients: Coefficients of the runtime on the board.
         threads: Number of threads of the interpreter or session, 1..4.
         clock_mhz: CPU clock in MHz; None for the clock of the coefficients.
+        work: Ops of the file of counts in LiteRT, for the limit of the chip; None without it.
     """
     ops, nhwc = [], in_nhwc(counts)
-    for op in counts.ops:
+    of = match_work(counts, work) if work is not None else [None] * len(counts.ops)
+    for op, its in zip(counts.ops, of, strict=True):
         found = share(op, counts.library, threads, nhwc)
         split = found or ALONE
         cost = split_cost(op, split, coefficients.least_cycles)
-        ops.append(
-            op_latency(
-                op,
-                split.threads,
-                milliseconds(cost, coefficients, clock_mhz),
-                calibrated=op.name in coefficients.calibrated,
-                split_checked=found is not None,
-                delegated=op.tasks is not None if counts.library == "litert" else None,
-            )
+        latency = op_latency(
+            op,
+            split.threads,
+            milliseconds(cost, coefficients, clock_mhz),
+            calibrated=op.name in coefficients.calibrated,
+            split_checked=found is not None,
+            delegated=op.tasks is not None if counts.library == "litert" else None,
         )
+        ops.append(latency if its is None else _described(latency, op, its, counts.cpu))
     predicted = summed(counts, ops, coefficients, threads, clock_mhz)
     label = RUNTIMES[counts.library].label
     judged = not coefficients.calibrated
     return dataclasses.replace(predicted, runtime=counts.runtime, label=label, judged=judged)
+
+
+def _described(latency: OpLatency, op: OpCounts, of: OpWork, cpu: str) -> OpLatency:
+    """With what the file tells of an op that XNNPACK or LiteRT runs."""
+    return dataclasses.replace(
+        latency,
+        shape="x".join(map(str, of.output)),
+        dtype=of.dtype,
+        limit=op_limit(of, op.counts, cpu, copies_patches=False),
+    )
 
 
 def _by_name(
