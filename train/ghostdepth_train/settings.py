@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 import pydantic
 import yaml
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 
 from ghostdepth_train.yaml_files import parse_yaml
 
@@ -65,10 +64,9 @@ def _set(target: dict[str, Any], key: str, path: Sequence[str], new: Any, kind: 
     known = sorted({field for each in kinds for field in each.model_fields})
     # Fields that a class accepts beside its own, as an encoder's width_multiplier, are in the file.
     if known and name not in known and name not in target and name != "width_multiplier":
-        near = difflib.get_close_matches(name, known, 1)
         where = key[: -len(".".join(path))]
-        hint = f"did you mean {where}{near[0]}?" if near else f"known are {', '.join(known)}"
-        raise UserError(f"--set {key}: there is no setting {name!r}; {hint}")
+        hint = did_you_mean(name, known, f"known are {', '.join(known)}", where)
+        raise UserError(f"--set {key}: there is no setting {name!r}{hint}")
     if not rest:
         target[name] = new
         return

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.core.files import read_text
 from bench_depth.core.json_text import check_nesting
 
@@ -41,12 +40,10 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
     elif os.path.lexists(name):
         text = read_text(Path(name), _LARGEST)
     else:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
         where = (
             f"neither a file nor one of: {', '.join(known)}" if known else "there is no such file"
         )
-        raise UserError(f"unknown {what} {name!r}: {where}{hint}")
+        raise UserError(f"unknown {what} {name!r}: {where}{did_you_mean(name, known)}")
     try:
         return parse_yaml(text)
     except RecursionError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import textwrap
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import NoReturn
 
 from bench_depth import __version__
 from bench_depth.commands.flags import add_arguments as add_description
-from bench_depth.core.errors import BAD_INPUT, UserError
+from bench_depth.core.errors import BAD_INPUT, UserError, did_you_mean
 from bench_depth.core.files import require_writable
 from bench_depth.core.screen import say
 
@@ -63,9 +62,9 @@ class Parser(argparse.ArgumentParser):
         """Prints the error, without the list of all options, and exits with code 2."""
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         options = self._option_string_actions
-        near = difflib.get_close_matches(unknown[1], options, 1) if unknown else ()
-        see = f"did you mean {near[0]}? See" if near else "see"
-        say(f"{self.prog}: {UserError(message)}; {see} {self.prog} --help", error=True)
+        hint = did_you_mean(unknown[1], options) if unknown else ""
+        see = f"{hint} See" if hint else "; see"
+        say(f"{self.prog}: {UserError(message)}{see} {self.prog} --help", error=True)
         self.exit(BAD_INPUT)
 
     def completions(self, words: Sequence[str], incomplete: str) -> list[tuple[str, str]]:

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from bench_depth.commands.arguments import parse
-from bench_depth.core.errors import THRESHOLD_FAILED, UserError, exit_code, refuse_warnings
+from bench_depth.core.errors import (
+    THRESHOLD_FAILED,
+    UserError,
+    did_you_mean,
+    exit_code,
+    refuse_warnings,
+)
 from bench_depth.core.opencv import prepare_opencv
 from bench_depth.core.screen import say, show
 
@@ -80,11 +86,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _run(words: Sequence[str]) -> int:
     if words and words[0] in _VERBS:
         return _VERBS[words[0]](words[1:])
-    if words and not words[0].startswith("-") and not os.path.lexists(words[0]):
-        import difflib
-
-        if near := difflib.get_close_matches(words[0], _VERBS, 1):
-            raise UserError(f"there is no command {words[0]!r}; did you mean {near[0]}?")
+    is_word = words and not words[0].startswith("-") and not os.path.lexists(words[0])
+    if is_word and (hint := did_you_mean(words[0], _VERBS)):
+        raise UserError(f"there is no command {words[0]!r}{hint}")
     from bench_depth.machine.guard import guarded
 
     options = parse(words)

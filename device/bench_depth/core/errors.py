@@ -39,6 +39,22 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", prefix: str = "") -> str:
+    """The end of a message about an unknown name: `; did you mean PREFIXNAME?`.
+
+    Args:
+        name: What was given.
+        known: What it could have been.
+        otherwise: What is said instead where nothing known looks like it; empty for nothing.
+        prefix: Text before the suggested name.
+    """
+    import difflib  # Here, because `--help` must not wait for it.
+
+    near = difflib.get_close_matches(name, list(known), 1)
+    hint = f"did you mean {prefix}{near[0]}?" if near else otherwise
+    return f"; {hint}" if hint else ""
+
+
 def refuse_warnings(codes: Iterable[str], strict: bool) -> None:
     """Ends the work where there are warnings and `strict` is set.
 

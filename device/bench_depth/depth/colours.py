@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import lru_cache
 from typing import Any, Optional
 
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.depth.arrays import require_depth
 from bench_depth.depth.scale import Scale
 
@@ -48,10 +47,9 @@ def table(name: str = NAME) -> NDArray[np.uint8]:
     """
     known = colour_maps()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        names = ", ".join(sorted(known))
         raise UserError(
-            f"unknown colour map {name!r}; {hint}choose from {', '.join(sorted(known))}"
+            f"unknown colour map {name!r}; choose from {names}{did_you_mean(name, known)}"
         )
     ramp = np.arange(255, -1, -1, dtype=np.uint8)[:, np.newaxis]
     colours = np.ascontiguousarray(cv2.applyColorMap(ramp, known[name])[:, 0, ::-1], np.uint8)

@@ -7,7 +7,6 @@ It holds what the model file itself does not specify, and is checked against the
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bench_depth.core.bounds import bounds_of, within
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.core.files import read_json
 from bench_depth.core.json_text import loads
 from bench_depth.core.jsonable import build
@@ -172,9 +171,9 @@ def from_fields(fields: Mapping[str, Any], where: str) -> Optional[Description]:
     given = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
     for name in given:
         if name not in (*FIELDS, "preset"):
-            near = difflib.get_close_matches(name, (*FIELDS, "preset"), 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are preset, {', '.join(FIELDS)}"
-            raise UserError(f"{where} has an unknown field {name!r}; {hint}")
+            names = ("preset", *FIELDS)
+            hint = did_you_mean(name, names, f"known are {', '.join(names)}")
+            raise UserError(f"{where} has an unknown field {name!r}{hint}")
     preset = given.pop("preset", None)
     try:
         base = preset_description(preset) if preset is not None else None

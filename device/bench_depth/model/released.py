@@ -6,14 +6,13 @@ every other format to `build/models`.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.core.files import plain_name, read_json
 from bench_depth.core.jsonable import build
 from bench_depth.machine.board import Board
@@ -179,12 +178,10 @@ def find_model(model: Union[str, Path]) -> Path:
             raise UserError(f"{text} does not exist; give the released file as {path.stem}")
         return path
     here = [name for name, files in known.items() if any(file.path for file in files)]
-    near = difflib.get_close_matches(text, here, 1)
-    hint = f"did you mean {near[0]}? " if near else ""
     names = ", ".join(each.name for each in read_catalogue().models if each.installed)
     raise UserError(
-        f"there is no model {text[:80]!r}: neither a file nor a released name; {hint}"
-        f"released here: {names or 'none'}"
+        f"there is no model {text[:80]!r}: neither a file nor a released name; "
+        f"released here: {names or 'none'}{did_you_mean(text, here)}"
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.model.released import read_catalogue
 
 _PACKAGES = Path(__file__).resolve().parents[2]
@@ -45,6 +44,6 @@ def find_checkpoint(checkpoint: Path | str) -> Path:
             f"the checkpoint of {text} is not installed: it is in models/ of the project's "
             "repository; give a checkpoint folder"
         )
-    if near := difflib.get_close_matches(text, names, 1):
-        raise UserError(f"there is no checkpoint {text[:80]!r}; did you mean {near[0]}?")
+    if hint := did_you_mean(text, names):
+        raise UserError(f"there is no checkpoint {text[:80]!r}{hint}")
     return path

@@ -54,7 +54,7 @@ def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("ghostdeph-s", "did you mean ghostdepth-s\\? released here: .*ghostdepth-xxs"),
+        ("ghostdeph-s", "released here: .*ghostdepth-xxs.*; did you mean ghostdepth-s\\?"),
         ("somewhere/ghostdepth-s-int8.tflite", "does not exist; .* as ghostdepth-s-int8$"),
         ("", "there is no model ''"),
         ("x" * 100_000, "neither a file nor a released name"),

@@ -7,14 +7,13 @@ the first step, and so on; `OUT/result` is the final one.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.core.files import plain_name, read_object, write_json
 from bench_depth.core.jsonable import build_from
 
@@ -92,9 +91,8 @@ def _require_steps(settings: Mapping[str, Any], recipe: Sequence[Method]) -> Non
     for key in settings:
         method, _, rest = key.partition(".")
         if method not in methods or not rest:
-            near = difflib.get_close_matches(method, methods, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(methods)}"
-            raise UserError(f"--set {key}: write METHOD.KEY with a method of the recipe; {hint}")
+            hint = did_you_mean(method, methods, f"it has: {', '.join(methods)}")
+            raise UserError(f"--set {key}: write METHOD.KEY with a method of the recipe{hint}")
 
 
 def with_budget(recipe: Recipe, budget: LatencyBudget, name: str) -> Recipe:

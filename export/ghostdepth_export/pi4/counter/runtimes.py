@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,9 @@ def find_runtime(name: str) -> CountedRuntime:
     """
     if name in RUNTIMES:
         return RUNTIMES[name]
-    near = difflib.get_close_matches(name, RUNTIMES, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
     raise UserError(
         f"--runtime {name[:40]!r}: no emulated Pi has it; the runtimes are {', '.join(RUNTIMES)}"
-        f"{hint}"
+        f"{did_you_mean(name, RUNTIMES)}"
     )
 
 

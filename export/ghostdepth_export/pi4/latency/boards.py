@@ -9,13 +9,12 @@ core decodes at most is from the same guides, which docs/latency.md names.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, did_you_mean
 from bench_depth.core.files import read_json
 from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency.coefficients import Coefficient, Coefficients, ErrorOf, shipped
@@ -68,8 +67,7 @@ def find_board(name: str) -> Board:
     """
     if name in BOARDS:
         return BOARDS[name]
-    near = difflib.get_close_matches(name, BOARDS, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(name, BOARDS)
     raise UserError(f"--board {name[:40]!r}: the boards are {', '.join(BOARDS)}{hint}")
 
 
