@@ -28,7 +28,7 @@ with run_folder(out, "ghostdepth train"), atomic_path(out / "last" / "a.json") a
 """
 
 
-def test_the_second_process_is_told_who_the_first_is_until_it_dies(tmp_path: Path) -> None:
+def test_the_second_process_names_the_first_until_that_dies(tmp_path: Path) -> None:
     out = tmp_path / "run"
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE)
     assert holder.stdout is not None and holder.stdout.readline() == b"holding\n"

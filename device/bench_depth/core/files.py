@@ -89,10 +89,9 @@ def read_regular(path: Path, largest: Optional[int] = LARGEST_READ) -> bytes:
         if largest is not None and size > largest:
             raise UserError(f"{path} has {size} bytes; at most {largest} are read")
         try:
-            data = stream.read()
+            return stream.read() or b""
         except (OSError, MemoryError) as error:
             raise _unreadable(path, error) from error
-    return data or b""
 
 
 def is_folder(path: Path) -> bool:

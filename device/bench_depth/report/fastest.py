@@ -57,7 +57,7 @@ def fastest(catalogue: Catalogue, board: str) -> list[str]:
     if not known:
         return []
     best = _best(known, board)
-    lines = [f"Fastest for you ({catalogue.boards[board]}): {_told(best, board)}."]
+    lines = [f"Fastest for you ({catalogue.boards[board]}): {_shown(best, board)}."]
     for other in _in_other_runtimes(known):
         lines.append(f"In {other.runtime}: {other.file.file}, {other.ms[board][0]:.1f} ms.")
     return lines
@@ -80,7 +80,7 @@ def not_here(catalogue: Catalogue, board: str) -> list[str]:
     lines = [f"Not here: {', '.join(absent)}; {ELSEWHERE}."] if absent else []
     here = [each for each in known if each.file.path is not None]
     if here and _best(here, board) != best:
-        lines.append(f"Of the files here: {_told(_best(here, board), board)}.")
+        lines.append(f"Of the files here: {_shown(_best(here, board), board)}.")
     return lines
 
 
@@ -115,7 +115,7 @@ def _best(files: list[PredictedFile], board: str) -> list[PredictedFile]:
     return [files[0], *([files[min(steady)[1]]] if steady else [])]
 
 
-def _told(best: list[PredictedFile], board: str) -> str:
+def _shown(best: list[PredictedFile], board: str) -> str:
     return "; the most accurate within 33 ms: ".join(
         f"{each.file.file} in {each.runtime}, {each.ms[board][0]:.1f} ms, "
         f"RMSE {each.file.rmse:.3f} m"

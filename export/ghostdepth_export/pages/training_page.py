@@ -78,7 +78,7 @@ class TrainingPage:
 
     def __init__(self, trainer: Trainer, log: Callable[[str], None]) -> None:
         self._trainer, self._log = trainer, log
-        self._told = False
+        self._logged = False
 
     def __call__(self, row: dict[str, float]) -> None:
         """Writes the page where the epoch was validated."""
@@ -89,9 +89,9 @@ class TrainingPage:
             line = f"page of the training: {self._trainer.options.out / PAGE}"
         except (UserError, OSError, ValueError) as error:
             line = f"warning: the page of the run is not written: {error}"
-        if not self._told:
+        if not self._logged:
             self._log(line)
-        self._told = True
+        self._logged = True
 
     def _write(self) -> None:
         trainer, out = self._trainer, self._trainer.options.out

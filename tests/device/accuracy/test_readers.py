@@ -83,7 +83,7 @@ def test_the_projects_samples_are_a_dataset_folder() -> None:
     )
 
 
-def test_an_unknown_folder_is_told_what_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_of_an_unknown_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(UserError, match="is no dataset") as error:
         open_dataset(tmp_path)
@@ -100,7 +100,7 @@ def test_an_unknown_file_is_no_dataset(tmp_path: Path) -> None:
         open_dataset(tmp_path / "a.mat")
 
 
-def test_half_a_dataset_folder_is_told_what_is_missing(tmp_path: Path) -> None:
+def test_the_error_of_half_a_dataset_folder_says_what_is_missing(tmp_path: Path) -> None:
     write_folder(tmp_path / "data")
     for path in (tmp_path / "data" / "depth").iterdir():
         path.unlink()

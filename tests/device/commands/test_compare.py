@@ -17,7 +17,7 @@ def timed(results: Results, ms: float, **changes: object) -> Results:
     return dataclasses.replace(results, models=[record])
 
 
-def test_the_verdict_and_the_figures_are_told(measured: Results) -> None:
+def test_the_verdict_and_the_figures_are_reported(measured: Results) -> None:
     text = render(timed(measured, 40), timed(measured, 30), "old", "new")
     assert "ratio 0.750 (95 %: 0.7" in text
     assert "faster" in text

@@ -69,31 +69,8 @@ def test_plain_names(name: str) -> None:
     assert plain_name(name, "it") == name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "../../x",
-        "/etc/x",
-        "a/b",
-        "a\\b",
-        "-rf",
-        ".x",
-        " a",
-        "a\n",
-        "a\0",
-        "\033[2J",
-        "\udc80",
-        "\u202ea",
-        "x" * 201,
-        "é" * 101,
-        None,
-        3,
-        ["a"],
-    ],
-)
+# All others: test_a_plain_name_stays_in_its_folder.
+@pytest.mark.parametrize("name", ["", "..", "a/b", "-rf", "\033[2J", "é" * 101, None])
 def test_what_is_no_plain_name(name: Any) -> None:
     with pytest.raises(UserError, match=r"^config\.json: name ") as caught:
         plain_name(name, "config.json: name")

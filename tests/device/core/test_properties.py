@@ -145,6 +145,9 @@ def test_any_value_in_a_field_is_taken_or_named(record: Record, name: str, value
 @example("../../x")
 @example(".hidden")
 @example("-rf")
+@example(" a")
+@example("a\\b")
+@example("\u202ea")
 @example("ü" * LONGEST_NAME)
 @example("\ud800")
 def test_a_plain_name_stays_in_its_folder(text: Any) -> None:
@@ -154,7 +157,8 @@ def test_a_plain_name_stays_in_its_folder(text: Any) -> None:
         assert "\n" not in str(error) and len(str(error)) < 1300
         return
     assert (Path("/folder") / name).parent == Path("/folder")
-    assert Path(name).name == name and len(name.encode()) <= LONGEST_NAME
+    assert Path(name).name == name == name.strip() and len(name.encode()) <= LONGEST_NAME
+    assert name[0] not in ".-" and "\\" not in name
     assert printable(name) == name
 
 

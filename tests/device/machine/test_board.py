@@ -96,7 +96,7 @@ def test_a_temperature_that_is_no_number_is_unknown(pi4: Path) -> None:
         (0x10000, 0x50000, True),
     ],
 )
-def test_throttling_while_measuring_is_told_from_throttling_long_ago(
+def test_throttling_while_measuring_is_distinguished_from_throttling_long_ago(
     before: int | None, after: int | None, slowed: bool
 ) -> None:
     readings = Health(None, None, before), Health(None, None, after)
@@ -110,13 +110,13 @@ def test_an_arm_process_on_an_x86_cpu_is_emulated(pi4: Path) -> None:
 
 
 @pytest.mark.parametrize(("flags", "low", "slow"), [(0x1, True, False), (0x8, False, True)])
-def test_low_voltage_is_told_from_heat(flags: int, low: bool, slow: bool) -> None:
+def test_low_voltage_is_distinguished_from_heat(flags: int, low: bool, slow: bool) -> None:
     readings = Health(None, None, 0), Health(None, None, flags)
     assert flagged(*readings, UNDERVOLTAGE) is low
     assert flagged(*readings, SLOWED) is slow
 
 
-def test_load_and_swap_are_read_where_they_are_told(pi4: Path) -> None:
+def test_load_and_swap_are_read_where_they_are_reported(pi4: Path) -> None:
     assert read_health(pi4, lambda: None).load is None
     (pi4 / "proc/loadavg").write_text("1.25 0.80 0.40 2/345 6789\n")
     (pi4 / "proc/vmstat").write_text("pswpout 9\npswpin 42\n")

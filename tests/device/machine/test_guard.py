@@ -32,7 +32,7 @@ def test_what_the_work_changes_stays_in_its_process() -> None:
         (signal.SIGKILL, "too little memory"),
     ],
 )
-def test_a_crash_is_told_with_what_was_done_last(number: signal.Signals, text: str) -> None:
+def test_a_crash_is_reported_with_what_was_done_last(number: signal.Signals, text: str) -> None:
     def work(doing) -> int:
         doing("a.tflite", None)
         doing("b.tflite", None)

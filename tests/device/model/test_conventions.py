@@ -215,7 +215,9 @@ def test_inverse_depth_of_zero_is_as_far_as_a_depth_map_can_hold() -> None:
     np.testing.assert_allclose(found, [[FARTHEST_M, 2.0]])
 
 
-def test_relative_inverse_depth_is_fitted_to_the_truth(dataset: Path, tmp_path: Path) -> None:
+def test_relative_inverse_depth_is_fitted_to_the_ground_truth(
+    dataset: Path, tmp_path: Path
+) -> None:
     convention = Convention(quantity="inverse-depth", scale=123, offset=-40)
     path = write_tflite(tmp_path / "m.tflite", convention)
     model, signature = load(path, Description(quantity="inverse-depth"))
@@ -238,7 +240,9 @@ def test_relative_inverse_depth_is_fitted_to_the_truth(dataset: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_relative_depth_is_scaled_to_the_truth(dataset: Path, tmp_path: Path, scale: float) -> None:
+def test_relative_depth_is_scaled_to_the_ground_truth(
+    dataset: Path, tmp_path: Path, scale: float
+) -> None:
     metric = write_tflite(tmp_path / "m.tflite", Convention())
     relative = write_tflite(tmp_path / "r.tflite", Convention(scale=scale))
     pairs = list_pairs(dataset)
@@ -248,7 +252,7 @@ def test_relative_depth_is_scaled_to_the_truth(dataset: Path, tmp_path: Path, sc
     assert found.mean.to_dict() == pytest.approx(expected.mean.to_dict(), rel=1e-3)
 
 
-def test_an_image_without_truth_is_left_out_of_a_relative_model_too(
+def test_an_image_without_ground_truth_is_left_out_of_a_relative_model_too(
     dataset: Path, tmp_path: Path
 ) -> None:
     cv2.imwrite(str(dataset / "depth" / "b.png"), np.zeros((96, 128), np.uint16))

@@ -19,7 +19,7 @@ PREFIX = "[ONNXRuntimeError] : 1 : FAIL : Load model from /a b/m.onnx failed:"
 
 @pytest.mark.parametrize("signature", SIGNATURES)
 @pytest.mark.parametrize("reason", ["Unknown op (X) in node", "x (1) is not y"])
-def test_the_reason_is_told_without_the_signature(signature: str, reason: str) -> None:
+def test_the_reason_is_reported_without_the_signature(signature: str, reason: str) -> None:
     assert _one_line(RuntimeError(PREFIX + PLACE + signature + reason + "\n")) == reason
 
 
@@ -53,7 +53,7 @@ def test_a_long_message_is_cut_in_its_middle() -> None:
         ),
     ],
 )
-def test_what_is_too_new_is_told_with_both_versions(reason: str, told: str) -> None:
+def test_what_is_too_new_is_reported_with_both_versions(reason: str, told: str) -> None:
     found = why_refused(RuntimeError(PREFIX + PLACE + SIGNATURES[0] + reason))
     assert found.startswith(told)
     assert found.endswith("or update onnxruntime")

@@ -87,7 +87,7 @@ def test_every_code_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "expected"), [(0.4, 0.6, False), (0.6, 0.8, True)])
-def test_medians_outside_the_interval_of_the_ratio_are_told(
+def test_medians_outside_the_interval_of_the_ratio_are_reported(
     low: float, high: float, expected: bool
 ) -> None:
     times = [10_000_000] * 5

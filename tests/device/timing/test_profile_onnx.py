@@ -28,7 +28,7 @@ def node(begin: int, end: int, name: str, kind: str, index: int = 0) -> dict[str
     return {"cat": "Node", "name": name, "ts": begin, "dur": end - begin, "ph": "X", "args": args}
 
 
-def test_nodes_are_told_apart_by_run() -> None:
+def test_nodes_are_distinguished_by_run() -> None:
     events = [
         {"cat": "Session", "name": "session_initialization", "ts": 0, "dur": 5, "args": {}},
         # Written when they end: the run last.

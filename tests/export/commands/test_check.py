@@ -90,7 +90,7 @@ def test_a_network_that_gives_a_constant_is_warned_of(dataset: Path, tmp_path: P
     assert error.value.exit_code == WARNED
 
 
-def test_a_training_is_told_line_by_line_where_there_is_no_terminal(
+def test_a_training_is_reported_line_by_line_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = np.arange(0, 1e6, 1.0).tolist()[::-1]

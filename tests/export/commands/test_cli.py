@@ -85,7 +85,7 @@ def test_one_line_and_a_non_zero_exit(
     ],
 )
 @pytest.mark.parametrize("name", ["samples", "samples/rgb/.."])
-def test_outside_a_clone_the_place_of_the_samples_is_told(
+def test_outside_a_clone_the_place_of_the_samples_is_reported(
     arguments: list[str],
     name: str,
     command: Command,

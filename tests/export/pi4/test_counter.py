@@ -138,15 +138,7 @@ def only(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
     monkeypatch.setenv("PATH", str(folder))
 
 
-def test_a_missing_qemu_is_told_with_its_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(tmp_path, monkeypatch)
-    with pytest.raises(UserError, match=r"qemu-aarch64 is not installed.*apt install qemu-user$"):
-        find_qemu()
-
-
-def test_a_qemu_without_plugins_is_told_with_the_package_that_has_them(
+def test_a_qemu_without_plugins_is_reported_with_the_package_that_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(tmp_path, monkeypatch, qemu_aarch64="echo qemu-aarch64 version 6.1.0")
@@ -154,7 +146,9 @@ def test_a_qemu_without_plugins_is_told_with_the_package_that_has_them(
         find_qemu()
 
 
-def test_a_qemu_that_is_too_new_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_qemu_that_is_too_new_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refusal = (
         "Could not load plugin x.so: plugin requires API version 1, but this QEMU supports only a "
         "minimum version of 2"
@@ -168,7 +162,7 @@ def test_a_qemu_that_is_too_new_is_told(tmp_path: Path, monkeypatch: pytest.Monk
         run_counted(Qemu(str(tmp_path / "qemu"), "9.1.0"), Path("p"), [], COUNTER, folder=tmp_path)
 
 
-def test_a_missing_compiler_is_told_with_its_package(
+def test_a_missing_compiler_is_reported_with_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GHOSTDEPTH_CACHE", str(tmp_path / "cache"))
@@ -297,23 +291,10 @@ def test_a_runtime_is_chosen_by_name_or_suffix(name: str, runtime: str, chosen: 
     assert choose_runtime(Path(name), runtime).name == chosen
 
 
-@pytest.mark.parametrize(
-    ("name", "runtime", "message"),
-    [
-        (
-            "m.tflite",
-            "ncnn",
-            "--runtime 'ncnn': no emulated Pi has it; the runtimes are 2.5, litert, on",
-        ),
-        ("m.onnx", "litert", r"LiteRT runs \.tflite files; for this one --runtime onnxruntime"),
-        ("m.tflite", "onnxruntime", r"runs \.onnx files; for this one --runtime 2\.5 or litert"),
-        ("m.pt", None, r"it is no \.tflite or \.onnx file"),
-        ("m.pt", "litert", r"it is no \.tflite or \.onnx file"),
-    ],
-)
-def test_a_runtime_that_does_not_fit_is_told(name: str, runtime: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        choose_runtime(Path(name), runtime)
+@pytest.mark.parametrize("runtime", [None, "litert"])
+def test_a_file_of_neither_kind_is_reported(runtime: str | None) -> None:
+    with pytest.raises(UserError, match=r"it is no \.tflite or \.onnx file"):
+        choose_runtime(Path("m.pt"), runtime)
 
 
 @pytest.mark.parametrize(

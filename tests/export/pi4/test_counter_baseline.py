@@ -65,7 +65,7 @@ def test_a_model_that_shrank_asks_for_a_new_baseline(baseline: ModuleType) -> No
     assert "make the baseline anew" in lines[0]
 
 
-def test_another_qemu_is_told(baseline: ModuleType) -> None:
+def test_another_qemu_is_reported(baseline: ModuleType) -> None:
     lines, passed = baseline.compare([OLD], [dataclasses.replace(OLD, qemu="8.2.0")])
     assert passed
     assert lines[1] == "  the baseline's qemu is 7.2.22, this one's 8.2.0"

@@ -234,10 +234,6 @@ def model(tmp_path: Path) -> Path:
         (["--threads", "5"], "--threads 5: a Raspberry Pi has 1..4"),
         (["--threads", "0"], "--threads 0: a Raspberry Pi has 1..4"),
         (["--clock", "1.5"], "--clock 1.5 is impossible; give 300 to 3200 MHz"),
-        (
-            ["--runtime", "2.14"],
-            "--runtime '2.14': no emulated Pi has it; the runtimes are 2.5, litert, onnxruntime",
-        ),
         (["--coefficients", "none.json"], "cannot read none.json"),
     ],
 )

@@ -232,6 +232,7 @@ def test_how_many_ops_are_on_one_thread_is_told_where_there_are_several(
     ("arguments", "says"),
     [
         (["m.onnx", "--runtime", "onnxruntime"], "without QEMU only the released models"),
+        (["m.onnx", "--runtime", "litert"], "LiteRT runs .tflite files; for this one"),
         (["m.onnx"], "TensorFlow Lite runs .tflite files; for this one --runtime onnxruntime"),
         (["p.tflite", "--runtime", "onnxruntime"], "for this one --runtime 2.5 or litert"),
         (

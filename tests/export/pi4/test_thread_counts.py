@@ -40,7 +40,7 @@ def test_a_line_has_as_many_threads_as_had_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("strays", [0, 2])
-def test_waits_that_were_given_up_are_told(
+def test_waits_that_were_given_up_are_reported(
     strays: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small, large = ThreadCounts(600, (10,)), ThreadCounts(6000, (700, 690))

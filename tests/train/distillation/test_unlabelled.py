@@ -81,7 +81,7 @@ def test_photos_come_in_batches_like_pairs(photos: Path) -> None:
     assert shapes == [((2, 3, 32, 48), (2, 1, 32, 48))] * 2
 
 
-def test_enlarging_a_label_averages_known_pixels_only() -> None:
+def test_upsampling_a_label_averages_known_pixels_only() -> None:
     label = np.full((6, 8), 3000, np.uint16)
     label[:, :3] = 0
     large = upsample_label(label, 60, 80)
@@ -89,7 +89,7 @@ def test_enlarging_a_label_averages_known_pixels_only() -> None:
     assert (large > 0).mean() == pytest.approx((label > 0).mean(), abs=0.02)
 
 
-def test_enlarging_a_label_is_bilinear_where_all_is_known() -> None:
+def test_upsampling_a_label_is_bilinear_where_all_is_known() -> None:
     label = np.random.default_rng(0).integers(500, 9000, (12, 16)).astype(np.uint16)
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(label.astype(np.float32))[None, None], (48, 64), mode="bilinear"

@@ -233,7 +233,7 @@ def test_the_config_says_which_layers_are_adders(config: TrainConfig) -> None:
     assert kinds[DECODER] == "adder 1x1"
 
 
-def test_first_and_last_layer_and_gates_are_no_candidates(config: TrainConfig) -> None:
+def test_first_last_and_squeeze_excitation_layers_are_no_candidates(config: TrainConfig) -> None:
     names = adder_candidates(DepthNet(config.network))
     assert DECODER in names
     assert not {"encoder.conv_stem", "head"} & names.keys()

@@ -291,7 +291,7 @@ def test_a_wrong_config_is_one_line(fields: dict[str, Any], message: str) -> Non
         parse_config(PruneConfig, {"method": "prune", **fields}, "recipe")
 
 
-def test_floors_that_forbid_the_target_are_told(
+def test_floors_that_forbid_the_target_are_reported(
     small: DepthNet, data: Path, tmp_path: Path
 ) -> None:
     config = PruneConfig(macs=0.1, min_fraction=0.8, importance="magnitude")
@@ -301,7 +301,7 @@ def test_floors_that_forbid_the_target_are_told(
         prune(small, config, work(data, tmp_path))
 
 
-def test_a_wrong_table_of_costs_is_told(small: DepthNet, data: Path, tmp_path: Path) -> None:
+def test_a_wrong_table_of_costs_is_reported(small: DepthNet, data: Path, tmp_path: Path) -> None:
     path = tmp_path / "costs.csv"
     with pytest.raises(UserError, match=r"cannot read .*costs\.csv"):
         read_times(path)

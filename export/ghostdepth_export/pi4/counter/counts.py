@@ -183,9 +183,9 @@ def run_model(
             raise UserError(
                 f"cannot count {model}: {label} in the emulated Pi refuses it: {why}", MODEL_FAILED
             ) from error
-    told = json.loads(printed.splitlines()[-1])
-    kept = [GraphOp(*op) for op in told["kept"] or ()]
-    return CountedRun(told["version"], qemu.version, listing, kept, told["delegated"])
+    report = json.loads(printed.splitlines()[-1])
+    kept = [GraphOp(*op) for op in report["kept"] or ()]
+    return CountedRun(report["version"], qemu.version, listing, kept, report["delegated"])
 
 
 def checked(model: Path, listing: Listing[InstructionCounts]) -> Section[InstructionCounts]:
