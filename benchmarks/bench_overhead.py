@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from bench_depth.machine.board import default_threads
 from bench_depth.timing.measure import TimingPlan, measure
-from harness import ROOT, interleave, median, ready_model, run, write_result
+from harness import ROOT, interleave, ready_model, run, write_result
 
 ROUNDS = 120
 RUNS = 8

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import cv2
 from bench_depth.depth.inputs import Input, find_inputs
@@ -26,7 +27,7 @@ from bench_depth.depth.outputs import FAST_PNG, OutputOptions, targets
 from bench_depth.depth.run import run as write_depths
 from bench_depth.model.released import default_model, find_model
 from bench_depth.plausibility.output_checks import OutputWatch
-from harness import ROOT, interleave, median, ready_model, run, write_result
+from harness import ROOT, interleave, ready_model, run, write_result
 
 PHOTOS = 100
 ROUNDS = 9

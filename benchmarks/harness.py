@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import datetime
 import platform
-import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_json
 from bench_depth.machine.board import default_threads, read_board
 from bench_depth.model.runtime import LoadedModel
@@ -52,11 +51,6 @@ def ready_model(path: Path) -> LoadedModel:
     return model
 
 
-def median(figures: Sequence[float]) -> float:
-    """Median of the figures."""
-    return statistics.median(figures)
-
-
 def write_result(name: str, *, ratio: float, target: str, raw: dict[str, Any]) -> None:
     """Writes `benchmarks/results/NAME.json` and prints its path.
 
@@ -84,8 +78,9 @@ def write_result(name: str, *, ratio: float, target: str, raw: dict[str, Any]) -
 
 def run(main: Callable[[], None]) -> None:
     """Runs a benchmark; a `UserError` is one line on stderr and a non-zero exit code."""
-    try:
+
+    def work() -> int:
         main()
-    except UserError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return 0
+
+    sys.exit(exit_code(Path(sys.argv[0]).name, work))

@@ -18,26 +18,29 @@ and README take their tables from there (`benchmarks/tables.py`).
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench_depth.benchmark.bench import bench
 from bench_depth.benchmark.hooks import Hooks
 from bench_depth.benchmark.options import BenchOptions
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes, write_json
+from bench_depth.core.screen import say
 from bench_depth.model.released import MODELS
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
 from ghostdepth_train.checkpoint import METRICS, load_checkpoint, save_checkpoint
+from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import constant_baseline, evaluate
 from ghostdepth_train.models.summary import layer_costs
 
 ROOT = Path(__file__).resolve().parent.parent
+_log = partial(say, error=True)
 
 
 def release(
@@ -129,19 +132,14 @@ def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:
 
 def _write_log(source: Path, target: Path) -> None:
     """Writes the log without the column that depends on the load of the machine."""
-    rows = list(csv.DictReader(source.read_text().splitlines()))
-    fields = [name for name in rows[0] if name != "images_per_second"]
-    with target.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fields, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = csv_rows(source)
+    for row in rows:
+        row.pop("images_per_second", None)
+    write_bytes(target, csv_bytes(rows))
 
 
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
+def main() -> int:
+    """Releases a run, or measures a released checkpoint again."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=Path, action="append")
@@ -151,13 +149,14 @@ if __name__ == "__main__":
     parser.add_argument("--hfov", type=float, help="of the camera of the training data, degrees")
     parser.add_argument("--no-files", action="store_true", help="export nothing")
     parser.add_argument("--data", type=Path, required=True)
-    arguments = parser.parse_args()
-    try:
-        if arguments.again:
-            print(again(arguments.again, arguments.data))
-        else:
-            files = not arguments.no_files
-            given = arguments.run, arguments.data, arguments.name
-            print(release(*given, files, arguments.trained_on, arguments.hfov))
-    except UserError as error:
-        sys.exit(f"release: {error}")
+    options = parser.parse_args()
+    if options.again:
+        print(again(options.again, options.data))
+    else:
+        given = options.run, options.data, options.name, not options.no_files
+        print(release(*given, options.trained_on, options.hfov))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code("release.py", main))

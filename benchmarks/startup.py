@@ -19,8 +19,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
-from harness import ROOT, interleave, median, run, write_result
+from harness import ROOT, interleave, run, write_result
 
 MODEL = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-xxs-int8.tflite"
 ROUNDS = 10

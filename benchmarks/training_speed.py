@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from ghostdepth_train.config import TrainConfig, load_train_config
@@ -22,7 +23,7 @@ from ghostdepth_train.losses import depth_loss
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
 from ghostdepth_train.optimization import make_optimizer
 from ghostdepth_train.trainer import RunOptions, Trainer, silent
-from harness import ROOT, interleave, median, run, write_result
+from harness import ROOT, interleave, run, write_result
 
 ROUNDS = 3
 STEPS = 20

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import itertools
 import math
 import statistics
@@ -25,7 +24,7 @@ import torch
 from bench_depth.core.files import write_bytes
 from ghostdepth_train.compress.lottery import prune_smallest, rewind
 from ghostdepth_train.compress.snip import connection_sensitivity
-from ghostdepth_train.csv_files import csv_bytes, markdown_table
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 from ghostdepth_train.pruning.masks import (
     Masking,
     Masks,
@@ -269,13 +268,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def read() -> list[dict[str, Any]]:
     """The rows measured so far."""
-    if not RESULTS.is_file():
-        return []
-    with RESULTS.open(newline="") as file:
-        return [
-            {**row, "seed": int(row["seed"])} | {k: float(row[k]) for k in ("kept", "accuracy")}
-            for row in csv.DictReader(file)
-        ]
+    return [
+        {**row, "seed": int(row["seed"])} | {k: float(row[k]) for k in ("kept", "accuracy")}
+        for row in csv_rows(RESULTS)
+    ]
 
 
 def main() -> None:

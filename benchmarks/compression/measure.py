@@ -21,15 +21,17 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench_depth.benchmark.bench import bench
 from bench_depth.benchmark.hooks import Hooks
 from bench_depth.benchmark.options import BenchOptions
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import DepthMetrics
+from bench_depth.core.screen import say
 from bench_depth.results.records import ModelRecord
 from bench_depth.timing.measure import TimingPlan
 from ghostdepth_export.convert.export import export
@@ -55,6 +57,7 @@ BEST = {
 _ACCURACY = ("si-RMSE", "RMSE m", "delta_1", "training min")
 
 Row = dict[str, Any]
+_log = partial(say, error=True)
 
 
 def measure(runs: Sequence[Path], reference: Path, data: Path, seconds: float) -> list[Row]:
@@ -80,7 +83,7 @@ def measure_accuracy(runs: Sequence[Path], data: Path) -> list[Row]:
         runtime = f"torch {torch.__version__}"
         facts = _facts(folder, folder / "result") | {"file": TORCH}
         rows.append(facts | _accuracy(accuracy) | {"runtime": runtime})
-        _say(f"{folder.name}: si-RMSE {accuracy.si_rmse:.4f}, delta_1 {accuracy.delta_1:.3f}")
+        _log(f"{folder.name}: si-RMSE {accuracy.si_rmse:.4f}, delta_1 {accuracy.delta_1:.3f}")
     return rows
 
 
@@ -91,7 +94,7 @@ def row_name(folder: str, seed: int | str) -> str:
 
 def _export(checkpoint: Path, out: Path) -> list[Path]:
     """The two files, under names that tell them from another network's."""
-    files = export(checkpoint, out, formats=FORMATS, progress=_say)
+    files = export(checkpoint, out, formats=FORMATS, progress=_log)
     return [
         path.rename(out / f"{out.name}-{kind}") for path, kind in zip(files, FORMATS, strict=True)
     ]
@@ -102,7 +105,7 @@ def _beside(
 ) -> list[Row]:
     """Measures a network's files and the dense fp32 one in turn; few, so that caches stay warm."""
     options = BenchOptions(data=data / "val", threads=(1,), plan=TimingPlan(min_time=seconds))
-    records = bench([dense, *files], options, Hooks(_say)).models
+    records = bench([dense, *files], options, Hooks(_log)).models
     kinds = [FORMATS[0], *FORMATS[-len(files) :]]
     facts = _facts(folder, checkpoint)
     return [facts | {"file": k} | _figures(r) for k, r in zip(kinds, records, strict=True)]
@@ -243,27 +246,24 @@ def _spread(rows: Sequence[Row], key: str, digits: int) -> str:
     return mean_and_deviation([float(row[key]) for row in rows], digits)
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
+def main() -> int:
+    """Measures what is asked for, and prints the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--reference", type=Path, default=Path("runs/ghostnet-s-finish/best"))
     parser.add_argument("--seconds", type=float, default=8.0, help="for each file")
     parser.add_argument("--no-latency", action="store_true", help="accuracy alone, in torch")
-    arguments = parser.parse_args()
-    try:
-        if arguments.run:
-            if arguments.data is None:
-                parser.error("--run needs --data")
-            if arguments.no_latency:
-                write_rows(measure_accuracy(arguments.run, arguments.data))
-            else:
-                own = (arguments.run, arguments.reference, arguments.data, arguments.seconds)
-                write_rows(measure(*own))
-        print(summary(), table(), seeds_table(), sep="\n\n")
-    except UserError as error:
-        sys.exit(f"measure: {error}")
+    options = parser.parse_args()
+    if options.run and options.data is None:
+        parser.error("--run needs --data")
+    if options.run and options.no_latency:
+        write_rows(measure_accuracy(options.run, options.data))
+    elif options.run:
+        write_rows(measure(options.run, options.reference, options.data, options.seconds))
+    print(summary(), table(), seeds_table(), sep="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code("measure.py", main))

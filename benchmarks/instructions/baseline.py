@@ -13,9 +13,11 @@ import difflib
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from bench_depth.core.errors import THRESHOLD_FAILED, UserError, exit_code
+from bench_depth.core.screen import say
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
 from ghostdepth_export.pi4.counter import (
@@ -133,16 +135,12 @@ def count_all(folder: Path) -> list[ModelCounts]:
     files = sorted(folder.glob("*.tflite"))
     if not files:
         raise UserError(f"{folder} holds no .tflite file")
-    root = build_root("bullseye", _tell)
+    root = build_root("bullseye", partial(say, error=True))
     counted = []
     for file in files:
-        _tell(f"counting {file.name}")
+        say(f"counting {file.name}", error=True)
         counted.append(count(file, root))
     return counted
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -79,11 +79,11 @@ def count(runtime: str, path: Path, root: Path, site: Path) -> tuple[str, Instru
         )
     # MNN prints lines of its own.
     (line,) = [line for line in printed.splitlines() if line.startswith("{")]
-    told = json.loads(line)
-    if told["values"] != 480 * 640 or not 0.2 < told["sum"] / told["values"] < 12:
-        raise UserError(f"{path.name} gives no depth in {LABELS[runtime]}: {told}")
+    answer = json.loads(line)
+    if answer["values"] != 480 * 640 or not 0.2 < answer["sum"] / answer["values"] < 12:
+        raise UserError(f"{path.name} gives no depth in {LABELS[runtime]}: {answer}")
     (section,) = listing.sections
-    return str(told["version"]), section.total
+    return str(answer["version"]), section.total
 
 
 def row(runtime: str, path: Path, version: str, counts: InstructionCounts) -> dict[str, str]:

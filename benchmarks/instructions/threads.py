@@ -157,7 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, help="folder of exported files")
     options = parser.parse_args()
-    rows = csv_rows(RESULTS) if RESULTS.exists() else []
+    rows = csv_rows(RESULTS)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.models or Path(temporary)
         if options.models is None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from bench_depth.core.dataset import Pair, list_pairs, read_pair
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.camera import depth_factor
@@ -94,29 +94,25 @@ def read() -> dict[tuple[str, str], Row]:
     return {(row["network"], row["set"]): row for row in csv_rows(RESULTS)}
 
 
-def main(sets: Sequence[str], runs: Sequence[Path]) -> None:
+def main() -> int:
     """Measures all, and writes and prints the rows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    form = "NAME=FOLDER[:N][@DEGREES]"
+    parser.add_argument("--set", action="append", required=True, metavar=form)
+    parser.add_argument("--run", type=Path, action="append", default=[])
+    options = parser.parse_args()
     networks = {folder.parent.name: folder.parent for folder in ROOT.glob("models/*/metrics.json")}
-    for run in runs:
+    for run in options.run:
         networks[run.name] = next(p for p in (run / "result", run / "best", run) if p.is_dir())
     rows = read()
-    for text in sets:
-        name, pairs, hfov = read_set(text)
+    for name, pairs, hfov in map(read_set, options.set):
         for network, folder in sorted(networks.items()):
             rows[network, name] = {"network": network, "set": name} | measure(folder, pairs, hfov)
     written = csv_bytes([rows[key] for key in sorted(rows)])
     write_bytes(RESULTS, written)
     print(written.decode(), end="")
+    return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--set", action="append", required=True, metavar="NAME=FOLDER[:N][@DEGREES]"
-    )
-    parser.add_argument("--run", type=Path, action="append", default=[])
-    arguments = parser.parse_args()
-    try:
-        main(arguments.set, arguments.run)
-    except UserError as error:
-        sys.exit(f"run: {error}")
+    sys.exit(exit_code("run.py", main))
