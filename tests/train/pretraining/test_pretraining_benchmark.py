@@ -17,11 +17,9 @@ SMALL = ["--set", "network.input_width=64", "--set", "batch_size=2"]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark, whose trainings take a second a step and pretrainings two at their start."""
+def measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark with few codes and a results file of its own."""
     module = benchmark("pretraining", "papers")
-    costs = {arm: {"start": 2.0, "step": 1.0} for arm in module.ARMS}
-    monkeypatch.setattr(module.Bench, "costs", costs)
     monkeypatch.setattr(module, "RESULTS", tmp_path / "pretraining.csv")
     load = module.load_pretrain_config
 
@@ -32,6 +30,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "load_pretrain_config", small)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     return module
+
+
+@pytest.fixture
+def bench(measuring: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark, whose trainings take a second a step and pretrainings two at their start."""
+    costs = {arm: {"start": 2.0, "step": 1.0} for arm in measuring.ARMS}
+    monkeypatch.setattr(measuring.Bench, "costs", costs)
+    return measuring
 
 
 @pytest.fixture
@@ -89,3 +95,20 @@ def test_a_pretraining_longer_than_all_of_the_time_is_one_line(
     call += ["--seconds", "5"]
     with pytest.raises(UserError, match="one epoch of skip-gram on 13 images takes 5 s; raise"):
         bench.main()
+
+
+def test_costs_are_of_the_arms_asked_for_and_measured_once(
+    measuring: ModuleType, call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_TIMED", 1)
+    rows: list[dict[str, object]] = []
+    monkeypatch.setattr(measuring.Bench, "row", lambda self, *_: rows.append(self.costs) or {})
+    monkeypatch.setattr(measuring, "csv_bytes", lambda _: b"")
+    call += ["--arms", "cbow", "--fractions", "1"]
+    assert measuring.main() == 0
+    assert measuring.main() == 0
+    first, second = rows
+    assert list(first) == ["from scratch", "cbow"] and first == second
+    assert all(cost["step"] > 0 for cost in first.values())
+    assert first["from scratch"]["start"] == 0 < first["cbow"]["start"]
+    assert (tmp_path / "runs" / "costs.json").is_file()
