@@ -36,7 +36,7 @@ def compress(
     minutes: float | None = None,
     patience: int | None = None,
     fraction: float = 1.0,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | None = None,
     seed: int | None = None,
     note: str | None = None,
     workers: int = 1,
@@ -105,7 +105,7 @@ def compress(
     require_bounds(minutes=minutes, patience=patience, workers=workers)
     start, data = find_checkpoint(checkpoint), Path(data)
     images = None if unlabelled is None else Path(unlabelled)
-    changes = parse_settings(settings)
+    changes = parse_settings(settings or ())
     if teacher:
         changes["distil.teachers"] = list(teacher)
     # Checked even where nothing is pruned to a time.

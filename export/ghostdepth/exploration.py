@@ -54,7 +54,7 @@ def search(
     minutes: float | None = None,
     patience: int | None = None,
     fraction: float = 1.0,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | None = None,
     space: Path | str | None = None,
     study: Path | str | None = None,
     storage: str | None = None,
@@ -121,7 +121,7 @@ def search(
     )
     data, out = Path(data), Path(out)
     budget = time_budget(budget_ms, threads, target_file, board, runtime)
-    base = base_training(str(config), parse_settings(settings))
+    base = base_training(str(config), parse_settings(settings or ()))
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     words = f"{counted(len(split.train), 'pair')} of {data.name}"
     training = short_training(base, epochs, patience)

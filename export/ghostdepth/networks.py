@@ -30,7 +30,7 @@ def train(
     minutes: float | None = None,
     patience: int | None = None,
     fraction: float = 1.0,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | None = None,
     seed: int | None = None,
     name: str | None = None,
     note: str = "",
@@ -89,7 +89,7 @@ def train(
     require_bounds(minutes=minutes, patience=patience, workers=workers)
     data, out = Path(data), Path(out)
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    chosen = load_train_config(str(config), changes, parse_settings(settings))
+    chosen = load_train_config(str(config), changes, parse_settings(settings or ()))
     split = fraction_of(read_split(data, _path(val)), fraction)
     options = RunOptions(
         out=out,

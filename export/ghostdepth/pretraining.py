@@ -26,7 +26,7 @@ def pretrain(
     teacher: Path | str | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | None = None,
     seed: int | None = None,
     name: str | None = None,
     note: str = "",
@@ -81,7 +81,7 @@ def pretrain(
     given = {"method": method, "epochs": epochs, "seed": seed}
     given["teacher"] = None if teacher is None else str(find_checkpoint(teacher))
     changes = {key: value for key, value in given.items() if value is not None}
-    chosen = load_pretrain_config(str(config), changes, parse_settings(settings))
+    chosen = load_pretrain_config(str(config), changes, parse_settings(settings or ()))
     if teacher is not None and chosen.method != "features":
         raise UserError(f"--teacher is for --method features, not for {chosen.method}")
     split = split_images(folders)

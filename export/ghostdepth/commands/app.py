@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +19,6 @@ from bench_depth.core.screen import say
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from rich.progress import Progress, TaskID
 
 
@@ -207,6 +207,26 @@ def progress(extra: str = "") -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+@contextlib.contextmanager
+def counting(task: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar; yields a callback that takes the number of images done, and that of all."""
+    with progress("{task.completed} of {task.total}") as bar:
+        row = bar.add_task(task, total=None)
+        yield lambda done, total: bar.update(row, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def training(task: str, estimate: Callable[[float], str] | None = None) -> Iterator[dict[str, Any]]:
+    """Shows a training as `TrainingLines` does, whose arguments these are.
+
+    Yields:
+        The callbacks of a function that trains: `on_step`, `on_epoch` and `log`.
+    """
+    with progress(TrainingLines.COLUMN) as bar:
+        lines = TrainingLines(bar, task, estimate)
+        yield {"on_step": lines.step, "on_epoch": lines.epoch, "log": lines.say}
 
 
 class TrainingLines:

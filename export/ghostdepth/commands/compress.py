@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import compression
-from ghostdepth.commands.app import CheckpointFolder, TrainingLines, app, progress
+from ghostdepth.commands.app import CheckpointFolder, app, counting, training
 from ghostdepth.commands.network import (
     Data,
     Fraction,
@@ -89,36 +90,11 @@ def compress(
     strict: Strict = False,
 ) -> None:
     """Prune, distil and quantize a checkpoint by a recipe. If interrupted, add --resume."""
-    with progress(TrainingLines.COLUMN) as bar:
-        lines = TrainingLines(bar, "compressing")
-        result = compression.compress(
-            checkpoint,
-            data,
-            out,
-            recipe=recipe,
-            val=val,
-            unlabelled=unlabelled or photos,
-            teacher=teacher,
-            epochs=epochs,
-            minutes=minutes,
-            patience=patience,
-            fraction=fraction,
-            settings=settings or (),
-            seed=seed,
-            note=note,
-            workers=workers,
-            resume=resume,
-            target_ms=target_ms,
-            threads=threads,
-            target_file=target_file,
-            board=board,
-            runtime=runtime,
-            strict=strict,
-            on_step=lines.step,
-            on_epoch=lines.epoch,
-            log=lines.say,
-        )
-    say(result)
+    options = locals()
+    options["unlabelled"] = unlabelled or photos
+    del options["photos"]
+    with training("compressing") as callbacks:
+        say(compression.compress(**options, **callbacks))
 
 
 @app.command()
@@ -144,18 +120,8 @@ def label(
     images = unlabelled or photos
     if images is None:
         raise typer.BadParameter("give the folder of unlabelled images: --unlabelled DIR")
-    with progress("{task.completed} of {task.total}") as bar:
-        task = bar.add_task("labelling", total=None)
-
-        def image(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with counting("labelling") as on_image:
         labels = compression.label(
-            teacher,
-            images,
-            out,
-            strict=strict,
-            on_image=image,
-            log=lambda line: say(line, error=True),
+            teacher, images, out, strict=strict, on_image=on_image, log=partial(say, error=True)
         )
     say(f"{labels.folder}: {labels.written} new labels, {labels.total} in all")

@@ -76,26 +76,12 @@ def deploy(
     ] = False,
 ) -> None:
     """Install models on Raspberry Pis over ssh, measure them there, fetch and show the results."""
+    options = locals()
     from ghostdepth_export.host.checkout import SAMPLES
 
+    options |= {"models": models or (), "samples": SAMPLES if samples else None}
     try:
-        code = boards.deploy(
-            hosts,
-            models or (),
-            target=target,
-            samples=SAMPLES if samples else None,
-            prefix=prefix,
-            port=port,
-            identity=identity,
-            ssh_config=ssh_config,
-            results=results,
-            threads=threads,
-            warmup=warmup,
-            min_runs=min_runs,
-            min_time=min_time,
-            dry_run=dry_run,
-            rollback=rollback,
-        )
+        code = boards.deploy(**options)
     except KeyboardInterrupt:
         # typer would exit silently.
         raise UserError("interrupted; what ran on the Pis was ended", INTERRUPTED) from None

@@ -14,11 +14,11 @@ from ghostdepth import datasets, networks
 from ghostdepth.commands.app import (
     CheckpointFolder,
     Config,
-    TrainingLines,
     app,
+    counting,
     dataset_folder,
     output_file,
-    progress,
+    training,
 )
 
 Data = Annotated[
@@ -89,32 +89,11 @@ def train(
     strict: Strict = False,
 ) -> None:
     """Train a network. Killed at any moment, it continues with --resume to the same result."""
+    options = locals()
     from ghostdepth_train.run_folder import first_process
 
-    with progress(TrainingLines.COLUMN) as bar:
-        lines = TrainingLines(bar, "training")
-        best = networks.train(
-            data,
-            out,
-            config=config,
-            val=val,
-            epochs=epochs,
-            minutes=minutes,
-            patience=patience,
-            fraction=fraction,
-            settings=settings or (),
-            seed=seed,
-            name=name,
-            note=note,
-            imagenet=imagenet,
-            init=init,
-            workers=workers,
-            resume=resume,
-            strict=strict,
-            on_step=lines.step,
-            on_epoch=lines.epoch,
-            log=lines.say,
-        )
+    with training("training") as callbacks:
+        best = networks.train(**options, **callbacks)
     if first_process():
         say(best)
 
@@ -135,13 +114,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a dataset: pairs, sizes, distances, and what looks implausible."""
-    with progress("{task.completed} of {task.total}") as bar:
-        task = bar.add_task("reading", total=None)
-
-        def image(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        surveys = datasets.check(data, html=html, on_image=image)
+    with counting("reading") as on_image:
+        surveys = datasets.check(data, html=html, on_image=on_image)
     codes: list[str] = []
     for dataset, survey in surveys:
         findings = survey.findings()
@@ -215,13 +189,6 @@ def convert(
     split: Annotated[str | None, typer.Option(help="nyu: train, test; kitti: train, val.")] = None,
 ) -> None:
     """Turn a public dataset into a dataset folder (rgb/NAME + depth/NAME.png, millimetres)."""
-    with progress() as bar:
-        task = bar.add_task("converting", total=None)
-        pairs = datasets.convert(
-            source,
-            path,
-            out,
-            split=split,
-            on_image=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with counting("converting") as on_image:
+        pairs = datasets.convert(source, path, out, split=split, on_image=on_image)
     say(f"{counted(pairs, 'pair')} in {out}")

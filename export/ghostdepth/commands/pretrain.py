@@ -9,7 +9,7 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import pretraining
-from ghostdepth.commands.app import TrainingLines, app, progress
+from ghostdepth.commands.app import app, training
 from ghostdepth.commands.network import Minutes, Resume
 
 
@@ -49,27 +49,10 @@ def pretrain(
     resume: Resume = False,
 ) -> None:
     """Pretrain an encoder on unlabelled images; then train --init. If interrupted, add --resume."""
+    options = locals()
     from ghostdepth_train.run_folder import first_process
 
-    with progress(TrainingLines.COLUMN) as bar:
-        lines = TrainingLines(bar, "pretraining")
-        best = pretraining.pretrain(
-            images,
-            out,
-            config=config,
-            method=method,
-            teacher=teacher,
-            epochs=epochs,
-            minutes=minutes,
-            settings=settings or (),
-            seed=seed,
-            name=name,
-            note=note,
-            workers=workers,
-            resume=resume,
-            on_step=lines.step,
-            on_epoch=lines.epoch,
-            log=lines.say,
-        )
+    with training("pretraining") as callbacks:
+        best = pretraining.pretrain(**options, **callbacks)
     if first_process():
         say(best)

@@ -10,7 +10,7 @@ import typer
 from bench_depth.core.screen import say
 
 from ghostdepth import exploration
-from ghostdepth.commands.app import TrainingLines, app, duration, progress
+from ghostdepth.commands.app import app, duration, training
 from ghostdepth.commands.network import (
     Board,
     Data,
@@ -67,34 +67,11 @@ def search(
     strict: Strict = False,
 ) -> None:
     """Search for networks that are accurate within a latency. Start it again to continue."""
-    with progress(TrainingLines.COLUMN) as bar:
-        lines = TrainingLines(bar, "searching", _Estimate(trials).line)
-        found = exploration.search(
-            budget_ms,
-            data,
-            out,
-            val=val,
-            trials=trials,
-            epochs=epochs,
-            config=config,
-            minutes=minutes,
-            patience=patience,
-            fraction=fraction,
-            settings=settings or (),
-            space=space,
-            study=study,
-            storage=storage,
-            threads=threads,
-            target_file=target_file,
-            board=board,
-            runtime=runtime,
-            workers=workers,
-            strict=strict,
-            on_step=lines.step,
-            on_epoch=lines.epoch,
-            on_trial=lambda done, seconds: lines.say(_progress(done, trials, seconds)),
-            log=lines.say,
-        )
+    options = locals()
+    with training("searching", _Estimate(trials).line) as callbacks:
+        log = callbacks["log"]
+        options["on_trial"] = lambda done, seconds: log(_progress(done, trials, seconds))
+        found = exploration.search(**options, **callbacks)
     if found.trials < trials:
         say(
             f"paused by --minutes after {found.trials} of {trials} trials; start again to continue",
@@ -113,13 +90,13 @@ class _Estimate:
     """How long a search may take, logged once, from the first steps of its first training."""
 
     def __init__(self, trials: int) -> None:
-        self._trials, self._told = trials, False
+        self._trials, self._estimated = trials, False
 
     def line(self, seconds: float) -> str:
         """The line; empty after the first call."""
-        if self._told:
+        if self._estimated:
             return ""
-        self._told = True
+        self._estimated = True
         return (
             f"about {duration(seconds)} on this machine for this trial, not counting validation; "
             f"{self._trials} trials take at most about {duration(seconds * self._trials)}"

@@ -42,6 +42,7 @@ def sensitivity(
 
     Killed at any moment, it continues with --resume.
     """
+    options = locals()
     with progress() as bar:
         task = bar.add_task("predicting the latency of the layers", total=None)
 
@@ -52,21 +53,7 @@ def sensitivity(
             words = "pruning widths one by one"
             bar.update(task, description=words, completed=done, total=total)
 
-        found = exploration.sensitivity(
-            checkpoint,
-            data,
-            out,
-            val=val,
-            importance=importance,
-            pictures=pictures,
-            seed=seed,
-            measure=measure,
-            board=board,
-            runtime=runtime,
-            resume=resume,
-            on_width=width,
-            log=log,
-        )
+        found = exploration.sensitivity(**options, on_width=width, log=log)
     _print(found.si_rmse, found.widths)
     say(f"page: {found.page}; times of layers: {found.layers}")
 
