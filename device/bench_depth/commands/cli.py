@@ -36,9 +36,8 @@ def _compare(words: Sequence[str]) -> int:
 
 def _depth(words: Sequence[str]) -> int:
     from bench_depth.commands.depth import main
-    from bench_depth.machine.guard import guarded
 
-    return guarded(lambda on_task: main(words, on_task=on_task))
+    return main(words)
 
 
 def _live(words: Sequence[str]) -> int:

@@ -40,25 +40,27 @@ cannot be loaded or run, 4 warnings with --strict, 130 interrupted
 """
 
 
-def main(
-    arguments: Sequence[str],
-    program: str = "bench-depth",
-    on_task: OnTask = lambda task, limit: None,
-) -> int:
-    """Runs the command.
+def main(arguments: Sequence[str], program: str = "bench-depth") -> int:
+    """Runs the command, in a child process that a runtime may crash or hang.
 
     Args:
         arguments: Command-line arguments after `depth`.
         program: Name of the program, for help and errors.
-        on_task: Called before what a runtime may hang or crash in, see
-            `bench_depth.machine.guard.guarded`.
 
     Returns:
         The exit code; argparse itself exits with 0 or 2.
+
+    Raises:
+        UserError: As `bench_depth.machine.guard.guarded`.
     """
+    from bench_depth.machine.guard import guarded
+
     options = parser(program).parse_args(arguments)
     kept = "interrupted; what was written was kept"
-    return exit_code(program, lambda: _depth(options, program, on_task), kept)
+    # The child prints its own errors.
+    return guarded(
+        lambda on_task: exit_code(program, lambda: _depth(options, program, on_task), kept)
+    )
 
 
 def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
@@ -89,7 +91,7 @@ def _depth(options: argparse.Namespace, program: str, on_task: OnTask) -> int:
         sharpen=options.sharpen,
     )
     on_task(str(path), None)
-    model.on_first_run = lambda limit: on_task(str(path), limit)
+    model.on_run = lambda limit: on_task(str(path), limit)
     output = OutputOptions(
         formats=options.format or ("colour",),
         range=tuple(options.range) if options.range else None,

@@ -133,9 +133,9 @@ class DepthModel:
         self.scale = Scale(relative, relative and self._signature.quantity == "inverse-depth")
         self._smoother = Smoother(smooth, self.metric)
         self._follows = self._carries or smooth > 0
-        # Called with a limit in seconds before the first run, in which a runtime may hang, and with
-        # None after it.
-        self.on_first_run: Optional[Callable[[Optional[float]], None]] = None
+        # Called with a limit in seconds before each run, in which a runtime may hang, and with None
+        # after it.
+        self.on_run: Callable[[Optional[float]], None] = lambda limit: None
         self._sharpen = sharpen
 
     @property
@@ -247,9 +247,7 @@ class DepthModel:
         """
         start = time.perf_counter_ns()
         self._model.set_input(to_input(photo, self._signature))
-        first, self.on_first_run = self.on_first_run, None
-        if first is not None:
-            first(HANG)
+        self.on_run(HANG)
         prepared = time.perf_counter_ns()
         self._model.invoke()
         invoked = time.perf_counter_ns()
@@ -258,8 +256,7 @@ class DepthModel:
         if self._signature.resize == "letterbox":
             depth = to_photo_size(depth, self._signature, *photo.shape[:2])
         done = time.perf_counter_ns()
-        if first is not None:
-            first(None)
+        self.on_run(None)
         return Prediction(depth, (prepared - start, invoked - prepared, done - invoked))
 
     def describe(self) -> dict[str, Any]:

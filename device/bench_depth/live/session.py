@@ -127,7 +127,7 @@ def run(
         source = open_source(options.source, options.size, options.loop)
         what = f"{options.model} and the source {options.source}"
         on_task(what, None)
-        model.on_first_run = lambda limit: on_task(what, limit)
+        model.on_run = lambda limit: on_task(what, limit)
         # Without viewers a recorded source need not keep up with real time: no frame is dropped.
         every = server is None and source.interval is not None
         shots = stack.enter_context(

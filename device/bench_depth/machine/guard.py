@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import sys
 import traceback
@@ -13,8 +12,8 @@ from typing import Optional
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 
-# Time limit of loading a model and running it once, seconds. A Pi needs a few, an emulator perhaps
-# sixty.
+# Time limit of loading a model, and of each run of it, seconds. A Pi needs a few, an emulator
+# perhaps sixty.
 HANG = 300.0
 # Seconds that a child has to end after a signal.
 GRACE = 5.0
@@ -35,7 +34,8 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
 
     Args:
         work: Called with a function that it must call before each task, with the task's description
-            for the error line and its time limit in seconds (None for none).
+            for the error line and its time limit in seconds (None for none). A call with the same
+            description costs one system call, so that each run of a model may have a limit.
         grace: Seconds that the child has to end after Ctrl-C, SIGTERM or SIGHUP, whatever library
             it is in, before it is killed; None stands for `GRACE`, after Ctrl-C from the second on.
 
@@ -62,7 +62,7 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, stopping.suspend)
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, stopping.kill)
     try:
-        task, hung = _follow(reader, child)
+        task = _last_task(reader)
         status = os.waitpid(child, 0)[1]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -72,7 +72,7 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
         where = f" while it worked on {task}" if task else ""
         code = 128 + stopping.heard
         raise UserError(f"interrupted; it did not end{where} and was killed", code)
-    if hung:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
         raise UserError(
             f"the runtime hung while it worked on {task} and was killed; export the file again, or "
             "try another --runtime",
@@ -136,9 +136,10 @@ def _leave(work: Callable[[OnTask], int], writer: int) -> None:
         if signal.getsignal(number) != signal.SIG_IGN:
             own = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, own)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     code = 1
     try:
-        code = work(lambda task, limit: _report(writer, task, limit))
+        code = work(_Tasks(writer))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -159,28 +160,29 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _report(writer: int, task: str, limit: Optional[float]) -> None:
-    line = f"{limit or 0} {task}".replace("\n", " ")
-    os.write(writer, line.encode(errors="replace") + b"\n")
+class _Tasks:
+    """Tells the parent what the child works on, and has the system end the child at a time limit.
 
-
-def _follow(reader: int, child: int) -> tuple[str, bool]:
-    """Reads the child's reports until it ends or exceeds a time limit.
-
-    Returns:
-        The last task, and whether it exceeded its limit (then the child has been killed).
+    The alarm needs nobody who waits for it: its default action kills whatever library is at work.
     """
-    task, limit, rest = "", 0.0, b""
+
+    def __init__(self, writer: int) -> None:
+        self._writer = writer
+        self._told = ""
+
+    def __call__(self, task: str, limit: Optional[float]) -> None:
+        if task != self._told:
+            self._told = task
+            line = task.replace("\n", " ").encode(errors="replace")
+            os.write(self._writer, line + b"\n")
+        signal.setitimer(signal.ITIMER_REAL, limit or 0)
+
+
+def _last_task(reader: int) -> str:
+    """The last task that the child reports until it ends; empty for none."""
+    task, rest = b"", b""
     with os.fdopen(reader, "rb", buffering=0) as stream:
-        while True:
-            ready, _, _ = select.select([stream], [], [], limit or None)
-            if not ready:
-                os.kill(child, signal.SIGKILL)
-                return task, True
-            data = stream.read(4096)
-            if not data:
-                return task, False
+        while data := stream.read(4096):
             *lines, rest = (rest + data).split(b"\n")
-            if lines:
-                seconds, _, task = lines[-1].decode(errors="replace").partition(" ")
-                limit = float(seconds)
+            task = lines[-1] if lines else task
+    return task.decode(errors="replace")

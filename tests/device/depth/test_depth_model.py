@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from bench_depth import DepthModel, UserError, colourise, point_cloud
 from bench_depth.core.errors import MODEL_FAILED
+from bench_depth.core.files import PARTIAL
 from bench_depth.depth.colours import colour_maps, table
 from bench_depth.machine.guard import HANG
 from bench_depth.model.description import from_values
@@ -178,12 +179,12 @@ def test_colours_run_from_near_to_far() -> None:
         colourise(ramp, colour_map="rainbows")
 
 
-def test_the_first_run_alone_has_a_time_limit(tiny_tflite: Path, image: np.ndarray) -> None:
+def test_every_run_has_a_time_limit(tiny_tflite: Path, image: np.ndarray) -> None:
     model, limits = DepthModel(tiny_tflite), []
-    model.on_first_run = limits.append
+    model.on_run = limits.append
     for _ in range(3):
         model(image)
-    assert limits == [HANG, None]
+    assert limits == [HANG, None] * 3
 
 
 _NEVER_ENDING = """\
@@ -193,19 +194,27 @@ from bench_depth.depth import model
 from bench_depth.model.runtimes import tflite
 
 model.HANG = 1.0
-tflite._TfliteModel.invoke = lambda self: time.sleep(600)
-sys.exit(main(sys.argv[1:]))
+invoke, runs = tflite._TfliteModel.invoke, []
+
+def never_ends(self):
+    runs.append(self)
+    invoke(self) if len(runs) < int(sys.argv[1]) else time.sleep(600)
+
+tflite._TfliteModel.invoke = never_ends
+sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.parametrize("run", [1, 5])
 @pytest.mark.parametrize("words", [["depth"], ["live", "--no-server", "--source"]])
-def test_a_model_whose_first_run_never_ends_is_one_line(
-    words: list[str], tiny_tflite: Path, image: np.ndarray, tmp_path: Path
+def test_a_model_of_which_a_run_never_ends_is_one_line(
+    words: list[str], run: int, tiny_tflite: Path, image: np.ndarray, tmp_path: Path
 ) -> None:
-    photo = tmp_path / "photo.png"
-    cv2.imwrite(str(photo), image)
+    photos = [tmp_path / f"{index}.png" for index in range(run)]
+    for photo in photos:
+        cv2.imwrite(str(photo), image)
     done = subprocess.run(
-        [sys.executable, "-c", _NEVER_ENDING, *words, photo, "--model", tiny_tflite],
+        [sys.executable, "-c", _NEVER_ENDING, str(run), *words, tmp_path, "--model", tiny_tflite],
         check=False,
         capture_output=True,
         text=True,
@@ -215,4 +224,5 @@ def test_a_model_whose_first_run_never_ends_is_one_line(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("bench-depth: ") and "hung while it worked on" in last
     assert "Traceback" not in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(PARTIAL)]
+    assert not left

@@ -7,17 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_depth.accuracy.evaluation import predict
 from bench_depth.core.errors import MODEL_FAILED, UserError
-from bench_depth.model.contract import read_contract, read_model_bytes
-from bench_depth.model.description import describe
-from bench_depth.model.runtimes import choose
-from bench_depth.model.signature import check_signature
-from bench_depth.results.advice import assumptions
+from bench_depth.model.contract import read_model_bytes
 from torch import Tensor
 
 from ghostdepth_train.distillation.labels import Labels, metric_labels
 from ghostdepth_train.distillation.teacher import Teacher
+from ghostdepth_train.model_process import ModelProcess
 
 SUFFIXES = (".onnx", ".tflite")
 
@@ -26,7 +22,8 @@ class FileTeacher(Teacher):
     """A model file, read by its contract or by the description beside it.
 
     Its labels are of the image's size. Relative depth, of which only the scale is unknown, is
-    given as relative inverse depth. It runs on the CPU, one image after the other.
+    given as relative inverse depth. It runs on the CPU, one image after the other, in a process of
+    its own.
 
     Args:
         path: The file.
@@ -40,23 +37,21 @@ class FileTeacher(Teacher):
         self.name = path.name
         digest = hashlib.sha256(read_model_bytes(path)).hexdigest()
         self.identity = f"{path.name} sha256:{digest[:16]}"
-        self._model = choose(path).load(path, torch.get_num_threads())
-        contract, described = read_contract(path), describe(path)
-        self._signature = check_signature(path, self._model, contract, described)
-        self.warnings = assumptions(path.name, contract, described)
-        self.quantity = "relative-inverse" if self._signature.relative else "metric"
+        self._model = ModelProcess(path, torch.get_num_threads())
+        self.warnings = self._model.warnings
+        self.quantity = "relative-inverse" if self._model.relative else "metric"
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Labels:
         """See `Teacher`."""
         images = to_uint8(rgb)
-        maps = np.stack([predict(self._model, self._signature, image) for image in images])
+        maps = np.stack([self._model.predict(image) for image in images])
         depth = torch.from_numpy(maps)[:, None].to(rgb.device)
         if not bool(depth.isfinite().all()):
             raise UserError(f"the teacher {self.path} gives NaN or infinity", MODEL_FAILED)
-        if not self._signature.relative:
+        if not self._model.relative:
             return metric_labels(depth)
-        if self._signature.quantity == "inverse-depth":
+        if self._model.quantity == "inverse-depth":
             return Labels(depth, "relative-inverse")
         known = depth > 0
         return Labels(
