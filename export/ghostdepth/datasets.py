@@ -51,6 +51,9 @@ def check(
 
         surveys.append((dataset, survey_frames(dataset.frames, dataset.label, frame)))
         before += len(dataset.frames)
+    if len(surveys) == 2:
+        (train, _), (val, survey) = surveys
+        survey.add_shared(train.frames, val.frames)
     if html is not None:
         from ghostdepth_export.pages.check_page import write_page
 

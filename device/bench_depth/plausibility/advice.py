@@ -30,6 +30,8 @@ DATA_ADVICE = {
     "remove them",
     "photo-exif": "photos have an EXIF orientation, which is ignored, as a dataset is pixels as "
     "stored; where the depth map is of the turned photo, turn its pixels and remove the tag",
+    "photo-shared": "photos of the validation set are in the training set as well, so that "
+    "validation tells nothing about other photos; validate on photos that are not trained on",
     "photo-tiny": "photos are too small to show anything; use larger ones",
 }
 

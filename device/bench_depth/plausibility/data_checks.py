@@ -6,15 +6,18 @@ code, the figures and a remedy. What cannot be used at all is refused.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.dataset import Frame, Pair, differing_sizes
 from bench_depth.core.errors import UserError
+from bench_depth.core.files import open_regular
 from bench_depth.core.metrics import MIN_MM
 from bench_depth.core.picture import PictureHeader, read_header
 from bench_depth.core.screen import counted
@@ -27,6 +30,8 @@ _METRES_MM, _CENTIMETRES_MM = 100, 1000
 _FAR_MM = 25_000
 _COARSE_VALUES, _COARSE_PIXELS = 256, 1 << 16
 _TINY = 16
+# Bytes from the middle of a file by which, with its size, the same photo is recognised.
+_COMPARED = 1 << 16
 # Bounds of the bands of the printed histogram, metres.
 _BANDS_M = (0, 1, 2, 3, 4, 5, 7, 10, 15, 25, 66)
 # Pairs that are decoded where decoding all would take longer than anybody waits.
@@ -93,6 +98,35 @@ class DataSurvey:
             self._name("photo-tiny", name)
         elif _blank(photo):
             self._name("photo-blank", name)
+
+    def add_shared(self, train: Sequence[Frame], val: Sequence[Frame]) -> None:
+        """Adds the photos of a validation set that are in its training set as well.
+
+        The same file, a link to it and a copy are one photo; other encodings of it are not
+        recognised. Frames that are no files of a dataset folder are left out.
+
+        Args:
+            train: Frames of the training set.
+            val: Frames of the validation set.
+
+        Raises:
+            UserError: A photo cannot be read.
+        """
+        photos: dict[int, list[Path]] = {}
+        for frame in train:
+            if isinstance(frame, Pair):
+                photos.setdefault(frame.rgb.stat().st_size, []).append(frame.rgb)
+        middles: dict[Path, bytes] = {}
+        for frame in val:
+            if not isinstance(frame, Pair):
+                continue
+            size = frame.rgb.stat().st_size
+            alike = photos.get(size, ())
+            for path in (*alike, *([frame.rgb] if alike else ())):
+                if path not in middles:
+                    middles[path] = _middle(path, size)
+            if any(middles[path] == middles[frame.rgb] for path in alike):
+                self._name("photo-shared", frame.name)
 
     @property
     def unknown(self) -> float:
@@ -197,6 +231,12 @@ class DataSurvey:
         names = self._named.setdefault(code, [])
         if name not in names:
             names.append(name)
+
+
+def _middle(path: Path, size: int) -> bytes:
+    with open_regular(path) as stream:
+        stream.seek(max(0, (size - _COMPARED) // 2))
+        return hashlib.sha256(stream.read(_COMPARED)).digest()
 
 
 def _blank(photo: NDArray[np.uint8]) -> bool:

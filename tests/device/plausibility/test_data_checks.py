@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.accuracy.readers import open_dataset
-from bench_depth.core.dataset import list_pairs, write_depth
+from bench_depth.core.dataset import Pair, list_pairs, write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.plausibility.advice import DATA_ADVICE
 from bench_depth.plausibility.data_checks import DataSurvey, survey_pairs
@@ -161,3 +161,34 @@ def test_the_figures_of_plausible_data(folder: Path) -> None:
     assert survey.pairs == 5 and survey.findings() == []
     assert survey.sizes == {SIZE[::-1]: 5}
     assert 0.08 < survey.unknown < 0.12
+
+
+@pytest.mark.parametrize("shared", ["same", "link", "copy"])
+def test_a_photo_of_both_sets_is_found(shared: str, folder: Path, tmp_path: Path) -> None:
+    pairs = list_pairs(folder)
+    train, val = pairs[:4], pairs[4:]
+    path = tmp_path / "other.jpg"
+    if shared == "same":
+        path = train[1].rgb
+    elif shared == "link":
+        path.symlink_to(train[1].rgb)
+    else:
+        path.write_bytes(train[1].rgb.read_bytes())
+    survey = DataSurvey()
+    survey.add_shared(train, val)
+    assert survey.findings() == []
+    survey.add_shared(train, [*val, Pair("other", path, val[0].depth)])
+    (finding,) = survey.findings()
+    assert finding.code == "photo-shared" and finding.text.startswith("other: ")
+
+
+def test_photos_of_one_size_in_bytes_are_told_apart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{index}.bmp" for index in range(6)]
+    for path in paths:
+        cv2.imwrite(str(path), room(rng)[0])
+    pairs = [Pair(path.stem, path, path) for path in paths]
+    survey = DataSurvey()
+    survey.add_shared(pairs[:4], pairs[3:])
+    (finding,) = survey.findings()
+    assert finding.text.startswith("3: ")

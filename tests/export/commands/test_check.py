@@ -25,10 +25,10 @@ from rich.progress import Progress
 from tests.export.conftest import Command
 
 
-def copy_of(dataset: Path, target: Path, factor: float) -> Path:
-    """The dataset with its depth in another unit."""
+def copy_of(dataset: Path, target: Path, factor: float, part: slice = slice(None)) -> Path:
+    """A part of the dataset with its depth in another unit."""
     (target / "rgb").mkdir(parents=True)
-    for pair in list_pairs(dataset):
+    for pair in list_pairs(dataset)[part]:
         (target / "rgb" / pair.rgb.name).write_bytes(pair.rgb.read_bytes())
         write_depth(target / "depth" / pair.depth.name, read_depth(pair.depth) * factor)
     return target
@@ -44,12 +44,12 @@ def test_plausible_data_is_described(dataset: Path, command: Command) -> None:
 def test_each_warning_has_its_code_and_strict_fails_on_it(
     dataset: Path, tmp_path: Path, command: Command
 ) -> None:
-    data = copy_of(dataset, tmp_path / "data", 0.001)
+    data = copy_of(dataset, tmp_path / "data", 0.001, slice(4))
     done = command("check", data)
     assert "multiply it by 1000" in done.out
     done = command("check", data, "--strict", code=WARNED)
     assert "depth-metres" in done.err
-    copy_of(dataset, tmp_path / "both" / "val", 1)
+    copy_of(dataset, tmp_path / "both" / "val", 1, slice(4, None))
     data.rename(data := tmp_path / "both" / "train")
     done = command("check", tmp_path / "both")
     train, _, val = done.out.partition(f"{tmp_path / 'both' / 'val'}")
@@ -58,6 +58,18 @@ def test_each_warning_has_its_code_and_strict_fails_on_it(
     words = ["train", "--config", "tiny", "--data", data, "--out", out, "--workers", 0, "--strict"]
     done = command(*words, code=WARNED)
     assert "warning: training set: " in done.err and not out.exists()
+
+
+def test_validation_on_the_training_set_is_warned_of(
+    dataset: Path, tmp_path: Path, command: Command
+) -> None:
+    copy_of(dataset, tmp_path / "both" / "train", 1)
+    copy_of(dataset, tmp_path / "both" / "val", 1, slice(4, None))
+    done = command("check", tmp_path / "both", "--strict", code=WARNED)
+    assert "photo-shared" in done.err
+    words = ["train", "--config", "tiny", "--data", dataset, "--val", dataset, "--workers", 0]
+    done = command(*words, "--out", tmp_path / "run", "--strict", code=WARNED)
+    assert "photo-shared" in done.err and "and 5 more" in done.err
 
 
 def test_a_training_ends_before_it_starts_where_a_file_is_bad(

@@ -98,13 +98,17 @@ def survey_split(split: Split, where: str) -> list[Finding]:
         where: Name of the data, for messages.
 
     Returns:
-        Warnings about the training set, then those about the validation set.
+        Warnings about the training set, then those about the validation set, that its photos are
+        in the training set among them.
 
     Raises:
         UserError: A file cannot be used, or all depth of a set is unknown.
     """
     findings = []
     for name, pairs in (("training", split.train), ("validation", split.val)):
-        for found in survey_pairs(pairs, f"the {name} set of {where}").findings():
+        survey = survey_pairs(pairs, f"the {name} set of {where}")
+        if name == "validation":
+            survey.add_shared(split.train, pairs)
+        for found in survey.findings():
             findings.append(Finding(found.code, f"{name} set: {found.text}"))
     return findings
