@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import contextlib
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
+import pydantic
 import pytest
 import yaml
 from bench_depth.core.errors import UserError
 from ghostdepth_train.compress.recipe import load_recipe
 from ghostdepth_train.config import TimmEncoderConfig, TrainConfig, load_train_config, parse_config
+from ghostdepth_train.config.fields import Config
 from ghostdepth_train.yaml_files import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -156,3 +160,55 @@ def test_bases_in_a_circle_are_refused(tmp_path: Path, back: str) -> None:
     (folder / "two.yaml").write_text(f"base: {back}\n")
     with pytest.raises(UserError, match=r"one\.yaml is its own base: .*two\.yaml -> "):
         load_train_config(str(folder / "one.yaml"))
+
+
+def config_classes(kind: type[Config] = Config) -> Iterator[type[Config]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from config_classes(each)
+
+
+def mentions_bool(annotation: object) -> bool:
+    return annotation is bool or any(map(mentions_bool, typing.get_args(annotation)))
+
+
+@pytest.mark.parametrize("value", [True, False, [True], [1, False], [[2, True]]], ids=str)
+def test_no_field_but_a_boolean_takes_a_boolean(value: object) -> None:
+    for kind in set(config_classes()):
+        for name, field in kind.model_fields.items():
+            if mentions_bool(field.annotation):
+                continue
+            with pytest.raises(pydantic.ValidationError):
+                validator = kind.__pydantic_validator__
+                validator.validate_assignment(kind.model_construct(), name, value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("epochs: yes", "batch_size: on", "learning_rate: true", "network: {input_height: true}"),
+        *("augment: {flip: no}", "augment: {noise: Off}", "loss: {gradient_scales: True}"),
+        "network: {decoder: {widths: [yes, 8, 8]}}",
+        "network: {encoder: {width_multiplier: yes}}",
+    ],
+)
+def test_a_boolean_in_place_of_a_number_is_one_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"base: ghostnet-s\n{text}\n")
+    with pytest.raises(UserError, match=r"config\.yaml: "):
+        load_train_config(str(file))
+
+
+@pytest.mark.parametrize("text", ["1:30", "-12:30:45", "1:30.5", "010", "-007", "0_1", "+00"])
+def test_numbers_of_other_bases_are_no_numbers(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="no plain number"):
+        parse_yaml(f"epochs: {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("-0", 0), ("0.5", 0.5), ("00:x", "00:x"), ("'010'", "010"), ("1e-3", "1e-3"),
+     ("0x10", 16), ("1_000", 1000), ("a:1", "a:1"), ("0.0", 0.0), ("00.5", 0.5)],
+)  # fmt: skip
+def test_plain_numbers_and_text_are_what_they_were(text: str, value: object) -> None:
+    assert parse_yaml(text) == value

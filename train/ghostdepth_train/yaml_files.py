@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class _Loader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which PyYAML would take the last.
 
     It also refuses aliases that stand for very much: printing, merging or copying the value takes
-    all of it.
+    all of it. And numbers of base 60 and 8, which nobody means.
     """
 
     def __init__(self, text: str) -> None:
@@ -84,6 +85,25 @@ class _Loader(yaml.SafeLoader):
         self._measure(node, node.value)
         return node
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        # YAML 1.1 reads 1:30 as 90, and 010 as 8.
+        if re.search(r":|^[-+]?0[0-9_]", node.value):
+            raise yaml.MarkedYAMLError(
+                None,
+                None,
+                f"{node.value[:80]!r} is no plain number: write it in decimal digits, or in quotes "
+                "where it is text",
+                node.start_mark,
+            )
+        return int(super().construct_yaml_int(node))
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        return float(
+            self.construct_yaml_int(node)
+            if ":" in node.value
+            else super().construct_yaml_float(node)
+        )
+
     def _measure(self, node: yaml.CollectionNode, parts: list[yaml.Node]) -> None:
         size = 1
         for part in parts:
@@ -104,6 +124,10 @@ class _Loader(yaml.SafeLoader):
                 node.start_mark,
             )
         self._sizes[id(node)] = size
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def parse_yaml(text: str) -> Any:

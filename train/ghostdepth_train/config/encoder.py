@@ -92,7 +92,8 @@ class EncoderConfig(Config):
             rest = dict(value)
             width, se = rest.pop("width_multiplier"), rest.pop("se", True)
             dfc = rest.pop("dfc", False)
-            if not isinstance(width, (int, float)) or not 0 < width <= 4:
+            number = isinstance(width, (int, float)) and not isinstance(width, bool)
+            if not number or not 0 < width <= 4:
                 raise ValueError(f"width_multiplier must be in (0, 4], got {width}")
             return {**ghostnet_widths(width, se=se, dfc=dfc), **rest}
         return value

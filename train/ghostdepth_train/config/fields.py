@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import typing
+from typing import Annotated, Any
 
 import pydantic
 from bench_depth.core.bounds import BOUNDS
@@ -20,3 +21,25 @@ class Config(pydantic.BaseModel):
     """Plain, finite numbers: an unknown field is an error, nothing changes after reading."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_booleans(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        # YAML reads `yes`, `on` and `true` as True, which pydantic takes for 1.
+        field = cls.model_fields[str(info.field_name)]
+        if not _mentions_bool(field.annotation) and _holds_bool(value):
+            raise ValueError(
+                "must not be a boolean: YAML reads yes, no, on, off, true, false as one"
+            )
+        return value
+
+
+def _mentions_bool(annotation: Any) -> bool:
+    return annotation is bool or any(map(_mentions_bool, typing.get_args(annotation)))
+
+
+def _holds_bool(value: Any) -> bool:
+    """Whether it is a boolean or a list with one; configs within it have a check of their own."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_bool, value))
+    return isinstance(value, bool)
