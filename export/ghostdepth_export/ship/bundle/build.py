@@ -16,7 +16,7 @@ from ghostdepth_export.ship.bundle.manifest import MANIFEST, SUMS, seal
 from ghostdepth_export.ship.bundle.models import check_models
 from ghostdepth_export.ship.bundle.targets import find_target, lock_file
 from ghostdepth_export.ship.bundle.wheelhouse import fetch
-from ghostdepth_export.ship.temporary import temporary_folder
+from ghostdepth_export.ship.temporary import replaced_folder, restore_folder
 
 _PARTS = {MANIFEST, SUMS, "install", "wheels", "models", "samples"}
 
@@ -49,6 +49,10 @@ def build_bundle(
     files = [find_model(model) for model in models]
     # Links are followed, so that a link to a folder stays one.
     out = real_path(Path(out))
+    try:
+        restore_folder(out, "bundle")
+    except OSError as error:
+        raise _unwritable(out, error) from error
     _check_out(out)
     progress("checking the models")
     check_models(files, target_name, target)
@@ -58,18 +62,18 @@ def build_bundle(
     progress("writing the bundle")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_folder(f".{out.name}.bundle-", out.parent) as temporary:
-            folder = temporary / "bundle"
+        with replaced_folder(out, "bundle") as folder:
             _fill(folder, wheels, files, pairs)
             bundle_id = seal(folder, target_name, target)
-            if out.exists():
-                out.rename(temporary / "old")
-            folder.rename(out)
     except OSError as error:
-        raise UserError(
-            f"cannot write {out}: {error.strerror or error}; check free space and permissions"
-        ) from error
+        raise _unwritable(out, error) from error
     return bundle_id
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write {out}: {error.strerror or error}; check free space and permissions"
+    )
 
 
 def _check_out(out: Path) -> None:
