@@ -19,15 +19,20 @@ def parse_cores(text: str) -> list[int]:
     """Parses core numbers from text like `0-2,5`.
 
     Raises:
-        UserError: The text is not such a list.
+        UserError: The text is not such a list, or a range in it ends before it begins.
     """
     cores: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        numbers = (first, last) if dash else (first,)
-        if not all(re.fullmatch("[0-9]{1,4}", number) for number in numbers):
+        last = last if dash else first
+        if not all(re.fullmatch("[0-9]{1,4}", number) for number in (first, last)):
             raise UserError(f"--affinity {text!r} is not a list of cores; write it as 0-2 or 0,3")
-        cores.update(range(int(first), int(last if dash else first) + 1))
+        if int(last) < int(first):
+            raise UserError(
+                f"--affinity {text!r}: the range {first}-{last} ends before it begins; write it as "
+                f"{last}-{first}"
+            )
+        cores.update(range(int(first), int(last) + 1))
     return sorted(cores)
 
 

@@ -20,6 +20,12 @@ def test_what_is_no_list_of_cores_is_refused(text: str) -> None:
         parse_cores(text)
 
 
+@pytest.mark.parametrize("text", ["3-1", "1-0", "0-2,9-8", "0010-9", " 3-2 "])
+def test_a_range_that_ends_before_it_begins_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="ends before it begins; write it as "):
+        parse_cores(text)
+
+
 def test_a_core_that_is_not_there_is_named() -> None:
     before = os.sched_getaffinity(0)
     with pytest.raises(UserError, match="no core 4095 here"):
