@@ -120,7 +120,10 @@ def _dataset(folder: Path) -> None:
 
 
 def small_onnx() -> bytes:
-    """A convolution and a resize, with every kind of field that the file of a depth network has."""
+    """A convolution and a resize, with every kind of field that the file of a depth network has.
+
+    Its layout is that of our exported files, so that a model contract can be true of it.
+    """
     import onnx
     from onnx import TensorProto, helper
 
@@ -128,12 +131,14 @@ def small_onnx() -> bytes:
     sizes = np.array([1, 1, 48, 64], np.int64)
     graph = helper.make_graph(
         [
-            helper.make_node("Conv", ["rgb", "weight"], ["small"], pads=[1, 1, 1, 1]),
-            helper.make_node("Resize", ["small", "", "", "sizes"], ["depth"], mode="linear"),
+            helper.make_node("Transpose", ["rgb"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("Conv", ["planes", "weight"], ["small"], pads=[1, 1, 1, 1]),
+            helper.make_node("Resize", ["small", "", "", "sizes"], ["large"], mode="linear"),
+            helper.make_node("Transpose", ["large"], ["depth"], perm=[0, 2, 3, 1]),
         ],
         "fuzz",
-        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, [1, 3, 24, 32])],
-        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 1, 48, 64])],
+        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, [1, 24, 32, 3])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 48, 64, 1])],
         [
             onnx.numpy_helper.from_array(weight, "weight"),
             onnx.numpy_helper.from_array(sizes, "sizes"),

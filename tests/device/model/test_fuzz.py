@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from bench_depth import DepthModel
+from bench_depth.model.contract import METADATA_NAME
 
 from tests.device.conftest import OnnxMaker, TfliteMaker, converted
 
@@ -27,6 +31,26 @@ def test_damaged_files_are_measured_or_refused_in_one_line(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     rows = list(csv.DictReader(counts.read_text().splitlines()))
     assert sum(int(row["clean"]) for row in rows) == 25
+
+
+def test_what_the_soak_changes_is_true_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.syspath_prepend(str(SOAK.parent))
+    import inputs
+    from corpus import small_onnx
+
+    model = onnx.ModelProto.FromString(small_onnx())
+    (tmp_path / "described.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "described.onnx.json").write_text(json.dumps(inputs.SIDECAR))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_NAME, json.dumps(inputs.CONTRACT)
+    (tmp_path / "contract.onnx").write_bytes(model.SerializeToString())
+    photo = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    for name in ("described.onnx", "contract.onnx"):
+        assert np.isfinite(DepthModel(tmp_path / name)(photo)).all()
 
 
 def refusal(path: Path) -> str:
