@@ -24,6 +24,8 @@ from bench_depth.results.records import Context, ModelRecord, Results, RuntimeRe
 from bench_depth.timing.comparison import Comparison
 from bench_depth.timing.measure import Timing, summarize
 
+from tests.device.onnx_files import onnx_bytes
+
 HEIGHT, WIDTH = 48, 64
 
 
@@ -212,31 +214,17 @@ def make_onnx() -> OnnxMaker:
 
 
 def _onnx(shape: tuple[int | str, ...], factor: float, contract: str | None) -> bytes:
-    import onnx
-    from onnx import TensorProto, helper
+    from onnx import helper
 
-    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [-1])
-    numbers = [
-        helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]),
-        helper.make_tensor("offset", TensorProto.FLOAT, [], [0.5]),
-    ]
     nodes = [
         helper.make_node("ReduceMean", ["picture", "axes"], ["mean"], keepdims=1),
         helper.make_node("Mul", ["mean", "factor"], ["scaled"]),
         helper.make_node("Add", ["scaled", "offset"], ["depth"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, (*shape[:-1], 1))],
-        [axes, *numbers],
-    )
-    opset: onnx.OperatorSetIdProto = helper.make_opsetid("", 18)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
-    if contract is not None:
-        helper.set_model_props(model, {"other": "x", METADATA_NAME: contract})
-    return bytes(model.SerializeToString())
+    constants = {"axes": [-1], "factor": np.float32(factor), "offset": np.float32(0.5)}
+    properties = {} if contract is None else {"other": "x", METADATA_NAME: contract}
+    shapes = {"picture": shape}, {"depth": (*shape[:-1], 1)}
+    return onnx_bytes(nodes, *shapes, constants, properties=properties)
 
 
 @pytest.fixture

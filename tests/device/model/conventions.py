@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.device.conftest import HEIGHT, WIDTH, remembered
+from tests.device.onnx_files import onnx_bytes
 
 # Different for each channel, so that a wrong order shows.
 WEIGHTS = (0.006, 0.003, 0.001)
@@ -81,7 +82,7 @@ def write_tflite(path: Path, convention: Convention) -> Path:
 
 
 def _onnx(c: Convention) -> bytes:
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
     factor, addend = c.undo()
     constants = {
@@ -119,27 +120,11 @@ def _onnx(c: Convention) -> bytes:
     ]
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(c.output_dtype))
     nodes.append(node("Cast", ["shaped"], ["depth"], to=kind))
-    outputs = [_value("depth", c.output_dtype, c.output_shape)]
-    for i in range(c.others):
-        nodes.append(node("Neg", ["shaped"], [f"other{i}"]))
-        outputs.append(_value(f"other{i}", "float32", c.output_shape))
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [_value("input", c.dtype, c.input_shape)],
-        outputs[::-1],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    opset: Any = helper.make_opsetid("", 18)
-    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString())
-
-
-def _value(name: str, dtype: str, shape: tuple[int | None, ...]) -> Any:
-    from onnx import helper
-
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    axes = [f"{name}_{i}" if n is None else n for i, n in enumerate(shape)]
-    return helper.make_tensor_value_info(name, kind, axes)
+    others = [f"other{i}" for i in reversed(range(c.others))]
+    nodes += [node("Neg", ["shaped"], [name]) for name in others]
+    outputs = dict.fromkeys([*others, "depth"], c.output_shape)
+    dtypes = {"input": c.dtype, "depth": c.output_dtype}
+    return onnx_bytes(nodes, {"input": c.input_shape}, outputs, constants, dtypes=dtypes)
 
 
 def _tflite(c: Convention) -> bytes:

@@ -16,6 +16,7 @@ from bench_depth import DepthModel
 from bench_depth.model.contract import METADATA_NAME
 
 from tests.device.conftest import OnnxMaker, TfliteMaker, converted
+from tests.device.onnx_files import onnx_bytes
 
 SOAK = Path(__file__).resolve().parents[3] / "benchmarks" / "fuzz" / "soak.py"
 SIDE = 13_380  # SIDE x SIDE x 3 float32 are 2.1 GB.
@@ -101,21 +102,10 @@ def _tflite() -> bytes:
 def _onnx() -> bytes:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    helper, number = onnx.helper, onnx.TensorProto.FLOAT
-    sizes = {"up": [1, 3, 2 * SIDE, 2 * SIDE], "down": [1, 3, 8, 8]}
-    graph = helper.make_graph(
-        [
-            helper.make_node("Resize", ["rgb", "", "", "up"], ["large"], mode="nearest"),
-            helper.make_node("Resize", ["large", "", "", "down"], ["small"], mode="nearest"),
-            helper.make_node("ReduceMean", ["small", "axes"], ["depth"]),
-        ],
-        "large",
-        [helper.make_tensor_value_info("rgb", number, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("depth", number, [1, 1, 8, 8])],
-        [
-            helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1]),
-            *(helper.make_tensor(k, onnx.TensorProto.INT64, [4], v) for k, v in sizes.items()),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    return bytes(model.SerializeToString())
+    nodes = [
+        onnx.helper.make_node("Resize", ["rgb", "", "", "up"], ["large"], mode="nearest"),
+        onnx.helper.make_node("Resize", ["large", "", "", "down"], ["small"], mode="nearest"),
+        onnx.helper.make_node("ReduceMean", ["small", "axes"], ["depth"]),
+    ]
+    constants = {"up": [1, 3, 2 * SIDE, 2 * SIDE], "down": [1, 3, 8, 8], "axes": [1]}
+    return onnx_bytes(nodes, {"rgb": [1, 3, 8, 8]}, {"depth": [1, 1, 8, 8]}, constants)

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from bench_depth.core.dataset import list_pairs
 from ghostdepth import compression
@@ -16,8 +15,9 @@ from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress import load_recipe
 from ghostdepth_train.compress.average import AverageConfig
 from ghostdepth_train.compress.distil import DistilConfig
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
+from tests.device.onnx_files import onnx_bytes
 from tests.export.conftest import Command
 
 TRAIN = "training: {epochs: 1, batch_size: 4}"
@@ -37,15 +37,9 @@ def one_photo(tmp_path: Path, dataset: Path) -> Path:
 
 def classifier(path: Path) -> Path:
     """Ten numbers for a picture: no depth map."""
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["rgb", "w"], ["out"])],
-        "g",
-        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, (1, 3, 8, 8))],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (1, 10, 1, 1))],
-        [numpy_helper.from_array(np.ones((10, 3, 8, 8), np.float32), "w")],
-    )
-    opset = [helper.make_opsetid("", 18)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    nodes = [helper.make_node("Conv", ["rgb", "w"], ["out"])]
+    shapes = {"rgb": (1, 3, 8, 8)}, {"out": (1, 10, 1, 1)}
+    path.write_bytes(onnx_bytes(nodes, *shapes, {"w": np.ones((10, 3, 8, 8), np.float32)}))
     return path
 
 

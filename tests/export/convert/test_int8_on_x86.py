@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 from bench_depth.model.runtimes.onnx import OnnxRuntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+
+from tests.device.onnx_files import onnx_bytes
 
 CHANNELS = 64
 
@@ -26,15 +27,8 @@ def write_convolution(path: Path) -> None:
         helper.make_node("QuantizeLinear", ["sums", "output_scale", "input_zero"], ["rounded"]),
         helper.make_node("DequantizeLinear", ["rounded", "output_scale", "input_zero"], ["y"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "convolution",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, (1, CHANNELS, 4, 4))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 16, 4, 4))],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    opset = [helper.make_opsetid("", 18)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    shapes = {"x": (1, CHANNELS, 4, 4)}, {"y": (1, 16, 4, 4)}
+    path.write_bytes(onnx_bytes(nodes, *shapes, constants, dtypes={"x": "uint8"}))
 
 
 # Two products of 255 and 127 are more than 16 bits hold.

@@ -31,6 +31,7 @@ from ghostdepth_export.pi4.latency.tables import warnings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.device.onnx_files import onnx_bytes
 from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import counts, library_counts
 
@@ -132,19 +133,12 @@ def test_every_board_is_less_certain_than_the_pi_4(runtime: str) -> None:
 
 def convolution(path: Path, seed: int, channels: int = 4, opset: int = 13) -> Path:
     """An .onnx file of one convolution with random weights."""
-    import onnx
     from onnx import helper
 
     weights = np.random.default_rng(seed).normal(size=(channels, 3, 3, 3)).astype(np.float32)
-    kind = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
-        "convolution",
-        [helper.make_tensor_value_info("x", kind, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", kind, [1, channels, 8, 8])],
-        [onnx.numpy_helper.from_array(weights, "w")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]), path)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    shapes = {"x": [1, 3, 8, 8]}, {"y": [1, channels, 8, 8]}
+    path.write_bytes(onnx_bytes(nodes, *shapes, {"w": weights}, opset=opset))
     return path
 
 

@@ -22,6 +22,8 @@ from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet, normaliser, resize
 from torch import Tensor, nn
 
+from tests.device.onnx_files import onnx_bytes
+
 HEIGHT, WIDTH = 24, 32
 # Of red, green and blue: different, so that a wrong order shows.
 WEIGHTS = (0.006, 0.003, 0.001)
@@ -90,27 +92,16 @@ def test_a_teacher_that_gives_nan_is_an_error(tmp_path: Path) -> None:
 
 def onnx_file(path: Path, weights: np.ndarray, *, pool: bool = False, bias: float = 0.5) -> Path:
     """Weights KxCx1x1 over the pixels as a graph 1x3xHxW -> 1xKxHxW, or 1xK when pooled."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper
 
     channels = len(weights)
     nodes = [helper.make_node("Conv", ["rgb", "weights", "bias"], ["map" if pool else "out"])]
     if pool:
         nodes.append(helper.make_node("ReduceMean", ["map", "axes"], ["out"], keepdims=0))
     shape = (1, channels) if pool else (1, channels, HEIGHT, WIDTH)
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, (1, 3, HEIGHT, WIDTH))],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, shape)],
-        [
-            numpy_helper.from_array(weights.astype(np.float32), "weights"),
-            numpy_helper.from_array(np.full(channels, bias, np.float32), "bias"),
-            numpy_helper.from_array(np.array([2, 3]), "axes"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, path)
+    constants = {"weights": weights.astype(np.float32), "axes": [2, 3]}
+    constants["bias"] = np.full(channels, bias, np.float32)
+    path.write_bytes(onnx_bytes(nodes, {"rgb": (1, 3, HEIGHT, WIDTH)}, {"out": shape}, constants))
     return path
 
 
