@@ -76,7 +76,9 @@ def nearest_patches(
 ) -> list[tuple[Place, list[Place]]]:
     """The patch with the most contrast of each query, and the most similar ones of other photos.
 
-    Features at stride 16 and 32, each less its mean and of length 1, are compared by cosine.
+    Features at stride 16 and 32, each less its mean over the photos at the same place and of length
+    1, are compared by cosine. Encoders see the borders of a picture: with one mean for all places,
+    patches are alike because they are at the same place, whatever they show.
 
     Args:
         network: Network whose encoder gives the features.
@@ -122,7 +124,7 @@ def _features(network: DepthNet, photos: Sequence[Tensor]) -> Tensor:
             part.append(resize(each, *maps[0].shape[-2:]).float().cpu())
     network.train(was_training)
     whole = [torch.cat(part) for part in parts]
-    centred = [F.normalize(each - each.mean((0, 2, 3), keepdim=True), dim=1) for each in whole]
+    centred = [F.normalize(each - each.mean(0, keepdim=True), dim=1) for each in whole]
     both = torch.cat(centred, 1) / math.sqrt(len(centred))
     return both.permute(0, 2, 3, 1)
 
