@@ -12,6 +12,8 @@ OUTPUT_ADVICE = {
 
 DATA_ADVICE = {
     "depth-ceiling": "many depth pixels have the largest value; if they are unknown they must be 0",
+    "depth-floor": "many depth pixels are nearer than any camera measures; if they are unknown "
+    "they must be 0",
     "depth-metres": "the depth looks like metres stored as integers; multiply it by 1000, as a "
     "depth map holds millimetres",
     "depth-centimetres": "the depth looks like centimetres; multiply it by 10, as a depth map "

@@ -24,7 +24,9 @@ from bench_depth.core.screen import counted
 from bench_depth.plausibility.advice import DATA_ADVICE, warning_line
 
 # Shares of the known pixels, or of all pixels for sparse maps.
-_CEILING, _CEILING_16_BIT, _SPARSE = 0.05, 0.001, 0.001
+_CEILING, _CEILING_16_BIT, _FLOOR, _SPARSE = 0.05, 0.001, 0.001, 0.001
+# No depth camera measures nearer.
+_NEAREST_MM = 10
 # Nothing farther than this is metres in 16-bit integers (KITTI ends at 80), or centimetres.
 _METRES_MM, _CENTIMETRES_MM = 100, 1000
 _FAR_MM = 25_000
@@ -213,6 +215,10 @@ class DataSurvey:
             found["depth-metres"] = f"99 % of the known depth is below {far + 1} mm"
         elif far < _CENTIMETRES_MM:
             found["depth-centimetres"] = f"99 % of the known depth is below {far + 1} mm"
+        below = int(self.histogram[1:_NEAREST_MM].sum())
+        if below > _FLOOR * known and far >= _CENTIMETRES_MM:
+            share = 100 * below / known
+            found["depth-floor"] = f"{share:.2g} % of the known depth is below {_NEAREST_MM} mm"
         middle = self.quantile(0.5)
         if middle > _FAR_MM and "depth-ceiling" not in found:
             found["depth-far"] = f"the median depth is {middle / 1000:.1f} m"

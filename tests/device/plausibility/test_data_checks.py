@@ -54,6 +54,7 @@ def one_pixel(depth: np.ndarray) -> np.ndarray:
     [
         ("depth-ceiling", in_a_third(65535)),
         ("depth-ceiling", in_a_third(10_000)),
+        *(("depth-floor", in_a_third(mark)) for mark in (1, 2, 5, 9)),
         ("depth-metres", lambda depth: np.rint(depth / 1000)),
         ("depth-centimetres", lambda depth: depth // 10),
         ("depth-far", lambda depth: np.minimum(depth.astype(np.int64) * 10, 65_000 + depth % 500)),
