@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.core.bounds import within
@@ -24,6 +24,8 @@ from bench_depth.timing.profiling import Profile
 from bench_depth.timing.sustained import Sustained
 
 SCHEMA = "bench-depth-results/1"
+# No figure of a measurement is larger: nanoseconds of eleven days, or bytes of a petabyte.
+_LARGEST = 1e15
 # The timings of a record, in the order of a frame's processing.
 STAGES = ("preprocess", "invoke", "postprocess", "total")
 
@@ -189,9 +191,22 @@ def load(path: Path) -> Results:
         results = replace(results, models=models)
         for index, record in enumerate(results.models):
             _require_sound(record, f"models[{index}]")
+        _require_size(value, "")
     except ValueError as error:
         raise UserError(f"{path} is not a whole results file: {error}; measure again") from error
     return results
+
+
+def _require_size(value: Any, where: str) -> None:
+    """Refuses numbers so large that no figure can be made of them, anywhere in the file."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            _require_size(entry, f"{where}.{name}" if where else name)
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            _require_size(entry, f"{where}[{index}]")
+    elif isinstance(value, (int, float)) and abs(value) > _LARGEST:
+        raise ValueError(f"{where} is {value:g}")
 
 
 def _require_threads(threads: int, where: str) -> None:
@@ -210,6 +225,9 @@ def _require_sound(record: ModelRecord, where: str) -> None:
                 raise ValueError(f"{where}.{stage} {error}") from error
     if record.threads is not None:
         _require_threads(record.threads, where)
+    for name in ("bytes", "load_ms", "first_ms", "peak_rss_bytes"):
+        if getattr(record, name) < 0:
+            raise ValueError(f"{where}.{name} is {getattr(record, name):g}")
     if record.accuracy is not None:
         for name, value in asdict(record.accuracy.mean).items():
             largest = 1 + 1e-9 if name.startswith("delta") else math.inf

@@ -79,6 +79,8 @@ def require_sound(timing: Timing) -> None:
     for name in ("median", "p90", "p95", "p99", "minimum", "maximum", "mean"):
         if not low <= getattr(statistics, name) <= high:
             raise ValueError(f"has a {name} of {getattr(statistics, name):g} ms, out of its times")
+    if statistics.sd < 0 or statistics.runs != len(times):
+        raise ValueError(f"has {statistics.runs} runs with an sd of {statistics.sd:g} ms")
     rounds = timing.rounds
     if rounds and (min(rounds) < 1 or sum(rounds) != len(times)):
         raise ValueError(f"has rounds that do not add up to its {len(times)} times")

@@ -31,7 +31,7 @@ STAGE = some.sampled_from(results.STAGES)
 STATISTIC = some.sampled_from(["median", "p90", "p95", "p99", "minimum", "maximum", "mean"])
 
 
-def refused_with(measured: Results, place: tuple[str, ...], value: object) -> str:
+def refused_with(measured: Results, place: tuple[str | int, ...], value: object) -> str:
     """The message for a results file that holds `value` at a place in its second record."""
     text = json.loads(results.to_json(measured))
     holder = text["models"][1]
@@ -120,3 +120,34 @@ def test_a_record_without_threads_has_those_of_the_context(
     built = replace(loaded, models=[loaded.models[0], replace(loaded.models[1], threads=None)])
     for each in (loaded, built):
         assert [label.split(", ")[1] for label in results.labels(each)] == ["1 thread", "3 threads"]
+
+
+@quick
+@given(some.sampled_from(["bytes", "load_ms", "first_ms", "peak_rss_bytes"]), some.integers(1))
+def test_negative_figures_are_refused(measured: Results, name: str, below: int) -> None:
+    assume(below < 1e15)
+    assert f"models[1].{name} is -" in refused_with(measured, (name,), -below)
+
+
+@quick
+@given(STAGE, some.floats(max_value=-1e-6, allow_infinity=False) | some.just(-math.inf))
+def test_a_negative_deviation_is_refused(measured: Results, stage: str, value: float) -> None:
+    message = refused_with(measured, (stage, "statistics", "sd"), value)
+    assert f"models[1].{stage}" in message
+
+
+def numbers(value: object, place: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The places of all numbers in a plain value."""
+    if isinstance(value, (dict, list)):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        return [found for key, entry in entries for found in numbers(entry, (*place, key))]
+    return [place] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+
+
+@pytest.mark.parametrize("value", [2**62, -(2**62), 1e308, -1e308, 1.1e15])
+def test_a_number_beyond_all_figures_is_refused_wherever_it_stands(
+    measured: Results, value: float
+) -> None:
+    record = json.loads(results.to_json(measured))["models"][1]
+    for place in numbers(record):
+        assert "models[1]." in refused_with(measured, place, value)
