@@ -93,7 +93,7 @@ def test_what_was_not_completed_is_not_on_the_page(tmp_path: Path) -> None:
 
 
 def test_the_command_adds_to_its_page_what_that_lacks(
-    tiny_tflite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_tflite: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
@@ -102,7 +102,7 @@ def test_the_command_adds_to_its_page_what_that_lacks(
     for number, more in enumerate(([], ["--html"], ["--html"])):
         (photos / f"{number}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
         assert depth_command.main([*words, *more]) == 0
-        lines = capsys.readouterr().out.splitlines()
+        lines = capfd.readouterr().out.splitlines()
         made = [line for line in lines if "nearest" in line]
         # The picture of the first run was on no page.
         assert len(made) == (1, 2, 1)[number]
@@ -111,7 +111,7 @@ def test_the_command_adds_to_its_page_what_that_lacks(
     assert tags.tags.count("article") == 3
     assert all((out / link).is_file() for link in tags.links)
     assert depth_command.main([str(photos), "--html"]) == 2
-    assert "give --out as well" in capsys.readouterr().err
+    assert "give --out as well" in capfd.readouterr().err
 
 
 def test_a_title_is_the_name_of_the_file_whatever_its_results_are_called(
