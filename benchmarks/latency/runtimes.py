@@ -2,14 +2,14 @@
 
     python benchmarks/latency/runtimes.py [--count FOLDER [--no-new]]
 
-The published times are the rows of rows-boards.csv of XNNPACK on a Raspberry Pi 4, with the split
-that stands there: what is held out has no part in the fit. Neither have times of 32-bit kernels,
-since 64-bit kernels are counted; they stand in the tables. One number is fitted, the milliseconds
-of a line that the first cache had not; the others are TensorFlow Lite 2.5's. With --count the
-networks that runtimes.csv has no costs of are built and counted in LiteRT, some minutes each; files
-and counts are kept in FOLDER, where counts that are there replace the costs in runtimes.csv.
---no-new builds and counts nothing. Writes runtimes.csv, runtimes-errors.csv, and what
-`ghostdepth latency --runtime` ships.
+The published times are the rows of rows-boards.csv of XNNPACK on a Raspberry Pi 4, at 1500 MHz or
+at 1800, with the split that stands there: what is held out has no part in the fit. Neither have
+times of 32-bit kernels, since 64-bit kernels are counted; they stand in the tables. One number is
+fitted, the milliseconds of a line that the first cache had not; the others are TensorFlow Lite
+2.5's. With --count the networks that runtimes.csv has no costs of are built and counted in LiteRT,
+some minutes each; files and counts are kept in FOLDER, where counts that are there replace the
+costs in runtimes.csv. --no-new builds and counts nothing. Writes runtimes.csv, runtimes-errors.csv,
+and what `ghostdepth latency --runtime` ships.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from bench_depth.core.errors import exit_code
 from bench_depth.core.files import read_json, write_bytes, write_json
 from fit import Array, errors
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
+from ghostdepth_export.pi4.latency import board_coefficients, shipped
 from ghostdepth_export.pi4.latency import runtimes as package
-from ghostdepth_export.pi4.latency import shipped
 from ghostdepth_export.pi4.latency.costs import Costs, outside_costs, split_cost
 from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_export.pi4.latency.runtimes import share
@@ -52,6 +52,7 @@ FILES = {
     **{name: name for name in ("efficientdet-lite0", "efficientdet-lite1", "efficientdet-lite2")},
     **{name: name for name in ("ssd-mobilenet-v2", "ssdlite-mobilenet-v2")},
 }
+A72_BOARDS = ("rpi4", "rpi4-1800")
 NO_ROWS = {
     "error": 0.3,
     "calibrated": [],
@@ -68,6 +69,7 @@ class Row:
         type: `fp32` or `int8`.
         runtime: What was timed.
         threads: Number of threads.
+        board: Name of the board, one with a Cortex-A72.
         ms: Published milliseconds.
         split: `fitted` or `held out`.
         cycles: Issue-limited, of the busiest thread of each operator.
@@ -81,6 +83,7 @@ class Row:
     type: str
     runtime: str
     threads: int
+    board: str
     ms: float
     split: str
     cycles: float
@@ -120,7 +123,7 @@ def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[
             costs = costs_of(counts, threads)
             types |= {op.name for op in counts.ops}
         if costs is not None:
-            told = {k: line[k] for k in ("network", "type", "runtime", "split", "source")}
+            told = {k: line[k] for k in ("network", "type", "runtime", "board", "split", "source")}
             rows.append(Row(**told, threads=threads, ms=float(line["ms"]), **asdict(costs)))
     return rows, sorted(types)
 
@@ -131,7 +134,7 @@ def _published() -> list[dict[str, str]]:
     return [
         line
         for line in lines
-        if line["board"] == "rpi4" and "XNNPACK" in line["runtime"] and line["network"] in FILES
+        if line["board"] in A72_BOARDS and "XNNPACK" in line["runtime"] and line["network"] in FILES
     ]
 
 
@@ -164,9 +167,21 @@ def read_rows() -> list[Row]:
 
 
 def features(rows: Sequence[Row]) -> Array:
-    """Million lines that the first cache had not, and the milliseconds of all other costs."""
-    known = shipped()  # These have no cost of a line that the first cache had not.
-    return np.array([(row.near / 1e6, sum(milliseconds(row.costs, known))) for row in rows])
+    """Million lines that the first cache had not, and the milliseconds of all other costs.
+
+    The lines are weighted by the clock of a Raspberry Pi 4 over the board's.
+    """
+    # Those shipped have no cost of a line that the first cache had not.
+    of = {name: board_coefficients(name) for name in A72_BOARDS}
+    return np.array(
+        [
+            (
+                row.near / 1e6 * shipped().clock_mhz / of[row.board].clock_mhz,
+                sum(milliseconds(row.costs, of[row.board])),
+            )
+            for row in rows
+        ]
+    )
 
 
 def near(rows: Sequence[Row]) -> float:

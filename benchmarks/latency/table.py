@@ -128,14 +128,14 @@ def runtime_errors_table() -> str:
 
 def runtime_rows_table() -> str:
     """Each published time of XNNPACK beside its prediction."""
-    names = ("network", "type", "runtime", "threads", "split")
+    names = ("network", "type", "runtime", "threads", "board", "split")
     rows = []
     for r in csv_rows(_RELEASED.with_name("runtimes.csv")):
         ms, predicted = float(r["ms"]), float(r["predicted_ms"])
         figures = [f"{ms:.0f}", f"{predicted:.0f}", f"{predicted / ms - 1:+.0%}"]
         rows.append([*(r[name] for name in names), *figures])
-    heads = ["network", "type", "published for", "threads", "split", "published ms"]
-    return markdown_table([*heads, "predicted ms", ""], rows, (0, 1, 2, 4))
+    heads = ["network", "type", "published for", "threads", "board", "split", "published ms"]
+    return markdown_table([*heads, "predicted ms", ""], rows, (0, 1, 2, 4, 5))
 
 
 def ranking_table() -> str:
