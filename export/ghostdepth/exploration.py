@@ -211,15 +211,15 @@ def sensitivity(
         log: Called with one line of progress text.
 
     Raises:
-        UserError: An argument is wrong, the checkpoint or the data cannot be read, or `out` holds
-            another run.
+        UserError: An argument is wrong, the checkpoint or the data cannot be read, the network
+            cannot be pruned, or `out` holds another run.
     """
     from ghostdepth_export.convert.source import evenly
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
     from ghostdepth_export.pi4.budget.layer_times import layer_times
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.config import LossConfig, parse_config
+    from ghostdepth_train.config import LossConfig, parse_config, require_ghostnet
     from ghostdepth_train.data import read_split
     from ghostdepth_train.models.summary import layer_costs
     from ghostdepth_train.pruning import importance as units
@@ -235,6 +235,7 @@ def sensitivity(
         raise UserError("--measure times this machine; leave out --board and --runtime, or it")
     out, kind = Path(out), units.named(importance)
     loaded = load_checkpoint(find_checkpoint(checkpoint))
+    require_ghostnet(loaded.config, "pruning")
     network, split = loaded.network, read_split(Path(data), None if val is None else Path(val))
     chosen = evenly(split.val, pictures)
     losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)

@@ -22,6 +22,7 @@ from ghostdepth_export.pi4.budget.layer_times import REST, layer_times
 from ghostdepth_export.pi4.budget.layers import match
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.compress.prune import read_times
+from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
@@ -144,6 +145,24 @@ def test_a_board_that_cannot_be_predicted_is_refused_at_once(
 ) -> None:
     with pytest.raises(UserError, match=line):
         ghostdepth.sensitivity("none", tmp_path / "none", tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "line"),
+    [
+        ("decoder", {"widths": [8, 8], "stream": {"channels": 4}}, "this one carries a state"),
+        ("encoder", {"kind": "efficientnet-lite"}, "this network has a efficientnet-lite encoder"),
+    ],
+)
+def test_a_network_that_cannot_be_pruned_is_refused_at_once(
+    tmp_path: Path, part: str, value: dict[str, Any], line: str
+) -> None:
+    config = NetworkConfig.model_validate(SMALL.model_dump() | {part: value})
+    network = DepthNet(config)
+    save_checkpoint(tmp_path / "one", network, name="one", training_data="", metrics={})
+    with pytest.raises(UserError, match=line):
+        ghostdepth.sensitivity(tmp_path / "one", tmp_path / "none", tmp_path / "out", measure=True)
     assert not (tmp_path / "out").exists()
 
 
