@@ -15,8 +15,10 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 # Time limit of loading a model, and of each run of it, seconds. A Pi needs a few, an emulator
 # perhaps sixty.
 HANG = 300.0
-# Seconds that a child has to end after a signal.
+# Seconds that a child has to end after a signal, and after the first Ctrl-C, on which it writes
+# what is done.
 GRACE = 5.0
+PATIENCE = 60.0
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OnTask = Callable[[str, Optional[float]], None]
 CRASHES: dict[int, str] = {
@@ -37,7 +39,8 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
             for the error line and its time limit in seconds (None for none). A call with the same
             description costs one system call, so that each run of a model may have a limit.
         grace: Seconds that the child has to end after Ctrl-C, SIGTERM or SIGHUP, whatever library
-            it is in, before it is killed; None stands for `GRACE`, after Ctrl-C from the second on.
+            it is in, before it is killed; None stands for `PATIENCE` after the first Ctrl-C, and
+            for `GRACE` otherwise.
 
     Returns:
         The exit code that `work` returned.
@@ -100,19 +103,15 @@ class _Stopping:
         self.heard = 0
         self._child = child
         self._grace = grace
-        self._armed = False
 
     def forward(self, number: int, frame: object) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._child, number)
+        patient = self._grace is None and number == signal.SIGINT and not self.heard
+        seconds = PATIENCE if patient else GRACE if self._grace is None else self._grace
         self.heard = self.heard or number
-        if self._grace is None:
-            self._grace = GRACE
-            if number == signal.SIGINT:
-                return
-        if not self._armed:
-            self._armed = True
-            signal.setitimer(signal.ITIMER_REAL, self._grace)
+        left = signal.getitimer(signal.ITIMER_REAL)[0]
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds))
 
     def suspend(self, number: int, frame: object) -> None:
         """Ctrl-Z stops both; `fg` continues both."""
