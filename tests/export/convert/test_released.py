@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 from bench_depth.model.contract import read_contract
 from bench_depth.model.released import CATALOGUE, MODELS, read_catalogue
+from ghostdepth_export.pi4.counter import read_counts
+from ghostdepth_export.pi4.latency import read_work
 
 from tests.conftest import benchmark
 
@@ -42,6 +44,14 @@ def test_a_released_file_is_what_export_makes_of_its_checkpoint(file: Path) -> N
     metrics = json.loads((ROOT / f"models/{model.name}/metrics.json").read_text())
     assert contract.metrics == {name: value for name, value in metrics.items() if name != "files"}
     assert file.stat().st_size == listed.bytes
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_the_committed_counts_are_those_of_a_released_files_ops(file: Path) -> None:
+    """Latency pairs them by their order."""
+    counts = read_counts(ROOT / "benchmarks" / "instructions" / "baseline.json")
+    (counted,) = [model for model in counts if model.file == file.name]
+    assert [op.name for op in counted.ops] == [op.name for op in read_work(file)]
 
 
 def test_what_is_dominated_is_not_committed() -> None:
