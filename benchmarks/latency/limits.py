@@ -3,8 +3,7 @@
     python benchmarks/latency/limits.py [--files FOLDER]
 
 In TensorFlow Lite 2.5 and in LiteRT, from committed counts of a Cortex-A72; FOLDER as in
-released.py. A file whose ops are exported in another order than they were counted in is left out,
-with a line. Writes limits.csv.
+released.py. Writes limits.csv.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from pathlib import Path
 
 from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
-from bench_depth.core.screen import say
 from ghostdepth_export.pages.roofline_page import kinds
 from ghostdepth_export.pi4.counter import read_counts
 from ghostdepth_export.pi4.counter.plugin import CPU
@@ -27,22 +25,24 @@ from ghostdepth_export.pi4.latency.runtimes import (
     runtime_coefficients,
 )
 from ghostdepth_train.csv_files import csv_bytes
-from released import COUNTS, files
+from released import COUNTS, files, require_counted
 
 RESULTS = Path(__file__).resolve().parent / "limits.csv"
 _COSTLIEST = 3
 
 
 def costliest(folder: Path | None) -> list[dict[str, str]]:
-    """The costliest kinds of op of all files of a type, by type and runtime."""
+    """The costliest kinds of op of all files of a type, by type and runtime.
+
+    Raises:
+        UserError: A file is not the one that was counted.
+    """
     counted = {model.file: model for model in read_counts(COUNTS)}
     stored, litert = read_stored(), runtime_coefficients("litert")
     ops: dict[tuple[str, str], list[OpLatency]] = {}
     for path in files(folder):
         work, kind = read_work(path), path.stem.rpartition("-")[2]
-        if [op.name for op in work] != [op.name for op in counted[path.name].ops]:
-            say(f"left out: {path.name}, counted with another order of ops", error=True)
-            continue
+        require_counted(path, work, counted[path.name])
         found = {
             "TensorFlow Lite 2.5": predict_latency(counted[path.name], work, shipped()),
             "LiteRT": predict_counts(

@@ -68,13 +68,22 @@ def released(folder: Path | None) -> tuple[list[dict[str, str]], list[dict[str, 
     rows, board_rows = [], []
     for path in files(folder):
         work, counted = read_work(path), counts[path.name]
-        if [op.name for op in work] != [op.name for op in counted.ops]:
-            raise UserError(f"{path.name} is not what {COUNTS.name} counted; count it anew")
+        require_counted(path, work, counted)
         rows.append(_row(path.name, counted, work))
         for board in BOARDS.values():
             own = on_a76.get(_graph(counted), counted) if board.cpu == A76 else counted
             board_rows.append(_board_row(path.name, board, own, work))
     return rows, board_rows
+
+
+def require_counted(path: Path, work: Sequence[OpWork], counts: ModelCounts) -> None:
+    """Refuses counts of a file's ops that are of other ops, or in another order.
+
+    Raises:
+        UserError: They are.
+    """
+    if [op.name for op in work] != [op.name for op in counts.ops]:
+        raise UserError(f"{path.name} is not what {COUNTS.name} counted; count it anew")
 
 
 def _graph(counts: ModelCounts) -> tuple[str, ...]:
