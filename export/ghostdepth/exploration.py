@@ -219,11 +219,12 @@ def sensitivity(
     from ghostdepth_export.pages.sensitivity_page import Latency, write_page, write_tables
     from ghostdepth_export.pi4.budget.layer_times import layer_times
     from ghostdepth_train.checkpoint import load_checkpoint
-    from ghostdepth_train.config import LossConfig, parse_config, require_ghostnet
+    from ghostdepth_train.config import LossConfig, parse_config, require_encoder
     from ghostdepth_train.data import read_split
     from ghostdepth_train.models.summary import layer_costs
     from ghostdepth_train.pruning import importance as units
     from ghostdepth_train.pruning.latency import LatencyBudget
+    from ghostdepth_train.pruning.roots import PRUNABLE
     from ghostdepth_train.pruning.sensitivity import SensitivityFile
     from ghostdepth_train.pruning.sensitivity import sensitivity as run
     from ghostdepth_train.run_folder import run_folder
@@ -235,7 +236,7 @@ def sensitivity(
         raise UserError("--measure times this machine; leave out --board and --runtime, or it")
     out, kind = Path(out), units.named(importance)
     loaded = load_checkpoint(find_checkpoint(checkpoint))
-    require_ghostnet(loaded.config, "pruning")
+    require_encoder(loaded.config, "pruning", *PRUNABLE)
     network, split = loaded.network, read_split(Path(data), None if val is None else Path(val))
     chosen = evenly(split.val, pictures)
     losses = units.batch_losses(network, split, LossConfig(), batches=16, batch_size=8, seed=seed)

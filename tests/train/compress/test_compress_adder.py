@@ -157,7 +157,7 @@ def test_wrong_layers_are_one_clear_line(
 def test_a_teachers_encoder_is_refused(checkpoint: Checkpoint, work: Work) -> None:
     encoder = LiteEncoderConfig(kind="efficientnet-lite")
     network = DepthNet(checkpoint.config.model_copy(update={"encoder": encoder}))
-    with pytest.raises(UserError, match="adder works on GhostNet encoders"):
+    with pytest.raises(UserError, match="adder works on ghostnet encoders"):
         compress(dataclasses.replace(checkpoint, network=network), settings(), work)
 
 

@@ -14,6 +14,7 @@ from ghostdepth_train.compress.prune import PruneConfig, apply, prune, read_time
 from ghostdepth_train.config import (
     LossConfig,
     NetworkConfig,
+    TimmEncoderConfig,
     TrainConfig,
     load_train_config,
     parse_config,
@@ -327,11 +328,12 @@ def test_odd_ghost_widths_are_refused(config: TrainConfig) -> None:
         find_axes(DepthNet(parse_config(NetworkConfig, value, "test")))
 
 
-def test_teachers_are_refused() -> None:
-    pytest.importorskip("efficientnet_lite_pytorch")
-    value = load_train_config("teacher").network
-    with pytest.raises(UserError, match="pruning works on GhostNet encoders"):
-        find_axes(DepthNet(value))
+def test_encoders_whose_widths_no_config_has_are_refused(tiny: DepthNet) -> None:
+    encoder = TimmEncoderConfig(kind="timm", name="mobilenetv3_small_050")
+    tiny.config = tiny.config.model_copy(update={"encoder": encoder})
+    message = "pruning works on ghostnet and efficientnet-lite encoders; .* a timm encoder"
+    with pytest.raises(UserError, match=message):
+        find_axes(tiny)
 
 
 def test_best_units_are_the_highest_in_their_order() -> None:

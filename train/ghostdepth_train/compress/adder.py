@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.config import TrainingConfig, require_ghostnet
+from ghostdepth_train.config import TrainingConfig, require_encoder
 from ghostdepth_train.data import DepthDataset
 from ghostdepth_train.models.adder_conv import (
     ETA,
@@ -58,7 +58,7 @@ def apply(checkpoint: Checkpoint, config: AdderConfig, work: Work) -> Compressed
     Raises:
         UserError: A layer cannot be an adder, or no layer is selected.
     """
-    require_ghostnet(checkpoint.config, "adder")
+    require_encoder(checkpoint.config, "adder", "ghostnet")
     names = selected_layers(checkpoint.network, config)
     network = with_adders(checkpoint.network, names, config.seed)
     draw_filters(network, set(names) - set(checkpoint.config.adder), config, work)

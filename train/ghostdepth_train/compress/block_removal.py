@@ -20,7 +20,7 @@ from torch import nn
 
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.config import EncoderConfig, NetworkConfig, parse_config, require_ghostnet
+from ghostdepth_train.config import EncoderConfig, NetworkConfig, parse_config, refuse_stream
 from ghostdepth_train.models.ghostnet import GhostBottleneck
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
@@ -36,8 +36,8 @@ class DropBlocksConfig(Method):
         levels: Number of decoder levels that stay, the coarsest first; None keeps all.
         upsample: Factor, per side, by which the head upsamples with a sub-pixel convolution; None
             keeps the network's.
-        blocks: Encoder blocks to remove: `0.0` is stage 0, block 0. Each must have an identity
-            shortcut.
+        blocks: Blocks of a GhostNet encoder to remove: `0.0` is stage 0, block 0. Each must have
+            an identity shortcut.
         se: Whether squeeze-and-excitation stays.
         attention: Whether attention stays, in ghost modules as well.
     """
@@ -58,7 +58,7 @@ def apply(checkpoint: Checkpoint, config: DropBlocksConfig, work: Work) -> Compr
     Raises:
         UserError: Nothing would be removed, or a part cannot be removed.
     """
-    require_ghostnet(checkpoint.config, "drop_blocks")
+    refuse_stream(checkpoint.config, "drop_blocks")
     network = drop_blocks(checkpoint.network, config)
     before, after = (sum(row.macs for row in layer_costs(n)) for n in (checkpoint.network, network))
     work.log(f"blocks removed: {after / before:.1%} of the MACs left")
@@ -70,7 +70,7 @@ def drop_blocks(network: DepthNet, config: DropBlocksConfig) -> DepthNet:
     """A network without the removed parts.
 
     Args:
-        network: Network with a GhostNet encoder; it is not changed.
+        network: Network to shrink; it is not changed.
         config: Which parts stay. The seed initializes a head whose input channels change. A head
             with the same input channels repeats its single filter for each of its pixels, so that
             the depth map is the former one, upsampled by nearest neighbour.
@@ -103,16 +103,19 @@ def _smaller(network: NetworkConfig, config: DropBlocksConfig, rename: _Rename) 
         raise UserError(f"drop_blocks: the network has {len(widths)} decoder levels, not {levels}")
     upsample = config.upsample or network.decoder.upsample
     value["decoder"] |= {"widths": widths[:levels], "upsample": upsample}
-    stages = [
-        [block for j, block in enumerate(stage) if f"{i}.{j}" not in config.blocks]
-        for i, stage in enumerate(value["encoder"]["stages"])
-    ]
-    for block in (block for stage in stages for block in stage):
-        block["se"] = block["se"] if config.se else 0
-        block["dfc"] = block["dfc"] and config.attention
-    value["encoder"]["stages"] = stages
+    encoder = value["encoder"]
+    if isinstance(network.encoder, EncoderConfig):
+        encoder["stages"] = [
+            [block for j, block in enumerate(stage) if f"{i}.{j}" not in config.blocks]
+            for i, stage in enumerate(encoder["stages"])
+        ]
+        for block in (block for stage in encoder["stages"] for block in stage):
+            block["se"] = block["se"] if config.se else 0
+            block["dfc"] = block["dfc"] and config.attention
+        if not config.attention:
+            encoder["attention"] = ()
     if not config.attention:
-        value["encoder"]["attention"] = value["decoder"]["attention"] = ()
+        value["decoder"]["attention"] = ()
     value["adder"] = [new for name in network.adder if (new := rename(name))]
     result = parse_config(NetworkConfig, value, "drop_blocks")
     if result == network:
@@ -124,16 +127,17 @@ def _smaller(network: NetworkConfig, config: DropBlocksConfig, rename: _Rename) 
 
 def _renaming(network: DepthNet, config: DropBlocksConfig) -> _Rename:
     """The function from names of the network to names of the smaller one."""
-    assert isinstance(network.config.encoder, EncoderConfig)
     removable = _residual_blocks(network.encoder)
     for name in config.blocks:
         if name not in removable:
             raise UserError(
-                f"drop_blocks: block {name!r} cannot be removed; these can: {', '.join(removable)}"
+                f"drop_blocks: block {name!r} cannot be removed; these can: "
+                f"{', '.join(removable) or 'none, as the encoder is no GhostNet'}"
             )
+    stages = getattr(network.config.encoder, "stages", ())
     kept = [
         [j for j in range(len(stage)) if f"{i}.{j}" not in config.blocks]
-        for i, stage in enumerate(network.config.encoder.stages)
+        for i, stage in enumerate(stages)
     ]
 
     def rename(name: str) -> str | None:

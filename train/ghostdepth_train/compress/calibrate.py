@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work, copy_of
-from ghostdepth_train.config import NetworkConfig, require_ghostnet
+from ghostdepth_train.config import NetworkConfig
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import resize
 from ghostdepth_train.quantization import Range, Trunk, write_ranges
@@ -59,8 +59,6 @@ class CalibrateConfig(Method):
 
 def apply(checkpoint: Checkpoint, config: CalibrateConfig, work: Work) -> Compressed:
     """Calibrates the ranges, adjusts the weights and evaluates the int8 network."""
-    if config.equalization or config.bias_correction:
-        require_ghostnet(checkpoint.config, "equalization or bias correction")
     network = copy_of(checkpoint.network)
     trunk = Trunk.of(network)
     images = calibration_images(work.split.train, network.config, config.images, config.seed)

@@ -23,7 +23,7 @@ from ghostdepth_train.config import (
     LossConfig,
     TrainConfig,
     TrainingConfig,
-    require_ghostnet,
+    refuse_stream,
 )
 from ghostdepth_train.data import Split
 from ghostdepth_train.evaluate import evaluate
@@ -57,7 +57,7 @@ class QatConfig(Method):
 
 def apply(checkpoint: Checkpoint, config: QatConfig, work: Work) -> Compressed:
     """Calibrates, trains, and keeps the epoch with the best int8 network."""
-    require_ghostnet(checkpoint.config, "qat")
+    refuse_stream(checkpoint.config, "qat")
     if config.start.equalization or config.start.bias_correction:
         raise UserError(
             "qat: start only sets the rule for ranges; put a calibrate step before qat for "

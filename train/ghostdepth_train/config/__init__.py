@@ -10,6 +10,7 @@ from ghostdepth_train.config.blocks import AttentionConfig, StreamConfig
 from ghostdepth_train.config.encoder import (
     BlockConfig,
     EncoderConfig,
+    LiteBlockConfig,
     LiteEncoderConfig,
     TimmEncoderConfig,
     ghostnet_widths,
@@ -22,7 +23,7 @@ from ghostdepth_train.config.network import (
     NetworkConfig,
     check_camera,
     refuse_stream,
-    require_ghostnet,
+    require_encoder,
 )
 from ghostdepth_train.config.training import (
     AugmentConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "Config",
     "DecoderConfig",
     "EncoderConfig",
+    "LiteBlockConfig",
     "LiteEncoderConfig",
     "LossConfig",
     "NetworkConfig",
@@ -56,5 +58,5 @@ __all__ = [
     "make_divisible",
     "parse_config",
     "refuse_stream",
-    "require_ghostnet",
+    "require_encoder",
 ]

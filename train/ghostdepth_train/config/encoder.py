@@ -137,19 +137,44 @@ def ghostnet_widths(
     return {"stem": make_divisible(16 * width_multiplier), "stages": stages}
 
 
+class LiteBlockConfig(Config):
+    """The widths of one block of a pruned EfficientNet-Lite encoder.
+
+    Attributes:
+        mid: Number of channels of the depthwise convolution.
+        out: Number of channels of the block's output.
+    """
+
+    mid: Channels
+    out: Channels
+
+
 class LiteEncoderConfig(Config):
-    """An EfficientNet-Lite encoder (Tan and Le 2019, without SE and swish): a teacher's.
+    """An EfficientNet-Lite encoder (Tan and Le 2019, without SE and swish).
 
     Attributes:
         kind: Always `efficientnet-lite`.
         variant: Size of the network, 0 to 4; ImageNet weights of 0 to 2 are Python packages.
         blocks: How many of its blocks are kept, from the first; all where it is None. The last
             ones hold most of the weights. At least one at stride 32 is kept.
+        stem: Number of channels of the first convolution, as pruning left it; None for the
+            variant's.
+        widths: The widths of each kept block, as pruning left them; None for the variant's.
     """
 
     kind: Literal["efficientnet-lite"]
     variant: int = pydantic.Field(default=0, ge=0, le=4)
     blocks: int | None = pydantic.Field(default=None, ge=1)
+    stem: Channels | None = None
+    widths: (
+        Annotated[tuple[LiteBlockConfig, ...], pydantic.Field(max_length=_MAX_BLOCKS)] | None
+    ) = None
+
+    @pydantic.model_validator(mode="after")
+    def _all_widths_or_none(self) -> LiteEncoderConfig:
+        if (self.stem is None) != (self.widths is None):
+            raise ValueError("give both `stem` and `widths`, or neither")
+        return self
 
 
 class TimmEncoderConfig(Config):

@@ -10,7 +10,7 @@ from bench_depth.core.bounds import BOUNDS, require_bounds
 from bench_depth.core.errors import UserError
 
 from ghostdepth_train.config.blocks import AttentionBlocks, AttentionConfig, StreamConfig
-from ghostdepth_train.config.encoder import AnyEncoderConfig, EncoderConfig
+from ghostdepth_train.config.encoder import AnyEncoderConfig, EncoderConfig, LiteEncoderConfig
 from ghostdepth_train.config.fields import MAX_SIDE, Channels, Config
 
 _MAX_WEIGHTS = 500_000_000
@@ -126,6 +126,12 @@ def _weights(config: NetworkConfig) -> int:
             total += block.mid * (inp + block.out + 2 * block.se) + inp * (block.mid + block.out)
             inp = block.out
         total += 2 * inp * width + sum(block.weights(inp) for block in encoder.attention)
+    elif isinstance(encoder, LiteEncoderConfig) and encoder.widths:
+        inp = encoder.stem or 0
+        for lite in encoder.widths:
+            total += lite.mid * (inp + lite.out)
+            inp = lite.out
+        total += 2 * inp * width
     return total
 
 
@@ -150,16 +156,23 @@ def check_camera(config: NetworkConfig, hfov: float | None, checkpoint: object) 
         )
 
 
-def require_ghostnet(config: NetworkConfig, method: str) -> None:
-    """Refuses encoders of libraries, whose widths cannot be changed, and networks with a state.
+def require_encoder(config: NetworkConfig, method: str, *kinds: str) -> None:
+    """Refuses encoders that a method cannot change, and networks with a state.
+
+    Args:
+        config: Config of the network.
+        method: What it is that works on these encoders alone, for the message.
+        kinds: Kinds of encoders that it works on, of `ENCODERS`.
 
     Raises:
-        UserError: The encoder is a library's, or the network has a stream.
+        UserError: The encoder is of another kind, or the network has a stream.
     """
     refuse_stream(config, method)
-    kind = getattr(config.encoder, "kind", None)
-    if kind is not None:
-        raise UserError(f"{method} works on GhostNet encoders; this network has a {kind} encoder")
+    kind = getattr(config.encoder, "kind", "ghostnet")
+    if kind not in kinds:
+        raise UserError(
+            f"{method} works on {' and '.join(kinds)} encoders; this network has a {kind} encoder"
+        )
 
 
 def refuse_stream(config: NetworkConfig, method: str) -> None:

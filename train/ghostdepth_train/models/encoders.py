@@ -1,13 +1,19 @@
-"""The encoders that a depth network can have: GhostNet, or a bigger one for a teacher."""
+"""The encoders that a depth network can have: GhostNet, or one of a library."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench_depth.core.errors import UserError
 from torch import Tensor, nn
 
-from ghostdepth_train.config import EncoderConfig, LiteEncoderConfig, TimmEncoderConfig
+from ghostdepth_train.config import (
+    EncoderConfig,
+    LiteBlockConfig,
+    LiteEncoderConfig,
+    TimmEncoderConfig,
+)
 from ghostdepth_train.models.ghostnet import STRIDES, GhostEncoder
 
 
@@ -29,7 +35,8 @@ class LiteEncoder(Encoder):
     """EfficientNet-Lite (Tan and Le, "EfficientNet", ICML 2019; Lite: 2020, no SE, ReLU6).
 
     Raises:
-        UserError: The encoder's library is not installed, or `blocks` is out of its range.
+        UserError: The encoder's library is not installed, `blocks` is out of its range, or
+            `widths` does not fit the blocks.
     """
 
     def __init__(self, config: LiteEncoderConfig) -> None:
@@ -57,6 +64,8 @@ class LiteEncoder(Encoder):
                 f"needs the first {least}: set `blocks` from {least} to {total}, not to {kept}"
             )
         del net._blocks[kept:]
+        if config.stem is not None and config.widths is not None:
+            _set_widths(net, config.stem, config.widths)
         blocks = list(net._blocks)
         inputs = [int(blocks[index]._block_args.input_filters) for index in sorted(self._taps)]
         self.channels = [*inputs, int(blocks[-1]._block_args.output_filters)]
@@ -71,6 +80,54 @@ class LiteEncoder(Encoder):
                 features.append(x)
             x = block(x, drop_connect_rate=self._drop * index / len(net._blocks))
         return [*features, x]
+
+
+def adds_input(block: Any) -> bool:
+    """Whether a block of EfficientNet-Lite adds its input to its output."""
+    args = block._block_args
+    return bool(block.id_skip and args.stride == 1 and args.input_filters == args.output_filters)
+
+
+def expands(block: Any) -> bool:
+    """Whether a block of EfficientNet-Lite has a convolution before its depthwise one."""
+    return bool(block._block_args.expand_ratio != 1)
+
+
+def _set_widths(net: Any, stem: int, widths: Sequence[LiteBlockConfig]) -> None:
+    """Replaces the layers of an EfficientNet-Lite by new ones of the widths that pruning left.
+
+    Raises:
+        UserError: The widths are not those of this network's blocks.
+    """
+    if len(widths) != len(net._blocks):
+        raise UserError(
+            f"the encoder has {len(net._blocks)} blocks, and `widths` is of {len(widths)}"
+        )
+    net._conv_stem, net._bn0 = _layers(net._conv_stem, net._bn0, 3, stem)
+    inp = stem
+    for index, (block, width) in enumerate(zip(net._blocks, widths, strict=True)):
+        # A block may lose its shortcut's reason, equal widths, or gain it: it stays what it was.
+        block.id_skip = adds_input(block)
+        for field, bound in (("mid", not expands(block)), ("out", block.id_skip)):
+            if bound and getattr(width, field) != inp:
+                raise UserError(
+                    f"encoder.widths.{index}.{field} is {getattr(width, field)}, and must be "
+                    f"{inp}, the width of the block's input"
+                )
+        if expands(block):
+            block._expand_conv, block._bn0 = _layers(block._expand_conv, block._bn0, inp, width.mid)
+        depthwise, project = block._depthwise_conv, block._project_conv
+        block._depthwise_conv, block._bn1 = _layers(depthwise, block._bn1, width.mid, width.mid)
+        block._project_conv, block._bn2 = _layers(project, block._bn2, width.mid, width.out)
+        block._block_args = block._block_args._replace(input_filters=inp, output_filters=width.out)
+        inp = width.out
+
+
+def _layers(conv: Any, norm: Any, inp: int, out: int) -> tuple[nn.Module, nn.Module]:
+    """A convolution and its norm like these, with random weights and other widths."""
+    groups = out if conv.groups > 1 else 1
+    new = type(conv)(inp, out, conv.kernel_size, stride=conv.stride, groups=groups, bias=False)
+    return new, nn.BatchNorm2d(out, eps=norm.eps, momentum=norm.momentum)
 
 
 class TimmEncoder(Encoder):

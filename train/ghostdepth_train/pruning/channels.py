@@ -1,11 +1,11 @@
-"""The prunable channels of a GhostNet depth network and the dependencies between them.
+"""The prunable channels of a depth network and the dependencies between them.
 
 An `Axis` is one width of the network's config. Its units are what can be removed one by one: a
-primary channel of a ghost module with its cheap channel, in all blocks that residual sums couple,
-or a plain channel of the stem, of squeeze-and-excitation, of attention's feed-forward part or of
-the decoder. Attention keeps its heads and their channels. The channels of other layers that depend
-on a unit come from torch-pruning's dependency graph (Fang et al., "DepGraph: Towards Any Structural
-Pruning", CVPR 2023), which also removes them.
+primary channel of a ghost module with its cheap channel, or a channel of another block, in all
+blocks that residual sums couple, or a plain channel of the stem, of squeeze-and-excitation, of
+attention's feed-forward part or of the decoder. Attention keeps its heads and their channels. The
+channels of other layers that depend on a unit come from torch-pruning's dependency graph (Fang et
+al., "DepGraph: Towards Any Structural Pruning", CVPR 2023), which also removes them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from bench_depth.core.errors import UserError
 from numpy.typing import NDArray
 from torch import nn
 
-from ghostdepth_train.config import NetworkConfig, require_ghostnet
+from ghostdepth_train.config import require_encoder
 from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.pruning.roots import PRUNABLE, find_roots, pruned_config
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,16 @@ def find_axes(network: DepthNet) -> list[Axis]:
     """Every width of the config, in the network's order.
 
     Raises:
-        UserError: The encoder is not a GhostNet, or a ghost module has an odd width.
+        UserError: The encoder is neither GhostNet nor EfficientNet-Lite, or a ghost module has an
+            odd width.
     """
     graph = _graph(network)
     names = {module: name for name, module in network.named_modules()}
     axes = []
-    for name, roots, ghost in _roots(network):
+    for name, layers, ghost in find_roots(network):
         parts = []
-        for root in roots:
-            parts.append((root, _units(graph, network.get_submodule(root), names)))
+        for layer in layers:
+            parts.append((layer, _units(graph, network.get_submodule(layer), names)))
         axes.append(Axis(name, 2 if ghost else 1, tuple(parts)))
     return axes
 
@@ -134,74 +135,6 @@ def remove_channels(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> Dept
     return pruned
 
 
-def pruned_config(network: DepthNet) -> NetworkConfig:
-    """The config with the widths of the network's layers."""
-    value = network.config.model_dump()
-    module: Any = network.get_submodule
-    encoder = value["encoder"]
-    width = encoder["stem"] = module("encoder.conv_stem").out_channels
-    for i, stage in enumerate(encoder["stages"]):
-        for j, block in enumerate(stage):
-            here = f"encoder.blocks.{i}.{j}"
-            block["mid"] = 2 * module(f"{here}.ghost1.primary_conv.0").out_channels
-            block["out"] = 2 * module(f"{here}.ghost2.primary_conv.0").out_channels
-            if block["se"]:
-                block["se"] = module(f"{here}.se.conv_reduce").out_channels
-            same_shape = block["stride"] == 1 and width == block["out"]
-            is_conv = not isinstance(module(f"{here}.shortcut"), nn.Identity)
-            block["conv_shortcut"] = same_shape and is_conv
-            width = block["out"]
-    for path, i, name in _feed_forwards(network):
-        value[path]["attention"][i]["feed_forward"] = module(name).out_channels
-    levels = range(len(value["decoder"]["widths"]))
-    value["decoder"]["widths"] = [module(f"decoder.{i}.narrow.0").out_channels for i in levels]
-    return NetworkConfig.model_validate(value)
-
-
-def _roots(network: DepthNet) -> list[tuple[str, list[str], bool]]:
-    """For each axis: its name, the layers whose outputs are its units, whether they are ghosts."""
-    found: list[tuple[str, list[str], bool]] = [("encoder.stem", ["encoder.conv_stem"], False)]
-    # Index of the axis at which the current chain of residual sums began.
-    chain = 0
-    for i, stage in enumerate(network.config.encoder.stages):  # type: ignore[union-attr]
-        for j, block in enumerate(stage):
-            here, there = f"encoder.blocks.{i}.{j}", f"encoder.stages.{i}.{j}"
-            for field in ("mid", "out"):
-                if getattr(block, field) % 2:
-                    raise UserError(
-                        f"{there}.{field} is {getattr(block, field)}; pruning removes a ghost "
-                        "module's channels in pairs and needs even widths"
-                    )
-            found.append((f"{there}.mid", [f"{here}.ghost1.primary_conv.0"], True))
-            root = [f"{here}.ghost2.primary_conv.0"]
-            if isinstance(network.get_submodule(f"{here}.shortcut"), nn.Identity):
-                # The sum couples the block's output to its input; the ghost module defines units.
-                found[chain] = (found[chain][0], root, True)
-            else:
-                found.append((f"{there}.out", root, True))
-                chain = len(found) - 1
-            if block.se:
-                found.append((f"{there}.se", [f"{here}.se.conv_reduce"], False))
-    for i in range(len(network.decoder)):
-        roots = [f"decoder.{i}.narrow.0", f"decoder.{i}.pointwise.0"]
-        found.append((f"decoder.widths.{i}", roots, False))
-    for path, i, name in _feed_forwards(network):
-        found.append((f"{path}.attention.{i}.feed_forward", [name], False))
-    return found
-
-
-def _feed_forwards(network: DepthNet) -> Iterator[tuple[str, int, str]]:
-    """Attention with a feed-forward part: where in the config, and its layer to the inner width."""
-    places = (
-        ("encoder", network.encoder.attention, "encoder.attention"),
-        ("decoder", network.attention, "attention"),
-    )
-    for path, blocks, name in places:
-        for i, block in enumerate(blocks):  # type: ignore[arg-type]
-            if block.feed_forward is not None:
-                yield path, i, f"{name}.{i}.feed_forward.0"
-
-
 @functools.cache
 def _engine() -> Any:
     with warnings.catch_warnings():
@@ -212,7 +145,7 @@ def _engine() -> Any:
 
 
 def _graph(network: DepthNet) -> Any:
-    require_ghostnet(network.config, "pruning")
+    require_encoder(network.config, "pruning", *PRUNABLE)
     device = next(network.parameters()).device
     # The graph is derived from autograd's, so gradients must be enabled; any input size works.
     with torch.enable_grad():
