@@ -37,7 +37,7 @@ LONGEST = (
     *("convert/test_files.py", "ship/test_bundle_killed.py", "convert/test_verify_limits.py"),
     *("compress/test_compress_adder.py", "distillation/test_distil.py", "train/test_trainer.py"),
     *("compress/test_compress.py", "commands/test_sensitivity.py", "commands/test_label.py"),
-    *("convert/test_stream_files.py", "pruning/test_masks.py", "pi4/test_file_latency.py"),
+    *("convert/test_stream_files.py", "compress/test_lottery.py", "pi4/test_file_latency.py"),
     "ship/test_bundle_install.py",
 )
 
