@@ -8,10 +8,10 @@ from ghostdepth_train.models.network import normaliser
 from ghostdepth_train.quantization import Range, Trunk
 from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet
 from ghostdepth_train.quantization.integer_simulation import Int8Net
-from ghostdepth_train.quantization.observers import choose_range, collect_histograms
 from torch import Tensor
 
 from tests.train.models.attention_network import attention_network, images
+from tests.train.quantization.conftest import minmax_ranges
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,7 @@ def pictures() -> Tensor:
 
 @pytest.fixture(scope="module")
 def ranges(trunk: Trunk, pictures: Tensor) -> dict[str, Range]:
-    seen = collect_histograms(trunk, pictures.split(1))
-    return {name: choose_range(h, "minmax", 100) for name, h in seen.items()}
+    return minmax_ranges(trunk, pictures)
 
 
 @torch.no_grad()
