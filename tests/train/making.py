@@ -1,4 +1,4 @@
-"""Networks that are built and trained quickly, and the inputs of a compression method."""
+"""Networks that are built and trained quickly, their inputs, and random depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ghostdepth_train.compress import Work
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
-from torch import nn
+from torch import Tensor, nn
 
 # Four blocks, for tests of what happens around a network.
 SMALL = NetworkConfig.model_validate(
@@ -64,3 +64,12 @@ def short_config(changes: dict[str, Any] | None = None) -> TrainConfig:
 def work(data: Path, out: Path | str, **changes: Any) -> Work:
     """Work on a data folder that is written to a path, or to a name beside the data."""
     return Work(out=data.parent / out, split=read_split(data), workers=0, **changes)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def metres(seed: int, size: tuple[int, int] = (6, 8), count: int = 2) -> Tensor:
+    """Depth maps of 1 to 5 m."""
+    return torch.rand((count, 1, *size), generator=rng(seed)) * 4 + 1
