@@ -118,9 +118,6 @@ _WAITING = """
 import functools, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from ghostdepth import commands as cli
-from ghostdepth_export.host.checkout import SAMPLES
-from ghostdepth_train.compress.recipe import recipe_names
-from ghostdepth_train.config import config_names
 def wait():
     print("ready", flush=True)
     time.sleep(60)
