@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bench_depth.core.dataset import write_depth
+from bench_depth.core.dataset import read_depth, write_depth
 from bench_depth.core.errors import UserError
 from ghostdepth_train.config import AugmentConfig
 from ghostdepth_train.data import (
@@ -97,7 +97,6 @@ def test_too_small_a_folder_is_refused(data: Path) -> None:
 
 
 def test_constant_baseline_is_the_mean_log_depth(data: Path) -> None:
-    from bench_depth.core.dataset import read_depth
     from ghostdepth_train.evaluate import constant_baseline
 
     split = read_split(data)
