@@ -24,7 +24,7 @@ from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
-from ghostdepth_train.pruning.latency import LatencyBudget
+from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
 from ghostdepth_train.trainer import silent
 from typer.testing import CliRunner
 
@@ -329,7 +329,6 @@ def test_the_command_searches_and_says_where_the_front_is(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ghostdepth_export.pi4 import budget
-    from ghostdepth_train.pruning.latency import LayerLatency
 
     class Clock:
         def __init__(self, **_: Any) -> None:
