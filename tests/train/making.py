@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from ghostdepth_train.checkpoint import read_tensors
 from ghostdepth_train.compress import Work
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
@@ -30,6 +32,27 @@ SMALL = NetworkConfig.model_validate(
 
 class StopHere(Exception):  # noqa: N818
     """Ends a run in the middle."""
+
+
+def stop_at(step: int) -> Callable[..., None]:
+    """A callback for every step that ends the run after this many."""
+    left = step
+
+    def after_step(*_: float) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise StopHere
+
+    return after_step
+
+
+def same_tensors(a: Path, b: Path) -> None:
+    """Fails unless both files hold the same tensors, to the bit."""
+    first, second = read_tensors(a)[0], read_tensors(b)[0]
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        torch.testing.assert_close(value, second[key], rtol=0, atol=0, msg=key)
 
 
 def random_network(config: NetworkConfig) -> DepthNet:

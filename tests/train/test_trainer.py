@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.evaluate import evaluate
@@ -17,18 +17,11 @@ from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 from tests import forks
-from tests.train.making import StopHere
+from tests.train.making import StopHere, same_tensors, stop_at
 
 
 def trainer(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> Trainer:
     return Trainer(config, read_split(data), RunOptions(out, "t", "test", workers=0, resume=resume))
-
-
-def same_tensors(a: Path, b: Path) -> None:
-    first, second = read_tensors(a)[0], read_tensors(b)[0]
-    assert first.keys() == second.keys()
-    for key, value in first.items():
-        torch.testing.assert_close(value, second[key], rtol=0, atol=0, msg=key)
 
 
 def test_training_beats_the_untrained_network(data: Path, tiny_config: TrainConfig) -> None:
@@ -61,13 +54,8 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_result(
 ) -> None:
     whole, broken = data.parent / "whole", data.parent / "broken"
     trainer(config, data, whole).run()
-
-    def stop(done: int, *_: float) -> None:
-        if done == 4:
-            raise StopHere
-
     with pytest.raises(StopHere):
-        trainer(config, data, broken).run(stop)
+        trainer(config, data, broken).run(stop_at(4))
     trainer(config, data, broken, resume=True).run()
     same_tensors(whole / "last" / "training.safetensors", broken / "last" / "training.safetensors")
     same_tensors(whole / "best" / "model.safetensors", broken / "best" / "model.safetensors")

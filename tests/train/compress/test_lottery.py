@@ -19,7 +19,7 @@ from ghostdepth_train.config import TrainingConfig
 from ghostdepth_train.pruning.masks import count, present, weights
 from torch import nn
 
-from tests.train.making import StopHere, work
+from tests.train.making import StopHere, same_tensors, stop_at, work
 
 # Two steps an epoch: there are 10 pairs.
 QUICK = TrainingConfig(epochs=2, batch_size=4, ema_decay=0.9)
@@ -157,24 +157,11 @@ def test_a_stopped_run_resumes_to_the_same_result(
     folder = data.parent / "c"
     whole = run_recipe(folder, (config,), work(data, "whole"))
     for number, stop in enumerate(stops):
-        left = stop
-
-        def count_down(*_: float) -> None:
-            nonlocal left
-            left -= 1
-            if not left:
-                raise StopHere
-
+        stopped = work(data, "broken", on_step=stop_at(stop), resume=number > 0)
         with pytest.raises(StopHere):
-            run_recipe(
-                folder,
-                (config,),
-                work(data, "broken", on_step=count_down, resume=number > 0),
-            )
+            run_recipe(folder, (config,), stopped)
     broken = run_recipe(folder, (config,), work(data, "broken", resume=True))
-    first, second = (read_tensors(f / "model.safetensors")[0] for f in (whole, broken))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[key], second[key]) for key in first)
+    same_tensors(whole / "model.safetensors", broken / "model.safetensors")
     for csv_file in whole.parent.rglob("rounds.csv"):
         twin = broken.parent / csv_file.relative_to(whole.parent)
         assert twin.read_text() == csv_file.read_text()

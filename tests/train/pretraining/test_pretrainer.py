@@ -12,11 +12,13 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_train import distributed
-from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
 from ghostdepth_train.trainer import RunOptions, Trainer
+
+from tests.train.making import StopHere, same_tensors, stop_at
 
 # Small, and with so few codes that none is rare enough to be kept.
 SMALL = {
@@ -30,26 +32,15 @@ def pretrainer(images: Path, out: Path, *, resume: bool = False, **settings: Any
     return Pretrainer(config, split_images([images]), options)
 
 
-class _StopHere(Exception):  # noqa: N818
-    pass
-
-
 def test_a_run_that_is_stopped_resumes_bit_by_bit(images: Path) -> None:
     whole, broken = images.parent / "whole", images.parent / "broken"
     history = pretrainer(images, whole).run()
     assert all(math.isfinite(row["validation_loss"]) for row in history)
-
-    def stop(done: int, *_: float) -> None:
-        if done == 3:
-            raise _StopHere
-
-    with pytest.raises(_StopHere):
-        pretrainer(images, broken).run(stop)
+    with pytest.raises(StopHere):
+        pretrainer(images, broken).run(stop_at(3))
     pretrainer(images, broken, resume=True).run()
     for name in ("last/training.safetensors", "best/model.safetensors"):
-        (first, _), (second, _) = read_tensors(whole / name), read_tensors(broken / name)
-        assert first.keys() == second.keys()
-        assert all(torch.equal(value, second[key]) for key, value in first.items())
+        same_tensors(whole / name, broken / name)
 
 
 def test_the_encoder_learns_and_the_decoder_does_not(images: Path) -> None:
