@@ -30,6 +30,7 @@ from bench_depth.model.released import (
     Catalogue,
     ReleasedFile,
     ReleasedModel,
+    most_accurate,
 )
 from ghostdepth_export.pi4.latency import BOARDS
 from ghostdepth_train.csv_files import csv_rows
@@ -41,10 +42,8 @@ BUILT = ROOT / "build" / "models"
 LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
 RUNTIME_LATENCY = LATENCY.with_name("released-runtimes.csv")
-# The rate of a camera that the default model must keep up with, at the far end of its error band.
-FRAMES_PER_SECOND = 30
-# The package brings the default model, up to this size, and the smallest one. The other int8 files
-# lie beside their checkpoints, and `make models` builds all.
+# The package brings the most accurate model up to this size and the smallest one. The other int8
+# files lie beside their checkpoints, and `make models` builds all.
 LARGEST = 2_000_000
 
 
@@ -57,14 +56,8 @@ def catalogue() -> Catalogue:
     models = [_model(folder, latency, boards, cameras) for folder in checkpoints()]
     models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
     models.sort(key=_milliseconds)
-    fast = [
-        each
-        for each in models
-        if _band(each)[2] <= 1000 / FRAMES_PER_SECOND and each.files[0].bytes <= LARGEST
-    ]
     return Catalogue(
         schema=SCHEMA,
-        default=min(fast, key=_error).name,
         latency="predicted for a Raspberry Pi 4 with TensorFlow Lite 2.5 and four threads",
         accuracy="106 validation photos of NYU Depth v2, without alignment",
         models=models,
@@ -182,7 +175,8 @@ def committed(listed: Catalogue) -> list[Path]:
     """The int8 files that are committed, in the device package or beside their checkpoints."""
     kept = [model for model in listed.models if model.dominated_by is None]
     smallest = min(kept, key=lambda model: model.files[0].bytes)
-    packaged = (listed.default, smallest.name)
+    small = most_accurate([model for model in kept if model.files[0].bytes <= LARGEST])
+    packaged = (small.name, smallest.name)
     return [
         (MODELS if model.name in packaged else ROOT / "models" / model.name) / model.files[0].file
         for model in kept

@@ -18,7 +18,8 @@ from typing import Any
 
 import sharpness
 from bench_depth.core.files import write_bytes
-from bench_depth.model.released import ReleasedFile, read_catalogue
+from bench_depth.model.released import MODELS as PACKAGED
+from bench_depth.model.released import ReleasedFile, most_accurate, read_catalogue
 from compression import digits, measure
 from fuzz import figures as soak
 from ghostdepth_train.csv_files import markdown_table
@@ -62,9 +63,9 @@ _TABLE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def release_files() -> str:
-    """The fastest file of each model, that of the default first, and the default's other files."""
+    """The fastest file of each model, the leading one's first, and that model's other files."""
     listed = read_catalogue()
-    (best,) = [model for model in listed.models if model.name == listed.default]
+    best = listed.leading
     kept = [model for model in listed.models if model.dominated_by is None]
     others = [model.files[0] for model in kept if model is not best]
     rows = [_file_row(file) for file in (best.files[0], *others, *best.files[1:])]
@@ -110,21 +111,24 @@ def release_card(name: str) -> str:
 def released_models() -> str:
     """The catalogue: every released model, the best file of each."""
     listed, rows = read_catalogue(), []
+    packaged = [each for each in listed.models if (PACKAGED / each.files[0].file).is_file()]
+    notes = {most_accurate(packaged).name: "the package's default"}
+    notes[listed.leading.name] = "the default"
     for model in listed.models:
         file = model.files[0]
         assert file.pi4_ms is not None
-        note = "the default" if model.name == listed.default else ""
+        note = notes.get(model.name, "")
         if model.dominated_by is not None:
             note = f"dominated by {model.dominated_by}; `make models`"
         _, ms, rmse, _, delta_1, size = _file_row(file)
         link = f"[{model.name}](../models/{model.name}/README.md)"
         rows.append([link, ms, rmse, delta_1, f"{model.cameras_si_rmse:.3f}", size, note])
-    notes = (
+    text = (
         f"Milliseconds: {listed.latency}. RMSE and delta_1 of the int8 file: {listed.accuracy}. "
         "cameras: mean si-RMSE of the table below."
     )
     heads = ["model", "Pi 4 ms, int8", "RMSE m", "delta_1", "cameras", "MB", ""]
-    return f"{markdown_table(heads, rows, (0, 6))}\n\n{notes}"
+    return f"{markdown_table(heads, rows, (0, 6))}\n\n{text}"
 
 
 def speed() -> str:

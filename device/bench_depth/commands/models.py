@@ -19,7 +19,7 @@ from bench_depth.model.released import (
     read_catalogue,
     released_board,
 )
-from bench_depth.report.fastest import fastest, not_here
+from bench_depth.report.fastest import default_reason, fastest, not_here
 
 _EPILOG = """\
 A name is accepted wherever a model file is. NAME stands for its int8 file; another file has a name
@@ -100,7 +100,8 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
     lines += [f"RMSE, delta_1: {catalogue.accuracy}."]
     lines += ["cameras: mean si-RMSE on photos of three cameras, two of which it never saw."]
     lines += [*fastest(catalogue, board), *not_here(catalogue, board)]
-    lines += [f"Where no model is named: {catalogue.default}. Photos to try: {SAMPLES}", ""]
+    lines += [f"Where no model is named: {default_reason(catalogue)}."]
+    lines += [f"Photos to try: {SAMPLES}", ""]
     trained: dict[str, list[str]] = {}
     for model in shown:
         trained.setdefault(model.trained_on, []).append(model.name)
@@ -146,8 +147,8 @@ def _band(ms: Optional[tuple[float, float, float]]) -> str:
 
 
 def _plain(catalogue: Catalogue) -> dict[str, Any]:
-    """The catalogue with the paths of the files; null where a file is not here."""
-    value = dataclasses.asdict(catalogue)
+    """The catalogue with the paths of the files, null where a file is not here, and the default."""
+    value = {**dataclasses.asdict(catalogue), "default": catalogue.default.name}
     for model, plain in zip(catalogue.models, value["models"]):
         for file, entry in zip(model.files, plain["files"]):
             entry["path"] = None if file.path is None else str(file.path)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench_depth.model.released import ELSEWHERE, Catalogue, ReleasedFile, ReleasedModel
+from bench_depth.model.released import (
+    ELSEWHERE,
+    FRAME_MS,
+    Catalogue,
+    ReleasedFile,
+    ReleasedModel,
+)
 
-# Of a camera with 30 frames a second.
-_FRAME_MS = 1000 / 30
 _PLAIN = "TensorFlow Lite 2.5"
 _OTHERS = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime"}
 
@@ -84,6 +88,30 @@ def not_here(catalogue: Catalogue, board: str) -> list[str]:
     return lines
 
 
+def default_reason(catalogue: Catalogue) -> str:
+    """The model that is taken where none is named, why, and what is faster or errs less.
+
+    Args:
+        catalogue: Catalogue of the released models.
+    """
+    default, leading = catalogue.default, catalogue.leading
+    here = [model for model in catalogue.models if model.installed]
+    text = (
+        f"{_predicted(default)}, the most accurate model here that holds 30 frames a second on a "
+        "Raspberry Pi 4 by prediction"
+    )
+    if here and here[0] is not default:
+        text += f"; the fastest here: {_predicted(here[0])}"
+    if leading is not default:
+        text += f"; more accurate at 30 frames a second: {_predicted(leading)}, not here"
+    return text
+
+
+def _predicted(model: ReleasedModel) -> str:
+    band = model.preferred.pi4_ms
+    return model.name if band is None else f"{model.name} ({band[0]:.1f} ms)"
+
+
 def _known(catalogue: Catalogue, board: str) -> list[PredictedFile]:
     """The files that were predicted for a board, the fastest first."""
     files = [each for each in predicted_files(catalogue) if board in each.ms]
@@ -110,7 +138,7 @@ def _best(files: list[PredictedFile], board: str) -> list[PredictedFile]:
     steady = [
         (each.model.cameras_si_rmse, place)
         for place, each in enumerate(files)
-        if each.model.cameras_si_rmse is not None and each.ms[board][2] <= _FRAME_MS
+        if each.model.cameras_si_rmse is not None and each.ms[board][2] <= FRAME_MS
     ]
     return [files[0], *([files[min(steady)[1]]] if steady else [])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -21,7 +22,7 @@ from bench_depth.model.released import (
     released_board,
     samples_hint,
 )
-from bench_depth.report.fastest import fastest, not_here
+from bench_depth.report.fastest import default_reason, fastest, not_here
 
 from tests.device.conftest import main
 
@@ -92,7 +93,8 @@ def test_the_list_names_figures_and_files(capsys: pytest.CaptureFixture[str]) ->
                 assert size == pytest.approx(file["bytes"], abs=4096)
                 shown += 1
     assert shown >= 2
-    assert f"no model is named: {default_model()}" in table
+    assert f"no model is named: {default_model()} (" in table
+    assert listed["default"] == default_model()
 
 
 def test_the_list_fits_a_terminal_where_every_file_is_here(
@@ -201,6 +203,38 @@ def test_a_command_without_the_clone_says_where_the_samples_lie(
     model = [] if words[0] in ("depth", "live") else ["ghostdepth-xxs", *QUICK]
     assert main([*model, *words]) == 2
     assert f"photos to try lie in {SAMPLES}" in capfd.readouterr().err
+
+
+@pytest.mark.same_everywhere
+def test_the_default_is_the_most_accurate_model_here_that_holds_30_frames_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue = read_catalogue()
+    here: list[str] = []
+    path = property(lambda file: Path(file.file) if file.file in here else None)
+    monkeypatch.setattr(ReleasedFile, "path", path)
+    steady = {
+        model.name: model.cameras_si_rmse
+        for model in catalogue.models
+        if model.files[0].pi4_ms is not None and model.files[0].pi4_ms[2] <= 1000 / 30
+    }
+    assert default_model() == catalogue.leading.name == min(steady, key=lambda name: steady[name])
+    for count in range(1, len(catalogue.models) + 1):
+        for names in itertools.combinations([model.name for model in catalogue.models], count):
+            here[:] = [f"{name}-int8.tflite" for name in names]
+            rest = [name for name in names if name in steady] or names[:1]
+            wanted = min(rest, key=lambda name: steady.get(name, 0))
+            assert default_model() == wanted
+            reason = default_reason(catalogue)
+            assert reason.startswith(f"{wanted} (")
+            # What is here is fastest first, as in the catalogue.
+            assert (f"the fastest here: {names[0]} (" in reason) == (wanted != names[0])
+            assert (f"{catalogue.leading.name} (" in reason) and (
+                reason.endswith("not here") == (wanted != catalogue.leading.name)
+            )
+    # Of a file that is too slow the name does not stand for a file that is fast enough.
+    here[:] = ["ghostdepth-m-fp32.tflite", "ghostdepth-xxs-int8.tflite"]
+    assert default_model() == "ghostdepth-xxs"
 
 
 @pytest.mark.same_everywhere

@@ -345,6 +345,21 @@ def test_without_predicted_latency_the_page_says_why(variants: Results) -> None:
     assert "predicted" not in page.ids
 
 
+@pytest.mark.same_everywhere
+def test_the_fastest_released_model_is_named_beside_another_one(variants: Results) -> None:
+    results, catalogue = predicted(variants), read_catalogue()
+    fast = catalogue.models[0]
+    band = fast.files[0].pi4_ms
+    assert band is not None
+    beside = f"from counts; {fast.name}, the fastest one, {figure(band[0])} ms Fastest here"
+    assert beside in Page(render(results, {}, released=catalogue)).text
+    contracts = [record.contract for record in results.models if record.contract]
+    own = dataclasses.replace(contracts[0], name=fast.name)
+    records = [dataclasses.replace(record, contract=own) for record in results.models]
+    page = render(dataclasses.replace(results, models=records), {}, released=catalogue)
+    assert "from counts Fastest here" in Page(page).text
+
+
 def released_cells(variants: Results, board: str = "Raspberry Pi 4") -> Page:
     return Page(render(on_board(variants, board), {}, released=read_catalogue()))
 
