@@ -118,14 +118,17 @@ def compress(
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     trained_on = _trained_on(steps, split, data, images)
     warn_of_data(split, str(data), strict, log)
-    log(
-        f"{checkpoint}: {', '.join(step.method for step in steps)}, on "
-        f"{counted(len(split.train), 'pair')} of {data} "
-        f"({len(split.val)} for validation), into {out}"
-    )
-    for step in steps:
-        if isinstance(step, PruneConfig) and step.budget is not None:
-            log(basis(step.budget))
+
+    def plan() -> None:
+        log(
+            f"{checkpoint}: {', '.join(step.method for step in steps)}, on "
+            f"{counted(len(split.train), 'pair')} of {data} "
+            f"({len(split.val)} for validation), into {out}"
+        )
+        for step in steps:
+            if isinstance(step, PruneConfig) and step.budget is not None:
+                log(basis(step.budget))
+
     work = Work(
         out=Path(out),
         split=split,
@@ -135,6 +138,7 @@ def compress(
         resume=resume,
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         patience=patience,
+        on_start=plan,
         on_step=on_step,
         on_epoch=on_epoch,
         on_training=lambda trainer: TrainingPage(trainer, log),

@@ -20,6 +20,7 @@ from onnx import helper
 from tests.device.onnx_files import onnx_bytes
 from tests.export.conftest import Command
 
+ROOT = Path(__file__).resolve().parents[3]
 TRAIN = "training: {epochs: 1, batch_size: 4}"
 
 
@@ -114,15 +115,41 @@ def test_a_mistake_is_one_line_and_nothing_is_lost(
         ("{method: average, other: nowhere}", "nowhere is not a checkpoint folder"),
         ("{method: average, other: ghostdepth-xz}", "did you mean ghostdepth-"),
         ("{method: average, other: " + "x" * 5000 + "}", "is not a checkpoint folder"),
+        ("{method: prune, time: 0.5, costs: nowhere.csv}", "nowhere.csv"),
     ],
 )
 def test_what_a_later_step_names_is_refused_before_the_first_one_and_leaves_nothing(
     later: str, says: str, checkpoint: Path, dataset: Path, tmp_path: Path, command: Command
 ) -> None:
     recipe = f"- {{method: finetune, {TRAIN}}}\n- {later}"
-    typed = words(checkpoint, recipe, dataset, tmp_path / "out")
-    assert says in command(*typed, code=2).err.splitlines()[-1]
+    refused_before_the_plan(words(checkpoint, recipe, dataset, tmp_path / "out"), says, command)
     assert not (tmp_path / "out").exists()
+
+
+def refused_before_the_plan(typed: list[object], says: str, command: Command) -> None:
+    """The error is the last line, and what would be done was not printed before it."""
+    err = command(*typed, code=2).err
+    assert says in err.splitlines()[-1]
+    assert not re.search(r"(finetune|prune), on \d+ pair|^step 1 ", err, re.MULTILINE)
+
+
+def test_a_missing_checkpoint_is_refused_before_the_plan(
+    dataset: Path, tmp_path: Path, command: Command
+) -> None:
+    recipe, out = f"- {{method: finetune, {TRAIN}}}", tmp_path / "out"
+    typed = words(tmp_path / "nope", recipe, dataset, out)
+    refused_before_the_plan(typed, "nope is not a checkpoint folder", command)
+    out.write_text("a file")
+    typed = words(ROOT / "models" / "ghostdepth-xxs", recipe, dataset, out)
+    refused_before_the_plan(typed, f"cannot lock {out}", command)
+
+
+def test_a_later_step_for_ghostnet_alone_is_refused_before_the_first_one(
+    dataset: Path, tmp_path: Path, command: Command
+) -> None:
+    recipe = f"- {{method: finetune, {TRAIN}}}\n- {{method: adder}}"
+    typed = words(ROOT / "models" / "ghostdepth-nano", recipe, dataset, tmp_path / "out")
+    refused_before_the_plan(typed, "adder works on ghostnet encoders; this network has", command)
 
 
 def test_steps_know_the_released_models_by_name() -> None:

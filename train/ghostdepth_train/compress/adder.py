@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.config import TrainingConfig, require_encoder
+from ghostdepth_train.config import TrainingConfig
 from ghostdepth_train.data import DepthDataset
 from ghostdepth_train.models.adder_conv import (
     ETA,
@@ -45,6 +45,8 @@ class AdderConfig(Method):
         training: Training settings.
     """
 
+    encoders = ("ghostnet",)
+
     method: Literal["adder"] = "adder"
     layers: Literal["encoder", "decoder", "all"] | tuple[str, ...] = "decoder"
     depthwise: bool = False
@@ -58,7 +60,6 @@ def apply(checkpoint: Checkpoint, config: AdderConfig, work: Work) -> Compressed
     Raises:
         UserError: A layer cannot be an adder, or no layer is selected.
     """
-    require_encoder(checkpoint.config, "adder", "ghostnet")
     names = selected_layers(checkpoint.network, config)
     network = with_adders(checkpoint.network, names, config.seed)
     draw_filters(network, set(names) - set(checkpoint.config.adder), config, work)

@@ -6,13 +6,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pydantic
 from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.config import MAX_SEED, Config, TrainConfig, TrainingConfig, parse_config
+from ghostdepth_train.config import (
+    ENCODERS,
+    MAX_SEED,
+    Config,
+    TrainConfig,
+    TrainingConfig,
+    parse_config,
+)
 from ghostdepth_train.data import Split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
@@ -29,9 +36,12 @@ class Method(Config):
     """Settings of a method; each subclass has a literal `method` that names it.
 
     Attributes:
+        encoders: Kinds of encoders that the method works on.
         method: Name of the method in a recipe.
         seed: Seed of everything random in the method.
     """
+
+    encoders: ClassVar[tuple[str, ...]] = ENCODERS
 
     method: str
     seed: int = pydantic.Field(default=0, ge=0, le=MAX_SEED)
@@ -64,6 +74,7 @@ class Work:
             None for no limit.
         patience: Evaluations without a better one after which each training ends; None for no
             limit.
+        on_start: Called once when the inputs of a recipe are found sound, before its first step.
         on_step: Called after every training step.
         on_epoch: Called after every epoch with its row of the log.
         on_training: Called with each training before it starts; what it returns is called after
@@ -81,6 +92,7 @@ class Work:
     resume: bool = False
     deadline: float | None = None
     patience: int | None = None
+    on_start: Callable[[], None] = lambda: None
     on_step: Progress = silent
     on_epoch: OnEpoch = lambda _: None
     on_training: Callable[[Trainer], OnEpoch] = lambda _: lambda _: None

@@ -25,7 +25,7 @@ from ghostdepth_train.compress import (
     snip,
 )
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.config import TrainingConfig, parse_config
+from ghostdepth_train.config import TrainingConfig, parse_config, require_encoder
 
 
 class FinetuneConfig(Method):
@@ -98,6 +98,7 @@ def compress(checkpoint: Checkpoint, config: Method, work: Work) -> Compressed:
             f"{config.method} works on convolutions; this network has "
             f"{len(checkpoint.config.adder)} adders, put the step before `adder`"
         )
+    require_encoder(checkpoint.config, config.method, *config.encoders)
     result = METHODS[config.method][1](checkpoint, config, work)
     result.network.eval()
     return result

@@ -35,6 +35,7 @@ from ghostdepth_train.pruning.budget import (
 from ghostdepth_train.pruning.channels import Axis, best_units, find_axes, prune_channels
 from ghostdepth_train.pruning.importance import Importance, batch_losses, importance
 from ghostdepth_train.pruning.latency import LatencyBudget
+from ghostdepth_train.pruning.roots import PRUNABLE
 from ghostdepth_train.pruning.widths import (
     COSTS,
     ChannelCounts,
@@ -76,6 +77,8 @@ class PruneConfig(Method):
         training: Training settings after the last round; None leaves training to the recipe's next
             step.
     """
+
+    encoders = PRUNABLE
 
     method: Literal["prune"] = "prune"
     macs: float | None = pydantic.Field(default=None, gt=0, lt=1)
@@ -123,6 +126,11 @@ class PruneConfig(Method):
         """A copy with a latency budget as its target."""
         fields = self.model_dump(exclude={*TARGETS, "costs"})
         return PruneConfig.model_validate({**fields, "budget": budget})
+
+    def check(self, start: Checkpoint | None, work: Work) -> None:
+        """Refuses a table of costs that cannot be read."""
+        if self.costs is not None:
+            read_times(self.costs)
 
 
 def apply(checkpoint: Checkpoint, config: PruneConfig, work: Work) -> Compressed:

@@ -27,7 +27,7 @@ from ghostdepth_train.checkpoint import (
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.methods import compress, method_config
 from ghostdepth_train.compress.prune import PruneConfig
-from ghostdepth_train.config import refuse_stream
+from ghostdepth_train.config import refuse_stream, require_encoder
 from ghostdepth_train.data import listing_sha256
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
@@ -142,6 +142,7 @@ def run_recipe(checkpoint_folder: Path, recipe: Sequence[Method], work: Work) ->
 
 def _run(start: Checkpoint, recipe: Sequence[Method], work: Work, name: str) -> Path:
     _open(start, recipe, work)
+    work.on_start()
     current, steps = start, list[dict[str, Any]]()
     for index, config in enumerate(recipe, 1):
         folder = work.out / f"{index}-{config.method}"
@@ -245,6 +246,7 @@ def _open(start: Checkpoint, recipe: Sequence[Method], work: Work) -> None:
             )
     else:
         for index, config in enumerate(recipe):
+            require_encoder(start.config, config.method, *config.encoders)
             config.check(None if index else start, work)
     write_json(path, resolved)
 

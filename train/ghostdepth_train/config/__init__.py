@@ -8,6 +8,7 @@ another config.
 
 from ghostdepth_train.config.blocks import AttentionConfig, StreamConfig
 from ghostdepth_train.config.encoder import (
+    ENCODERS,
     BlockConfig,
     EncoderConfig,
     LiteBlockConfig,
@@ -34,6 +35,7 @@ from ghostdepth_train.config.training import (
 )
 
 __all__ = [
+    "ENCODERS",
     "MAX_SEED",
     "MAX_SIDE",
     "AttentionConfig",
