@@ -130,8 +130,11 @@ def read_temperature(root: Path = ROOT) -> Optional[float]:
 
 
 def throttling_unknown(board: Board, before: Health, after: Health) -> bool:
-    """Returns whether a board that can report its throttling did not do so at either reading."""
-    reports = (board.model or "").startswith("Raspberry Pi")
+    """Returns whether a board that can report its throttling did not do so at either reading.
+
+    An emulated one cannot.
+    """
+    reports = (board.model or "").startswith("Raspberry Pi") and not board.emulated
     return reports and None in (before.throttled, after.throttled)
 
 

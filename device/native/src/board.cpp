@@ -190,7 +190,8 @@ Health read_health() {
 }
 
 bool throttling_unknown(const Board& board, const Health& before, const Health& after) {
-  const bool reports = board.model.value_or("").compare(0, 12, "Raspberry Pi") == 0;
+  const bool reports =
+      board.model.value_or("").compare(0, 12, "Raspberry Pi") == 0 && !board.emulated;
   return reports && !(before.throttled && after.throttled);
 }
 

@@ -38,7 +38,8 @@ constexpr int kSlowed = 0xE;
 // Whether any of the bits held at either reading or came up between them.
 bool flagged(const Health& before, const Health& after, int bits);
 
-// Whether a board that can report its throttling did not do so at either reading.
+// Whether a board that can report its throttling did not do so at either reading. An emulated one
+// cannot.
 bool throttling_unknown(const Board& board, const Health& before, const Health& after);
 
 // Starts a new peak of the process's memory, where the system can.

@@ -64,10 +64,13 @@ def test_each_state_has_its_code(code: str, changes: dict[str, object]) -> None:
     assert code in found and set(found) <= {code, "drift"}
 
 
-def test_what_another_board_does_not_tell_is_no_warning() -> None:
+@pytest.mark.parametrize(
+    ("board", "others"), [(BOARD, []), (dataclasses.replace(PI, emulated=True), ["emulated"])]
+)
+def test_what_a_board_cannot_tell_is_no_warning(board: Board, others: list[str]) -> None:
     unknown = Health(None, None, None)
-    board = dataclasses.replace(BOARD, governor=None)
-    assert codes(idle=unknown, before=unknown, after=unknown, board=board) == []
+    board = dataclasses.replace(board, governor=None)
+    assert codes(idle=unknown, before=unknown, after=unknown, board=board) == others
 
 
 @pytest.mark.parametrize("ops", [None, (0, 195), (194, 195), (3, 4), (1, 1), (0, 0)])
