@@ -13,6 +13,8 @@ Without --model the int8 file is exported from models/ghostdepth-s first.
 from __future__ import annotations
 
 import argparse
+import functools
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from statistics import median
 
 import numpy as np
 from bench_depth.machine.board import default_threads
+from bench_depth.machine.guard import HANG
 from bench_depth.timing.measure import TimingPlan, measure
 from harness import ROOT, interleave, ready_model, run, write_result
 
@@ -80,10 +83,12 @@ def _plain(invoke: Callable[[], object]) -> Callable[[], float]:
 
 def _measured(invoke: Callable[[], object]) -> Callable[[], float]:
     plan = TimingPlan(warmup=0, min_runs=RUNS, min_time=0)
+    arm = functools.partial(signal.setitimer, signal.ITIMER_REAL, HANG)
 
     def block() -> float:
         started = time.perf_counter_ns()
-        timing = measure(invoke, plan)
+        timing = measure(invoke, plan, arm=arm)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         stopped = time.perf_counter_ns()
         return (stopped - started) / len(timing.times_ns) / 1e6
 

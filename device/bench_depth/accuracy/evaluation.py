@@ -108,6 +108,7 @@ def evaluate(
     align: str = "none",
     predictions: Optional[Path] = None,
     on_image: Callable[[EvaluatedImage], None] = lambda image: None,
+    arm: Callable[[], None] = lambda: None,
 ) -> Accuracy:
     """Compares a model's depth with the ground truth of every frame.
 
@@ -122,6 +123,7 @@ def evaluate(
             write none. Only maps of relative models are aligned before they are written, as they
             have no millimetres otherwise.
         on_image: Called with each image that has metrics, in the dataset's order.
+        arm: Called before each run of the model, to give it a time limit.
 
     Raises:
         UserError: A file cannot be read or written, no image has a valid pixel, the alignment is
@@ -131,6 +133,7 @@ def evaluate(
     align = alignment(signature, align)
     for frame in frames:
         photo, ground_truth_mm = frame.read()
+        arm()
         depth = predict(model, signature, photo)
         if not np.isfinite(depth).all():
             raise UserError(

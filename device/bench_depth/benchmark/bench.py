@@ -13,6 +13,7 @@ from bench_depth.benchmark.hooks import Hooks
 from bench_depth.benchmark.options import BenchOptions, check_options
 from bench_depth.benchmark.record import make_context, make_record
 from bench_depth.benchmark.stages import (
+    limited,
     measure_accuracy,
     run_sustained,
     time_alone,
@@ -155,7 +156,8 @@ class _Bench:
     def _measure_rest(self, index: int, session: Session) -> None:
         """Measures what follows the latency: whole frames, a sustained run, accuracy."""
         options = self._options
-        self._replace(index, **time_frames(session, options.plan))
+        with limited(session, self._hooks) as arm:
+            self._replace(index, **time_frames(session, options.plan, arm))
         if options.sustain_minutes:
             sustained = run_sustained(session, options.sustain_minutes, self._hooks)
             self._replace(index, sustained=sustained)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -11,9 +12,24 @@ from bench_depth.accuracy.readers import Dataset
 from bench_depth.accuracy.records import Accuracy
 from bench_depth.benchmark.hooks import Hooks
 from bench_depth.core.screen import counted
+from bench_depth.machine.guard import HANG
 from bench_depth.timing.measure import Timing, TimingPlan, measure, measure_in_turn
 from bench_depth.timing.session import Session
 from bench_depth.timing.sustained import Sustained, sustain
+
+
+@contextlib.contextmanager
+def limited(session: Session, hooks: Hooks) -> Iterator[Callable[[], None]]:
+    """Gives the runs of a model time limits.
+
+    Yields:
+        A function to call before each run; the last run's limit ends with the context.
+    """
+    task = str(session.job.path)
+    try:
+        yield lambda: hooks.on_task(task, HANG)
+    finally:
+        hooks.on_task(task, None)
 
 
 def time_alone(session: Session, plan: TimingPlan, hooks: Hooks) -> Timing:
@@ -22,7 +38,8 @@ def time_alone(session: Session, plan: TimingPlan, hooks: Hooks) -> Timing:
     def watch(times: Sequence[int]) -> None:
         hooks.on_run(session.job.label, lambda: _completed(times, plan), times)
 
-    return measure(session.model.invoke, plan, watch=watch)
+    with limited(session, hooks) as arm:
+        return measure(session.model.invoke, plan, watch=watch, arm=arm)
 
 
 def time_interleaved(sessions: Sequence[Session], plan: TimingPlan, hooks: Hooks) -> list[Timing]:
@@ -36,7 +53,9 @@ def time_interleaved(sessions: Sequence[Session], plan: TimingPlan, hooks: Hooks
         latest[index] = times
         hooks.on_run(sessions[index].job.label, fraction, times)
 
-    return measure_in_turn([s.model.invoke for s in sessions], plan, watch=watch)
+    with contextlib.ExitStack() as stack:
+        arms = [stack.enter_context(limited(session, hooks)) for session in sessions]
+        return measure_in_turn([s.model.invoke for s in sessions], plan, watch=watch, arms=arms)
 
 
 def run_sustained(session: Session, minutes: float, hooks: Hooks) -> Sustained:
@@ -48,7 +67,8 @@ def run_sustained(session: Session, minutes: float, hooks: Hooks) -> Sustained:
         times_ns = [round(median_ms * 1e6)]
         hooks.on_run(f"{label}, sustained", lambda: seconds / 60 / minutes, times_ns)
 
-    return sustain(session.model.invoke, minutes, watch=watch)
+    with limited(session, hooks) as arm:
+        return sustain(session.model.invoke, minutes, watch=watch, arm=arm)
 
 
 def measure_accuracy(
@@ -77,16 +97,18 @@ def measure_accuracy(
         f"{session.job.label}: accuracy on {counted(len(dataset.frames), 'photo')} of "
         f"{dataset.label}{note}"
     )
-    return evaluate(
-        session.model,
-        session.signature,
-        dataset.frames,
-        data=dataset.label,
-        median_ms=median_ms,
-        align=align,
-        predictions=predictions,
-        on_image=lambda image: hooks.on_image(index, image),
-    )
+    with limited(session, hooks) as arm:
+        return evaluate(
+            session.model,
+            session.signature,
+            dataset.frames,
+            data=dataset.label,
+            median_ms=median_ms,
+            align=align,
+            predictions=predictions,
+            on_image=lambda image: hooks.on_image(index, image),
+            arm=arm,
+        )
 
 
 def _completed(times_ns: Sequence[int], plan: TimingPlan) -> float:

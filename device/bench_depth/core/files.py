@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Optional
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.json_text import LARGEST, decode, dumps, loads
+from bench_depth.core.screen import printable
 
 # With `-int8.tflite` and the letters of a temporary file it stays below the 255 of file systems.
 LONGEST_NAME = 200
@@ -294,15 +295,16 @@ def plain_name(text: Any, where: str) -> str:
 
     Raises:
         UserError: It is no plain file name: empty, of another type, longer than `LONGEST_NAME`
-            bytes, with a slash, backslash or control character, or with . or - at its beginning.
+            bytes, with a slash, backslash or a character that cannot be seen, or with . or - at its
+            beginning.
     """
     if not isinstance(text, str):
         raise UserError(f"{where} must be text, is {type(text).__name__}")
-    plain = text.strip() == text != "" and text.isprintable() and text[0] not in ".-"
+    plain = text.strip() == text != "" and printable(text) == text and text[0] not in ".-"
     if not plain or "/" in text or "\\" in text or len(text.encode()) > LONGEST_NAME:
         raise UserError(
             f"{where} is {_shown(text)}, which is no plain file name: 1 to {LONGEST_NAME} bytes "
-            "without / and \\ and control characters, and not with . or - at its beginning"
+            "without / and \\ and invisible characters, and not with . or - at its beginning"
         )
     return text
 

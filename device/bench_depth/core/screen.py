@@ -9,24 +9,31 @@ from __future__ import annotations
 import re
 import sys
 
-# C0 and C1, separators of lines and paragraphs, what turns the direction of writing, tags, and
-# halves of a character that no encoding can write.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+# Invisible by Unicode's property Default_Ignorable_Code_Point, in categories that are printable.
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Returns `text` with each control character as an escape, like `\x1b` or `\u202e`.
+    r"""Returns `text` with each character that cannot be seen as an escape, like `\x1b`.
+
+    These are, as for `repr`, Unicode's categories of controls (Cc), format characters (Cf: those
+    without a width, and those that turn the direction of writing), separators other than the space
+    (Zl, Zp, Zs), and what has no character (Cs, Co, Cn); besides, characters that are to be ignored
+    where they cannot be displayed.
 
     Args:
         text: Any text.
-        keep: Control characters that stay, such as a newline in text of several lines.
+        keep: Characters that stay, such as a newline in text of several lines.
     """
-    return _UNPRINTABLE.sub(
-        lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text
-    )
+    if text.isprintable() and not _IGNORED.search(text):
+        return text
+    return "".join(char if char in keep or _seen(char) else ascii(char)[1:-1] for char in text)
+
+
+def _seen(char: str) -> bool:
+    return char.isprintable() and not _IGNORED.match(char)
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,6 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 Clock = Callable[[], int]
+
+
+def no_limit() -> None:
+    """Stands for the function that gives the next run of a model its time limit."""
+
+
 # Number of turns that a plan's minimum time is divided into: enough to estimate the variance of
 # rounds, and few enough that caches and clock frequency settle for most of a turn.
 ROUNDS = 20
@@ -103,6 +109,7 @@ def measure(
     plan: TimingPlan,
     clock: Clock = time.perf_counter_ns,
     watch: Callable[[Sequence[int]], None] = lambda times: None,
+    arm: Callable[[], None] = no_limit,
 ) -> Timing:
     """Times the calls of one function.
 
@@ -111,11 +118,13 @@ def measure(
         plan: Length of the measurement. At least one run is counted.
         clock: Returns a monotonic time in nanoseconds.
         watch: Called after each counted run with all times so far.
+        arm: Called before each run, outside the timed interval, to give it a time limit.
 
     Raises:
         Interrupted: Ctrl-C was pressed after at least one counted run.
     """
     for _ in range(plan.warmup):
+        arm()
         run()
     times: list[int] = []
     append = times.append
@@ -123,6 +132,7 @@ def measure(
     end = clock() + math.ceil(plan.min_time * 1e9)
     try:
         while True:
+            arm()
             start = clock()
             run()
             stop = clock()
@@ -142,6 +152,7 @@ def measure_in_turn(
     plan: TimingPlan,
     clock: Clock = time.perf_counter_ns,
     watch: Callable[[int, Sequence[int]], None] = lambda index, times: None,
+    arms: Sequence[Callable[[], None]] = (),
 ) -> list[Timing]:
     """Times several functions in turns, so that slow changes of the machine affect all of them.
 
@@ -154,6 +165,8 @@ def measure_in_turn(
         plan: Length of the measurement of each function.
         clock: Returns a monotonic time in nanoseconds.
         watch: Called after each counted run with the index of the function and its times so far.
+        arms: Per function, what is called before each of its runs, outside the timed interval, to
+            give the run a time limit; empty for none.
 
     Returns:
         One timing per function; all have the same number of rounds.
@@ -161,8 +174,10 @@ def measure_in_turn(
     Raises:
         Interrupted: Ctrl-C was pressed after at least one counted run of each function.
     """
-    for run in runs:
+    arms = arms or [no_limit] * len(runs)
+    for run, arm in zip(runs, arms):
         for _ in range(plan.warmup):
+            arm()
             run()
     turn = min(plan.min_time / ROUNDS, _MAX_TURN)
     times: list[list[int]] = [[] for _ in runs]
@@ -173,7 +188,8 @@ def measure_in_turn(
             for step in range(len(runs)):
                 index = (first + step) % len(runs)
                 before = len(times[index])
-                _one_turn(runs[index], times[index], turn, clock, functools.partial(watch, index))
+                watched = functools.partial(watch, index)
+                _one_turn(runs[index], times[index], turn, clock, watched, arms[index])
                 rounds[index].append(len(times[index]) - before)
     except KeyboardInterrupt:
         # Only rounds that all functions completed can be compared.
@@ -200,10 +216,13 @@ def _one_turn(
     seconds: float,
     clock: Clock,
     watch: Callable[[Sequence[int]], None],
+    arm: Callable[[], None],
 ) -> None:
+    arm()
     run()
     end = clock() + math.ceil(seconds * 1e9)
     while True:
+        arm()
         start = clock()
         run()
         stop = clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,7 @@ from bench_depth.model.preprocess import to_input
 from bench_depth.model.runtimes import LoadedModel, Runtime
 from bench_depth.model.signature import Signature, check_signature
 from bench_depth.plausibility.output_checks import output_codes
-from bench_depth.timing.measure import Timing, TimingPlan, summarize, time_once
+from bench_depth.timing.measure import Timing, TimingPlan, no_limit, summarize, time_once
 
 # Whole frames that are timed per counted run: pre- and postprocessing vary little.
 _FRAMES_PER_RUN = 0.2
@@ -133,12 +133,15 @@ def sample_photo() -> NDArray[np.uint8]:
         return read_rgb(path)
 
 
-def time_frames(session: Session, plan: TimingPlan) -> dict[str, Timing]:
+def time_frames(
+    session: Session, plan: TimingPlan, arm: Callable[[], None] = no_limit
+) -> dict[str, Timing]:
     """Times whole frames, from a photo of the camera's size to depth, and their stages.
 
     Args:
         session: The loaded model.
         plan: A fifth of its minimum number of runs is timed, but at least ten (or all, if fewer).
+        arm: Called before each frame, outside the timed interval, to give it a time limit.
 
     Returns:
         Times of `preprocess`, `postprocess` and `total`.
@@ -147,6 +150,7 @@ def time_frames(session: Session, plan: TimingPlan) -> dict[str, Timing]:
     count = max(round(plan.min_runs * _FRAMES_PER_RUN), min(plan.min_runs, _MIN_FRAMES), 1)
     times: dict[str, list[int]] = {"preprocess": [], "postprocess": [], "total": []}
     for _ in range(count):
+        arm()
         begin = time.perf_counter_ns()
         model.set_input(to_input(photo, signature))
         ready = time.perf_counter_ns()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from bench_depth.machine.board import Health, read_health
-from bench_depth.timing.measure import percentile
+from bench_depth.timing.measure import no_limit, percentile
 
 _POINTS = 60
 _MINUTE = 60.0
@@ -62,6 +62,7 @@ def sustain(
     clock: Callable[[], int] = time.perf_counter_ns,
     health: Callable[[], Health] = read_health,
     watch: Callable[[float, float], None] = lambda seconds, median_ms: None,
+    arm: Callable[[], None] = no_limit,
 ) -> Sustained:
     """Runs a model for minutes without a pause.
 
@@ -72,6 +73,7 @@ def sustain(
         health: Returns the state of the board; called once per interval, between two runs.
         watch: Called after each interval with the seconds so far and the interval's median latency
             in milliseconds.
+        arm: Called before each run, outside the timed interval, to give it a time limit.
     """
     interval = minutes * _MINUTE / _POINTS
     ends: list[float] = []
@@ -80,6 +82,7 @@ def sustain(
     begin = clock()
     interval_start = 0
     while not curve or curve[-1].seconds < minutes * _MINUTE:
+        arm()
         start = clock()
         run()
         stop = clock()

@@ -14,6 +14,8 @@ from bench_depth.benchmark.options import BenchOptions
 from bench_depth.core.dataset import list_pairs, read_depth, read_rgb
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics, score
+from bench_depth.machine.guard import HANG
+from bench_depth.model.runtimes import tflite
 from bench_depth.results.records import Results
 from bench_depth.timing.measure import TimingPlan
 from bench_depth.timing.session import sample_photo
@@ -193,3 +195,25 @@ def test_models_of_the_same_name_cannot_save_predictions(
     options = BenchOptions(data=dataset, plan=QUICK, save_predictions=tmp_path / "out")
     with pytest.raises(UserError, match="same file name"):
         bench([tiny_tflite, tiny_tflite], options, Hooks(quiet))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_run_has_a_time_limit_of_its_own(
+    make_tflite, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    events: list[str | float | None] = []
+    invoke = tflite._TfliteModel.invoke
+
+    def run(model: tflite._TfliteModel) -> None:
+        events.append("run")
+        invoke(model)
+
+    monkeypatch.setattr(tflite._TfliteModel, "invoke", run)
+    models = [make_tflite(tmp_path / f"{index}.tflite") for index in range(count)]
+    options = BenchOptions(data=dataset, plan=QUICK, align="median", sustain_minutes=1e-4)
+    bench(models, options, Hooks(quiet, on_task=lambda task, limit: events.append(limit)))
+    before = [events[place - 1] for place, event in enumerate(events) if event == "run"]
+    assert len(before) > 10 * count
+    assert set(before) == {HANG}
+    # What follows the last run has no limit.
+    assert events[-1] is None

@@ -12,7 +12,10 @@ from bench_depth.core.screen import counted, printable, say, show
 # What moves the cursor, ends a line, turns the direction of writing or cannot be encoded.
 CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F)]
 CONTROLS += [*range(0x2066, 0x206A), *range(0xD800, 0xE000, 64), 0xFEFF]
-_TURNING = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+# What has no width: soft hyphen, joiners, tags, selectors of variants, fillers.
+CONTROLS += [0xAD, 0x180E, 0x200B, 0x200C, 0x200D, *range(0x2060, 0x2066), 0x206F, 0xFFF9]
+CONTROLS += [0x1D173, *range(0xE0000, 0xE0080), 0x34F, 0x115F, 0x3164, 0xFE0F, 0xFFA0, 0xE0100]
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 
 
 @pytest.mark.parametrize(
@@ -45,10 +48,16 @@ def test_each_control_character_becomes_an_escape() -> None:
 def test_no_control_character_is_left() -> None:
     for seed in range(1000):
         text = printable(hostile_text(random.Random(seed)))
-        kinds = {unicodedata.category(char) for char in text}
-        assert not kinds & {"Cc", "Cs", "Zl", "Zp"}, seed
-        assert not {unicodedata.bidirectional(char) for char in text} & _TURNING, seed
+        kinds = {unicodedata.category(char) for char in text if char != " "}
+        assert not kinds & UNSEEN, seed
         assert text == printable(text), seed
+
+
+def test_the_category_of_a_character_decides_whether_it_is_shown() -> None:
+    for char in map(chr, range(sys.maxunicode + 1)):
+        if unicodedata.category(char) in UNSEEN and char != " ":
+            assert printable(char) == ascii(char)[1:-1] != char, ascii(char)
+            assert printable(f"a{char}b", keep=char) == f"a{char}b", ascii(char)
 
 
 def test_ordinary_text_stays_as_it_is() -> None:

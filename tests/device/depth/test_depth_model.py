@@ -190,10 +190,11 @@ def test_every_run_has_a_time_limit(tiny_tflite: Path, image: np.ndarray) -> Non
 _NEVER_ENDING = """\
 import sys, time
 from bench_depth.commands.cli import main
+from bench_depth.benchmark import bench, stages
 from bench_depth.depth import model
 from bench_depth.model.runtimes import tflite
 
-model.HANG = 1.0
+model.HANG = bench.HANG = stages.HANG = 1.0
 invoke, runs = tflite._TfliteModel.invoke, []
 
 def never_ends(self):
@@ -206,15 +207,18 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize("run", [1, 5])
-@pytest.mark.parametrize("words", [["depth"], ["live", "--no-server", "--source"]])
+@pytest.mark.parametrize(
+    "words", ["depth {}", "live --no-server --source {}", "--json {}/results.json"]
+)
 def test_a_model_of_which_a_run_never_ends_is_one_line(
-    words: list[str], run: int, tiny_tflite: Path, image: np.ndarray, tmp_path: Path
+    words: str, run: int, tiny_tflite: Path, image: np.ndarray, tmp_path: Path
 ) -> None:
     photos = [tmp_path / f"{index}.png" for index in range(run)]
     for photo in photos:
         cv2.imwrite(str(photo), image)
+    given = words.format(tmp_path).split()
     done = subprocess.run(
-        [sys.executable, "-c", _NEVER_ENDING, str(run), *words, tmp_path, "--model", tiny_tflite],
+        [sys.executable, "-c", _NEVER_ENDING, str(run), *given, "--model", tiny_tflite],
         check=False,
         capture_output=True,
         text=True,
