@@ -184,7 +184,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "pretraining": pretraining.table,
     "soak": soak.table,
     "stream": stream_table.table,
-    "stream-differences": stream_table.differences,
     "attention": blocks.table,
     "stream-costs": blocks.stream_costs,
     "sharpness": sharpness.table,

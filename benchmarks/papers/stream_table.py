@@ -73,18 +73,6 @@ def table(path: Path = RESULTS) -> str:
     return f"{markdown_table(_HEADS, lines)}\n\n{note}"
 
 
-def differences(path: Path = RESULTS) -> str:
-    """What each arm changes, as Markdown, over the runs of all starts that have every arm."""
-    rows = _rows(path)
-    runs = _runs(rows, ARMS)
-    if not runs:
-        return "No run has every arm yet."
-    lines = [[arm, *_cells(rows, runs, arm, PLAIN)] for arm in ARMS[1:]]
-    which = "; ".join(f"seed {seed} from {start}" for start, seed in runs)
-    note = f"Differences from the network without a state of the same run: {which}."
-    return f"{markdown_table(_HEADS, lines)}\n\n{note}"
-
-
 def _rows(path: Path) -> _Rows:
     """The rows of the longest trainings."""
     rows = csv_rows(path)
@@ -96,9 +84,9 @@ def _rows(path: Path) -> _Rows:
     }
 
 
-def _runs(rows: _Rows, arms: Iterable[str], start: str | None = None) -> list[Run]:
-    """Start and seed of the runs that have all arms, of one start or of all."""
-    found = {(of, seed): None for of, seed, *_ in rows if start in (None, of)}
+def _runs(rows: _Rows, arms: Iterable[str], start: str) -> list[Run]:
+    """A start and the seeds of its runs that have all arms."""
+    found = {(of, seed): None for of, seed, *_ in rows if of == start}
     sets = {name for name, *_ in COLUMNS}
     wanted = list(itertools.product(arms, sets))
     return [run for run in found if all((*run, *each) in rows for each in wanted)]

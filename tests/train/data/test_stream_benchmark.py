@@ -167,16 +167,6 @@ def test_a_seed_that_lacks_an_arm_is_not_in_the_table(figures: ModuleType, tmp_p
     assert "2 seeds, from new" in figures.table(path)
 
 
-def test_differences_are_of_one_run_and_of_every_start(figures: ModuleType, tmp_path: Path) -> None:
-    path, every = tmp_path / "stream.csv", len(figures.ARMS)
-    assert figures.differences(path) == "No run has every arm yet."
-    write_rows(path, figures, "old", {1: every, 2: every - 1})
-    write_rows(path, figures, "new", {4: every})
-    found = figures.differences(path)
-    assert f"| {figures.ARMS[2]} | +0.0200 ± 0.0000 |" in found
-    assert found.endswith("of the same run: seed 1 from old; seed 4 from new.")
-
-
 def test_frames_without_a_pose_are_one_line(clips: ModuleType, toy: list[str]) -> None:
     clip = Path(toy[toy.index("--clip") + 1])
     (clip / "poses.txt").write_text(f"000 {'1 ' * 16}\n")
