@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import UserError, exit_code
@@ -41,6 +41,8 @@ COUNTS, COUNTS_A76 = (
 )
 RESULTS, BOARD_RESULTS = HERE / "released.csv", HERE / "released-boards.csv"
 FORMATS = ("fp32.tflite", "int8.tflite")
+# Kind of file, and its ops with their shapes.
+Graph = tuple[str, ...]
 _NAMED = 3
 
 
@@ -71,9 +73,33 @@ def released(folder: Path | None) -> tuple[list[dict[str, str]], list[dict[str, 
         require_counted(path, work, counted)
         rows.append(_row(path.name, counted, work))
         for board in BOARDS.values():
-            own = on_a76.get(_graph(counted), counted) if board.cpu == A76 else counted
+            own = counts_for(board, counted, on_a76)
             board_rows.append(_board_row(path.name, board, own, work))
     return rows, board_rows
+
+
+def counts_for(
+    board: Board, counted: ModelCounts, on_a76: Mapping[Graph, ModelCounts]
+) -> ModelCounts:
+    """The counts of a file on a board's core; only int8 files have others on a Cortex-A76.
+
+    Args:
+        board: The board.
+        counted: Counts on a Cortex-A72.
+        on_a76: Counts on a Cortex-A76 by `_graph`.
+
+    Raises:
+        UserError: None of those on a Cortex-A76 is of the file's ops.
+    """
+    graph = _graph(counted)
+    if board.cpu != A76 or graph[0] != FORMATS[1]:
+        return counted
+    if graph not in on_a76:
+        raise UserError(
+            f"{counted.file} has other ops than those that {COUNTS_A76.name} counted on a "
+            "Cortex-A76; run released.py --count"
+        )
+    return on_a76[graph]
 
 
 def require_counted(path: Path, work: Sequence[OpWork], counts: ModelCounts) -> None:
@@ -86,7 +112,7 @@ def require_counted(path: Path, work: Sequence[OpWork], counts: ModelCounts) -> 
         raise UserError(f"{path.name} is not what {COUNTS.name} counted; count it anew")
 
 
-def _graph(counts: ModelCounts) -> tuple[str, ...]:
+def _graph(counts: ModelCounts) -> Graph:
     """What two files of one architecture share, whatever their weights."""
     return counts.file.rpartition("-")[2], *(f"{op.name} {op.shape}" for op in counts.ops)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_depth.core.errors import UserError
 from ghostdepth_export.pi4.latency import (
     BOARDS,
     OpWork,
@@ -168,3 +169,19 @@ def test_the_committed_factors_are_those_of_the_committed_rows() -> None:
         known, base = board_coefficients(name), shipped()
         assert factors["line"]["value"] == pytest.approx(known.line.value / base.line.value)
         assert errors["held out"].mean < 0.1
+
+
+def test_an_int8_file_without_counts_on_the_boards_core_is_refused() -> None:
+    released = benchmark("released", "latency")
+    counted = [
+        dataclasses.replace(model_counts([("CONV_2D", counts(1000))] * n), file=f"a-{kind}.tflite")
+        for kind in ("int8", "fp32")
+        for n in (1, 2)
+    ]
+    small, large, _, fp32 = counted
+    on_a76 = {released._graph(small): dataclasses.replace(small, cpu="cortex-a76")}
+    assert released.counts_for(BOARDS["rpi5"], small, on_a76).cpu == "cortex-a76"
+    assert released.counts_for(BOARDS["rpi4"], large, on_a76) is large
+    assert released.counts_for(BOARDS["rpi5"], fp32, on_a76) is fp32
+    with pytest.raises(UserError, match=r"a-int8.tflite has other ops .* released.py --count"):
+        released.counts_for(BOARDS["rpi5"], large, on_a76)
