@@ -100,7 +100,9 @@ def read_pairs(wanted: Fitted) -> list[Pair]:
             line["split"] == "held out",
         )
         for line in lines
-        if line["board"] in wanted.boards and line["type"] in wanted.types
+        if line["board"] in wanted.boards
+        and line["type"] in wanted.types
+        and tuple(line[k] for k in same) in base
     ]
 
 

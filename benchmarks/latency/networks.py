@@ -32,11 +32,17 @@ RUNTIME = "2.5"
 _NAME = re.compile(
     r"(?:mobilenet-v(?P<version>[12])-(?P<width>[\d.]+)-(?P<side>\d+)"
     r"|mobilenet-v3-(?P<v3>large|small)|(?P<ssd>ssd|ssdlite)-mobilenet-v2"
-    r"|efficientnet-lite(?P<lite>[04])|efficientdet-lite(?P<detector>[0-3])|(?P<resnet>resnet50))"
+    r"|efficientnet-lite(?P<lite>[0-4])|efficientdet-lite(?P<detector>[0-3])|(?P<resnet>resnet50))"
     r"(?P<dtype>-quantized|-int8|-non-quantized|)"
 )
 # Side of the picture, width, depth.
-_LITE = {"0": (224, 1.0, 1.0), "4": (300, 1.4, 1.8)}
+_LITE = {
+    "0": (224, 1.0, 1.0),
+    "1": (240, 1.0, 1.1),
+    "2": (260, 1.1, 1.2),
+    "3": (280, 1.2, 1.4),
+    "4": (300, 1.4, 1.8),
+}
 # Side of the picture; width and depth of the backbone; channels, cells, repeats of the heads.
 _DETECTORS = {
     "0": (320, 1.0, 1.0, 64, 3, 3),

@@ -1,8 +1,10 @@
-"""A published network as an .onnx file: MobileNet v1, 1.0, 224, for ONNX Runtime.
+"""Published networks as .onnx files, for ONNX Runtime.
 
-    python benchmarks/latency/onnx_networks.py FILE.onnx
+    python benchmarks/latency/onnx_networks.py FILE.onnx [--timm]
 
-Weights are random and batch norms are folded, as in architectures.py.
+FILE.onnx is MobileNet v1, 1.0, 224; with --timm the network of timm (or, where timm has none, of
+torchvision) that is named like the file, for pictures of 224x224. Weights are random; those of
+MobileNet v1 have folded batch norms, as in architectures.py.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from bench_depth.core.errors import exit_code
+from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from onnx import helper, numpy_helper
 
@@ -80,11 +82,42 @@ def mobilenet_v1() -> bytes:
     return data
 
 
+def write_timm(file: Path) -> Path:
+    """Writes the network of timm or torchvision that is named like the file; gives the file.
+
+    Raises:
+        UserError: timm is not installed, or neither has such a network.
+    """
+    try:
+        import timm
+        import torchvision
+    except ImportError as error:
+        raise UserError(f'{error}; pip install -e ".[timm]"') from error
+    import torch
+
+    name = file.stem
+    if timm.is_model(name):
+        network = timm.create_model(name)
+    elif name in torchvision.models.list_models():
+        network = torchvision.models.get_model(name, weights=None)
+    else:
+        raise UserError(f"neither timm nor torchvision has a network {name!r}")
+    picture = torch.zeros(1, 3, _SIDE, _SIDE)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(network.eval(), (picture,), str(file), opset_version=_OPSET, dynamo=False)
+    return file
+
+
 def main() -> int:
     """Writes the file; gives the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, metavar="FILE.onnx")
-    write_bytes(parser.parse_args().file, mobilenet_v1())
+    parser.add_argument("--timm", action="store_true", help="of timm, named like the file")
+    options = parser.parse_args()
+    if options.timm:
+        write_timm(options.file)
+    else:
+        write_bytes(options.file, mobilenet_v1())
     return 0
 
 

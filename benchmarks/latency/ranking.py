@@ -4,10 +4,11 @@
 
 Reads results.csv, runtimes.csv, rows-boards.csv; nothing is counted. A configuration is a network,
 its data type, a counted runtime, threads and a board; published times of 32-bit kernels are left
-out, as those are not counted. Every prediction is of coefficients that no row of its network (of
-its family, for TensorFlow Lite 2.5) and no held-out row had a part in. Two configurations are a
-pair where they are of one board and the published times decide: all of one are above all of the
-other, by more than their last digits. Writes ranking.csv.
+out, as those are not counted. No held-out row and no row of its family (for the factors of a board,
+of its network) had a part in the coefficients of a prediction, but that held-out networks have
+relatives that were fitted. Two configurations are a pair where they are of one board and the
+published times decide: all of one are above all of the other, by more than their last digits.
+Writes ranking.csv.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from rows import THREADS
 from rows import read_rows as read_mlperf
-from runtimes import FILES, PUBLISHED, near_without, read_rows
+from runtimes import FILES, PUBLISHED, library_of, near_without, read_rows
 
 HERE = Path(__file__).resolve().parent
 MLPERF, RANKING = HERE / "results.csv", HERE / "ranking.csv"
@@ -66,8 +67,13 @@ GROUPS: dict[str, Callable[[Configuration, Configuration], bool]] = {
     "all": lambda a, b: True,
     "both of TensorFlow Lite 2.5": lambda a, b: a.runtime == b.runtime == "2.5",
     "both of LiteRT": lambda a, b: a.runtime == b.runtime == "litert",
-    "one of each runtime": lambda a, b: a.runtime != b.runtime,
+    "both of ONNX Runtime": lambda a, b: a.runtime == b.runtime == "onnxruntime",
+    "of two runtimes": lambda a, b: a.runtime != b.runtime,
+    "of two runtimes, one ONNX Runtime": lambda a, b: (
+        a.runtime != b.runtime and "onnxruntime" in (a.runtime, b.runtime)
+    ),
     "Raspberry Pi 4": lambda a, b: a.board == "rpi4",
+    "Raspberry Pi 4 at 1800 MHz": lambda a, b: a.board == "rpi4-1800",
     "Raspberry Pi 5": lambda a, b: a.board == "rpi5",
     "as many threads": lambda a, b: a.threads == b.threads,
     "one network, as many threads": lambda a, b: (a.network, a.threads) == (b.network, b.threads),
@@ -84,7 +90,7 @@ GROUPS: dict[str, Callable[[Configuration, Configuration], bool]] = {
 def configurations() -> list[Configuration]:
     """Every configuration that has both a published time and a prediction."""
     found: dict[tuple[object, ...], Configuration] = {}
-    for each in [*_tensorflow_lite(), *_litert()]:
+    for each in [*_tensorflow_lite(), *_counted()]:
         key = (each.network, each.type, each.runtime, each.threads, each.board)
         old = found.get(key, each)
         found[key] = replace(each, low=min(old.low, each.low), high=max(old.high, each.high))
@@ -146,27 +152,28 @@ def _tensorflow_lite() -> list[Configuration]:
     return found
 
 
-def _litert() -> list[Configuration]:
+def _counted() -> list[Configuration]:
     rows = [row for row in read_rows() if not row.other_kernels]
-    costs = {(row.network, row.type, row.threads): row for row in rows}
+    costs = {(row.library, row.network, row.type, row.threads): row for row in rows}
     found = []
     for line in csv_rows(PUBLISHED):
-        row = costs.get((line["network"], line["type"], int(line["threads"])))
         runtime, board = line["runtime"], line["board"]
-        if row is None or "XNNPACK" not in runtime or "32-bit" in runtime:
+        library = library_of(runtime)
+        row = costs.get((library, line["network"], line["type"], int(line["threads"])))
+        if row is None or not ("XNNPACK" in runtime or "ONNX" in runtime) or "32-bit" in runtime:
             continue
         # A Cortex-A76 has other instructions for int8, which are not counted here.
         if board not in BOARDS or (board == "rpi5" and row.type != "fp32"):
             continue
-        start = replace(shipped(), near=near_without(rows, row.network))
+        start = replace(shipped(), near=near_without(rows, row))
         known = board_coefficients(board, start, factors_without(board, row.network))
         predicted = sum(milliseconds(row.costs, known))
         ms, half = float(line["ms"]), rounding(line["ms"])
         found.append(
             Configuration(
-                FILES[row.network],
+                FILES.get(row.network, row.network),
                 row.type,
-                "litert",
+                library,
                 row.threads,
                 board,
                 ms - half,

@@ -1,24 +1,27 @@
-"""Fits and checks the latency in LiteRT on published times of XNNPACK on a Raspberry Pi 4.
+"""Fits and checks the latency in LiteRT and ONNX Runtime on published times of a Raspberry Pi 4.
 
     python benchmarks/latency/runtimes.py [--count FOLDER [--no-new]]
 
-The published times are the rows of rows-boards.csv of XNNPACK on a Raspberry Pi 4, at 1500 MHz or
-at 1800, with the split that stands there: what is held out has no part in the fit. Neither have
-times of 32-bit kernels, since 64-bit kernels are counted; they stand in the tables. One number is
-fitted, the milliseconds of a line that the first cache had not; the others are TensorFlow Lite
-2.5's. With --count the networks that runtimes.csv has no costs of are built and counted in LiteRT,
-some minutes each; files and counts are kept in FOLDER, where counts that are there replace the
-costs in runtimes.csv. --no-new builds and counts nothing. Writes runtimes.csv, runtimes-errors.csv,
-and what `ghostdepth latency --runtime` ships.
+The published times are the rows of rows-boards.csv of XNNPACK and of ONNX Runtime on a Raspberry
+Pi 4, at 1500 MHz or at 1800, with the split that stands there: what is held out has no part in the
+fit. Neither have times of 32-bit kernels, since 64-bit kernels are counted; they stand in the
+tables. One number is fitted, the milliseconds of a line that the first cache had not; the others
+are TensorFlow Lite 2.5's. Nothing is fitted to times of ONNX Runtime, which are of an older version
+and of a Raspberry Pi 5, too. With --count the networks that runtimes.csv
+has no costs of are built and counted, up to some minutes each; files and counts are kept in FOLDER,
+where counts that are there replace the costs in runtimes.csv. --no-new builds and counts nothing.
+Writes runtimes.csv, runtimes-errors.csv, and what `ghostdepth latency --runtime` ships.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import math
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,7 @@ from ghostdepth_export.pi4.latency.costs import Costs, outside_costs, split_cost
 from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_export.pi4.latency.runtimes import share
 from ghostdepth_export.pi4.latency.runtimes.evidence import SCHEMA
+from ghostdepth_export.pi4.latency.runtimes.pools import in_nhwc
 from ghostdepth_export.pi4.latency.ruy import ALONE
 from ghostdepth_train.csv_files import csv_bytes
 
@@ -44,25 +48,20 @@ PUBLISHED, ROWS, ERRORS = (
     HERE / "runtimes-errors.csv",
 )
 SHIPPED = Path(str(resources.files(package) / "runtimes.json"))
-# Networks that are built here, by the name in rows-boards.csv.
-FILES = {
-    "mobilenet-v1": "mobilenet-v1-1.0-224",
-    "mobilenet-v2": "mobilenet-v2-1.0-224",
-    **{name: name for name in ("mobilenet-v3-large", "mobilenet-v3-small")},
-    **{name: name for name in ("efficientdet-lite0", "efficientdet-lite1", "efficientdet-lite2")},
-    **{name: name for name in ("ssd-mobilenet-v2", "ssdlite-mobilenet-v2")},
-}
+# Networks of rows-boards.csv whose file here has another name, and those that are not built.
+FILES = {"mobilenet-v1": "mobilenet-v1-1.0-224", "mobilenet-v2": "mobilenet-v2-1.0-224"}
+NOT_BUILT = re.compile(
+    r"efficientdet-lite(3|3x|4)|ssd-mnasfpn|ssdlite-mobile(det-cpu|net-v3-(large|small))|vgg13"
+)
 A72_BOARDS = ("rpi4", "rpi4-1800")
-NO_ROWS = {
-    "error": 0.3,
-    "calibrated": [],
-    "provenance": "no published time of ONNX Runtime on a Raspberry Pi 4: a judgement",
-}
+LITERT, ONNX_RUNTIME = "litert", "onnxruntime"
+# Of each runtime's rows; those of ONNX Runtime have no part in the factors of a Raspberry Pi 5.
+BOARDS_OF = {LITERT: A72_BOARDS, ONNX_RUNTIME: (*A72_BOARDS, "rpi5")}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A published time of XNNPACK, and the costs of the same network in LiteRT.
+    """A published time, and the costs of the same network in LiteRT or ONNX Runtime.
 
     Attributes:
         network: Name of the network.
@@ -98,13 +97,30 @@ class Row:
         return Costs(self.cycles, self.lines, self.wakes, self.near)
 
     @property
+    def library(self) -> str:
+        """The counted runtime that stands for the one that was timed."""
+        return library_of(self.runtime)
+
+    @property
+    def family(self) -> str:
+        """What networks of one architecture share of their names."""
+        match = re.match(r"[a-z]+(-v\d|-lite)?", self.network)
+        assert match is not None, self.network
+        return match.group()
+
+    @property
     def other_kernels(self) -> bool:
         """Whether 32-bit kernels were timed: those counted are of 64 bits."""
         return "32-bit" in self.runtime
 
 
+def library_of(runtime: str) -> str:
+    """The counted runtime for the name of one in rows-boards.csv."""
+    return ONNX_RUNTIME if "ONNX Runtime" in runtime else LITERT
+
+
 def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[Row], list[str]]:
-    """The published times of networks whose costs are known, and the types of all operators.
+    """The published times of networks whose costs are known, and LiteRT's types of operators.
 
     Args:
         folder: Folder of files and their counts, which replace the costs in runtimes.csv.
@@ -113,15 +129,15 @@ def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[
     Raises:
         UserError: A network cannot be counted, or a program is missing.
     """
-    known = {(row.network, row.type, row.threads): row.costs for row in read_rows()}
-    rows, types = [], set(read_json(SHIPPED)["runtimes"]["litert"]["calibrated"])
+    known = {(row.library, row.network, row.type, row.threads): row.costs for row in read_rows()}
+    rows, types = [], set(read_json(SHIPPED)["runtimes"][LITERT]["calibrated"])
     for line in _published():
-        threads = int(line["threads"])
-        costs = known.get((line["network"], line["type"], threads))
+        threads, library = int(line["threads"]), library_of(line["runtime"])
+        costs = known.get((library, line["network"], line["type"], threads))
         counts = _counts(folder, line, new and costs is None) if folder else None
         if counts is not None:
             costs = costs_of(counts, threads)
-            types |= {op.name for op in counts.ops}
+            types |= {op.name for op in counts.ops if library == LITERT}
         if costs is not None:
             told = {k: line[k] for k in ("network", "type", "runtime", "board", "split", "source")}
             rows.append(Row(**told, threads=threads, ms=float(line["ms"]), **asdict(costs)))
@@ -134,25 +150,38 @@ def _published() -> list[dict[str, str]]:
     return [
         line
         for line in lines
-        if line["board"] in A72_BOARDS and "XNNPACK" in line["runtime"] and line["network"] in FILES
+        if line["board"] in BOARDS_OF[library_of(line["runtime"])]
+        and ("XNNPACK" in line["runtime"] or "ONNX Runtime" in line["runtime"])
+        and not NOT_BUILT.fullmatch(line["network"])
     ]
 
 
 def _counts(folder: Path, line: dict[str, str], new: bool) -> ModelCounts | None:
     from ghostdepth_export.pi4.emulator import build_root
-    from networks import network, write
 
-    name = FILES[line["network"]] + ("-int8" if line["type"] == "int8" else "")
-    path = folder / f"{name}.json"
+    library = library_of(line["runtime"])
+    name = FILES.get(line["network"], line["network"]) + ("-int8" if line["type"] == "int8" else "")
+    path = folder / (f"{name}.json" if library == LITERT else f"{name}.onnx.json")
     if new and not path.exists():
-        file = write(folder, network(name))
-        write_counts(path, [count(file, build_root("trixie"), "litert")])
+        file = _built(folder, name, library)
+        write_counts(path, [count(file, build_root("trixie"), library)])
     return read_counts(path)[0] if path.exists() else None
 
 
+def _built(folder: Path, name: str, library: str) -> Path:
+    if library == LITERT:
+        from networks import network, write
+
+        return write(folder, network(name))
+    from onnx_networks import write_timm
+
+    return write_timm(folder / f"{name}.onnx")
+
+
 def costs_of(counts: ModelCounts, threads: int) -> Costs:
-    """The costs of a network in LiteRT: cycles of the busiest thread, lines of all threads."""
-    ops = (split_cost(op, share(op, "litert", threads) or ALONE) for op in counts.ops)
+    """The costs of a network: cycles of the busiest thread, lines of all threads."""
+    nhwc = in_nhwc(counts)
+    ops = (split_cost(op, share(op, counts.library, threads, nhwc) or ALONE) for op in counts.ops)
     return sum(ops, outside_costs(counts))
 
 
@@ -192,39 +221,53 @@ def near(rows: Sequence[Row]) -> float:
 
 
 def fitted_rows(rows: Sequence[Row]) -> list[Row]:
-    """The rows that the fit may see: neither held out nor of other kernels than are counted."""
-    return [row for row in rows if row.split == "fitted" and not row.other_kernels]
+    """The rows that the fit may see: XNNPACK's, neither held out nor of uncounted kernels."""
+    return [
+        row
+        for row in rows
+        if row.library == LITERT and row.split == "fitted" and not row.other_kernels
+    ]
 
 
-def near_without(rows: Sequence[Row], network: str) -> float:
-    """`near` of the rows that the fit may see, less those of a network."""
-    return near([row for row in fitted_rows(rows) if row.network != network])
+def near_without(rows: Sequence[Row], row: Row) -> float:
+    """`near` of the rows that the fit may see, less the family of a row that is one of them."""
+    seen = fitted_rows(rows)
+    left = row.family if row in seen else None
+    return near([each for each in seen if each.family != left])
 
 
 def predicted_ms(rows: Sequence[Row]) -> Array:
-    """Of every row, by a fit without its network and without what is held out."""
+    """Of every row, by `near_without` it."""
     return np.array(
         [
-            lines * near_without(rows, row.network) + rest
-            for (lines, rest), row in zip(features(rows), rows, strict=True)
+            sum(
+                milliseconds(
+                    row.costs,
+                    board_coefficients(row.board, replace(shipped(), near=near_without(rows, row))),
+                )
+            )
+            for row in rows
         ]
     )
 
 
 def errors_of(rows: Sequence[Row], predicted: Array) -> list[dict[str, str]]:
-    """The errors by side of the split, type and threads, and apart those of 32-bit kernels."""
+    """The errors by side of the split, type and threads; apart, of other kernels and libraries."""
     ms = np.array([row.ms for row in rows])
-    same = np.array([not row.other_kernels for row in rows])
+    own = np.array([row.library == LITERT for row in rows])
+    same = own & [not row.other_kernels for row in rows]
     out = np.array([row.split == "held out" for row in rows])
     alone = np.array([row.threads == 1 for row in rows])
     parts = {
         "held out": same & out,
-        "fitted, network left out": same & ~out,
+        "fitted, family left out": same & ~out,
         **{kind: same & [row.type == kind for row in rows] for kind in ("fp32", "int8")},
         "one thread": same & alone,
         "several threads": same & ~alone,
-        "32-bit kernels, held out": ~same & out,
-        "32-bit kernels, not held out": ~same & ~out,
+        "32-bit kernels, held out": own & ~same & out,
+        "32-bit kernels, not held out": own & ~same & ~out,
+        "ONNX Runtime, Raspberry Pi 4": ~own & [row.board in A72_BOARDS for row in rows],
+        "ONNX Runtime, Raspberry Pi 5": ~own & [row.board not in A72_BOARDS for row in rows],
     }
     table = []
     for name, part in parts.items():
@@ -247,7 +290,11 @@ def main() -> int:
         ROWS,
         csv_bytes(
             [
-                {**asdict(row), "cycles": round(row.cycles), "predicted_ms": f"{ms:.2f}"}
+                {
+                    **asdict(row),
+                    "cycles": round(row.cycles),
+                    "predicted_ms": f"{ms:.2f}",
+                }
                 for row, ms in zip(rows, predicted, strict=True)
             ]
         ),
@@ -260,19 +307,33 @@ def main() -> int:
 
 def shipped_form(rows: Sequence[Row], predicted: Array, types: Sequence[str]) -> dict[str, Any]:
     """What `runtime_coefficients` reads."""
-    off = np.abs(predicted / np.array([row.ms for row in rows]) - 1)
-    off = off[[not row.other_kernels for row in rows]]
+    ratios = predicted / np.array([row.ms for row in rows])
+    own = np.array([row.library == LITERT for row in rows])
+    same = own & [not row.other_kernels for row in rows]
     fitted = fitted_rows(rows)
     networks = len({row.network for row in fitted})
     litert = {
         "near": round(near(fitted), 3),
-        # The largest of all, fitted rows with their network left out: there are few.
-        "error": round(float(off.max()), 3),
+        # The largest of all, fitted rows with their family left out.
+        "error": round(float(np.abs(ratios[same] - 1).max()), 3),
+        "uncalibrated_error": shipped().uncalibrated_error,
         "calibrated": list(types),
         "provenance": f"{len(fitted)} published times of {networks} networks by XNNPACK",
     }
-    other = {"near": litert["near"], **NO_ROWS}
-    return {"schema": SCHEMA, "runtimes": {"litert": litert, "onnxruntime": other}}
+    # A band that holds all published times: of an older version, on both boards.
+    error = _rounded_up(1 - 1 / ratios[~own].max())
+    other = {
+        "near": litert["near"],
+        "error": error,
+        "uncalibrated_error": _rounded_up(1 / ratios[~own].min() - 1 - error),
+        "calibrated": [],
+        "provenance": f"not fitted; the band holds {int((~own).sum())} published times",
+    }
+    return {"schema": SCHEMA, "runtimes": {LITERT: litert, ONNX_RUNTIME: other}}
+
+
+def _rounded_up(value: float) -> float:
+    return math.ceil(value * 1e3) / 1e3
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ghostdepth_export.pi4.counter import ModelCounts, OpCounts, little_delegate
 from ghostdepth_export.pi4.counter.graph import onnx_probe, probe
 from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import BOARDS, OpWork, read_work, shipped
+from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_export.pi4.latency.roofline import op_limit
 from ghostdepth_export.pi4.latency.runtimes import (
     predict_counts,
@@ -31,6 +32,7 @@ from ghostdepth_export.pi4.latency.tables import warnings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import benchmark
 from tests.device.onnx_files import onnx_bytes
 from tests.export.conftest import Command
 from tests.export.pi4.synthetic_counts import counts, library_counts
@@ -126,6 +128,32 @@ def test_every_board_is_less_certain_than_the_pi_4(runtime: str) -> None:
     assert runtime_coefficients(runtime, "rpi5").near < base.near
     for board in BOARDS:
         assert runtime_coefficients(runtime, board).errors[0].error >= base.errors[0].error
+
+
+def test_the_committed_cost_of_a_line_is_fitted_to_what_the_split_allows() -> None:
+    pytest.importorskip("scipy")
+    fitted, split = benchmark("runtimes", "latency"), benchmark("boards", "latency")
+    rows = fitted.read_rows()
+    assert all((row.split == "held out") == split.is_held_out(row.network) for row in rows)
+    seen = fitted.fitted_rows(rows)
+    assert {(row.library, row.split, row.other_kernels) for row in seen} == {
+        ("litert", "fitted", False)
+    }
+    for runtime in ("litert", "onnxruntime"):
+        assert runtime_coefficients(runtime).near == pytest.approx(fitted.near(seen), abs=5e-4)
+    for row in rows[::7]:
+        others = [each for each in seen if each.family != row.family]
+        expected = fitted.near(others if row in seen else seen)
+        assert fitted.near_without(rows, row) == pytest.approx(expected)
+
+
+def test_onnx_runtimes_band_holds_every_published_time() -> None:
+    fitted = benchmark("runtimes", "latency")
+    for row in fitted.read_rows():
+        if row.library == "onnxruntime":
+            known = runtime_coefficients(row.library, row.board)
+            ms, error = sum(milliseconds(row.costs, known)), known.error(row.ms)
+            assert ms * (1 - error) < row.ms < ms * (1 + error + known.uncalibrated_error)
 
 
 # ------------------------------------------------------------------ structures and stored counts

@@ -53,7 +53,7 @@ def basis(budget: LatencyBudget) -> str:
     """One line: what the milliseconds of a budget are, how far off, and what each network takes."""
     known = runtime_coefficients(budget.runtime, budget.board)
     less, more = known.error(budget.ms), known.error(budget.ms) + known.uncalibrated_error
-    judged = "" if known.calibrated else ", a judgement without published times"
+    judged = "" if known.calibrated else ", as wide as published times of an older version need"
     label, takes = RUNTIMES[budget.runtime].label, "about a minute"
     if budget.runtime == "2.5":
         takes = "some ten seconds"

@@ -89,7 +89,7 @@ class LatencyPrediction:
         outside_ms: Milliseconds between and around the ops.
         ops: Latency of each op, in the order of execution.
         label: Name of the runtime.
-        judged: Whether the band is a judgement, because no published time is known.
+        judged: Whether nothing was fitted to published times of the runtime.
     """
 
     file: str

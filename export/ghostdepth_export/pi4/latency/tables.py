@@ -71,8 +71,8 @@ def warnings(prediction: LatencyPrediction) -> list[str]:
         )
     if prediction.judged:
         lines.append(
-            f"no time of {prediction.label} on this kind of board is known to compare with; the "
-            "band is a judgement"
+            f"published times of {prediction.label} are of an older version, so that nothing was "
+            "fitted to them; the band is as wide as they need"
         )
     elif types := prediction.uncalibrated:
         lines.append(
