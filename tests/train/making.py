@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ghostdepth_train.checkpoint import read_tensors
+from ghostdepth_train.checkpoint import read_tensors, save_checkpoint
 from ghostdepth_train.compress import Work
 from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_config
 from ghostdepth_train.data import read_split
@@ -67,6 +67,14 @@ def random_network(config: NetworkConfig) -> DepthNet:
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     nn.init.normal_(network.head.weight, std=0.1)
     return network.eval()
+
+
+def saved(folder: Path, config: NetworkConfig = SMALL, seed: int = 0, **about: str) -> Path:
+    """A checkpoint folder with random weights; `about` is its name and training data."""
+    torch.manual_seed(seed)
+    about = {"name": folder.name, "training_data": "", **about}
+    save_checkpoint(folder, DepthNet(config).eval(), metrics={}, **about)
+    return folder
 
 
 def short_config(changes: dict[str, Any] | None = None) -> TrainConfig:

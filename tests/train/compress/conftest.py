@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
-from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ghostdepth_train.models.network import DepthNet
+from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint
 
-from tests.train.making import SMALL
+from tests.train.making import saved
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    torch.manual_seed(3)
-    network = DepthNet(SMALL)
-    save_checkpoint(tmp_path / "c", network, name="c", training_data="t", metrics={})
-    return load_checkpoint(tmp_path / "c")
+    return load_checkpoint(saved(tmp_path / "c", seed=3, training_data="t"))

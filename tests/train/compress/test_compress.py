@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
@@ -20,7 +19,7 @@ from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 
 from tests import forks
-from tests.train.making import SMALL, work
+from tests.train.making import saved, work
 
 TWO_STEPS = """
 - method: finetune
@@ -46,11 +45,7 @@ ONE_STEP = """
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path / "start"
-    network = DepthNet(SMALL).eval()
-    save_checkpoint(folder, network, name="tiny", training_data="test", metrics={})
-    return folder
+    return saved(tmp_path / "start", name="tiny", training_data="test")
 
 
 def recipe_file(tmp_path: Path, text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors, save_checkpoint
+from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, read_tensors
 from ghostdepth_train.compress import Work, compress, load_recipe, run_recipe
 from ghostdepth_train.compress.adder import AdderConfig, draw_filters, selected_layers, with_adders
 from ghostdepth_train.compress.methods import FinetuneConfig
@@ -18,7 +18,7 @@ from ghostdepth_train.models.adder_conv import AdderConv2d, adder_candidates, ad
 from ghostdepth_train.models.network import DepthNet
 from torch import Tensor, nn
 
-from tests.train.making import StopHere, same_tensors, stop_at
+from tests.train.making import StopHere, same_tensors, saved, stop_at
 
 SHORT = TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3, warmup_epochs=0)
 DECODER = "decoder.0.narrow.0"
@@ -26,10 +26,7 @@ DECODER = "decoder.0.narrow.0"
 
 @pytest.fixture
 def checkpoint(config: TrainConfig, tmp_path: Path) -> Checkpoint:
-    torch.manual_seed(0)
-    network = DepthNet(config.network)
-    save_checkpoint(tmp_path / "dense", network, name="d", training_data="rooms", metrics={})
-    return load_checkpoint(tmp_path / "dense")
+    return load_checkpoint(saved(tmp_path / "dense", config.network, training_data="rooms"))
 
 
 def settings(**changes: object) -> AdderConfig:

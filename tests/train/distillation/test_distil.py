@@ -9,7 +9,7 @@ import pytest
 import torch
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, save_checkpoint
+from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
 from ghostdepth_train.compress import compress, distil, run_recipe
 from ghostdepth_train.compress.distil import DistilConfig, Distiller, UnlabelledConfig
 from ghostdepth_train.config import TrainConfig, TrainingConfig
@@ -21,27 +21,19 @@ from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.trainer import RunOptions, Trainer
 
-from tests.train.making import work
+from tests.train.making import saved, work
 
 SHORT = TrainingConfig(epochs=2, batch_size=4)
 
 
-def saved(folder: Path, config: TrainConfig, seed: int) -> Path:
-    torch.manual_seed(seed)
-    save_checkpoint(
-        folder, DepthNet(config.network).eval(), name=folder.name, training_data="", metrics={}
-    )
-    return folder
-
-
 @pytest.fixture
 def student(tmp_path: Path, config: TrainConfig) -> Path:
-    return saved(tmp_path / "student", config, 0)
+    return saved(tmp_path / "student", config.network)
 
 
 @pytest.fixture
 def teacher(tmp_path: Path, config: TrainConfig) -> Path:
-    return saved(tmp_path / "teacher", config, 1)
+    return saved(tmp_path / "teacher", config.network, seed=1)
 
 
 @pytest.fixture
@@ -133,7 +125,7 @@ def test_a_larger_teacher_sees_every_picture_at_its_own_size(
         return forward(self, x)
 
     distil = DistilConfig(
-        teachers=(str(saved(tmp_path / "large", larger, 1)),),
+        teachers=(str(saved(tmp_path / "large", larger.network, seed=1)),),
         unlabelled=UnlabelledConfig(batch_size=2, until=1),
         training=TrainingConfig(epochs=1, batch_size=4),
     )

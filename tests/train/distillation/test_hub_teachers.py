@@ -14,18 +14,12 @@ import numpy as np
 import pytest
 import torch
 from bench_depth.core.errors import UserError
-from ghostdepth_train.checkpoint import (
-    load_checkpoint,
-    read_tensors,
-    save_checkpoint,
-    write_tensors,
-)
+from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, write_tensors
 from ghostdepth_train.compress import Work, compress
 from ghostdepth_train.compress.distil import DistilConfig
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.csv_files import csv_rows
 from ghostdepth_train.distillation import load_teacher
-from ghostdepth_train.models.network import DepthNet
 
 from tests.train import making
 from tests.train.distillation.hub_models import (
@@ -160,14 +154,12 @@ def test_a_student_learns_from_the_maps_of_a_vit(
     loss: str, data: Path, config: TrainConfig, tmp_path: Path
 ) -> None:
     spec = f"transformers:{depth_anything(tmp_path / 'vit')}"
-    torch.manual_seed(0)
-    network = DepthNet(config.network).eval()
-    save_checkpoint(tmp_path / "student", network, name="s", training_data="", metrics={})
+    student = load_checkpoint(making.saved(tmp_path / "student", config.network))
     distil = DistilConfig.model_validate(
         {"teachers": (spec,), "ground_truth": 0, "response": 0, "strides": (16,), loss: 1}
         | {"training": {"epochs": 8, "eval_every": 8, "batch_size": 4, "learning_rate": 0.01}}
     )
-    compress(load_checkpoint(tmp_path / "student"), distil, making.work(data, tmp_path / "out"))
+    compress(student, distil, making.work(data, tmp_path / "out"))
     losses = [float(row["loss"]) for row in csv_rows(tmp_path / "out" / "run" / "log.csv")]
     assert min(losses[-2:]) < 0.8 * losses[0]
 
