@@ -16,6 +16,7 @@ import torch
 from bench_depth.core.dataset import list_pairs
 from ghostdepth import commands
 from ghostdepth_export.convert.export import export
+from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.host.quiet import native_quiet
 from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
@@ -53,6 +54,12 @@ def run_tflite(data: bytes, x: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
         interpreter.invoke()
     return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+
+def op_names(data: bytes) -> list[str]:
+    """The ops of a .tflite file in their order."""
+    model = unpack(data)
+    return [op_name(model, op) for op in model.subgraphs[0].operators]
 
 
 def random_network(**changes: Any) -> DepthNet:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from bench_depth.core.errors import UserError
 from ghostdepth_export.convert.aten import LOWERINGS
-from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_export.convert.lowering import lower
 from ghostdepth_export.convert.tensorflow_quietly import tf
 from ghostdepth_export.convert.tflite import convert
@@ -20,7 +19,7 @@ from ghostdepth_train.quantization.tracing import trace
 from torch import nn
 from torch.nn import functional as F
 
-from tests.export.conftest import run_tflite
+from tests.export.conftest import op_names, run_tflite
 
 
 class Apply(nn.Module):
@@ -168,11 +167,6 @@ def _both(x: torch.Tensor, conv: nn.Module) -> torch.Tensor:
     return conv(x) + x
 
 
-def ops(data: bytes) -> list[str]:
-    model = unpack(data)
-    return [op_name(model, op) for op in model.subgraphs[0].operators]
-
-
 def build(name: str) -> tuple[nn.Module, torch.Tensor]:
     case = CASES[name]
     make, shape = case if isinstance(case, tuple) else (case, SHAPE)
@@ -234,15 +228,15 @@ def test_an_op_without_a_lowering_names_itself(module: nn.Module, name: str) -> 
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_same_padding_needs_no_pad_op(size: tuple[int, int], kernel: int) -> None:
     data = convert(lower(SameConv2d(4, 4, kernel, 2, groups=4), (1, 4, *size)))
-    assert ops(data) == ["DEPTHWISE_CONV_2D"]
+    assert op_names(data) == ["DEPTHWISE_CONV_2D"]
 
 
 def test_symmetric_padding_that_is_not_same_becomes_one_pad() -> None:
-    assert ops(convert(lower(nn.Conv2d(4, 4, 3, 2, 1), (1, 4, 8, 10)))) == ["PAD", "CONV_2D"]
+    assert op_names(convert(lower(nn.Conv2d(4, 4, 3, 2, 1), (1, 4, 8, 10)))) == ["PAD", "CONV_2D"]
 
 
 def test_symmetric_padding_that_is_same_needs_no_pad() -> None:
-    assert ops(convert(lower(nn.Conv2d(4, 4, 3, 2, 1), (1, 4, 7, 9)))) == ["CONV_2D"]
+    assert op_names(convert(lower(nn.Conv2d(4, 4, 3, 2, 1), (1, 4, 7, 9)))) == ["CONV_2D"]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +252,7 @@ def test_a_convolution_to_few_channels_runs_in_blocks(
     channels_out: int, columns: int, names: list[str]
 ) -> None:
     module = nn.Conv2d(4, channels_out, 3, padding=1)
-    assert ops(convert(lower(module, (1, 4, 8, columns)))) == names
+    assert op_names(convert(lower(module, (1, 4, 8, columns)))) == names
 
 
 def test_pixels_of_several_channels_are_refused() -> None:
@@ -268,12 +262,12 @@ def test_pixels_of_several_channels_are_refused() -> None:
 
 def test_both_limits_need_no_minimum_and_no_maximum() -> None:
     data = convert(lower(Apply(lambda x: x.clamp(-0.5, 0.7)), (1, 4, 5, 7)))
-    assert ops(data) == ["MUL", "ADD", "MUL", "ADD"]
+    assert op_names(data) == ["MUL", "ADD", "MUL", "ADD"]
 
 
 def test_conv_batch_norm_and_relu_become_one_op() -> None:
     module = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
-    assert ops(convert(lower(module, (1, 4, 5, 7)))) == ["CONV_2D"]
+    assert op_names(convert(lower(module, (1, 4, 5, 7)))) == ["CONV_2D"]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +282,7 @@ def test_the_normalisation_goes_into_the_convolution(conv: nn.Module, edges: int
     module = Apply(normalise, conv, scale=channels(0.5, 2, 4), shift=channels(-1, 2, 3))
     x = torch.randn(1, 3, 8, 10)
     data = convert(lower(module, tuple(x.shape)))
-    assert ops(data) == ["CONCATENATION"] * edges + ["CONV_2D"]
+    assert op_names(data) == ["CONCATENATION"] * edges + ["CONV_2D"]
     with torch.no_grad():
         want = module.eval()(x).permute(0, 2, 3, 1).numpy()
     got = run_tflite(data, x.permute(0, 2, 3, 1).numpy().copy())
@@ -298,11 +292,11 @@ def test_the_normalisation_goes_into_the_convolution(conv: nn.Module, edges: int
 def test_one_channel_is_upsampled_to_the_same_numbers_axis_by_axis() -> None:
     x = np.random.default_rng(0).uniform(0.3, 12, (1, 8, 10, 1)).astype(np.float32)
     data = convert(lower(Apply(lambda x: _resize(x, (60, 80))), (1, 1, 8, 10)))
-    assert ops(data) == ["TRANSPOSE", "RESIZE_BILINEAR"] * 2
+    assert op_names(data) == ["TRANSPOSE", "RESIZE_BILINEAR"] * 2
     want = tf.raw_ops.ResizeBilinear(images=x, size=(60, 80), half_pixel_centers=True)
     np.testing.assert_allclose(run_tflite(data, x).reshape(want.shape), want, rtol=1e-6)
 
 
 def test_permutations_at_both_ends_leave_no_op() -> None:
     module = Apply(lambda x: F.relu(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-    assert ops(convert(lower(module, (1, 5, 7, 3)))) == ["RELU"]
+    assert op_names(convert(lower(module, (1, 5, 7, 3)))) == ["RELU"]

@@ -26,6 +26,8 @@ from ghostdepth_export.convert.tflite_schema import schema
 from ghostdepth_export.convert.verify import make_reference, open_model, verify
 from ghostdepth_train.models.network import DepthNet
 
+from tests.export.conftest import op_names
+
 TFLITE = [name for name in FORMATS if name.endswith(".tflite")]
 ONNX = [name for name in FORMATS if name.endswith(".onnx")]
 
@@ -41,11 +43,6 @@ def metadata(path: Path) -> dict[str, str]:
         entry.name.decode(): bytes(model.buffers[entry.buffer].data).decode(errors="replace")
         for entry in model.metadata
     }
-
-
-def op_names(data: bytes) -> list[str]:
-    model = unpack(data)
-    return [op_name(model, op) for op in model.subgraphs[0].operators]
 
 
 @pytest.mark.parametrize("name", FORMATS)

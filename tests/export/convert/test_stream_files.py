@@ -13,11 +13,12 @@ from bench_depth.model.postprocess import plane
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import check_signature
 from ghostdepth_export.convert.export import export
-from ghostdepth_export.convert.flatbuffer import op_name, unpack
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.models.network import CameraNet, DepthNet
 from torch import nn
+
+from tests.export.conftest import op_names
 
 CAMERA = (64, 96)
 FORMATS = ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")
@@ -84,8 +85,7 @@ def test_the_int8_state_stays_in_whole_numbers(files: dict[str, Path], network: 
     assert contract is not None and contract.state is not None
     state = contract.state
     assert (state.dtype, state.scale, state.zero_point) == ("int8", 1 / 128, 0)
-    model = unpack(files["int8.tflite"].read_bytes())
-    kinds = [op_name(model, op) for op in model.subgraphs[0].operators]
+    kinds = op_names(files["int8.tflite"].read_bytes())
     assert kinds.count("QUANTIZE") == 1 and kinds.count("DEQUANTIZE") == 1  # Picture and depth.
     assert network.stream is not None
     gates = 1 if network.stream.reset is None else 2
