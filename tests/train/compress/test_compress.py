@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from bench_depth.core.errors import UserError
@@ -14,6 +15,7 @@ from ghostdepth_train.checkpoint import load_checkpoint, save_checkpoint
 from ghostdepth_train.compress import Work, load_recipe, recipe_names, run_recipe
 from ghostdepth_train.compress import recipe as recipe_module
 from ghostdepth_train.compress.methods import METHODS
+from ghostdepth_train.compress.recipe import _last_step
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
@@ -238,3 +240,12 @@ def test_a_run_that_pauses_goes_on_and_other_data_of_the_same_count_is_refused(
     (data / "train" / "rgb" / "000x.png").rename(data / "train" / "rgb" / "000.png")
     (data / "train" / "depth" / "000x.png").rename(data / "train" / "depth" / "000.png")
     assert load_checkpoint(run_recipe(checkpoint, recipe, resumed)).metrics["steps"]
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{}, {"steps": []}, {"steps": {}}, {"steps": [1]}, {"steps": [{"parameters": 1, "macs": "x"}]}],
+)
+def test_damaged_steps_are_refused_in_a_line_that_names_the_file(metrics: Any) -> None:
+    with pytest.raises(UserError, match=r"metrics\.json is damaged"):
+        _last_step(metrics, Path("1-prune/result/metrics.json"))
