@@ -12,15 +12,7 @@ from bench_depth.timing.measure import (
     time_once,
 )
 
-
-class FakeClock:
-    """A clock that only a run moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000
-
-    def __call__(self) -> int:
-        return self.now
+from tests.device.timing.fake_tflite import FakeClock
 
 
 def runner(clock: FakeClock, durations: list[int], calls: list[int]):
