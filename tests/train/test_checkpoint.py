@@ -21,7 +21,6 @@ from ghostdepth_train.models.network import DepthNet
 from safetensors.torch import save_file
 
 WIDE = {"kernel": 5, "mid": 8192, "out": 8192}
-
 HEADS = {"heads": 64, "head_channels": 512}
 
 

@@ -24,7 +24,6 @@ from tests.device.onnx_files import onnx_bytes
 from tests.train.making import metres, rng
 
 HEIGHT, WIDTH = 24, 32
-
 # Of red, green and blue: different, so that a wrong order shows.
 WEIGHTS = (0.006, 0.003, 0.001)
 
