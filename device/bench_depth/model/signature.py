@@ -123,18 +123,15 @@ def check_signature(
         unit=description.unit or ("relative" if quantity == "inverse-depth" else "m"),
     )
     if contract is not None:
-        _check_contract(path, model, contract, signature, description)
+        _check_contract(path, model, contract, signature)
+        _check_description(path, description)
     return signature
 
 
 def _check_contract(
-    path: Path,
-    model: LoadedModel,
-    contract: ModelContract,
-    signature: Signature,
-    description: Description,
+    path: Path, model: LoadedModel, contract: ModelContract, signature: Signature
 ) -> None:
-    """Checks that neither the tensors nor the description contradict the file's contract."""
+    """Checks that the tensors are those of the file's contract, and that its terms are known."""
     expected = f"1x{contract.input_height}x{contract.input_width}x3 {contract.input_dtype}"
     if str(model.inputs[0]) != expected:
         raise _refusal(path, f"takes {model.inputs[0]}", f"{expected}, as its contract says")
@@ -158,6 +155,10 @@ def _check_contract(
     for field, (promised, known) in ways.items():
         if promised != known:
             raise _refusal(path, f"has {field} {promised!r} in its contract", repr(known))
+
+
+def _check_description(path: Path, description: Description) -> None:
+    """Checks that the description does not contradict what every contract says."""
     described = {
         "input_color": (description.input_color, "RGB"),
         "input_range": (description.input_range, (0, 255)),
