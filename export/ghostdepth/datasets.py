@@ -10,7 +10,7 @@ from bench_depth.core.errors import refuse_warnings
 
 if TYPE_CHECKING:
     from bench_depth.accuracy.readers import Dataset
-    from bench_depth.plausibility.data_checks import DataSurvey, Finding
+    from bench_depth.plausibility.survey import DataSurvey, Finding
     from ghostdepth_train.data import Split
 
 

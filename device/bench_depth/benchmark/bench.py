@@ -30,7 +30,8 @@ from bench_depth.model.description import describe
 from bench_depth.model.released import find_model
 from bench_depth.model.runtimes import choose
 from bench_depth.model.signature import Signature
-from bench_depth.plausibility.data_checks import DataSurvey, SurveyedFrame, require_usable
+from bench_depth.plausibility.data_checks import SurveyedFrame, require_usable
+from bench_depth.plausibility.survey import DataSurvey
 from bench_depth.results.records import ModelRecord, Results
 from bench_depth.timing.measure import Interrupted, Timing
 from bench_depth.timing.profiling.run import profile

@@ -11,7 +11,7 @@ from bench_depth.accuracy.readers import Dataset
 from bench_depth.core.dataset import Frame
 from bench_depth.core.files import write_bytes
 from bench_depth.core.screen import printable
-from bench_depth.plausibility.data_checks import DataSurvey
+from bench_depth.plausibility.survey import DataSurvey
 from bench_depth.report.html import svg
 from bench_depth.report.html.pictures import (
     depth_colours,

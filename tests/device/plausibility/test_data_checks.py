@@ -12,7 +12,8 @@ from bench_depth.accuracy.readers import open_dataset
 from bench_depth.core.dataset import Pair, list_pairs, write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.plausibility.advice import DATA_ADVICE
-from bench_depth.plausibility.data_checks import DataSurvey, survey_pairs
+from bench_depth.plausibility.data_checks import survey_pairs
+from bench_depth.plausibility.survey import DataSurvey
 
 SIZE = (120, 160)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_depth.accuracy.readers import Dataset, open_dataset
-from bench_depth.plausibility.data_checks import DataSurvey, survey_frames
+from bench_depth.plausibility.data_checks import survey_frames
+from bench_depth.plausibility.survey import DataSurvey
 from ghostdepth_export.pages.check_page import histogram, write_page
 
 EVIL = '<img src=x onerror="alert(1)">\u202e\udcff'

@@ -10,7 +10,8 @@ from pathlib import Path
 from bench_depth.accuracy.readers import evenly_spaced
 from bench_depth.core.dataset import Pair, list_files, list_pairs
 from bench_depth.core.errors import UserError
-from bench_depth.plausibility.data_checks import Finding, survey_pairs
+from bench_depth.plausibility.data_checks import survey_pairs
+from bench_depth.plausibility.survey import Finding
 
 
 @dataclass(frozen=True)
