@@ -21,8 +21,7 @@ from bench_depth.commands.flags import add_arguments, add_sharpen, add_smooth, f
 from bench_depth.core.bounds import require_bounds
 from bench_depth.core.errors import UserError, exit_code, refuse_warnings
 from bench_depth.core.screen import say
-from bench_depth.model.released import default_model, read_catalogue
-from bench_depth.report.fastest import default_reason
+from bench_depth.model.released import default_model
 
 if TYPE_CHECKING:
     from bench_depth.live.mqtt import Broker
@@ -88,11 +87,9 @@ def _live(options: argparse.Namespace, on_task: OnTask) -> int:
         from bench_depth.live.session import LiveOptions, run
 
         watch, broker = _sensor(options)
-        if options.model is None:
-            say(f"no --model: {default_reason(read_catalogue())}", error=True)
         codes = run(
             LiveOptions(
-                model=options.model or default_model(),
+                model=options.model,
                 source=options.source,
                 description=from_arguments(options),
                 runtime=options.runtime,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -310,3 +311,22 @@ def test_the_slow_first_runs_of_a_runtime_are_in_no_figure(
     lines: list[str] = []
     session.run(options_of(tiny_tflite), threading.Event(), lines.append, lambda url: None)
     assert "invoke 1.0," in lines[-1]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_which_model_was_taken_is_said_below_the_headline_where_none_was_named(
+    named: bool, tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "default_model", lambda: tiny_tflite)
+    monkeypatch.setattr(session, "open_source", lambda *_: FakeSource(1, interval=0.1))
+    options = dataclasses.replace(options_of(tiny_tflite), model=tiny_tflite if named else None)
+    lines: list[str] = []
+    session.run(options, threading.Event(), lines.append, lambda url: None)
+    said = [line for line in lines if line.startswith("no model was named: ")]
+    assert len(said) == (not named)
+    assert lines[0].startswith(f"{tiny_tflite.name} on ") and lines[1:2] * (not named) == said
+
+
+def test_a_source_that_does_not_exist_is_one_line_without_a_model_too(tmp_path: Path) -> None:
+    done = run("--source", tmp_path / "nope.mp4", "--no-server")
+    assert "there is no source" in only_line(done.stderr)
