@@ -212,3 +212,9 @@ def test_numbers_of_other_bases_are_no_numbers(text: str) -> None:
 )  # fmt: skip
 def test_plain_numbers_and_text_are_what_they_were(text: str, value: object) -> None:
     assert parse_yaml(text) == value
+
+
+@pytest.mark.parametrize("text", ["9" * 81, "9" * 5000, "-" + "1" * 4400, "0x" + "f" * 99])
+def test_integers_that_are_too_long_are_one_line(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="the largest has 64 bits"):
+        parse_yaml(f"epochs: {text}")

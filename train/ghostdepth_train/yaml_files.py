@@ -16,6 +16,8 @@ from bench_depth.core.json_text import check_nesting
 _LARGEST = 2**18
 # Characters of all values, each alias counted as what it stands for.
 _LARGEST_WRITTEN_OUT = 2**20
+# 64 bits in base 2 with sign, prefix and underscores; Python does not convert far longer ones.
+_INTEGER_CHARACTERS = 80
 
 
 def yaml_names(folder: Traversable) -> list[str]:
@@ -93,6 +95,13 @@ class _Loader(yaml.SafeLoader):
                 None,
                 f"{node.value[:80]!r} is no plain number: write it in decimal digits, or in quotes "
                 "where it is text",
+                node.start_mark,
+            )
+        if len(node.value) > _INTEGER_CHARACTERS:
+            raise yaml.MarkedYAMLError(
+                None,
+                None,
+                f"it holds an integer of {len(node.value)} characters; the largest has 64 bits",
                 node.start_mark,
             )
         return int(super().construct_yaml_int(node))

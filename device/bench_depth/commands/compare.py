@@ -102,8 +102,10 @@ def _require_times(record: ModelRecord, name: str) -> None:
 
 
 def _accuracy(before: ModelRecord, after: ModelRecord) -> list[str]:
-    if before.accuracy is None or after.accuracy is None:
+    if before.accuracy is None and after.accuracy is None:
         return []
+    if before.accuracy is None or after.accuracy is None:
+        return ["  accuracy was measured in one of the two only: not compared"]
     if (before.accuracy.data, before.accuracy.align) != (after.accuracy.data, after.accuracy.align):
         return ["  accuracy was measured on other data or with another alignment: not compared"]
     old, new = before.accuracy.mean, after.accuracy.mean

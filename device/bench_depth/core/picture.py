@@ -36,6 +36,10 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 # A file may consist of parts of a few bytes, up to its end. A picture of `MAX_PIXELS` has fewer.
 _MOST_PARTS = 1 << 18
+# A PNG's compressed pixels are hardly larger than the pixels; what is far larger unpacks to a
+# thousand times its size, though the picture is small.
+_LARGEST_PACKED = 2
+_SLACK_BYTES = 1 << 16
 _ORIENTATION = 0x0112
 _TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
 # PBM, PGM and PPM; comments may stand between their numbers.
@@ -155,7 +159,7 @@ def _take(data: BinaryIO, count: int) -> bytes:
 
 def _png(data: BinaryIO) -> PictureHeader:
     end = data.seek(0, io.SEEK_END)
-    position, orientation = 8, 1
+    position, orientation, packed = 8, 1, 0
     size: tuple[int, ...] = ()
     for _ in range(_MOST_PARTS):
         data.seek(position)
@@ -167,11 +171,15 @@ def _png(data: BinaryIO) -> PictureHeader:
             size = struct.unpack(">IIBB", _take(data, 10))
         elif kind == b"eXIf":
             orientation = _orientation(data.read(min(length, 1 << 16)))
+        elif kind == b"IDAT":
+            packed += length
         elif kind == b"IEND":
             width, height, bits, colour = size or (0, 0, 8, 0)
-            if bits not in _PNG_BITS[colour]:
+            channels = _PNG_CHANNELS[colour]
+            pixels = width * height * max(bits * channels // 8, 1)
+            if bits not in _PNG_BITS[colour] or packed > _LARGEST_PACKED * pixels + _SLACK_BYTES:
                 break
-            return PictureHeader("PNG", width, height, bits, _PNG_CHANNELS[colour], orientation)
+            return PictureHeader("PNG", width, height, bits, channels, orientation)
     raise EOFError
 
 

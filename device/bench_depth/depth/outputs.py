@@ -17,9 +17,10 @@ from bench_depth.core.dataset import read_depth, write_depth
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_regular, write_bytes
 from bench_depth.depth import colours
-from bench_depth.depth.cloud import NYU_HFOV, ply_bytes, point_cloud
+from bench_depth.depth.cloud import ply_bytes, point_cloud
 from bench_depth.depth.inputs import RESULT_ENDS, Input
 from bench_depth.depth.scale import Distances, Scale
+from bench_depth.model.camera import NYU_HFOV
 
 # Format -> the end of its files' names.
 FORMATS = {"colour": RESULT_ENDS[0], "mm": RESULT_ENDS[1], "npy": ".npy", "ply": ".ply"}

@@ -99,6 +99,8 @@ def check_signature(
         shape = (1, height, width, 3) if layout == "NHWC" else (1, 3, height, width)
         check_tensors(path, [TensorSpec(shape, spec.dtype)])
         model.resize_input(shape)
+    if not model.outputs:
+        raise _refusal(path, "gives no output", _EXPECTED_OUTPUT)
     output, why_not = _depth_output(path, model.outputs, description)
     if output is None and need_depth:
         raise _refusal(path, why_not, _EXPECTED_OUTPUT)

@@ -69,6 +69,13 @@ def test_accuracy_on_other_data_is_not_compared(measured: Results) -> None:
     assert "not compared" in render(timed(measured, 40), other, "old", "new")
 
 
+def test_accuracy_that_only_one_of_the_two_has_is_said(measured: Results) -> None:
+    without = timed(measured, 30, accuracy=None)
+    for pair in ((measured, without), (without, measured)):
+        assert "in one of the two only: not compared" in render(*pair, "old", "new")
+    assert "accuracy" not in render(without, without, "old", "new")
+
+
 @pytest.mark.parametrize("median", [float("nan"), 0.0, float("inf"), -1.0])
 def test_times_that_no_measurement_gives_are_refused(measured: Results, median: float) -> None:
     record = measured.models[0]

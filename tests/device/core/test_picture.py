@@ -222,3 +222,30 @@ def test_a_photo_stands_upright_alone_and_lies_as_stored_beside_its_depth(
     hint = f"EXIF orientation {orientation}" if orientation > 1 else "same size"
     with pytest.raises(UserError, match=hint):
         read_pair(Pair("a", turned, tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (64, 48), (300, 200)])
+def test_noise_is_never_taken_for_a_png_that_unpacks_to_too_much(
+    tmp_path: Path, size: tuple[int, int], level: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 1 << 16, (*size, 3)).astype(np.uint16)
+    written = [cv2.IMWRITE_PNG_COMPRESSION, level]
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", noise, written)[1].tobytes())
+    assert read_header(tmp_path / "a.png") is not None
+
+
+@pytest.mark.parametrize("megabytes", [200, 1000])
+@pytest.mark.parametrize("pieces", [1, 1000])
+def test_a_png_that_unpacks_to_far_more_than_its_pixels_is_refused_before_decoding(
+    tmp_path: Path, megabytes: int, pieces: int
+) -> None:
+    # What zlib makes of so many zeros is as large.
+    packed = bytes(megabytes * 1000)
+    step = len(packed) // pieces
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 48, 8, 2, 0, 0, 0))
+    parts = [chunk(b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step)]
+    data = b"\x89PNG\r\n\x1a\n" + head + b"".join(parts) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(UserError, match="is not a readable picture"):
+        read_header(tmp_path / "a.png")

@@ -291,6 +291,13 @@ def test_an_output_whose_size_depends_on_the_picture_can_be_timed() -> None:
     assert check_signature(Path("m"), stub, None, need_depth=False).output is None
 
 
+def test_a_model_without_an_output_is_refused() -> None:
+    stub: Any = _Stub(TensorSpec((1, 8, 8, 3), "uint8"), TensorSpec((1, 8, 8, 1), "float32"))
+    stub.outputs = []
+    with pytest.raises(UserError, match="m gives no output; expected one depth map"):
+        check_signature(Path("m"), stub, None, need_depth=False)
+
+
 def test_a_scale_per_channel_is_refused() -> None:
     picture = TensorSpec((1, 8, 8, 3), "uint8", "", (1.0, 2.0, 3.0), (0, 0, 0))
     with pytest.raises(UserError, match="3 scales for 1x8x8x3 uint8"):
