@@ -1,4 +1,4 @@
-"""What attention and stream cells cost in the released xs: figures for `results.csv`, and a table.
+"""What attention and stream cells cost in ghostdepth-xs: figures for `results.csv`, and a table.
 
     python benchmarks/papers/blocks.py [--only NAME]...
     python benchmarks/papers/blocks.py --data DATA --epochs N --runs RUNS [--only NAME]...
@@ -22,7 +22,6 @@ import torch
 import yaml
 from bench_depth.core.errors import exit_code
 from bench_depth.core.files import write_bytes
-from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_export.pi4.budget import FileLatency
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import NetworkConfig
@@ -32,6 +31,8 @@ from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
 
 RESULTS = Path(__file__).with_name("results.csv")
+# The network that the blocks are added to.
+BASE = Path(__file__).parents[1] / "compression/ghostdepth-xs"
 FIELDS = ("paper", "network", "file", "seed", "figure", "value")
 SEEDS = (0, 1, 2)
 THREADS = 4
@@ -179,7 +180,7 @@ def main() -> int:
     if options.epochs and not (options.data and options.runs):
         parser.error("--epochs needs --data and --runs")
     log: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    plain = load_checkpoint(find_checkpoint("ghostdepth-xs")).config
+    plain = load_checkpoint(BASE).config
     for name in options.only or NAMES:
         config, rows = variant(plain, name), _read()
         if not any(row["network"] == name and row["figure"] == "macs" for row in rows):
