@@ -328,16 +328,18 @@ def test_equal_predictions_are_not_in_order(of: Modules) -> None:
     assert (row["number"], row["right"]) == ("1", "0")
 
 
+A76_INT8 = ("rpi5", "int8")
+
+
 def test_ranked_predictions_are_the_committed_ones(of: Modules, ranked: list[Any]) -> None:
-    found = {
-        (c.network, c.type, c.threads, c.board): c.predicted
-        for c in ranked
-        if c.runtime == "litert"
-    }
+    found = {(c.runtime, c.network, c.type, c.threads, c.board): c.predicted for c in ranked}
     for line in csv_rows(of.runtimes.ROWS):
-        if "32-bit" not in line["runtime"]:
-            network = of.runtimes.FILES[line["network"]]
-            key = network, line["type"], int(line["threads"]), line["board"]
+        library = of.runtimes.library_of(line["runtime"])
+        # Other kernels are not counted, and an int8 file executes others on a Cortex-A76.
+        counted = "32-bit" not in line["runtime"] and (line["board"], line["type"]) != A76_INT8
+        if library != "2.5" and counted:
+            network = of.runtimes.FILES.get(line["network"], line["network"])
+            key = library, network, line["type"], int(line["threads"]), line["board"]
             assert found[key] == pytest.approx(float(line["predicted_ms"]), abs=0.006)
 
 
@@ -354,10 +356,5 @@ def test_the_committed_ranking_is_that_of_the_committed_rows(
 
 def test_nine_in_ten_pairs_are_predicted_in_the_published_order(of: Modules) -> None:
     rows = {row["pairs"]: row for row in csv_rows(of.ranking.RANKING)}
-    for name in (
-        "all",
-        "one of each runtime",
-        "both held out",
-        "published within a factor of 1.25",
-    ):
+    for name in ("all", "of two runtimes", "both held out", "as many threads"):
         assert int(rows[name]["right"]) >= 0.9 * int(rows[name]["number"])

@@ -1,6 +1,7 @@
 """The table of compression methods, and how one is read from a recipe and applied.
 
-Plain further training, which needs no module of its own, is here too.
+Plain further training and another size of the input, which need no module of their own, are here
+too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from ghostdepth_train.compress import (
     block_removal,
     calibrate,
     distil,
-    input_size,
     lottery,
     prune,
     qat,
@@ -25,7 +25,9 @@ from ghostdepth_train.compress import (
     snip,
 )
 from ghostdepth_train.compress.method import Compressed, Method, Work
-from ghostdepth_train.config import TrainingConfig, parse_config, require_encoder
+from ghostdepth_train.config import NetworkConfig, TrainingConfig, parse_config, require_encoder
+from ghostdepth_train.evaluate import evaluate
+from ghostdepth_train.models.network import DepthNet
 
 
 class FinetuneConfig(Method):
@@ -43,11 +45,38 @@ def _finetune(checkpoint: Checkpoint, config: FinetuneConfig, work: Work) -> Com
     return Compressed(work.train(checkpoint.network, config.training, config.seed))
 
 
+class InputSizeConfig(Method):
+    """Another size of the network's input: the same weights see a smaller or larger picture.
+
+    A convolution's cost is proportional to the pixels that it sees (Tan and Le, "EfficientNet",
+    ICML 2019, section 3.2, where resolution is one of three ways to scale a network). Nothing is
+    trained: that is left to the recipe's next step.
+
+    Attributes:
+        height: Rows of the network's input.
+        width: Columns of the network's input.
+    """
+
+    method: Literal["input_size"] = "input_size"
+    height: int
+    width: int
+
+
+def _resize_input(checkpoint: Checkpoint, config: InputSizeConfig, work: Work) -> Compressed:
+    value = checkpoint.config.model_dump()
+    value |= {"input_height": config.height, "input_width": config.width}
+    network = DepthNet(parse_config(NetworkConfig, value, "input_size"))
+    network.load_state_dict(checkpoint.network.state_dict())
+    work.log(f"the network's input is {config.height}x{config.width}; evaluating")
+    validation = evaluate(network.eval(), work.split.val).to_dict()
+    return Compressed(network, {"validation": validation})
+
+
 METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compressed]]] = {
     "snip": (snip.SnipConfig, snip.apply),
     "lottery": (lottery.LotteryConfig, lottery.apply),
     "prune": (prune.PruneConfig, prune.apply),
-    "input_size": (input_size.InputSizeConfig, input_size.apply),
+    "input_size": (InputSizeConfig, _resize_input),
     "drop_blocks": (block_removal.DropBlocksConfig, block_removal.apply),
     "distil": (distil.DistilConfig, distil.apply),
     "calibrate": (calibrate.CalibrateConfig, calibrate.apply),
