@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostdepth_train.csv_files import markdown_table
+from bench_depth.core.files import write_bytes
+from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 
 RESULTS = Path(__file__).with_name("results.csv")
 
@@ -29,20 +29,27 @@ class Tally:
 
 
 def write_results(tallies: dict[str, Tally], first: int, path: Path) -> None:
-    """Writes a row per class: attempts, clean ones, faults, and the first and last seed."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("class", "tried", "clean", "faults", "first_seed", "last_seed"))
-        for name, tally in tallies.items():
-            faults = len(tally.faults)
-            last = max(first, tally.next_seed - 1)
-            writer.writerow((name, tally.tried, tally.tried - faults, faults, first, last))
+    """Writes a row per class; those of the other classes stay.
+
+    Of each class: attempts, clean ones, faults, and the first and last seed.
+    """
+    rows: dict[str, dict[str, object]] = {row["class"]: {**row} for row in csv_rows(path)}
+    for name, tally in tallies.items():
+        faults = len(tally.faults)
+        rows[name] = {
+            "class": name,
+            "tried": tally.tried,
+            "clean": tally.tried - faults,
+            "faults": faults,
+            "first_seed": first,
+            "last_seed": max(first, tally.next_seed - 1),
+        }
+    write_bytes(path, csv_bytes(list(rows.values())))
 
 
 def table() -> str:
     """The committed figures as Markdown."""
-    with RESULTS.open() as stream:
-        rows = list(csv.DictReader(stream))
+    rows = csv_rows(RESULTS)
     figures = ("tried", "clean", "faults")
     lines = [
         [row["class"], *(row[key] for key in figures), f"{row['first_seed']} to {row['last_seed']}"]

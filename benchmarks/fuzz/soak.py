@@ -6,7 +6,8 @@ Each class of `CLASSES` gets a fixed fraction of the time. A fault is a tracebac
 more than one error line, a control character on the screen, too much memory, exit code 0 without
 the output, a left-over of a program that ended by itself, or a result that differs after a resume.
 Every fault is printed with its class and seed; `--only CLASS --first SEED --tries 1` repeats it.
-Stopped at any moment, the same command continues. `--results` names the file for the figures.
+Stopped at any moment, the same command continues. `--results` names the file for the figures,
+in which the rows of classes that were not tried stay.
 """
 
 from __future__ import annotations
