@@ -182,7 +182,10 @@ def _timed(function: Callable[..., _T], *arguments: Any) -> tuple[float, _T]:
 
 
 def table() -> str:
-    """si-RMSE of each arm, by config, time and fraction, as Markdown: mean and deviation."""
+    """si-RMSE of each arm, by config, time and fraction, as Markdown: mean and deviation.
+
+    In brackets the difference from the network from scratch of the same seed.
+    """
     rows = csv_rows(RESULTS)
     if not rows:
         return "Nothing yet."
@@ -190,14 +193,14 @@ def table() -> str:
     heads = [f"{name}, {time:g} s, {part:.0%} of the pairs" for name, time, part in columns]
     lines = []
     for arm in ARMS:
-        own = [row for row in rows if row["arm"] == arm]
-        cells = [_cell([row for row in own if _column(row) == column]) for column in columns]
+        cells = [_cell([row for row in rows if _column(row) == c], arm) for c in columns]
         lines.append([arm, *cells])
     seeds = len({row["seed"] for row in rows})
     inputs = ", ".join(dict.fromkeys(f"{row['config']} at {row['input']}" for row in rows))
     note = (
         f"si-RMSE on the validation set, {counted(seeds, 'seed')}; {inputs}; processor seconds "
-        f"for each, {' or '.join(sorted({row['images'] for row in rows}))} images."
+        f"for each, {' or '.join(sorted({row['images'] for row in rows}))} images. In brackets: "
+        "minus from scratch, seed by seed."
     )
     return f"{markdown_table(['encoder', *heads], lines)}\n\n{note}"
 
@@ -206,9 +209,19 @@ def _column(row: Row) -> tuple[str, float, float]:
     return row["config"], float(row["seconds"]), float(row["fraction"])
 
 
-def _cell(rows: Sequence[Row]) -> str:
-    values = [float(row["si_rmse"]) for row in rows]
-    return mean_and_deviation(values) if values else "not measured"
+def _cell(rows: Sequence[Row], arm: str) -> str:
+    by_seed = {
+        name: {row["seed"]: float(row["si_rmse"]) for row in rows if row["arm"] == name}
+        for name in (arm, SCRATCH)
+    }
+    values = by_seed[arm]
+    if not values:
+        return "not measured"
+    text = mean_and_deviation(list(values.values()))
+    paired = [values[seed] - plain for seed, plain in by_seed[SCRATCH].items() if seed in values]
+    if arm == SCRATCH or not paired:
+        return text
+    return f"{text} ({mean_and_deviation(paired, sign='+')})"
 
 
 def main() -> int:
