@@ -115,8 +115,8 @@ class DepthModel:
         described = merge([describe(path, description), camera_description(hfov)])
         hfov = described.hfov if described is not None else None
         if hfov is not None and described is not None and not knows_camera(self._contract):
-            log(f"{path.name} does not say for which camera its metres hold: --hfov sets the point "
-                "clouds alone")  # fmt: skip
+            log(f"warning: {path.name} does not say for which camera its metres hold: --hfov sets "
+                "the point clouds alone")  # fmt: skip
             described = dataclasses.replace(described, hfov=None)
         # Codes of the warnings about the model itself, see `bench_depth.results.advice.ADVICE`.
         assumed = assumptions(path.name, self._contract, described)
