@@ -160,7 +160,7 @@ def _counted() -> list[Configuration]:
         runtime, board = line["runtime"], line["board"]
         library = library_of(runtime)
         row = costs.get((library, line["network"], line["type"], int(line["threads"])))
-        if row is None or not ("XNNPACK" in runtime or "ONNX" in runtime) or "32-bit" in runtime:
+        if row is None or "32-bit" in runtime:
             continue
         # A Cortex-A76 has other instructions for int8, which are not counted here.
         if board not in BOARDS or (board == "rpi5" and row.type != "fp32"):

@@ -115,8 +115,10 @@ class Row:
 
 
 def library_of(runtime: str) -> str:
-    """The counted runtime for the name of one in rows-boards.csv."""
-    return ONNX_RUNTIME if "ONNX Runtime" in runtime else LITERT
+    """The counted runtime for the name of one in rows-boards.csv; empty where there is none."""
+    if "ONNX Runtime" in runtime:
+        return ONNX_RUNTIME
+    return LITERT if "XNNPACK" in runtime else ""
 
 
 def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[Row], list[str]]:
@@ -150,8 +152,7 @@ def _published() -> list[dict[str, str]]:
     return [
         line
         for line in lines
-        if line["board"] in BOARDS_OF[library_of(line["runtime"])]
-        and ("XNNPACK" in line["runtime"] or "ONNX Runtime" in line["runtime"])
+        if line["board"] in BOARDS_OF.get(library_of(line["runtime"]), ())
         and not NOT_BUILT.fullmatch(line["network"])
     ]
 
