@@ -29,7 +29,7 @@ from bench_depth.core.metrics import depth_metrics, mean_metrics
 from bench_depth.model.camera import depth_factor
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
-from ghostdepth_train.evaluate import log_bias, predict_mm
+from ghostdepth_train.evaluate import predict_mm
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
@@ -60,6 +60,19 @@ def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) 
         figures["hfov_log_bias"] = figures["log_bias"] + math.log(factor)
     written = {key: f"{value:.4f}" for key, value in figures.items()}
     return {"images": str(len(rows)), "hfov": "" if hfov is None else f"{hfov:g}"} | written
+
+
+def log_bias(prediction_mm: np.ndarray, ground_truth_mm: np.ndarray) -> float | None:
+    """Mean ln(prediction / ground truth) of one image; None where no ground truth is known.
+
+    Args:
+        prediction_mm: HxW millimetres, positive.
+        ground_truth_mm: HxW millimetres, 0 = unknown; known above 1, as in the protocol.
+    """
+    known = ground_truth_mm > 1
+    if not known.any():
+        return None
+    return float(np.log(prediction_mm[known] / ground_truth_mm[known]).mean())
 
 
 def read_set(text: str) -> tuple[str, list[Pair], float | None]:

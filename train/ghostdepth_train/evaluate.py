@@ -74,19 +74,6 @@ def evaluate(
     return mean_metrics(rows)
 
 
-def log_bias(prediction_mm: np.ndarray, ground_truth_mm: np.ndarray) -> float | None:
-    """Mean ln(prediction / ground truth) of one image; None where no ground truth is known.
-
-    Args:
-        prediction_mm: HxW millimetres, positive.
-        ground_truth_mm: HxW millimetres, 0 = unknown; known above 1, as in the protocol.
-    """
-    known = ground_truth_mm > 1
-    if not known.any():
-        return None
-    return float(np.log(prediction_mm[known] / ground_truth_mm[known]).mean())
-
-
 def constant_baseline(train: Sequence[Pair], val: Sequence[Pair]) -> DepthMetrics:
     """Metrics of the training set's mean log depth per pixel, the same map for every image.
 

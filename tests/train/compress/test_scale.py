@@ -1,19 +1,22 @@
-"""The method `scale`: the mean error of log depth over the training pairs is taken out."""
+"""The method `scale`: the factor on all depth that errs least in metres over training pairs."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from bench_depth.core.dataset import read_pair
+from bench_depth.core.dataset import Pair, read_pair
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.compress import Work, compress
 from ghostdepth_train.compress.methods import method_config
+from ghostdepth_train.compress.scale import best_factor
 from ghostdepth_train.evaluate import predict_mm
+from scipy.optimize import minimize_scalar
 
 from tests.train.making import SMALL, random_network
 
@@ -30,15 +33,28 @@ def checkpoint(folder: Path, factor: float = 1.0, encoding: str = "log") -> Chec
     return load_checkpoint(folder)
 
 
-def test_the_mean_of_log_depth_over_the_training_pairs_is_that_of_the_ground_truth(
+def test_no_other_factor_errs_less_in_metres_over_the_training_pairs(
     tmp_path: Path, work: Work
 ) -> None:
     network = compress(checkpoint(tmp_path), SCALE, work).network
-    errors = []
-    for rgb, truth in map(read_pair, work.split.train):
-        ratio = predict_mm(network, rgb)[truth > 0] / truth[truth > 0]
-        errors.append(np.log(ratio).mean())
-    assert np.mean(errors) == pytest.approx(0, abs=1e-4)
+    seen = [(predict_mm(network, rgb), truth) for rgb, truth in map(read_pair, work.split.train)]
+
+    def error(factor: float) -> float:
+        known = [(factor * depth - truth)[truth > 0] for depth, truth in seen]
+        return float(np.mean([np.mean(each**2) for each in known]))
+
+    best = minimize_scalar(error, bracket=(0.8, 1.2))
+    assert best.x == pytest.approx(1, abs=1e-4)
+
+
+def test_pairs_without_known_depth_are_left_out(tmp_path: Path, work: Work) -> None:
+    pair = work.split.train[0]
+    unknown = Pair("unknown", pair.rgb, tmp_path / "unknown.png")
+    cv2.imwrite(str(unknown.depth), np.zeros_like(read_pair(pair)[1]))
+    network = checkpoint(tmp_path / "network").network
+    assert best_factor(network, [pair, unknown]) == best_factor(network, [pair])
+    with pytest.raises(UserError, match="no training pair has known depth"):
+        best_factor(network, [unknown])
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.3])
