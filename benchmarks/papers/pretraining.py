@@ -40,10 +40,10 @@ from bench_depth.model.released import read_catalogue
 from ghostdepth_export.host.checkout import find_checkpoint
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import TrainConfig, load_train_config
+from ghostdepth_train.config.settings import parse_settings
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.data import Split, batches, fraction_of, read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
-from ghostdepth_train.settings import parse_settings
 from ghostdepth_train.trainer import RunOptions, Trainer
 
 RESULTS = Path(__file__).with_name("pretraining.csv")

@@ -98,9 +98,9 @@ def compress(
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, run_recipe, with_budget
     from ghostdepth_train.compress.prune import PruneConfig
+    from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.latency import time_budget
-    from ghostdepth_train.settings import parse_settings
 
     require_bounds(minutes=minutes, patience=patience, workers=workers)
     start, data = find_checkpoint(checkpoint), Path(data)

@@ -110,11 +110,11 @@ def search(
     from ghostdepth_export.search.front import trained_networks, write_front, write_page
     from ghostdepth_export.search.study import study_url
     from ghostdepth_export.search.training import base_training, short_training, trial_trainer
+    from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.budget import total
     from ghostdepth_train.pruning.latency import time_budget
     from ghostdepth_train.run_folder import remove_partial
-    from ghostdepth_train.settings import parse_settings
 
     require_bounds(
         trials=trials, epochs=epochs, minutes=minutes, patience=patience, workers=workers

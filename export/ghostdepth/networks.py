@@ -81,9 +81,9 @@ def train(
     from ghostdepth_export.pages.training_page import TrainingPage
     from ghostdepth_train import distributed
     from ghostdepth_train.config import load_train_config
+    from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.run_folder import run_folder
-    from ghostdepth_train.settings import parse_settings
     from ghostdepth_train.trainer import RunOptions, Trainer
 
     require_bounds(minutes=minutes, patience=patience, workers=workers)

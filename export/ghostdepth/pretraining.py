@@ -71,9 +71,9 @@ def pretrain(
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.neighbours_page import write_neighbours
     from ghostdepth_train import distributed
+    from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
     from ghostdepth_train.run_folder import run_folder
-    from ghostdepth_train.settings import parse_settings
     from ghostdepth_train.trainer import RunOptions
 
     require_bounds(minutes=minutes, workers=workers)

@@ -7,7 +7,7 @@ import random
 import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_train.config import load_train_config
-from ghostdepth_train.settings import parse_settings
+from ghostdepth_train.config.settings import parse_settings
 
 
 def test_settings_reach_every_level() -> None:

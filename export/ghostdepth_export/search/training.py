@@ -32,7 +32,7 @@ def base_training(config: str, settings: Mapping[str, Any]) -> TrainConfig:
 
     Args:
         config: Name of a config, or path of a YAML file.
-        settings: Settings as `ghostdepth_train.settings.parse_settings` returns them.
+        settings: Settings as `ghostdepth_train.config.settings.parse_settings` returns them.
 
     Raises:
         UserError: As `load_train_config`, or the search chooses a setting itself.

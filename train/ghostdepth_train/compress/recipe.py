@@ -28,12 +28,12 @@ from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.methods import compress, method_config
 from ghostdepth_train.compress.prune import PruneConfig
 from ghostdepth_train.config import refuse_stream, require_encoder
+from ghostdepth_train.config.settings import with_settings
 from ghostdepth_train.data import listing_sha256
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
 from ghostdepth_train.run_folder import run_folder
-from ghostdepth_train.settings import with_settings
 from ghostdepth_train.yaml_files import read_yaml, yaml_names
 
 ELAPSED = "elapsed.json"

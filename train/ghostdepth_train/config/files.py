@@ -12,8 +12,8 @@ import pydantic
 from bench_depth.core.errors import UserError
 
 from ghostdepth_train.config.encoder import ENCODERS
+from ghostdepth_train.config.settings import with_settings
 from ghostdepth_train.config.training import TrainConfig
-from ghostdepth_train.settings import with_settings
 from ghostdepth_train.yaml_files import read_yaml, yaml_names
 
 C = TypeVar("C", bound=pydantic.BaseModel)

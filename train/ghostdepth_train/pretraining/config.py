@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pydantic
 
 from ghostdepth_train.config import TrainConfig, load_train_config, parse_config
-from ghostdepth_train.settings import with_settings
+from ghostdepth_train.config.settings import with_settings
 
 
 class PretrainConfig(TrainConfig):
