@@ -22,7 +22,8 @@ from ghostdepth_train.data import Split, read_split
 from ghostdepth_train.losses import depth_loss
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
 from ghostdepth_train.optimization import make_optimizer
-from ghostdepth_train.trainer import RunOptions, Trainer, silent
+from ghostdepth_train.run_options import RunOptions, silent
+from ghostdepth_train.trainer import Trainer
 from harness import ROOT, interleave, run, write_result
 
 ROUNDS = 3

@@ -44,7 +44,8 @@ from ghostdepth_train.config.settings import parse_settings
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table, mean_and_deviation
 from ghostdepth_train.data import Split, batches, fraction_of, read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 RESULTS = Path(__file__).with_name("pretraining.csv")
 SCRATCH = "from scratch"

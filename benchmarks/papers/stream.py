@@ -55,7 +55,8 @@ from ghostdepth_train.config import NetworkConfig, TrainConfig, load_train_confi
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import CameraNet, DepthNet, log_depth
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 from numpy.typing import NDArray
 from stream_clips import MOTION, Clip, Depths, crop_clips, walk_clip
 from stream_table import (

@@ -42,7 +42,8 @@ from ghostdepth_train.models.network import DepthNet, Predictor
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget
 from ghostdepth_train.run_folder import run_folder
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 from peer_networks import PEERS
 from table import ACCURACY, FIELDS, FILES, RESULTS, Row, plot, read, table
 

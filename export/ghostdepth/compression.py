@@ -17,7 +17,7 @@ from ghostdepth.networks import OnEpoch
 if TYPE_CHECKING:
     from ghostdepth_train.compress import Method
     from ghostdepth_train.data import Split
-    from ghostdepth_train.trainer import Progress
+    from ghostdepth_train.run_options import Progress
 
 # The teacher of the shipped recipes: one that the user trains as README shows.
 _OWN_TEACHER = "runs/teacher/best"

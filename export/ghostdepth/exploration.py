@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ghostdepth_train.models.network import DepthNet
     from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.pruning.sensitivity import Sensitivity
-    from ghostdepth_train.trainer import Progress
+    from ghostdepth_train.run_options import Progress
 
 Log = Callable[[str], None]
 

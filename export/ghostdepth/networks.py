@@ -15,7 +15,8 @@ from ghostdepth.datasets import report_findings, warn_of_data
 if TYPE_CHECKING:
     from bench_depth.core.metrics import DepthMetrics
     from ghostdepth_train.models.summary import LayerCost
-    from ghostdepth_train.trainer import Progress, Trainer
+    from ghostdepth_train.run_options import Progress
+    from ghostdepth_train.trainer import Trainer
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -84,7 +85,8 @@ def train(
     from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.run_folder import run_folder
-    from ghostdepth_train.trainer import RunOptions, Trainer
+    from ghostdepth_train.run_options import RunOptions
+    from ghostdepth_train.trainer import Trainer
 
     require_bounds(minutes=minutes, patience=patience, workers=workers)
     data, out = Path(data), Path(out)

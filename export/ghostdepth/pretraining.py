@@ -14,7 +14,7 @@ from ghostdepth.networks import OnEpoch
 
 if TYPE_CHECKING:
     from ghostdepth_train.pretraining import Pretrainer
-    from ghostdepth_train.trainer import Progress
+    from ghostdepth_train.run_options import Progress
 
 
 def pretrain(
@@ -74,7 +74,7 @@ def pretrain(
     from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
     from ghostdepth_train.run_folder import run_folder
-    from ghostdepth_train.trainer import RunOptions
+    from ghostdepth_train.run_options import RunOptions
 
     require_bounds(minutes=minutes, workers=workers)
     out, folders = Path(out), [Path(folder) for folder in images]

@@ -10,7 +10,8 @@ from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import read_tensors, write_tensors
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 

@@ -12,9 +12,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from bench_depth.core.errors import UserError
@@ -42,52 +41,14 @@ from ghostdepth_train.losses import depth_loss, temporal_loss
 from ghostdepth_train.models.adder_conv import others
 from ghostdepth_train.models.network import DepthNet, log_depth, normaliser
 from ghostdepth_train.optimization import averaged_model, make_optimizer, make_schedule
+from ghostdepth_train.run_options import Progress, RunLimits, RunOptions, silent
 from ghostdepth_train.training_state import read_state, write_state
 
 STATE = "training.safetensors"
 
 
-class Progress(Protocol):
-    """Callback for every step."""
-
-    def __call__(self, done: int, total: int, loss: float, images_per_second: float) -> None:
-        """After step `done` of `total`: the step's loss and the speed of this epoch."""
-
-
 # Called with the network and what is trained beside it, before the optimizer is made.
 Prepare = Callable[[DepthNet, nn.ModuleDict], None]
-
-
-def silent(done: int, total: int, loss: float, images_per_second: float) -> None:
-    """Does nothing."""
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Where and how a run takes place; nothing here changes its result on one machine.
-
-    Attributes:
-        out: The run's folder.
-        name: Name of the checkpoint.
-        training_data: One line for the checkpoint and the model card.
-        workers: Number of processes that load data.
-        resume: Whether to continue from `out/last`.
-        imagenet: ImageNet weights for the encoder, see `initial_weights.load_imagenet`, or None.
-        init: A checkpoint folder whose weights the run starts from, or None.
-        minutes: The run pauses after the last epoch that fits into them, to be resumed; None for
-            no limit.
-        patience: Evaluations without a better one after which the run ends; None for no limit.
-    """
-
-    out: Path
-    name: str
-    training_data: str
-    workers: int = 1
-    resume: bool = False
-    imagenet: str | None = None
-    init: Path | None = None
-    minutes: float | None = None
-    patience: int | None = None
 
 
 class Trainer:
@@ -156,7 +117,7 @@ class Trainer:
         self.first_step = 0
         self.history: list[dict[str, float]] = []
         self.ended_by = ""
-        self._started, self._begun_with, self._out_of_time = time.monotonic(), 0, False
+        self._out_of_time = False
         self._open()
 
     @property
@@ -218,7 +179,7 @@ class Trainer:
         self.schedule = make_schedule(self.optimizer, len(self.sampler), self.config, first)
         self.averaged.n_averaged.fill_(first + 1)
         with self._tensorboard() as board:
-            self._started, self._begun_with = time.monotonic(), self.epoch
+            self._limits = RunLimits(self.options, self.epoch)
             while self.epoch < self.config.epochs and not self._ends():
                 row = self._epoch(model, progress)
                 if self.rank == 0:
@@ -229,24 +190,14 @@ class Trainer:
 
     def _ends(self) -> bool:
         """Whether the run ends before its last epoch; the first process decides for all."""
-        errors = self._errors()
-        without_better = len(errors) - 1 - errors.index(min(errors)) if errors else 0
-        patience = self.options.patience
         if self._out_of_time:
             self.ended_by = "minutes"
-        elif patience is not None and without_better >= patience:
+        elif self._limits.out_of_patience(self._errors()):
             self.ended_by = "patience"
         return distributed.agreed(bool(self.ended_by))
 
     def _errors(self) -> list[float]:
         return [row[self.criterion] for row in self.history if self.criterion in row]
-
-    def _time_is_up(self) -> bool:
-        """Whether one more epoch of the mean duration would take longer than the minutes left."""
-        if self.options.minutes is None:
-            return False
-        elapsed = time.monotonic() - self._started
-        return elapsed * (1 + 1 / (self.epoch + 1 - self._begun_with)) > 60 * self.options.minutes
 
     def _epoch(self, model: nn.Module, progress: Progress) -> dict[str, float]:
         model.train()
@@ -328,7 +279,7 @@ class Trainer:
     def _finish(self, row: dict[str, float], board: Any) -> None:
         """Evaluates when due and writes everything; the resumable state comes last."""
         last = self.epoch + 1 == self.config.epochs
-        self._out_of_time = self._time_is_up()
+        self._out_of_time = self._limits.out_of_time(self.epoch + 1)
         # A run that pauses leaves a checkpoint, even before the first evaluation is due.
         if self._out_of_time and not (self.options.out / "best").exists():
             last = True

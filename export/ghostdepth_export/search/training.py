@@ -11,7 +11,8 @@ from ghostdepth_train.checkpoint import read_validation
 from ghostdepth_train.config import TrainConfig, load_train_config
 from ghostdepth_train.data import Split
 from ghostdepth_train.run_folder import run_folder
-from ghostdepth_train.trainer import Progress, RunOptions, Trainer
+from ghostdepth_train.run_options import Progress, RunOptions
+from ghostdepth_train.trainer import Trainer
 
 # Settings that a search chooses itself, and what chooses them.
 _CHOSEN = {

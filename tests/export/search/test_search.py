@@ -25,7 +25,7 @@ from ghostdepth_train.data import read_split
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.models.summary import layer_costs
 from ghostdepth_train.pruning.latency import LatencyBudget, LayerLatency
-from ghostdepth_train.trainer import silent
+from ghostdepth_train.run_options import silent
 from typer.testing import CliRunner
 
 from tests import forks

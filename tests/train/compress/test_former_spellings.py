@@ -11,7 +11,8 @@ from ghostdepth_train.checkpoint import load_checkpoint, read_tensors, write_ten
 from ghostdepth_train.compress.methods import method_config
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import read_split
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 MODELS = Path(__file__).parents[3] / "models"
 

@@ -15,7 +15,8 @@ from ghostdepth_train.config import AugmentConfig, ClipConfig, TrainConfig, pars
 from ghostdepth_train.data import ClipDataset, read_split
 from ghostdepth_train.data.clips import CropPath, clips_of
 from ghostdepth_train.losses import temporal_loss
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

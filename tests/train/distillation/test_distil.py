@@ -19,7 +19,8 @@ from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
 from ghostdepth_train.distillation.labels import Labels
 from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 from tests.train.making import saved, work
 

@@ -16,7 +16,8 @@ from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.data import read_split
 from ghostdepth_train.pretraining import Pretrainer, load_pretrain_config, split_images
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 from tests.train.making import StopHere, same_tensors, stop_at
 

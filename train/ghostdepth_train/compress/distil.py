@@ -50,7 +50,8 @@ from ghostdepth_train.distillation.unlabelled import (
     list_unlabelled,
 )
 from ghostdepth_train.models.network import DepthNet, resize
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 
 class UnlabelledConfig(Config):

@@ -48,7 +48,7 @@ from ghostdepth_train.pruning.masks import (
     require_path,
     weights,
 )
-from ghostdepth_train.trainer import RunOptions
+from ghostdepth_train.run_options import RunOptions
 
 HISTORY = "rounds.csv"
 EARLY = "early.safetensors"

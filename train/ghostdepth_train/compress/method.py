@@ -22,7 +22,8 @@ from ghostdepth_train.config import (
 )
 from ghostdepth_train.data import Split
 from ghostdepth_train.models.network import DepthNet
-from ghostdepth_train.trainer import Progress, RunOptions, Trainer, silent
+from ghostdepth_train.run_options import Progress, RunOptions, silent
+from ghostdepth_train.trainer import Trainer
 
 if TYPE_CHECKING:
     from ghostdepth_train.pruning.latency import LatencyPredictor

@@ -31,7 +31,8 @@ from ghostdepth_train.models.network import log_depth
 from ghostdepth_train.quantization import Range, Trunk, read_ranges, write_ranges
 from ghostdepth_train.quantization.fake_quantization import Scales, SimulatedNet
 from ghostdepth_train.quantization.integer_simulation import Int8Net
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 
 class QatConfig(Method):

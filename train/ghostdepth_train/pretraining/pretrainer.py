@@ -33,7 +33,8 @@ from ghostdepth_train.pretraining.skip_gram import (
     skip_gram_pairs,
 )
 from ghostdepth_train.pretraining.teacher import load_feature_teacher
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 # Images whose patches make the codebook, at most.
 _CODEBOOK_IMAGES = 2000

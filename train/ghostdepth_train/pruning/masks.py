@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.data import Split
-from ghostdepth_train.trainer import RunOptions, Trainer
+from ghostdepth_train.run_options import RunOptions
+from ghostdepth_train.trainer import Trainer
 
 Masks = dict[str, Tensor]
 
