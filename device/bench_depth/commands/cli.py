@@ -178,10 +178,10 @@ class _Output:
     """Writes the results: the JSON file after each model, the rest at the end."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from bench_depth.report.progress import Screen
+        from bench_depth.report.progress import ProgressScreen
 
         self.results: Optional[Results] = None
-        self.screen = Screen(sys.stderr, sys.stderr.isatty())
+        self.screen = ProgressScreen(sys.stderr, sys.stderr.isatty())
         self._json: Optional[str] = options.json
         self._files = {
             "csv": options.csv,

@@ -12,7 +12,7 @@ from bench_depth.model.runtime import TensorSpec
 from bench_depth.model.tensors import quantization
 
 # Gain and bias that map a pixel to an input value, each per channel.
-Channels = tuple[tuple[float, float, float], tuple[float, float, float]]
+ChannelScaling = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 # An integer input must cover at least this fraction of the described range, and at most this many
 # times it. Calibration clips a little, and symmetric quantization wastes half.
@@ -20,7 +20,7 @@ _MIN_COVERED = 0.75
 _MAX_RATIO = 4.0
 
 
-def input_values(path: Path, spec: TensorSpec, description: Description) -> Channels:
+def input_values(path: Path, spec: TensorSpec, description: Description) -> ChannelScaling:
     """Returns gain and bias per channel that map pixels of 0..255 to input values.
 
     A described range, mean and standard deviation apply to real values, which integer inputs

@@ -10,7 +10,7 @@ from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.model.camera import output_factor
 from bench_depth.model.contract import ModelContract
 from bench_depth.model.description import COLORS, Description
-from bench_depth.model.input_values import Channels, input_values
+from bench_depth.model.input_values import ChannelScaling, input_values
 from bench_depth.model.runtime import LoadedModel, TensorSpec
 from bench_depth.model.tensors import carry_state, check_axes, check_tensors, quantization
 
@@ -19,7 +19,7 @@ OUTPUT_DTYPES = (
     *("float16", "float32", "float64"),
     *("int8", "uint8", "int16", "uint16", "int32", "uint32"),
 )
-IDENTITY: Channels = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+IDENTITY: ChannelScaling = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 Shape = tuple[Optional[int], ...]
 _AXES = {"NHWC": (1, 2, 3), "NCHW": (2, 3, 1)}  # Axes of height, width and channels.
 
@@ -36,7 +36,7 @@ class Signature:
         color: Order of the input's channels, `RGB` or `BGR`.
         values: Gain and bias per channel that map pixels (0..255) to input values, before rounding
             for integer inputs.
-        resize: How photos are resized, `stretch` or `letterbox`.
+        resize: Resizing of photos, `stretch` or `letterbox`.
         output: Index of the output that is the depth map; None where it could not be identified, so
             that the model can only be timed.
         scale: Factor that the output is first multiplied by.
@@ -50,7 +50,7 @@ class Signature:
     dtype: str
     layout: str = "NHWC"
     color: str = "RGB"
-    values: Channels = IDENTITY
+    values: ChannelScaling = IDENTITY
     resize: str = "stretch"
     output: Optional[int] = 0
     scale: float = 1.0

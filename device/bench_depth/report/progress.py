@@ -18,7 +18,7 @@ _RECENT = 101
 _CLEAR = "\r\033[K"
 
 
-class Screen:
+class ProgressScreen:
     """Writes progress to a stream; an error of the stream is ignored.
 
     Args:

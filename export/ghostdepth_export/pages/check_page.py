@@ -113,8 +113,8 @@ def histogram(survey: DataSurvey, width: int) -> str:
     counts = survey.histogram[1 : end + 1]
     heights, _ = np.histogram(np.arange(1, end + 1) / 1000, edges, weights=counts)
     percent = 100 * heights / max(int(survey.histogram[1:].sum()), 1)
-    x = svg.Axis(0, end / 1000, _LEFT, right)
-    y = svg.Axis(0, max(float(percent.max()), 1e-3) * 1.1, _HEIGHT - _BOTTOM, _TOP)
+    x = svg.ChartAxis(0, end / 1000, _LEFT, right)
+    y = svg.ChartAxis(0, max(float(percent.max()), 1e-3) * 1.1, _HEIGHT - _BOTTOM, _TOP)
     parts = []
     for value in y.ticks():
         parts.append(svg.line((_LEFT, y(value)), (right, y(value)), "grid"))

@@ -69,7 +69,7 @@ def run(
         samples: A dataset folder, for calibration, verification and accuracy.
         out: Output folder; made where missing, files of an earlier run are replaced.
         camera: Height and width of the models' input image.
-        plan: How long each file is timed; by default as `bench-depth` does.
+        plan: Duration of each file's timing; by default that of `bench-depth`.
         log: Called with one line of progress text, about `STEPS` times.
 
     Raises:

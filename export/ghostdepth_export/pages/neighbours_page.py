@@ -28,7 +28,7 @@ _FRAME = (255, 64, 32)
 
 
 @dataclass(frozen=True)
-class Place:
+class Patch:
     """A patch of a photo.
 
     Attributes:
@@ -73,7 +73,7 @@ def write_neighbours(trainer: Pretrainer) -> Path:
 
 def nearest_patches(
     network: DepthNet, queries: Sequence[Pair], searched: Sequence[Pair]
-) -> list[tuple[Place, list[Place]]]:
+) -> list[tuple[Patch, list[Patch]]]:
     """The patch with the most contrast of each query, and the most similar ones of other photos.
 
     Features at stride 16 and 32, each less its mean over the photos at the same place and of length
@@ -131,7 +131,7 @@ def _features(network: DepthNet, photos: Sequence[Tensor]) -> Tensor:
 
 def _place(
     image: Pair, place: tuple[int, int], grid: Sequence[int], similarity: float = 1.0
-) -> Place:
+) -> Patch:
     photo = read_rgb(image.rgb)
     height = max(1, round(_WIDTH * photo.shape[0] / photo.shape[1]))
     small = cv2.resize(photo, (_WIDTH, height), interpolation=cv2.INTER_AREA)
@@ -140,4 +140,4 @@ def _place(
         for d in (0, 1)
     ]
     cv2.rectangle(small, corners[0], corners[1], _FRAME, 2)
-    return Place(image.name, photo_picture(np.asarray(small, np.uint8), _WIDTH), similarity)
+    return Patch(image.name, photo_picture(np.asarray(small, np.uint8), _WIDTH), similarity)

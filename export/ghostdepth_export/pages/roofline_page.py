@@ -123,8 +123,8 @@ def _fraction(least: float, cycles: float) -> str:
 
 def _plot(ops: Sequence[OpLatency], width: int, height: int) -> str:
     """Products a cycle over products a byte, both logarithmic; the roofs as lines."""
-    x = svg.Axis(math.log10(_X[0]), math.log10(_X[1]), _LEFT, width - _RIGHT)
-    y = svg.Axis(math.log10(_Y[0]), math.log10(_Y[1]), height - _BOTTOM, _TOP)
+    x = svg.ChartAxis(math.log10(_X[0]), math.log10(_X[1]), _LEFT, width - _RIGHT)
+    y = svg.ChartAxis(math.log10(_Y[0]), math.log10(_Y[1]), height - _BOTTOM, _TOP)
     parts = _axes(x, y)
     roofs = ((FLOAT_PRODUCTS, "FMLA"), (INT8_PRODUCTS, "SMLAL"), (DOT_PRODUCTS, "SDOT"))
     for roof, name in roofs:
@@ -149,7 +149,7 @@ def _plot(ops: Sequence[OpLatency], width: int, height: int) -> str:
     return svg.picture(parts, width, height)
 
 
-def _axes(x: svg.Axis, y: svg.Axis) -> list[str]:
+def _axes(x: svg.ChartAxis, y: svg.ChartAxis) -> list[str]:
     parts = []
     for value in (0.1, 1, 10, 100):
         place = x(math.log10(value))

@@ -126,10 +126,14 @@ def _plot(whole: float, rows: Sequence[Sensitivity]) -> str:
         y = _middle(number) + 4
         parts.append(svg.text(_LEFT[0] - 8, y, row.name.removeprefix("encoder."), "name end"))
     most = max(100 * value for row in rows for kind, value in row.saved.items() if kind in _BARS)
-    parts += _savings(svg.Axis(min(0.0, *_percents(rows)), max(most, 1.0) * 1.05, *_LEFT), rows)
+    parts += _savings(
+        svg.ChartAxis(min(0.0, *_percents(rows)), max(most, 1.0) * 1.05, *_LEFT), rows
+    )
     errors = [whole, *(value for row in rows for value in row.si_rmse.values())]
     margin = 0.05 * (max(errors) - min(errors)) or 0.01
-    parts += _errors(svg.Axis(min(errors) - margin, max(errors) + margin, *_RIGHT), whole, rows)
+    parts += _errors(
+        svg.ChartAxis(min(errors) - margin, max(errors) + margin, *_RIGHT), whole, rows
+    )
     return svg.picture(parts, _WIDTH, height)
 
 
@@ -137,7 +141,7 @@ def _percents(rows: Sequence[Sensitivity]) -> list[float]:
     return [100 * row.saved[kind] for row in rows for kind in _BARS if kind in row.saved]
 
 
-def _savings(x: svg.Axis, rows: Sequence[Sensitivity]) -> list[str]:
+def _savings(x: svg.ChartAxis, rows: Sequence[Sensitivity]) -> list[str]:
     kinds = [kind for kind in _BARS if kind in rows[0].saved]
     thick = 0.76 * _ROW / len(kinds)
     parts = _grid(x, len(rows), "saved when half is pruned, % of the network")
@@ -150,7 +154,7 @@ def _savings(x: svg.Axis, rows: Sequence[Sensitivity]) -> list[str]:
     return parts
 
 
-def _errors(x: svg.Axis, whole: float, rows: Sequence[Sensitivity]) -> list[str]:
+def _errors(x: svg.ChartAxis, whole: float, rows: Sequence[Sensitivity]) -> list[str]:
     title = f"si-RMSE, untrained (line: whole network, {whole:.3f})"
     parts = _grid(x, len(rows), title)
     bottom = _middle(len(rows)) - _ROW / 2
@@ -164,7 +168,7 @@ def _errors(x: svg.Axis, whole: float, rows: Sequence[Sensitivity]) -> list[str]
     return parts
 
 
-def _grid(x: svg.Axis, rows: int, title: str) -> list[str]:
+def _grid(x: svg.ChartAxis, rows: int, title: str) -> list[str]:
     bottom = _middle(rows) - _ROW / 2
     parts = []
     for value in x.ticks():

@@ -38,7 +38,7 @@ _CURVES: Mapping[str, tuple[str, Callable[[Sequence[float]], float] | None]] = {
 
 
 @dataclass
-class Pictures:
+class DepthHistory:
     """Depth maps of the photos after some of the validations.
 
     Attributes:
@@ -110,7 +110,7 @@ def render(
     history: Sequence[Mapping[str, float]],
     epochs: int,
     photos: Sequence[tuple[str, str]],
-    pictures: Pictures,
+    pictures: DepthHistory,
 ) -> str:
     """The page's HTML.
 
@@ -147,9 +147,9 @@ def curve(history: Sequence[Mapping[str, float]], key: str, epochs: int) -> str:
     title, better = _CURVES[key]
     points = [(row["epoch"], row[key]) for row in history if key in row]
     values = [value for _, value in points]
-    x = svg.Axis(0, max(epochs, *(epoch for epoch, _ in points)), _LEFT, _WIDTH - _RIGHT)
+    x = svg.ChartAxis(0, max(epochs, *(epoch for epoch, _ in points)), _LEFT, _WIDTH - _RIGHT)
     top = 1.0 if key == "delta_1" else max(values) * 1.1
-    y = svg.Axis(min(0.0, *values), max(top, 1e-9), _HEIGHT - _BOTTOM, _TOP)
+    y = svg.ChartAxis(min(0.0, *values), max(top, 1e-9), _HEIGHT - _BOTTOM, _TOP)
     parts = []
     for value in y.ticks():
         parts.append(svg.line((_LEFT, y(value)), (_WIDTH - _RIGHT, y(value)), "grid"))
@@ -183,9 +183,9 @@ def _photos(pairs: Sequence[Pair], checkpoint: Path) -> tuple[list[tuple[str, st
     return photos, maps
 
 
-def _read_pictures(path: Path, names: list[str]) -> Pictures:
+def _read_pictures(path: Path, names: list[str]) -> DepthHistory:
     """The pictures of a run that is resumed; none where there are none of these photos."""
     if not path.is_file():
-        return Pictures(names)
-    kept: Any = build(Pictures, read_object(path))
-    return kept if kept.names == names else Pictures(names)
+        return DepthHistory(names)
+    kept: Any = build(DepthHistory, read_object(path))
+    return kept if kept.names == names else DepthHistory(names)

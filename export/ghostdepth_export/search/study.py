@@ -34,7 +34,7 @@ HEARTBEAT = (15, 90)
 FAILURES = 3
 
 # A network -> predicted milliseconds.
-Cost = Callable[[DepthNet], float]
+PredictCost = Callable[[DepthNet], float]
 # What to train, in which folder, resumed where it was left -> si-RMSE.
 Train = Callable[[TrainConfig, Path], float]
 
@@ -44,10 +44,11 @@ class StudyPlan:
     """What a study is about; all its workers have the same.
 
     Attributes:
-        space: Which networks there are.
+        space: The networks that are searched.
         budget: Networks above it are not trained.
-        training: How a trial is trained; its network lends what the space does not choose.
-        data: What is trained and validated on, in words.
+        training: Training settings of a trial; its network has the fields that the space does not
+            choose.
+        data: Name of the training and validation data.
         patience: Evaluations without a better one after which a trial's training ends; None for no
             limit.
     """
@@ -78,7 +79,7 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
 
     Args:
         url: As SQLAlchemy spells it: `sqlite:////folder/study.db`, `postgresql://...`.
-        plan: What it is about.
+        plan: Plan of the study.
         heartbeat: See `HEARTBEAT`.
 
     Raises:
@@ -140,7 +141,7 @@ class Worker:
         self,
         study: Study,
         plan: StudyPlan,
-        cost: Cost,
+        cost: PredictCost,
         train: Train,
         out: Path,
         say: Callable[[str], None] = lambda _: None,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bench_depth.report.html.labels import Box, place_labels
 from bench_depth.report.html.plot import SIZES, Mark, ModelPoint, accuracy_plot, scatter
-from bench_depth.report.html.svg import Axis
+from bench_depth.report.html.svg import ChartAxis
 
 
 def test_the_plot_is_well_formed_and_takes_the_pages_colours() -> None:
@@ -77,7 +77,7 @@ def test_a_label_lies_on_no_line_of_a_mark(seed: int, size: tuple[int, int]) -> 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.19, 0.2), (-3, 12_345), (0, 1e-4)])
 def test_ticks_are_few_and_within_the_axis(low: float, high: float) -> None:
-    ticks = Axis(low, high, 0, 100).ticks()
+    ticks = ChartAxis(low, high, 0, 100).ticks()
     assert 3 <= len(ticks) <= 8
     assert all(low <= tick <= high for tick in ticks)
 

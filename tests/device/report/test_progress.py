@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from bench_depth.report.progress import Screen
+from bench_depth.report.progress import ProgressScreen
 
 
 class Clock:
@@ -19,7 +19,7 @@ def half() -> float:
 
 def test_without_a_terminal_only_lines_are_written() -> None:
     stream = io.StringIO()
-    screen = Screen(stream, False, Clock(), 80)
+    screen = ProgressScreen(stream, False, Clock(), 80)
     screen.tick("model", half, [1_000_000])
     screen.log("a line")
     screen.clear()
@@ -28,7 +28,7 @@ def test_without_a_terminal_only_lines_are_written() -> None:
 
 def test_the_moving_line_tells_progress_median_and_time_left() -> None:
     stream, clock = io.StringIO(), Clock()
-    screen = Screen(stream, True, clock, 80)
+    screen = ProgressScreen(stream, True, clock, 80)
     screen.tick("m.tflite", lambda: 0.0, [9_000_000])
     clock.now = 4.0
     screen.tick("m.tflite", half, [1_000_000, 46_200_000, 99_000_000])
@@ -38,7 +38,7 @@ def test_the_moving_line_tells_progress_median_and_time_left() -> None:
 
 def test_it_is_drawn_a_few_times_a_second_only() -> None:
     stream, clock = io.StringIO(), Clock()
-    screen, asked = Screen(stream, True, clock, 80), []
+    screen, asked = ProgressScreen(stream, True, clock, 80), []
 
     def fraction() -> float:
         asked.append(1)
@@ -52,13 +52,13 @@ def test_it_is_drawn_a_few_times_a_second_only() -> None:
 
 def test_it_never_fills_the_terminals_width() -> None:
     stream = io.StringIO()
-    Screen(stream, True, Clock(), 40).tick("a" * 100, half, [1_000_000])
+    ProgressScreen(stream, True, Clock(), 40).tick("a" * 100, half, [1_000_000])
     assert len(stream.getvalue().split("\r\033[K")[-1]) == 39
 
 
 def test_a_line_that_stays_takes_the_moving_one_away_first() -> None:
     stream = io.StringIO()
-    screen = Screen(stream, True, Clock(), 80)
+    screen = ProgressScreen(stream, True, Clock(), 80)
     screen.tick("m", half, [1_000_000])
     screen.log("done")
     assert stream.getvalue().endswith("\r\033[Kdone\n")
@@ -69,4 +69,4 @@ def test_a_closed_standard_error_does_not_end_the_measuring() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    Screen(Broken(), True, Clock(), 80).log("a line")
+    ProgressScreen(Broken(), True, Clock(), 80).log("a line")

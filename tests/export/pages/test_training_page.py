@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from bench_depth.core.dataset import list_pairs
-from ghostdepth_export.pages.training_page import PAGE, PICTURES, Pictures, TrainingPage
+from ghostdepth_export.pages.training_page import PAGE, PICTURES, DepthHistory, TrainingPage
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.models.network import DepthNet
 
@@ -70,7 +70,7 @@ def test_what_stops_the_page_is_said_once_and_the_training_goes_on(
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_few_validations_are_kept_and_they_are_spread(every: int) -> None:
-    pictures = Pictures(["a"], {"77": ["of another run"]})
+    pictures = DepthHistory(["a"], {"77": ["of another run"]})
     epochs: list[int] = []
     for epoch in range(every, 200 * every, every):
         epochs.append(epoch)

@@ -12,7 +12,7 @@ import pytest
 from ghostdepth_export.pages.roofline_page import kinds, write_page
 from ghostdepth_export.pi4.counter import InstructionCounts
 from ghostdepth_export.pi4.latency import OpWork, predict_latency, shipped
-from ghostdepth_export.pi4.latency.roofline import Limit, main_reasons, op_limit
+from ghostdepth_export.pi4.latency.roofline import RooflineLimit, main_reasons, op_limit
 from ghostdepth_export.pi4.latency.tables import warnings
 
 from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain
@@ -91,7 +91,9 @@ def test_a_resize_to_a_smaller_image_reads_four_values_for_each_at_the_most() ->
 
 
 def test_the_two_largest_reasons_of_several_ops() -> None:
-    limits = [Limit(c, 1, 0, 0, r) for c, r in ((9, "loads"), (5, ""), (4, "issue"), (6, "issue"))]
+    limits = [
+        RooflineLimit(c, 1, 0, 0, r) for c, r in ((9, "loads"), (5, ""), (4, "issue"), (6, "issue"))
+    ]
     assert main_reasons(limits) == ["issue", "loads"]
     assert main_reasons([]) == []
 

@@ -13,7 +13,7 @@ from ghostdepth_export.ship.deploy.copy import sftp_batch
 from ghostdepth_export.ship.deploy.copy_plan import (
     CopyPlan,
     Entry,
-    Listing,
+    InstalledFiles,
     make_copy_plan,
     parse_listing,
     read_bundle,
@@ -194,7 +194,7 @@ def test_an_interrupted_file_is_continued_and_a_damaged_one_is_sent_anew() -> No
 
 def test_a_short_file_that_others_share_is_not_written_into() -> None:
     # No size: it has a second name.
-    plan = make_copy_plan(ENTRIES, Listing({"incoming/id/models/a": "xx"}, {}), "id")
+    plan = make_copy_plan(ENTRIES, InstalledFiles({"incoming/id/models/a": "xx"}, {}), "id")
     assert plan.resume == [] and plan.delete == ["incoming/id/models/a"]
 
 

@@ -16,7 +16,7 @@ from ghostdepth_train.config import TrainConfig, TrainingConfig
 from ghostdepth_train.data import read_split
 from ghostdepth_train.distillation import Teacher, load_teacher
 from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
-from ghostdepth_train.distillation.labels import Labels
+from ghostdepth_train.distillation.labels import TeacherLabels
 from ghostdepth_train.evaluate import predict_mm
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.run_options import RunOptions
@@ -116,7 +116,7 @@ def test_a_larger_teacher_sees_every_picture_at_its_own_size(
     taught: set[tuple[int, int]] = set()
     label, forward = CheckpointTeacher.__call__, DepthNet.forward
 
-    def watch_teacher(self: CheckpointTeacher, rgb: torch.Tensor) -> Labels:
+    def watch_teacher(self: CheckpointTeacher, rgb: torch.Tensor) -> TeacherLabels:
         seen.add((rgb.shape[-2], rgb.shape[-1]))
         return label(self, rgb)
 

@@ -12,7 +12,7 @@ import torch
 from bench_depth.core.errors import WARNED, UserError
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import NetworkConfig, load_train_config
-from ghostdepth_train.distillation import Labels, Teacher, load_teacher
+from ghostdepth_train.distillation import Teacher, TeacherLabels, load_teacher
 from ghostdepth_train.distillation.ensemble import DISAGREEMENT_SCALE, Ensemble
 from ghostdepth_train.distillation.labelling import label_images
 from ghostdepth_train.distillation.labels import metric_labels
@@ -195,11 +195,11 @@ def test_an_unknown_teacher_is_an_error(
 class FixedTeacher(Teacher):
     """Returns fixed labels."""
 
-    def __init__(self, labels: Labels) -> None:
+    def __init__(self, labels: TeacherLabels) -> None:
         self.labels, self.quantity = labels, labels.quantity
         self.name = self.identity = labels.quantity
 
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         return self.labels
 
 
@@ -227,7 +227,7 @@ def test_members_that_know_nothing_of_a_pixel_do_not_count_there() -> None:
 
 def test_a_relative_member_is_aligned_to_the_metric_ones() -> None:
     depth = metres(0)
-    relative = Labels(7 / depth + 3, "relative-inverse")
+    relative = TeacherLabels(7 / depth + 3, "relative-inverse")
     labels = Ensemble([FixedTeacher(relative), FixedTeacher(metric_labels(depth))])(photos())
     torch.testing.assert_close(labels.log_depth, depth.log())
     torch.testing.assert_close(labels.weight, torch.ones_like(depth), rtol=0, atol=1e-4)

@@ -13,7 +13,7 @@ from bench_depth.core.errors import WARNED, UserError
 from ghostdepth_train.augment import augment
 from ghostdepth_train.config import AugmentConfig
 from ghostdepth_train.data import EpochSampler, training_loader
-from ghostdepth_train.distillation import Labels, Teacher
+from ghostdepth_train.distillation import Teacher, TeacherLabels
 from ghostdepth_train.distillation.labelling import LARGEST_SIDE, label_images
 from ghostdepth_train.distillation.labels import metric_labels
 from ghostdepth_train.distillation.unlabelled import (
@@ -121,7 +121,7 @@ class Brightness(Teacher):
         self.name = self.identity = name
         self.asked = 0
 
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         self.asked += 1
         metres = 1 + rgb.float().mean(1, keepdim=True) / 100
         metres[:, :, 0] = 0
@@ -145,7 +145,7 @@ def test_a_teacher_that_gives_the_same_depth_everywhere_is_warned_of_once_and_re
     photos: Path, tmp_path: Path
 ) -> None:
     class Constant(Brightness):
-        def __call__(self, images: Tensor) -> Labels:
+        def __call__(self, images: Tensor) -> TeacherLabels:
             return metric_labels(torch.full_like(images[:, :1], 2.0, dtype=torch.float32))
 
     out, lines = tmp_path / "labels", list[str]()

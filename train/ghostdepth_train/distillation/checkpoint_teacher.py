@@ -9,7 +9,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from torch import Tensor
 
 from ghostdepth_train.checkpoint import load_checkpoint
-from ghostdepth_train.distillation.labels import Labels, by_stride, metric_labels
+from ghostdepth_train.distillation.labels import TeacherLabels, by_stride, metric_labels
 from ghostdepth_train.distillation.teacher import Teacher
 from ghostdepth_train.models.network import DepthNet, decode_depth, normaliser, resize
 
@@ -38,7 +38,7 @@ class CheckpointTeacher(Teacher):
         self._normalise = normaliser(self.network.config)
 
     @torch.no_grad()
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         """See `Teacher`; the image is resized as the exported graph does it."""
         config = self.network.config
         small = resize(rgb.to(self.device).float(), config.input_height, config.input_width)

@@ -9,7 +9,7 @@ import torch
 from bench_depth.core.errors import UserError
 from torch import Tensor
 
-from ghostdepth_train.distillation.labels import Labels
+from ghostdepth_train.distillation.labels import TeacherLabels
 from ghostdepth_train.distillation.relative import align_to
 from ghostdepth_train.distillation.teacher import Teacher
 
@@ -47,7 +47,7 @@ class Ensemble(Teacher):
             )
 
     @torch.no_grad()
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         """See `Teacher`."""
         labels = [member(rgb) for member in self.metric]
         if self.relative:
@@ -57,7 +57,7 @@ class Ensemble(Teacher):
         return _mean(labels)
 
 
-def _mean(labels: Sequence[Labels]) -> Labels:
+def _mean(labels: Sequence[TeacherLabels]) -> TeacherLabels:
     size = max((tuple(one.values.shape[-2:]) for one in labels), key=lambda hw: hw[0] * hw[1])
     labels = [one.resized(*size) for one in labels]
     values = torch.stack([one.log_depth for one in labels])
@@ -65,4 +65,4 @@ def _mean(labels: Sequence[Labels]) -> Labels:
     total = weights.sum(0).clamp_min(1e-6)
     mean = (weights * values).sum(0) / total
     spread = ((weights * (values - mean) ** 2).sum(0) / total).sqrt()
-    return Labels(mean, "metric", (-spread / DISAGREEMENT_SCALE).exp() * weights.mean(0))
+    return TeacherLabels(mean, "metric", (-spread / DISAGREEMENT_SCALE).exp() * weights.mean(0))

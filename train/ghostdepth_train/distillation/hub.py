@@ -14,7 +14,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from torch import Tensor
 from torch.nn import functional as F
 
-from ghostdepth_train.distillation.labels import Labels, Quantity, metric_labels
+from ghostdepth_train.distillation.labels import Quantity, TeacherLabels, metric_labels
 from ghostdepth_train.distillation.model_file import to_uint8
 from ghostdepth_train.distillation.teacher import Teacher
 
@@ -98,7 +98,7 @@ class HubTeacher(Teacher):
         }
 
     @torch.no_grad()
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         """See `Teacher`."""
         output = self.model(pixel_values=self._prepare(rgb).to(self.device))
         depth = output.predicted_depth.float()[:, None]
@@ -111,7 +111,7 @@ class HubTeacher(Teacher):
         features = {stride: x.float().to(rgb.device) for stride, x in self._maps.items()}
         if self.quantity == "metric":
             return metric_labels(depth, features)
-        return Labels(depth, "relative-inverse", features=features)
+        return TeacherLabels(depth, "relative-inverse", features=features)
 
 
 def token_map(x: Tensor, grid: Sequence[int | None]) -> Tensor:

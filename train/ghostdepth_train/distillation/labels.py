@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Labels:
+class TeacherLabels:
     """A teacher's depth.
 
     Attributes:
@@ -45,7 +45,7 @@ class Labels:
         """Nx1xhxw float32: the confidence, or ones."""
         return torch.ones_like(self.values) if self.confidence is None else self.confidence
 
-    def resized(self, height: int, width: int) -> Labels:
+    def resized(self, height: int, width: int) -> TeacherLabels:
         """The labels at another size, bilinear and weighted by the confidence.
 
         Args:
@@ -65,8 +65,10 @@ def by_stride(maps: Sequence[T]) -> dict[int, T]:
     return {2 << index: each for index, each in enumerate(maps)}
 
 
-def metric_labels(metres: Tensor, features: Mapping[int, Tensor] | None = None) -> Labels:
+def metric_labels(metres: Tensor, features: Mapping[int, Tensor] | None = None) -> TeacherLabels:
     """Labels from Nx1xhxw metres; values of at most 0 get confidence 0."""
     known = metres > 0
     values = torch.where(known, metres, 1.0).log()
-    return Labels(values, "metric", None if bool(known.all()) else known.float(), features or {})
+    return TeacherLabels(
+        values, "metric", None if bool(known.all()) else known.float(), features or {}
+    )

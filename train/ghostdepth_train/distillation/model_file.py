@@ -11,7 +11,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_model_bytes
 from torch import Tensor
 
-from ghostdepth_train.distillation.labels import Labels, metric_labels
+from ghostdepth_train.distillation.labels import TeacherLabels, metric_labels
 from ghostdepth_train.distillation.teacher import Teacher
 from ghostdepth_train.model_process import ModelProcess
 
@@ -42,7 +42,7 @@ class FileTeacher(Teacher):
         self.quantity = "relative-inverse" if self._model.relative else "metric"
 
     @torch.no_grad()
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         """See `Teacher`."""
         images = to_uint8(rgb)
         maps = np.stack([self._model.predict(image) for image in images])
@@ -52,9 +52,9 @@ class FileTeacher(Teacher):
         if not self._model.relative:
             return metric_labels(depth)
         if self._model.quantity == "inverse-depth":
-            return Labels(depth, "relative-inverse")
+            return TeacherLabels(depth, "relative-inverse")
         known = depth > 0
-        return Labels(
+        return TeacherLabels(
             torch.where(known, 1 / torch.where(known, depth, 1.0), 0.0),
             "relative-inverse",
             known.float(),

@@ -11,7 +11,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ghostdepth_train.distillation.labels import Labels
+from ghostdepth_train.distillation.labels import TeacherLabels
 from ghostdepth_train.losses import gradient_loss
 
 # The fraction of the largest residuals that the trimmed loss leaves out, the weight and the scales
@@ -21,7 +21,7 @@ TRIM, GRADIENT, SCALES = 0.2, 0.5, 4
 FLAT = 1e-3
 
 
-def align_to(labels: Labels, depth: Tensor) -> Labels:
+def align_to(labels: TeacherLabels, depth: Tensor) -> TeacherLabels:
     """Aligns relative labels to metres, per image, by the pair's ground truth.
 
     Scale s and shift t minimize the sum of (s * label + t - 1 / depth)^2 over the known pixels
@@ -62,7 +62,7 @@ def align_to(labels: Labels, depth: Tensor) -> Labels:
     )
 
 
-def ssi_loss(log_prediction: Tensor, labels: Labels) -> Tensor:
+def ssi_loss(log_prediction: Tensor, labels: TeacherLabels) -> Tensor:
     """The scale- and shift-invariant trimmed loss with its gradient term (eq. 5 to 11).
 
     Both inverse depths lose their median and are divided by their mean absolute deviation; of

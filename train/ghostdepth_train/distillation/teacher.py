@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from ghostdepth_train.distillation.labels import Labels, Quantity
+from ghostdepth_train.distillation.labels import Quantity, TeacherLabels
 
 
 class Teacher(ABC):
@@ -22,7 +22,7 @@ class Teacher(ABC):
             it has none.
         size: Height and width of its input, below which its accuracy falls; None
             where they are not known.
-        warnings: What is assumed of it, a line by the code of each warning.
+        warnings: A line for each assumption about the teacher, by the code of its warning.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Teacher(ABC):
     warnings: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
-    def __call__(self, rgb: Tensor) -> Labels:
+    def __call__(self, rgb: Tensor) -> TeacherLabels:
         """Labels images.
 
         Args:

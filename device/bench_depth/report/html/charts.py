@@ -43,8 +43,8 @@ def timeline(timing: Timing, width: int) -> str:
     size = math.ceil(len(ms) / _MOST_DOTS)
     dots = [(i + size / 2, max(ms[i : i + size])) for i in range(0, len(ms), size)]
     top = max(percentile(sorted(ms), 99.5) * 1.15, median * 1.3)
-    x = svg.Axis(0, len(ms), _LEFT, width - _RIGHT)
-    y = svg.Axis(0, top, _FLOOR, _TOP)
+    x = svg.ChartAxis(0, len(ms), _LEFT, width - _RIGHT)
+    y = svg.ChartAxis(0, top, _FLOOR, _TOP)
     parts = [_grid(y, "ms", width)]
     # As large as the room of one dot, within limits.
     radius = min(max(width / (2 * len(dots)), _DOT), _LARGE_DOT)
@@ -67,12 +67,12 @@ def curve(sustained: Sustained, width: int) -> str:
         for point in sustained.curve
         if point.temperature_c is not None
     ]
-    x = svg.Axis(0, max(minute for minute, _ in ms), _LEFT, width - _RIGHT)
-    y = svg.Axis(0, max(value for _, value in ms) * 1.15, _FLOOR, _TOP)
+    x = svg.ChartAxis(0, max(minute for minute, _ in ms), _LEFT, width - _RIGHT)
+    y = svg.ChartAxis(0, max(value for _, value in ms) * 1.15, _FLOOR, _TOP)
     parts = [_grid(y, "ms", width), svg.polyline([(x(a), y(b)) for a, b in ms], "curve series-1")]
     if heat:
         degrees = [value for _, value in heat]
-        celsius = svg.Axis(min(30.0, *degrees), max(90.0, *degrees), _FLOOR, _TOP)
+        celsius = svg.ChartAxis(min(30.0, *degrees), max(90.0, *degrees), _FLOOR, _TOP)
         parts.append(svg.polyline([(x(a), celsius(b)) for a, b in heat], "curve series-2"))
         parts += [
             svg.text(width - _RIGHT + 6, celsius(value) + 4, f"{value:g} C", "tick heat")
@@ -91,7 +91,7 @@ def intervals(
     ends = [end for c in known for end in (c.low or c.ratio, c.high or c.ratio)]
     low, high = min([1.0 - _REACH, *ends]), max([1.0 + _REACH, *ends])
     margin = 0.08 * (high - low)
-    x = svg.Axis(low - margin, high + margin, 8, width - 8)
+    x = svg.ChartAxis(low - margin, high + margin, 8, width - 8)
     height = _ROW * len(labels) + _BOTTOM
     parts = []
     for row, (label, found) in enumerate(zip(labels, comparisons)):
@@ -116,7 +116,7 @@ def distances(bands: Sequence[Band], top: float, width: int) -> str:
         top: The highest RMSE in metres that must fit, so that models can share a scale.
         width: Width of the picture, pixels.
     """
-    y = svg.Axis(0, max(top, 1e-3) * 1.15, _FLOOR - _TEXT, _TOP)
+    y = svg.ChartAxis(0, max(top, 1e-3) * 1.15, _FLOOR - _TEXT, _TOP)
     room = (width - _RIGHT - _LEFT) / len(bands)
     of = " of pixels" if room > _ROOMY else ""
     parts = [_grid(y, "RMSE, m", width)]
@@ -133,7 +133,7 @@ def distances(bands: Sequence[Band], top: float, width: int) -> str:
     return svg.picture(parts, width, _HEIGHT, title)
 
 
-def _grid(y: svg.Axis, unit: str, width: int) -> str:
+def _grid(y: svg.ChartAxis, unit: str, width: int) -> str:
     parts = []
     for value in y.ticks():
         parts.append(svg.line((_LEFT, y(value)), (width - _RIGHT, y(value)), "grid"))

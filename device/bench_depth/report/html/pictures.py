@@ -31,7 +31,7 @@ class Picture:
     """One picture of a scene.
 
     Attributes:
-        caption: What it shows.
+        caption: Text below it.
         uri: The picture as a data URI.
         alt: The picture in words.
         figure: A figure beside the caption; may be empty.

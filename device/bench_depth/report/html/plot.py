@@ -130,8 +130,8 @@ def scatter(
         hint: Whether an arrow says that the lower left is best.
     """
     width, height = size
-    x = svg.Axis(*x_range, _LEFT, width - _RIGHT)
-    y = svg.Axis(*y_range, height - _BOTTOM, _TOP)
+    x = svg.ChartAxis(*x_range, _LEFT, width - _RIGHT)
+    y = svg.ChartAxis(*y_range, height - _BOTTOM, _TOP)
     frame = Box(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
     parts = _axes(x, y, frame, names)
     corners = [(x(a), y(b)) for a, b in steps]
@@ -155,7 +155,7 @@ def scatter(
     return svg.picture(parts, width, height)
 
 
-def _axes(x: svg.Axis, y: svg.Axis, frame: Box, names: tuple[str, str]) -> list[str]:
+def _axes(x: svg.ChartAxis, y: svg.ChartAxis, frame: Box, names: tuple[str, str]) -> list[str]:
     parts = []
     for value in y.ticks():
         parts.append(svg.line((frame.x0, y(value)), (frame.x1, y(value)), "grid"))
@@ -168,7 +168,7 @@ def _axes(x: svg.Axis, y: svg.Axis, frame: Box, names: tuple[str, str]) -> list[
     return [*parts, svg.text(frame.x0 - 6, frame.y0 - 6, names[1], "tick")]
 
 
-def _draw(mark: Mark, x: svg.Axis, y: svg.Axis) -> str:
+def _draw(mark: Mark, x: svg.ChartAxis, y: svg.ChartAxis) -> str:
     cx, cy, r = x(mark.x), y(mark.y), mark.radius
     if mark.square:
         # As large as the disc of that radius.
@@ -182,12 +182,12 @@ def _draw(mark: Mark, x: svg.Axis, y: svg.Axis) -> str:
     return ends + shape
 
 
-def _square(mark: Mark, x: svg.Axis, y: svg.Axis) -> Box:
+def _square(mark: Mark, x: svg.ChartAxis, y: svg.ChartAxis) -> Box:
     cx, cy, r = x(mark.x), y(mark.y), mark.radius
     return Box(cx - r, cy - r, cx + r, cy + r)
 
 
-def _whiskers(mark: Mark, x: svg.Axis, y: svg.Axis) -> list[tuple[svg.Point, svg.Point]]:
+def _whiskers(mark: Mark, x: svg.ChartAxis, y: svg.ChartAxis) -> list[tuple[svg.Point, svg.Point]]:
     """Both ends of the lines of a mark, pixels."""
     cx, cy = x(mark.x), y(mark.y)
     lines = []
@@ -200,7 +200,7 @@ def _whiskers(mark: Mark, x: svg.Axis, y: svg.Axis) -> list[tuple[svg.Point, svg
 
 
 def _labels(
-    marks: Sequence[Mark], x: svg.Axis, y: svg.Axis, obstacles: Sequence[Box], frame: Box
+    marks: Sequence[Mark], x: svg.ChartAxis, y: svg.ChartAxis, obstacles: Sequence[Box], frame: Box
 ) -> list[str]:
     points = [(x(mark.x), y(mark.y)) for mark in marks]
     sizes = [(_LETTER * len(mark.label), _LINE) for mark in marks]

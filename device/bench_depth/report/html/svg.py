@@ -11,7 +11,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """Maps the values `low` to `high` to the pixels `start` to `end`."""
 
     low: float

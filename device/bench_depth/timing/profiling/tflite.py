@@ -26,6 +26,7 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes.tflite import DELEGATE, TfliteRuntime
 from bench_depth.model.tensors import carry_state
+from bench_depth.timing.measure import Clock
 from bench_depth.timing.profiling.ops import Op, Profile, average
 
 WARM_UP = 3
@@ -35,7 +36,6 @@ _OK, _ERROR = 0, 1
 _ALLOW_DYNAMIC_TENSORS = 1
 
 _Invoke = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-Clock = Callable[[], int]
 
 
 class _IntArray(ctypes.Structure):

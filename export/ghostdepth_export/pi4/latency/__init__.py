@@ -3,7 +3,7 @@
 from ghostdepth_export.pi4.latency.boards import (
     BOARDS,
     DEFAULT_BOARD,
-    Board,
+    PredictedBoard,
     board_coefficients,
     check_one_board,
     find_board,
@@ -30,13 +30,13 @@ from ghostdepth_export.pi4.latency.work import OpWork, read_work
 __all__ = [
     "BOARDS",
     "DEFAULT_BOARD",
-    "Board",
     "Coefficient",
     "Coefficients",
     "ErrorOf",
     "LatencyPrediction",
     "OpLatency",
     "OpWork",
+    "PredictedBoard",
     "as_record",
     "board_coefficients",
     "check_one_board",

@@ -26,7 +26,7 @@ A76 = "cortex-a76"
 
 
 @dataclass(frozen=True)
-class Board:
+class PredictedBoard:
     """A board with four cores of one kind.
 
     Attributes:
@@ -51,19 +51,19 @@ class Board:
 BOARDS = {
     board.name: board
     for board in (
-        Board("rpi4", "Raspberry Pi 4", CPU, 1500),
-        Board("rpi4-1800", "Raspberry Pi 4 at 1800 MHz", CPU, 1800),
-        Board("rpi5", "Raspberry Pi 5", A76, 2400, 4, "rpi5", ("FLOAT32",)),
-        Board("zero2", "Raspberry Pi Zero 2 W", "cortex-a53", 1000, 2, "zero2"),
+        PredictedBoard("rpi4", "Raspberry Pi 4", CPU, 1500),
+        PredictedBoard("rpi4-1800", "Raspberry Pi 4 at 1800 MHz", CPU, 1800),
+        PredictedBoard("rpi5", "Raspberry Pi 5", A76, 2400, 4, "rpi5", ("FLOAT32",)),
+        PredictedBoard("zero2", "Raspberry Pi Zero 2 W", "cortex-a53", 1000, 2, "zero2"),
     )
 }
 
 
-def find_board(name: str) -> Board:
+def find_board(name: str) -> PredictedBoard:
     """The board of a name.
 
     Raises:
-        UserError: There is none; the line lists all.
+        UserError: There is no such board; the line lists all.
     """
     if name in BOARDS:
         return BOARDS[name]

@@ -16,7 +16,7 @@ from ghostdepth_export.pi4.counter.plugin import find_qemu
 from ghostdepth_export.pi4.latency.boards import DEFAULT_BOARD, board_coefficients, find_board
 from ghostdepth_export.pi4.latency.coefficients import Coefficients
 from ghostdepth_export.pi4.latency.costs import Costs, op_costs, outside_costs
-from ghostdepth_export.pi4.latency.roofline import Limit, op_limit
+from ghostdepth_export.pi4.latency.roofline import RooflineLimit, op_limit
 from ghostdepth_export.pi4.latency.threads import is_checked, threads_used
 from ghostdepth_export.pi4.latency.work import OpWork, read_work
 
@@ -59,7 +59,7 @@ class OpLatency:
     calibrated: bool
     split_checked: bool = True
     dtype: str = ""
-    limit: Limit | None = None
+    limit: RooflineLimit | None = None
     delegated: bool | None = None
 
     @property
@@ -192,7 +192,7 @@ def op_latency(
     Args:
         op: Counts of the op.
         threads: Number of threads that share its work.
-        ms: What `milliseconds` returns.
+        ms: Milliseconds as `milliseconds` returns them.
         more: The other fields of `OpLatency`.
     """
     return OpLatency(op.index, op.name, op.output, op.shape, threads, *ms, **more)

@@ -31,7 +31,7 @@ _BUSY = 0.6
 
 
 @dataclass(frozen=True)
-class Limit:
+class RooflineLimit:
     """An op's cycles on one thread, and the least that it could take.
 
     Attributes:
@@ -56,7 +56,9 @@ class Limit:
         return min(self.least / self.cycles, 1.0) if self.cycles else 1.0
 
 
-def op_limit(op: OpWork, counts: InstructionCounts, cpu: str, copies_patches: bool = True) -> Limit:
+def op_limit(
+    op: OpWork, counts: InstructionCounts, cpu: str, copies_patches: bool = True
+) -> RooflineLimit:
     """The limit of one op.
 
     Args:
@@ -69,7 +71,7 @@ def op_limit(op: OpWork, counts: InstructionCounts, cpu: str, copies_patches: bo
     read = sum(_values_read(op, shape) * op.itemsize for shape in op.inputs)
     written = math.prod(op.output) * op.itemsize
     least = max(op.macs / products(op, cpu), read / LOADED_BYTES, written / STORED_BYTES)
-    limit = Limit(counts.cycles, least, op.macs, read + written, "")
+    limit = RooflineLimit(counts.cycles, least, op.macs, read + written, "")
     if limit.fraction >= ENOUGH:
         return limit
     copied = im2col_cycles(op) if copies_patches else 0.0
@@ -89,7 +91,7 @@ def products(op: OpWork, cpu: str) -> int:
     return DOT_PRODUCTS if cpu == A76 else INT8_PRODUCTS
 
 
-def main_reasons(limits: Sequence[Limit]) -> list[str]:
+def main_reasons(limits: Sequence[RooflineLimit]) -> list[str]:
     """The reasons that explain most cycles of several ops, at most two, the larger first."""
     table: dict[str, float] = {}
     for limit in limits:

@@ -20,7 +20,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Listing:
+class InstalledFiles:
     """The files that a Pi has below its prefix.
 
     Attributes:
@@ -77,7 +77,7 @@ def read_bundle(folder: Path) -> dict[str, Entry]:
     return entries
 
 
-def parse_listing(text: str) -> Listing:
+def parse_listing(text: str) -> InstalledFiles:
     """Reads the answer of remote.sh's `list`.
 
     Raises:
@@ -87,7 +87,7 @@ def parse_listing(text: str) -> Listing:
     digests = (line.partition("  ") for line in sums.split("\n"))
     numbers = (line.partition(" ") for line in sizes.split("\n") if line)
     try:
-        return Listing(
+        return InstalledFiles(
             {path: digest for digest, _, path in digests},
             {path: whole_number(size) for size, _, path in numbers},
         )
@@ -95,7 +95,9 @@ def parse_listing(text: str) -> Listing:
         raise UserError(f"the Pi's list of its files is not understood ({error})") from error
 
 
-def make_copy_plan(entries: Mapping[str, Entry], listing: Listing, bundle_id: str) -> CopyPlan:
+def make_copy_plan(
+    entries: Mapping[str, Entry], listing: InstalledFiles, bundle_id: str
+) -> CopyPlan:
     """Plans the copy that sends the fewest bytes.
 
     Args:
