@@ -65,22 +65,23 @@ def compress(
             `runs/teacher/best` of a shipped recipe does not exist, the released teacher for rooms
             takes its place.
         epochs: Number of epochs of every training; None for the recipe's.
-        minutes: As for `train`; a pause raises a `UserError` with exit code 0.
+        minutes: As for `train`; the pause raises a `UserError` whose exit code is 0.
         patience: As for `train`, for every training.
         fraction: As for `train`.
         settings: Settings of the steps as `METHOD.KEY=VALUE`, for example
             `distil.training.learning_rate=0.001`.
         seed: Seed of every step; None for the recipe's.
-        note: What the result was trained on, and its terms; None for the checkpoint's line, then
-            the pairs and unlabelled images.
+        note: Description of the training data and its terms of use; None for that of the
+            checkpoint, followed by the pairs and unlabelled images of this run.
         workers: Number of processes that load data.
         resume: Whether to continue the run in `out`.
-        target_ms: Predicted latency in milliseconds that is pruned to; None for the recipe's own.
-        threads: Number of threads of the runtime, for `target_ms`.
-        target_file: `int8` or `fp32`, the file that `target_ms` is about.
-        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`, the board that `target_ms` is about.
-        runtime: `2.5` (TensorFlow Lite), `litert` or `onnxruntime`, the runtime that `target_ms` is
-            about.
+        target_ms: Highest predicted latency of the pruned network in milliseconds; None for the
+            recipe's target.
+        threads: Number of threads of the runtime that `target_ms` is predicted for.
+        target_file: Exported file that `target_ms` is predicted of, `int8` or `fp32`.
+        board: Board that it is predicted for: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
+        runtime: Runtime that it is predicted for: `2.5` (TensorFlow Lite), `litert` or
+            `onnxruntime`.
         strict: As for `train`.
         on_step: As for `train`.
         on_epoch: As for `train`.
@@ -94,10 +95,9 @@ def compress(
     """
     from ghostdepth_export.host.checkout import find_checkpoint
     from ghostdepth_export.pages.training_page import TrainingPage
-    from ghostdepth_export.pi4.budget import FileLatency, basis
+    from ghostdepth_export.pi4.budget import FileLatency
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.compress import Work, run_recipe, with_budget
-    from ghostdepth_train.compress.prune import PruneConfig
     from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.latency import time_budget
@@ -119,16 +119,6 @@ def compress(
     trained_on = _trained_on(steps, split, data, images)
     warn_of_data(split, str(data), strict, log)
 
-    def plan() -> None:
-        log(
-            f"{checkpoint}: {', '.join(step.method for step in steps)}, on "
-            f"{counted(len(split.train), 'pair')} of {data} "
-            f"({len(split.val)} for validation), into {out}"
-        )
-        for step in steps:
-            if isinstance(step, PruneConfig) and step.budget is not None:
-                log(basis(step.budget))
-
     work = Work(
         out=Path(out),
         split=split,
@@ -138,7 +128,7 @@ def compress(
         resume=resume,
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         patience=patience,
-        on_start=plan,
+        on_start=lambda: _log_plan(f"{checkpoint}", steps, split, f"{data}", f"{out}", log),
         on_step=on_step,
         on_epoch=on_epoch,
         on_training=lambda trainer: TrainingPage(trainer, log),
@@ -146,6 +136,28 @@ def compress(
         predict_latency=FileLatency(log=log),
     )
     return run_recipe(start, steps, work)
+
+
+def _log_plan(
+    checkpoint: str,
+    steps: Sequence[Method],
+    split: Split,
+    data: str,
+    out: str,
+    log: Callable[[str], None],
+) -> None:
+    """Logs what will be done, on what, and how latencies are predicted."""
+    from ghostdepth_export.pi4.budget import basis
+    from ghostdepth_train.compress.prune import PruneConfig
+
+    log(
+        f"{checkpoint}: {', '.join(step.method for step in steps)}, on "
+        f"{counted(len(split.train), 'pair')} of {data} ({len(split.val)} for validation), into "
+        f"{out}"
+    )
+    for step in steps:
+        if isinstance(step, PruneConfig) and step.budget is not None:
+            log(basis(step.budget))
 
 
 def _steps(
@@ -216,12 +228,12 @@ def _with_released(step: Method) -> Method:
 
 @dataclass(frozen=True)
 class Labels:
-    """What `label` wrote.
+    """Result of `label`.
 
     Attributes:
         folder: Folder of the labels.
-        written: Number of labels that are new.
-        total: Number of all labels in the folder.
+        written: Number of labels that were written.
+        total: Number of labels in the folder, with those that were there before.
     """
 
     folder: Path
@@ -238,7 +250,7 @@ def label(
     on_image: Callable[[int, int], None] = lambda done, total: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Labels:
-    """Labels images with a teacher's depth, for distillation; what is labelled already is kept.
+    """Labels images with a teacher's depth, for distillation; existing labels are kept.
 
     Args:
         teacher: Checkpoint folder, name of a released model, .onnx or .tflite file, or
@@ -249,7 +261,10 @@ def label(
             stored, is an error.
         on_image: Called after each image with the number of images done, and that of all.
         log: Called with one line for each kind of implausible depth that the teacher gives, and for
-            what is assumed of it.
+            each assumption about it.
+
+    Returns:
+        The folder of the labels, the number of new ones, and that of all.
 
     Raises:
         UserError: The teacher is unknown or relative, a file cannot be read or written, or depth

@@ -17,10 +17,12 @@ from ghostdepth.networks import OnEpoch
 
 if TYPE_CHECKING:
     from ghostdepth_export.search.front import TrainedNetwork
+    from ghostdepth_train.config import TrainConfig
     from ghostdepth_train.models.network import DepthNet
     from ghostdepth_train.pruning.latency import LatencyBudget
     from ghostdepth_train.pruning.sensitivity import Sensitivity
     from ghostdepth_train.run_options import Progress
+    from optuna import Study
 
 Log = Callable[[str], None]
 
@@ -72,26 +74,28 @@ def search(
     """Searches for networks that are accurate within a latency; called again, it continues.
 
     Args:
-        budget_ms: Predicted latency on a Raspberry Pi 4 in milliseconds; networks above it are not
-            trained.
+        budget_ms: Highest predicted latency in milliseconds; slower networks are not trained.
         data: Dataset folder, or a folder with `train/` and `val/`.
         out: Folder for runs, tables, page and configs.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         trials: Number of trials of all workers, over all starts.
         epochs: Number of epochs of each trial's short training.
-        config: How to train, and what the space does not choose: a name, or a YAML file.
-        minutes: The search pauses after the last trial that fits into them; None for no limit.
-        patience: Epochs without a better one after which a trial's training ends, which is then
-            evaluated after each epoch; None for no limit, and one evaluation at the end.
+        config: Training settings, and the fields of the network that the space does not choose:
+            name of a config, or path of a YAML file.
+        minutes: Number of minutes after which the search pauses: no trial is begun that would take
+            longer; None for no limit.
+        patience: Number of epochs without a better one after which a trial's training ends, which
+            is then evaluated after each epoch; None for no limit, and one evaluation at the end.
         fraction: As for `train`.
         settings: Settings of the config as `KEY=VALUE`, for example `augment.flip=0`.
         space: YAML file of the search space; None for the shipped one.
         study: SQLite file of the study; None for `out/study.db`.
         storage: Address of a database instead, for several machines; None for the file.
-        threads: Number of threads of the runtime.
-        target_file: `int8` or `fp32`, the file whose latency is meant.
-        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
-        runtime: `2.5` (TensorFlow Lite), `litert` or `onnxruntime`.
+        threads: Number of threads of the runtime that the latency is predicted for.
+        target_file: Exported file that the latency is predicted of, `int8` or `fp32`.
+        board: Board that it is predicted for: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
+        runtime: Runtime that it is predicted for: `2.5` (TensorFlow Lite), `litert` or
+            `onnxruntime`.
         workers: Number of processes that load data.
         strict: As for `train`.
         on_step: As for `train`, for each trial.
@@ -100,21 +104,21 @@ def search(
             and the mean seconds of one of its own.
         log: Called with one line of progress text.
 
+    Returns:
+        The networks that all workers have trained so far.
+
     Raises:
         UserError: An argument is wrong, the data or the study cannot be read, Optuna is missing, or
             three trials in a row failed.
     """
-    from ghostdepth_export.host.cache import locked
     from ghostdepth_export.pi4.budget import FileLatency, basis
     from ghostdepth_export.search import StudyPlan, Worker, load_space, open_study
-    from ghostdepth_export.search.front import trained_networks, write_front, write_page
     from ghostdepth_export.search.study import study_url
     from ghostdepth_export.search.training import base_training, short_training, trial_trainer
     from ghostdepth_train.config.settings import parse_settings
     from ghostdepth_train.data import fraction_of, read_split
     from ghostdepth_train.pruning.budget import total
     from ghostdepth_train.pruning.latency import time_budget
-    from ghostdepth_train.run_folder import remove_partial
 
     require_bounds(
         trials=trials, epochs=epochs, minutes=minutes, patience=patience, workers=workers
@@ -147,12 +151,22 @@ def search(
         f"{f', {already} of them done' * bool(already)}, on {words} ({len(split.val)} for "
         f"validation), into {out}"
     )
-    done = worker.run(trials, minutes)
+    return _write_found(worker.run(trials, minutes), opened, out, base, budget)
+
+
+def _write_found(
+    done: int, study: Study, out: Path, base: TrainConfig, budget: LatencyBudget
+) -> Found:
+    """Writes the tables, the configs and the page of all networks of a study."""
+    from ghostdepth_export.host.cache import locked
+    from ghostdepth_export.search.front import trained_networks, write_front, write_page
+    from ghostdepth_train.run_folder import remove_partial
+
     # Other workers may write the same files, or be at work in the folders of their trials.
     with locked(out / "front"):
         remove_partial(out, deep=False)
         remove_partial(out / "front", deep=False)
-        rows = trained_networks(opened)
+        rows = trained_networks(study)
         configs, page = write_front(out, rows, base), out / "search.html" if rows else None
         if page is not None:
             write_page(page, rows, budget)
@@ -164,8 +178,9 @@ class WidthSensitivity:
     """What `sensitivity` found.
 
     Attributes:
-        si_rmse: si-RMSE of the whole network.
-        widths: Each width, what half of it saves, and the si-RMSE when a fraction of it is removed.
+        si_rmse: si-RMSE of the unpruned network.
+        widths: For each width of the network, the cost that removing half of it saves and the
+            si-RMSE after a fraction of it is removed.
         page: The HTML file.
         layers: CSV file with the cost and the latency of each layer.
     """
@@ -192,23 +207,28 @@ def sensitivity(
     on_width: Callable[[int, int], None] = lambda done, total: None,
     log: Log = lambda line: None,
 ) -> WidthSensitivity:
-    """Measures what each width costs and how much accuracy is lost when it is pruned, untrained.
+    """Measures what each width costs and the accuracy lost by pruning it, without retraining.
 
     Args:
         checkpoint: Checkpoint folder, or name of a released model.
         data: Dataset folder, or a folder with `train/` and `val/`.
         out: Folder for the page and the tables.
         val: Dataset folder for validation; None for `data/val`, if there is one.
-        importance: What is removed first: `magnitude`, `bn`, `taylor` or `snip`.
-        pictures: Number of validation pictures, evenly chosen.
+        importance: Criterion by which the least important channels are removed first: `magnitude`,
+            `bn`, `taylor` or `snip`.
+        pictures: Number of validation images, evenly chosen.
         seed: Seed of the batches for `taylor` and `snip`.
-        measure: Whether the layers are timed on this machine, not predicted for a board; they are
-            as well where QEMU is missing, which is logged.
-        board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
-        runtime: `2.5` (TensorFlow Lite), `litert` or `onnxruntime`.
+        measure: Whether the layers are timed on this machine instead of predicted for a board.
+            Where QEMU is missing they are timed in any case, which is logged.
+        board: Board that latencies are predicted for: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`.
+        runtime: Runtime that they are predicted for: `2.5` (TensorFlow Lite), `litert` or
+            `onnxruntime`.
         resume: Whether to continue the run in `out`.
         on_width: Called after each width with the number of widths done, and that of all.
         log: Called with one line of progress text.
+
+    Returns:
+        The si-RMSE, the figures of each width, and the files that were written.
 
     Raises:
         UserError: An argument is wrong, the checkpoint or the data cannot be read, the network

@@ -45,7 +45,7 @@ class LiveOptions:
         model: Path of the .tflite or .onnx file, or name of a released model; None for the most
             accurate released one here that holds 30 frames a second on a Raspberry Pi 4.
         source: Name of the image source, as `bench_depth.live.source.sources.open_source` takes it.
-        description: What the user specified about the model beyond its file; None for nothing.
+        description: Description of the model by the user, besides its file; None for none.
         runtime: Name in `bench_depth.model.runtimes.RUNTIMES`; None for the first installed one.
         threads: Number of threads of the runtime; None for one per core, at most 4.
         size: Width and height in pixels requested from a camera; None for the default.
@@ -56,7 +56,7 @@ class LiveOptions:
         port: TCP port that the page is served on; 0 for any free one.
         watch: Zones that are measured, and the alarm.
         broker: MQTT broker that frames are published to; None for none.
-        smooth: Fraction of the depth before that each frame keeps, from 0 to below 1.
+        smooth: Fraction of the previous frame's depth that each frame keeps, from 0 to below 1.
         sharpen: Whether the edges of the depth are moved to those of the image.
     """
 
@@ -114,19 +114,8 @@ def run(
             stack.callback(publisher.close)
         name = options.model or default_model()
         on_task(str(name), HANG)
-        model = DepthModel(
-            name,
-            options.runtime,
-            options.threads,
-            options.description,
-            log,
-            smooth=options.smooth,
-            sharpen=options.sharpen,
-        )
+        model = _open_model(name, options, log)
         view.hfov = model.hfov
-        make_watch(options.watch.zones, options.watch.alarm, model.scale.relative)
-        if options.record is not None:
-            check_target(options.record, model.scale)
         on_task(f"the source {options.source}", HANG)
         source = open_source(options.source, options.size, options.loop)
         what = f"{name} and the source {options.source}"
@@ -159,6 +148,25 @@ def run(
             raise
     log(meter.summary())
     return [*model.warnings, *outputs.codes]
+
+
+def _open_model(
+    name: Union[str, Path], options: LiveOptions, log: Callable[[str], None]
+) -> DepthModel:
+    """The model; zones, alarm and recording are refused here where its depth does not suit them."""
+    model = DepthModel(
+        name,
+        options.runtime,
+        options.threads,
+        options.description,
+        log,
+        smooth=options.smooth,
+        sharpen=options.sharpen,
+    )
+    make_watch(options.watch.zones, options.watch.alarm, model.scale.relative)
+    if options.record is not None:
+        check_target(options.record, model.scale)
+    return model
 
 
 def _loop(
