@@ -238,7 +238,7 @@ def results(corpus: Corpus, seed: int, folder: Path) -> str:
 
 
 def verdict(outcome: Outcome) -> str:
-    """The fault of a comparison, whose exit code 1 is none."""
+    """The fault of a comparison; its exit code 1 is no fault."""
     return "" if outcome.code == 1 and "Traceback" not in outcome.text else outcome.fault
 
 

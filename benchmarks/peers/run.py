@@ -129,7 +129,7 @@ def peer_file(name: str, file: str, log: Log) -> Row:
 
 
 class PeerTrainer(Trainer):
-    """The house's training of a network that no config describes."""
+    """This project's training of a network that no config describes."""
 
     def __init__(self, name: str, *arguments: object) -> None:
         self.name = name

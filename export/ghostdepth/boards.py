@@ -36,22 +36,22 @@ def deploy(
     Args:
         hosts: One destination of ssh or several, like `pi@raspberrypi.local`.
         models: One model file or several, or names of released models; none with `rollback`.
-        target: Target of `bundle`; None to choose it by the Pi's Python.
+        target: Target as for `bundle`; None to choose it by the Pi's version of Python.
         samples: Dataset folder that is sent and that accuracy is measured on; None for none.
         prefix: Folder on the Pi; a relative one starts at its home folder.
-        port: Port of ssh; None for that of the configuration.
+        port: TCP port of the ssh servers; None for that of the configuration.
         identity: File with the private key for ssh; None for those of the configuration.
         ssh_config: Configuration file of ssh; None for the user's.
         results: Folder for HOST/results.json.
         threads: Number of threads of the runtime; None for one per core, at most 4.
-        warmup: Number of warm-up runs; None for bench-depth's.
-        min_runs: Least number of timed runs; None for bench-depth's.
-        min_time: Least duration of timing in seconds; None for bench-depth's.
+        warmup: Number of warm-up runs; None for bench-depth's default.
+        min_runs: Minimum number of timed runs; None for bench-depth's default.
+        min_time: Minimum duration of the timing in seconds; None for bench-depth's default.
         dry_run: Whether to print what would be sent, and to change nothing.
         rollback: Whether to switch back to the previous version.
 
     Returns:
-        0 where every host succeeded, else the worst exit code of the hosts.
+        0 if every host succeeded, else the highest exit code of the hosts.
 
     Raises:
         UserError: An argument is wrong.

@@ -30,10 +30,11 @@ def check(
         on_image: Called after each image with the number of images done, and that of all.
 
     Returns:
-        Each set with its survey, whose `lines()` are the figures and `findings()` the warnings.
+        Each part of the dataset with its survey, whose `lines()` are the figures and `findings()`
+        the warnings.
 
     Raises:
-        UserError: A file cannot be used, all depth of a set is unknown, the page cannot be written,
+        UserError: A file cannot be read, no pixel of a part has depth, the page cannot be written,
             or there are warnings and `strict` is set (exit code 4).
     """
     from bench_depth.accuracy.readers import open_dataset
@@ -71,13 +72,13 @@ def convert(
     split: str | None = None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Turns a published dataset into a dataset folder.
+    """Converts a published dataset into a dataset folder.
 
     Args:
         source: `nyu`, `tum`, `kitti` or `diode`.
         path: File or folder of the dataset.
         out: Dataset folder to write.
-        split: Name of a split, `train` or `test` of nyu, `train` or `val` of kitti; None for all.
+        split: Name of a split: `train` or `test` of nyu, `train` or `val` of kitti; None for all.
         on_image: Called after each image with the number of images done, and that of all.
 
     Returns:

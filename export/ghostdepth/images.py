@@ -35,7 +35,7 @@ def depth(
 ) -> list[Done]:
     """Writes depth maps of images, folders, videos or a camera.
 
-    One depth map as an array is `bench_depth.DepthModel`.
+    `bench_depth.DepthModel` gives the depth map of an image as an array.
 
     Args:
         sources: One or several images, folders (searched to any depth) or videos, or a camera.
@@ -45,24 +45,25 @@ def depth(
         range_m: Depths of the first and last colour in metres; None for each image's own.
         colour_map: Name of one of OpenCV's colour maps.
         side_by_side: Whether the image stands beside its coloured depth.
-        hfov: Horizontal field of view of the camera in degrees, to which metres and point clouds
-            are converted; None for that of the training data.
+        hfov: Horizontal field of view of the camera in degrees, which metres and point clouds are
+            converted to; None for that of the training data.
         focal: Focal length in pixels for point clouds, instead of `hfov`.
-        smooth: Fraction of the depth before that each frame of a video keeps, from 0 to below 1.
+        smooth: Fraction of the previous frame's depth that each frame of a video keeps, from 0 to
+            below 1.
         sharpen: Whether the edges of the depth are moved to those of the image.
         html: Whether a page of all results, `index.html`, is written into `out`.
         overwrite: Whether results that exist are made again.
-        strict: Whether depth that cannot be right is an error, not only a warning; the results are
-            written nevertheless.
+        strict: Whether implausible depth is an error, not only a warning; the results are written
+            nevertheless.
         runtime: Name of the runtime; None for the first that is installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
-        description: What is known of the input and output of a model whose file does not say it,
-            as `bench_depth.DepthModel` takes it; None for nothing.
-        on_done: Called after each input with what became of it.
+        description: Input and output of a model whose file does not describe them, as
+            `bench_depth.DepthModel` takes them; None for no description.
+        on_done: Called after each input with its result.
         log: Called with one line for each warning about the depth or the model.
 
     Returns:
-        What became of each input: its files, its nearest, median and farthest depth, or its error.
+        The result of each input: its files, its nearest, median and farthest depth, or its error.
 
     Raises:
         UserError: A source does not exist, the model cannot run, `out` cannot be written, or there

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ghostdepth_export.pi4.latency.calibration.refit import Calibration
 
 Log = Callable[[str], None]
-Model = Path | str
+ModelFile = Path | str
 
 
 def export(
@@ -42,7 +42,7 @@ def export(
         camera: Height and width of the images that the files take, in pixels.
         output_size: Height and width of the depth map, in pixels; `network` for the network's own,
             which is faster; None for the camera's.
-        hfov: Horizontal field of view in degrees of the camera, for which the files give metres;
+        hfov: Horizontal field of view in degrees of the camera that the depth in metres holds for;
             None for that of the training data.
         runtime: Oldest version of TensorFlow Lite that must run the .tflite files.
         log: Called with one line of progress text.
@@ -72,7 +72,7 @@ def export(
 
 
 def latency(
-    models: Model | Sequence[Model],
+    models: ModelFile | Sequence[ModelFile],
     *,
     threads: int = 4,
     clock_mhz: float | None = None,
@@ -91,16 +91,18 @@ def latency(
         threads: Number of threads of the interpreter, 1 to 4.
         clock_mhz: CPU clock in MHz; None for that of the board.
         board: `rpi4`, `rpi4-1800`, `rpi5` or `zero2`; None for `rpi4`.
-        coefficients: File of `calibrate_latency`, instead of a board; for 2.5 only.
-        runtime: `2.5`, TensorFlow Lite 2.5; `litert`; or `onnxruntime`, for .onnx files.
-        on_prediction: Called with each prediction when it is made, some ten seconds each.
+        coefficients: File that `calibrate_latency` wrote, instead of a board; for 2.5 only.
+        runtime: Runtime that the latency is predicted for: `2.5` (TensorFlow Lite 2.5), `litert`,
+            or `onnxruntime` for .onnx files.
+        on_prediction: Called with each prediction as soon as it is made, which takes some ten
+            seconds.
         log: Called with one line of progress text.
 
     Returns:
         One prediction for each model, with its error band and the latency of each op.
 
     Raises:
-        UserError: An argument is wrong, a file is none of TFLite, or QEMU is missing.
+        UserError: An argument is wrong, a file is not one of the runtime, or QEMU is missing.
     """
     from bench_depth.core.errors import UserError
     from ghostdepth_export.pi4.latency import (
@@ -130,7 +132,7 @@ def latency(
 
 
 def calibrate_latency(
-    results: Model | Sequence[Model],
+    results: ModelFile | Sequence[ModelFile],
     out: Path | str,
     *,
     models: Path | str | None = None,
@@ -149,8 +151,8 @@ def calibrate_latency(
         log: Called with one line of progress text.
 
     Returns:
-        The coefficients, and the milliseconds of each measurement as predicted before, after, and
-        without that model.
+        The coefficients, and for each measurement the milliseconds that are predicted by the
+        initial coefficients, by the fitted ones, and by those fitted without that model.
 
     Raises:
         UserError: A results file or model cannot be used, `out` cannot be written, or QEMU is
@@ -175,7 +177,7 @@ def calibrate_latency(
 
 
 def count(
-    models: Model | Sequence[Model],
+    models: ModelFile | Sequence[ModelFile],
     *,
     runtime: str | None = None,
     on_count: Callable[[ModelCounts], None] = lambda counts: None,
@@ -185,16 +187,16 @@ def count(
 
     Args:
         models: One .tflite or .onnx file or several, or names of released models.
-        runtime: `2.5`, `litert` or `onnxruntime`; None for 2.5 of .tflite files and ONNX Runtime of
-            .onnx files.
-        on_count: Called with the counts of each model when they are there.
+        runtime: Runtime that is counted: `2.5`, `litert` or `onnxruntime`; None for 2.5 with
+            .tflite files and ONNX Runtime with .onnx files.
+        on_count: Called with the counts of each model as soon as they are there.
         log: Called with one line of progress text.
 
     Returns:
-        The counts of each model: of every op, outside the ops, and in sum.
+        The counts of each model: those of every op, those outside the ops, and their sums.
 
     Raises:
-        UserError: A file is none of that runtime or cannot run there, or QEMU is missing.
+        UserError: A file is not one of that runtime or cannot run in it, or QEMU is missing.
     """
     from bench_depth.model.released import find_model
     from ghostdepth_export.pi4.counter import choose_runtime, count_file
@@ -211,18 +213,18 @@ def count(
 
 def bundle(
     target: str,
-    models: Model | Sequence[Model],
+    models: ModelFile | Sequence[ModelFile],
     out: Path | str,
     *,
     samples: Path | str | None = None,
     log: Log = lambda line: None,
 ) -> str:
-    """Puts models, bench-depth and all it needs into a folder that a Pi installs offline.
+    """Writes a folder with models, bench-depth and its dependencies that a Pi installs offline.
 
     Args:
         target: `rpi4-bullseye`, `rpi4-bookworm` or `rpi4-trixie`.
         models: One file or several, or names of released models.
-        out: The folder; a bundle that is there is replaced.
+        out: Folder that is written; an earlier bundle is replaced.
         samples: Dataset folder that is included; None for none.
         log: Called with one line of progress text.
 
@@ -278,8 +280,8 @@ def models() -> list[ReleasedModel]:
     """Lists the released models, the fastest first.
 
     Returns:
-        Of each model its name, its training data, and its files with predicted latency, accuracy,
-        size and path.
+        The name, the training data and the files of each model; a file has its predicted latency,
+        accuracy, size and path.
 
     Raises:
         UserError: The catalogue of the installed package is damaged.
@@ -289,5 +291,5 @@ def models() -> list[ReleasedModel]:
     return read_catalogue().models
 
 
-def _listed(models: Model | Sequence[Model]) -> list[Model]:
+def _listed(models: ModelFile | Sequence[ModelFile]) -> list[ModelFile]:
     return [models] if isinstance(models, (str, Path)) else list(models)

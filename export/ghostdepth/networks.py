@@ -52,24 +52,26 @@ def train(
         config: Name of a config, or path of a YAML file.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         epochs: Number of epochs; None for the config's.
-        minutes: The run pauses after the last epoch that fits into them, to be continued with
-            `resume`; None for no limit.
-        patience: Evaluations without a better one after which the run ends; None for no limit.
+        minutes: Number of minutes after which the run pauses, to be continued with `resume`: no
+            epoch is begun that would take longer; None for no limit.
+        patience: Number of evaluations without a better one after which the run ends; None for no
+            limit.
         fraction: Fraction of the training pairs that is used, evenly spaced.
         settings: Settings of the config as `KEY=VALUE`, for example `augment.flip=0`.
         seed: Seed of weights, order and augmentation; None for the config's.
         name: Name of the checkpoint and its files; None for `ghostdepth-CONFIG`.
-        note: What the data is, and its terms; empty for the number of pairs and the folder.
+        note: Description of the data and its terms of use, for the checkpoint; empty for the number
+            of pairs and the folder.
         imagenet: Initial weights of the encoder: a file, `efficientnet-lite0` to `-lite2`, or a
             timm name; None for random ones.
         init: Checkpoint folder or released model whose weights are the initial ones; None for none.
         workers: Number of processes that load data.
         resume: Whether to continue the run in `out`.
         strict: Whether implausible data is an error, not only a warning.
-        on_step: Called after every step with the number of steps done, that of all, the loss, and
-            images per second.
+        on_step: Called after every step with the number of steps done, the number of all steps, the
+            loss, and the images per second.
         on_epoch: Called after every epoch with its row of the log.
-        log: Called with one line of text: warnings about the data, and what will be done.
+        log: Called with one line of text: each warning about the data, and a summary of the run.
 
     Returns:
         The folder of the best checkpoint, `out/best`.
@@ -133,14 +135,14 @@ def evaluate(
     strict: bool = False,
     log: Callable[[str], None] = lambda line: None,
 ) -> DepthMetrics:
-    """The accuracy of a checkpoint by the measuring protocol, through the graph that is exported.
+    """Measures the accuracy of a checkpoint through the graph that is exported.
 
     Args:
         checkpoint: Checkpoint folder, or name of a released model.
         data: Dataset folder.
         align: Alignment of predictions to the ground truth: `none`, `median` or `log-affine`.
-        hfov: Horizontal field of view in degrees of the camera of `data`, for which metres are
-            made; None for that of the training data.
+        hfov: Horizontal field of view in degrees of the camera of `data`, which metric depth is
+            converted to; None for that of the training data.
         strict: Whether implausible data or depth is an error, not only a warning.
         log: Called with one line for each warning about the data or the network's depth.
 
@@ -175,7 +177,7 @@ def evaluate(
 def summary(
     config: Path | str = "ghostnet-s", checkpoint: Path | str | None = None
 ) -> list[LayerCost]:
-    """The cost of each layer of a network: parameters, multiply-accumulates and activations.
+    """Lists the parameters, multiply-accumulates and activations of each layer of a network.
 
     Args:
         config: Name of a config, or path of a YAML file.

@@ -40,25 +40,26 @@ def pretrain(
 
     Args:
         images: Folders of images, searched with all folders in them but `depth` and `pseudo_depth`.
-        out: Folder of the run; `neighbours.html` in it shows what the encoder finds alike.
+        out: Folder of the run; `neighbours.html` in it shows what the encoder finds similar.
         config: Name of a training config whose network's encoder is pretrained, or path of a YAML
             file.
-        method: `skip-gram`, `cbow` or `features`; None for the settings', which is `skip-gram`.
-        teacher: For `features`: checkpoint folder or released model, `efficientnet-lite0` to
-            `-lite2`, or a timm name; None for the settings', which is `efficientnet-lite0`.
-        epochs: Number of epochs; None for the settings'.
-        minutes: The run pauses after the last epoch that fits into them, to be continued with
-            `resume`; None for no limit.
+        method: Method of pretraining: `skip-gram`, `cbow` or `features`; None for that of the
+            settings, which is `skip-gram`.
+        teacher: Teacher of the method `features`: a checkpoint folder or released model,
+            `efficientnet-lite0` to `-lite2`, or a timm name; None for that of the settings, which
+            is `efficientnet-lite0`.
+        epochs: Number of epochs; None for that of the settings.
+        minutes: As for `train`.
         settings: Settings of the pretraining as `KEY=VALUE`, for example `window=5`.
-        seed: Seed of weights, codebook, order and negatives; None for the settings'.
+        seed: Seed of weights, codebook, order and negatives; None for that of the settings.
         name: Name of the checkpoint; None for `ghostdepth-CONFIG`.
-        note: What the images are, and their terms; empty for their number and folders.
+        note: Description of the images and their terms of use, for the checkpoint; empty for their
+            number and folders.
         workers: Number of processes that load images.
         resume: Whether to continue the run in `out`.
-        on_step: Called after every step with the number of steps done, that of all, the loss, and
-            images per second.
-        on_epoch: Called after every epoch with its row of the log.
-        log: Called with one line of text about what is or will be done.
+        on_step: As for `train`.
+        on_epoch: As for `train`.
+        log: Called with one line of progress text.
 
     Returns:
         The folder of the checkpoint with the lowest loss on held-out images, `out/best`, for

@@ -51,9 +51,9 @@ class Checkpoint:
     """A trained network and what is known of it.
 
     Attributes:
-        name: What its exported files are called.
+        name: Name of the checkpoint, from which its exported files are named.
         network: The network, in eval mode, on the CPU.
-        training_data: What the network was trained on, and its terms, in one line.
+        training_data: Description of the training data and its terms of use, in one line.
         metrics: Validation metrics and whatever else was recorded; JSON values.
         sha256: SHA-256 of `model.safetensors`.
         ranges: Learned ranges of the quantized tensors, from `ranges.json`; None without such a
@@ -128,8 +128,8 @@ def save_checkpoint(
     Args:
         folder: Made where missing.
         network: Network whose config and weights are saved.
-        name: What its exported files will be called.
-        training_data: What the network was trained on, and its terms, in one line.
+        name: Name of the checkpoint, from which its exported files are named.
+        training_data: Description of the training data and its terms of use, in one line.
         metrics: JSON values.
         half: Store the convolutions' weights in 16 bits, for releases: half the file. Biases and
             batch norm, whose variances can leave that range, stay in 32.

@@ -19,7 +19,7 @@ def start() -> tuple[int, int, torch.device]:
         Rank, number of processes, and the device of this process.
 
     Raises:
-        UserError: A number in the environment is none.
+        UserError: A variable of the environment is not a number.
     """
     world = environment_number("WORLD_SIZE", 1, least=1)
     rank = environment_number("RANK", 0)

@@ -47,7 +47,7 @@ class ModelProcess:
     Attributes:
         relative: Whether its depth has no unit.
         quantity: Quantity of its output, see `bench_depth.model.signature.Signature`.
-        warnings: What is assumed of it, a line by the code of each warning.
+        warnings: A line for each assumption about the model, by the code of its warning.
 
     Raises:
         UserError: It cannot be loaded, or its runtime crashed or did not load it within `HANG`.

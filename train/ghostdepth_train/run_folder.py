@@ -29,7 +29,7 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
 
     Args:
         folder: Folder of the run; made where missing.
-        work: What is done in it, e.g. `ghostdepth train`, for the message to others.
+        work: Name of the work done in it, e.g. `ghostdepth train`, for the message to others.
 
     Raises:
         UserError: Another process works in the folder, or it cannot be written.

@@ -67,9 +67,10 @@ class Trainer:
         size: Height and width of the pictures that `loss` gets; None for the network's input.
 
     Attributes:
-        network: What is trained.
+        network: The network that is trained.
         averaged: Moving average of its weights, which is what is evaluated and saved.
-        beside: What is trained with it and thrown away at the end, e.g. adapters of distillation.
+        beside: Modules that are trained with it and discarded at the end, e.g. adapters of
+            distillation.
         criterion: Column of the log by whose lowest value the best epoch is chosen.
         first_step: Steps before it are left out, as if they had been taken already.
         ended_by: Why the run ended before its last epoch, `minutes` or `patience`; else empty.
@@ -247,7 +248,7 @@ class Trainer:
             model: The network, perhaps wrapped for several processes.
             rgb: Nx3xHxW uint8; NxTx3xHxW of clips.
             depth: Nx1xHxW float32 metres, 0 where unknown; NxTx1xHxW of clips.
-            motions: Of clips one tensor, their camera motions as `ClipDataset` gives them.
+            motions: For clips one tensor, their camera motions as `ClipDataset` gives them.
         """
         depth = depth.to(self.device, non_blocking=True)
         prediction, clip = self.predict(model, rgb), self.config.clip

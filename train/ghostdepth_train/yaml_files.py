@@ -145,7 +145,7 @@ def parse_yaml(text: str) -> Any:
     Raises:
         RecursionError: It is nested too deeply to be parsed.
         yaml.YAMLError: It is not YAML, holds a key twice, or its aliases stand for very much.
-        ValueError: A value is none that Python can hold, or it is beyond `check_nesting`.
+        ValueError: Python cannot hold a value, or it is beyond `check_nesting`.
     """
     # A subclass of SafeLoader.
     value = yaml.load(text, _Loader)  # noqa: S506

@@ -75,7 +75,7 @@ def temporal_error(errors: Sequence[Map], motions: Sequence[Motion]) -> float:
 
     Args:
         errors: HxW `log_error` of each frame.
-        motions: Where each frame's points lie in the next frame; one fewer than `errors`.
+        motions: Position in the next frame of each point of a frame; one fewer than `errors`.
 
     Returns:
         The mean over all points that are seen in two frames; NaN without any.

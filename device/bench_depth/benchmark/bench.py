@@ -43,7 +43,7 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
 
     Args:
         models: Paths of .tflite and .onnx files, or names of released models.
-        options: What to measure, for how long and under which conditions.
+        options: Models, timing and conditions of the benchmark.
         hooks: Callbacks.
 
     Returns:

@@ -72,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 
         Args:
             words: Words before it.
-            incomplete: What is typed of it.
+            incomplete: Beginning of the word that was typed.
 
         Returns:
             Options with their help, or the choices of the option before; empty where the shell is

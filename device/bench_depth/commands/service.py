@@ -110,7 +110,7 @@ def _install(service: Service, words: Sequence[str], print_only: bool) -> int:
             f"tried again every 10 s, see {logs}",
             _FAILS,
         )
-    say(f"what it says: {logs}")
+    say(f"its log: {logs}")
     return 0
 
 

@@ -85,8 +85,8 @@ def is_numpy_mismatch(error: BaseException, said: str = "") -> bool:
     """Returns whether an import failed because of the installed major version of numpy.
 
     Args:
-        error: What was raised.
-        said: What was written to standard error meanwhile.
+        error: The exception of the import.
+        said: Text that the import wrote to standard error.
     """
     found: Optional[BaseException] = error
     while found is not None:

@@ -43,9 +43,9 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", prefix: s
     """The end of a message about an unknown name: `; did you mean PREFIXNAME?`.
 
     Args:
-        name: What was given.
-        known: What it could have been.
-        otherwise: What is said instead where nothing known looks like it; empty for nothing.
+        name: The unknown name.
+        known: The known names.
+        otherwise: Text if no known name is similar; empty for none.
         prefix: Text before the suggested name.
     """
     import difflib  # Here, because `--help` must not wait for it.

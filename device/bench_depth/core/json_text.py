@@ -11,7 +11,7 @@ LARGEST = 64 * 2**20
 DEEPEST = 64
 _INTEGER_BITS = 63
 _INTEGER_DIGITS = 19
-# How a number that is none in JSON is written, as protobuf does.
+# How a number that JSON does not have is written, as protobuf does.
 NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -40,7 +40,7 @@ def counted(number: int, noun: str) -> str:
     """A number with its noun, like `1 frame` and `2 frames`.
 
     Args:
-        number: How many there are.
+        number: Number of things.
         noun: The word for one of them, whose plural ends in -s.
     """
     return f"{number} {noun}{'s' * (number != 1)}"

@@ -76,7 +76,7 @@ class Gallery:
     Args:
         folder: Output folder, which gets the page.
         model: Name of the model, for the title.
-        options: How results are written.
+        options: Formats of the result files and how they are drawn.
 
     Raises:
         UserError: Jinja2 is not installed, or the folder has another `index.html`.

@@ -68,16 +68,16 @@ class DepthModel:
             .onnx file.
         runtime: Name of one of `bench_depth.model.runtimes.RUNTIMES`; None for the first installed.
         threads: Number of threads of the runtime; None for one per core, at most 4.
-        description: What is known of the input and output of a model whose file does not say it, as
-            a dict of the fields that a file beside it may have (docs/any-model.md), such as
+        description: Input and output of a model whose file does not describe them, as a dict of the
+            fields that a file beside it may have (docs/any-model.md), such as
             `{"preset": "midas-v2.1-small"}`; None for nothing.
         log: Called with one line for each installed runtime that does not work and is passed over,
             if the model does not say for which camera its metres hold, and if nothing describes
             its input and output, so that they are assumed.
-        hfov: Horizontal field of view of the camera in degrees, for which metres are made; None for
-            that of `description`, or else of the model's training data.
-        smooth: Fraction of the depth before that each frame of a stream keeps, from 0 to below 1,
-            see `bench_depth.depth.smoothing`; photos by themselves are not smoothed.
+        hfov: Horizontal field of view of the camera in degrees, that metres are converted to; None
+            for that of `description`, or else of the model's training data.
+        smooth: Fraction of the previous frame's depth that each frame of a stream keeps, from 0 to
+            below 1, see `bench_depth.depth.smoothing`; single photos are not smoothed.
         sharpen: Whether the edges of the depth are moved to those of the image, see
             `bench_depth.depth.sharpening`; depth then has the size of the image.
 
@@ -157,7 +157,7 @@ class DepthModel:
         return near * self._factor, far * self._factor
 
     def __call__(self, image: Union[str, Path, NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Predicts the depth map of one image by itself, whatever came before it.
+        """Predicts the depth map of one image, independently of the images before it.
 
         Args:
             image: Path of an image file, whose EXIF orientation is applied, or HxWx3 uint8 RGB.
@@ -180,7 +180,7 @@ class DepthModel:
     def stream(
         self, source: Union[str, Path] = "auto", size: Optional[tuple[int, int]] = None
     ) -> Iterator[tuple[float, NDArray[np.uint8], NDArray[np.float32]]]:
-        """Depth of a live source; images that arrive while the model is busy are dropped.
+        """Yields the depth of a live source; images that come while the model is busy are dropped.
 
         Args:
             source: `auto`, `picamera2`, a number N or `/dev/videoN`, a video file, an image, or a
@@ -204,7 +204,7 @@ class DepthModel:
                 )
 
     def reset(self) -> None:
-        """Lets the next frame be the first of a stream: a state that is carried is emptied."""
+        """Makes the next frame the first of a stream: the state of the last one is cleared."""
         self._model.reset()
         self._smoother.reset()
         self._continuity.reset()

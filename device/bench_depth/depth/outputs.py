@@ -89,7 +89,7 @@ def read_distances(found: dict[str, Path], scale: Scale) -> Distances:
     """Nearest, median and farthest depth of a result that was there already.
 
     Args:
-        found: What `targets` gives.
+        found: Paths as `targets` returns them.
         scale: The meaning of the depth.
 
     Returns:
@@ -130,11 +130,11 @@ def write_image(
     """Writes the files of one image; each gets its name when it is complete.
 
     Args:
-        found: What `targets` gives.
+        found: Paths as `targets` returns them.
         photo: HxWx3 uint8 RGB.
         depth: HxW float32 of the same size.
         scale: The meaning of the depth.
-        options: How to write it.
+        options: Formats of the files and how they are drawn.
 
     Raises:
         UserError: A file cannot be written.

@@ -33,19 +33,19 @@ _WRITERS = 2
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one input.
+    """The result of one input.
 
     Attributes:
-        source: The input, as it was named.
-        files: The files of its results; empty for one that failed.
-        nearest: Smallest depth, in metres or in the model's own numbers; None without any, and
-            where the files of a result that was there already do not hold the depth.
+        source: Name of the input, as it was given.
+        files: Paths of the result files; empty for an input that failed.
+        nearest: Smallest depth, in metres or the model's relative unit; None if no pixel has depth,
+            and if the files of an earlier result do not hold it.
         median: Median depth, likewise.
         farthest: Largest depth, likewise.
         unit: `m`, or `relative`.
-        skipped: Whether the results were there already.
-        error: Why it failed, or why a video ended early, of which the frames before that are in
-            its file; None for one that did neither.
+        skipped: Whether the results existed already.
+        error: Why the input failed, or why a video ended early, whose file holds the frames before
+            that; None if neither happened.
     """
 
     source: str
@@ -76,7 +76,7 @@ def run(
         model: The loaded model.
         inputs: The inputs, as `find_inputs` returns them.
         folder: Output folder; None writes the results beside each input.
-        options: What is written, and how.
+        options: Formats of the result files and how they are drawn.
         overwrite: Whether results that exist are made again.
         on_done: Called after each input.
         watch: Called with the name of the input and each of its depth maps.

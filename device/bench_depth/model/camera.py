@@ -23,7 +23,7 @@ def depth_factor(assumed: float, hfov: float) -> float:
 
     Args:
         assumed: Horizontal field of view of the camera that the network's metres hold for, degrees.
-        hfov: That of the camera in use, degrees. The pictures of both have the same shape.
+        hfov: Field of view of the camera in use, degrees. The pictures of both have the same shape.
     """
     return math.tan(math.radians(assumed) / 2) / math.tan(math.radians(hfov) / 2)
 

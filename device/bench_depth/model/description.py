@@ -41,7 +41,7 @@ class Description:
         input_mean: Mean that is then subtracted, for red, green and blue in any channel order.
         input_std: Standard deviation that is then divided by, for red, green and blue.
         input_size: Width and height of the input, pixels.
-        resize: How photos are resized, one of `RESIZES`: stretched, or fitted and padded.
+        resize: Resizing of photos, one of `RESIZES`: stretched, or fitted and padded.
         output: Name or index of the output that is the depth map.
         output_scale: Factor that the output is first multiplied by.
         output_offset: Offset that is then added to it.
@@ -163,7 +163,7 @@ def from_fields(fields: Mapping[str, Any], where: str) -> Optional[Description]:
 
     Args:
         fields: Values as JSON has them; tuples are taken for lists.
-        where: What holds them, for messages: the name of a file, or words.
+        where: Name of the file that holds them, or words for it, for messages.
 
     Raises:
         UserError: A field is unknown, of the wrong type or impossible.

@@ -72,8 +72,8 @@ def assumptions(
 
     Args:
         file: Name of the model file.
-        contract: What the file says; None if it says nothing.
-        description: What is known besides; None for nothing.
+        contract: Contract of the file; None for none.
+        description: Description of the model besides its file; None for none.
 
     Returns:
         The line of the warning by its code; empty where the model is described.

@@ -24,7 +24,7 @@ def command_of(words: Sequence[str], options: argparse.Namespace) -> list[str]:
 
     Args:
         words: Arguments of `bench-depth live` as given.
-        options: The same, parsed.
+        options: The same arguments, parsed.
 
     Raises:
         UserError: The model or the source is not there.

@@ -1,4 +1,4 @@
-"""The verb to look at before choosing what to prune: sensitivity."""
+"""The verb that shows what pruning each width would save and cost: sensitivity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def sensitivity(
     out: Annotated[Path, typer.Option(help="Folder for the page and the tables.")],
     val: Val = None,
     importance: Annotated[
-        str, typer.Option(help="What goes first: magnitude, bn, taylor or snip.")
+        str,
+        typer.Option(help="What is removed first: the lowest magnitude, bn, taylor or snip."),
     ] = "taylor",
     pictures: Annotated[int, typer.Option(help="Validation pictures, evenly chosen.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the batches for taylor and snip.")] = 0,
@@ -38,7 +39,7 @@ def sensitivity(
     runtime: Runtime = "2.5",
     resume: Resume = False,
 ) -> None:
-    """Show what each width costs and how much accuracy is lost without it: a page, a table, CSV.
+    """Show what each width costs and the accuracy lost by pruning it: a page, a table and CSV.
 
     Killed at any moment, it continues with --resume.
     """
@@ -65,12 +66,12 @@ def _print(whole: float, rows: list[Sensitivity]) -> None:
     saved, errors = list(rows[0].saved), list(rows[0].si_rmse)
     table = Table(box=None, pad_edge=False)
     table.add_column("width", no_wrap=True)
-    for title in ("channels", *saved, *(f"{part:.0%} gone" for part in errors)):
+    for title in ("channels", *saved, *(f"{fraction:.0%} removed" for fraction in errors)):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         figures = [f"{row.saved[name]:.1%}" for name in saved]
-        figures += [f"{row.si_rmse[part]:.4f}" for part in errors]
+        figures += [f"{row.si_rmse[fraction]:.4f}" for fraction in errors]
         table.add_row(row.name, str(row.width), *figures)
-    say(f"si-RMSE of the whole network: {whole:.4f}")
-    say("of each width: what half of it saves, and si-RMSE when a part of it goes, untrained")
+    say(f"si-RMSE of the unpruned network: {whole:.4f}")
+    say("for each width: the cost that half of it saves, and si-RMSE without retraining")
     Screen(pipe_width=120).print(table)

@@ -23,7 +23,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Lets one process at a time into the block; the lock ends with its process.
 
     Args:
-        folder: What is built in the block. Its parents are made; the lock file lies beside it.
+        folder: Folder that is built in the block. Its parents are made; the lock file lies beside
+            it.
 
     Raises:
         UserError: The cache cannot be written.

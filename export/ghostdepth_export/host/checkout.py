@@ -27,7 +27,7 @@ def find_checkpoint(checkpoint: Path | str) -> Path:
         checkpoint: A folder, or the name of a released model.
 
     Returns:
-        The folder; of a name that is none of a released model the path itself.
+        The folder; if the name is not that of a released model, the path itself.
 
     Raises:
         UserError: The released model's checkpoint is not here, or a name is misspelt.

@@ -68,7 +68,7 @@ def trial_trainer(
 
     Args:
         split: Training and validation pairs.
-        training_data: What they are, in words.
+        training_data: Description of the pairs, for the checkpoints.
         workers: Processes that load data.
         progress: Called after every step.
         report: Called with each epoch's row of the log.

@@ -87,7 +87,7 @@ def test_the_picture_has_16_bit_millimetres() -> None:
     assert depth[0, 1] == 2000
 
 
-def test_events_tell_every_frame_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_have_every_frame_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler, "POLL_SECONDS", 0.1)
     with serving() as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
@@ -105,7 +105,7 @@ def test_events_tell_every_frame_until_the_end(monkeypatch: pytest.MonkeyPatch) 
         connection.close()
 
 
-def test_without_a_frame_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_frame_the_answer_has_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler, "POLL_SECONDS", 0.1)
     with serving() as server:
         for path in ("/depth.json", "/depth.png"):

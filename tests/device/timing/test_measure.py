@@ -100,7 +100,7 @@ def test_each_round_begins_with_the_next_model() -> None:
     assert "".join(order) == "aabbcc" + "bbccaa" + "ccaabb"
 
 
-def test_taking_turns_counts_the_least_runs_of_the_slowest_too() -> None:
+def test_taking_turns_gives_the_slowest_its_minimum_number_of_runs() -> None:
     clock, order = FakeClock(), []
     runs = [named(clock, "a", 1, order), named(clock, "b", 500, order)]
     first, second = measure_in_turn(runs, TimingPlan(2, 30, 0.1), clock)

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Fourteen pictures of rectangles in a folder of folders, and a depth map that is none."""
+    """Fourteen pictures of rectangles in a folder of folders, and a depth map."""
     rng = np.random.default_rng(0)
     for index in range(14):
         folder = tmp_path / "images" / ("rgb" if index % 2 else "more")

@@ -16,7 +16,7 @@ def smear(rgb: Photo, length: float, angle: float, roundness: float) -> Photo:
     Args:
         rgb: HxWx3 uint8.
         length: Standard deviation along the motion, pixels.
-        angle: Of the motion, radians.
+        angle: Direction of the motion, radians.
         roundness: Standard deviation across the motion, in units of that along it.
     """
     if length < 0.2:
@@ -34,7 +34,7 @@ def recolour(rgb: Photo, strength: float, rng: np.random.Generator) -> Photo:
     Args:
         rgb: HxWx3 uint8.
         strength: 0..1; the largest relative change.
-        rng: Where the chance comes from.
+        rng: Source of the random numbers.
     """
     # All but gamma is one affine map of the three channels, and gamma a table of 256 bytes: ten
     # times faster than step by step in float.

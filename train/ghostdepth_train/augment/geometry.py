@@ -33,7 +33,7 @@ def zoom_crop(
         rgb: HxWx3 uint8.
         depth: HxW metres, 0 = unknown.
         zoom: At least 1.
-        place: Where the window lies, 0..1 from top and from left.
+        place: Position of the window, 0..1 from the top and from the left.
         size: Height and width of the result.
         smooth: Average over the source's pixels (area), or take bilinear samples, as the
             exported graph does.
@@ -59,7 +59,7 @@ def crop_window(
         height: Rows of the picture.
         width: Columns of the picture.
         zoom: At least 1.
-        place: Where the window lies, 0..1 from top and from left.
+        place: Position of the window, 0..1 from the top and from the left.
 
     Returns:
         First row, first column, number of rows and number of columns, in pixels of the picture.
@@ -83,7 +83,7 @@ def crop_matrix(
         height: Rows of the picture.
         width: Columns of the picture.
         zoom: At least 1.
-        place: Where the window lies, 0..1 from top and from left.
+        place: Position of the window, 0..1 from the top and from the left.
         size: Height and width of the result.
 
     Returns:
@@ -126,7 +126,7 @@ def tilt_matrix(
     """The 3x3 matrix from a picture's pixels to those that `tilt` makes of them.
 
     Args:
-        angles: Of the turn, see `turned`.
+        angles: Angles of the turn, see `turned`.
         height: Rows of the picture.
         width: Columns of the picture.
 
@@ -147,7 +147,7 @@ def tilt(
     Args:
         rgb: HxWx3 uint8.
         depth: HxW metres, 0 = unknown.
-        angles: Of the turn, see `turned`.
+        angles: Angles of the turn, see `turned`.
     """
     height, width = depth.shape
     # A pixel of the result to one of the source.

@@ -22,7 +22,7 @@ def stand_before(rgb: Photo, depth: Depth, rng: np.random.Generator) -> tuple[Ph
     Args:
         rgb: HxWx3 uint8.
         depth: HxW metres, 0 = unknown.
-        rng: Where the chance comes from.
+        rng: Source of the random numbers.
     """
     ground = rng.uniform(0.12, 0.5)
     if rng.random() < 0.4:

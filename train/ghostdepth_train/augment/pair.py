@@ -28,8 +28,8 @@ def augment(
         rgb: HxWx3 uint8.
         depth: HxW metres, 0 = unknown.
         size: Height and width of the result.
-        config: What may be changed, and how much.
-        rng: Where the chance comes from.
+        config: Probabilities and limits of the changes.
+        rng: Source of the random numbers.
 
     Returns:
         The pair at `size`.
@@ -47,8 +47,8 @@ def reframe(
         rgb: HxWx3 uint8.
         depth: HxW metres, 0 = unknown.
         size: Height and width of the result.
-        config: What may be changed, and how much.
-        rng: Where the chance comes from.
+        config: Probabilities and limits of the changes.
+        rng: Source of the random numbers.
 
     Returns:
         The pair at `size`, and the 3x3 matrix from the pixels (column, row, 1) of what was given
@@ -75,8 +75,8 @@ def retouch(rgb: Photo, config: AugmentConfig, rng: np.random.Generator) -> Phot
 
     Args:
         rgb: HxWx3 uint8.
-        config: What may be changed, and how much.
-        rng: Where the chance comes from.
+        config: Probabilities and limits of the changes.
+        rng: Source of the random numbers.
     """
     if config.blur:
         rgb = smear(rgb, config.blur * rng.random(), rng.uniform(0, np.pi), rng.random())

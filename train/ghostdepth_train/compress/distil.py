@@ -88,7 +88,7 @@ class DistilConfig(Method):
         attention: Weight of the attention loss.
         trust: Error of the teacher, in ln(metres), at which the weight of a pixel is 1/e.
         strides: Strides of the encoder maps for `feature`, `affinity` and `attention`.
-        unlabelled: How unlabelled images are used; None: not at all.
+        unlabelled: Settings of the training on unlabelled images; None for none.
         training: Training settings.
     """
 

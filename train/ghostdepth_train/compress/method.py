@@ -108,7 +108,7 @@ class Work:
         the files in the meantime.
 
         Args:
-            key: What names the network; hashable.
+            key: Key of the network; hashable.
             load: Called where nothing was loaded for this key yet.
         """
         if key not in self._loaded:

@@ -161,7 +161,7 @@ def require_encoder(config: NetworkConfig, method: str, *kinds: str) -> None:
 
     Args:
         config: Config of the network.
-        method: What it is that works on these encoders alone, for the message.
+        method: Name of the method that works on these encoders alone, for the message.
         kinds: Kinds of encoders that it works on, of `ENCODERS`.
 
     Raises:

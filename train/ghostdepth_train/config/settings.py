@@ -47,7 +47,7 @@ def with_settings(
         value: Fields as a YAML file has them; it is not changed.
         settings: Settings as `parse_settings` returns them.
         kind: Config class that `value` will be parsed as; its fields are the known keys.
-        prefix: What the user wrote before each key, for messages.
+        prefix: Text that the user wrote before each key, for messages.
 
     Raises:
         UserError: A key names no field; the line names the nearest one.

@@ -60,7 +60,7 @@ class ClipConfig(Config):
         source: `frames` for the frames of clip folders, `crop` for a moving crop of each pair.
         frames: Number of frames of a clip, at least 2.
         truncate: Number of frames after which the state passes no gradient on.
-        motion: How far a crop moves in a clip, as a fraction of the way that it has.
+        motion: Distance that a crop moves in a clip, as a fraction of the largest possible one.
         temporal: Weight of the temporal error in the loss (see `losses.py`); 0 for none. Only
             with `source: crop`, whose motion is known.
     """

@@ -33,12 +33,13 @@ class AdderConv2d(nn.Conv2d):
     """A drop-in for a bias-free convolution, dense or depthwise, that only adds.
 
     Args:
-        channels: In.
-        out: Channels out.
+        channels: Number of input channels.
+        out: Number of output channels.
         kernel: Height and width of the kernel.
-        stride: Along both axes.
-        groups: 1, or `channels` with `out == channels`.
-        same: Pad as TensorFlow's SAME instead of by half the kernel on each side.
+        stride: Stride along both axes.
+        groups: Number of groups: 1, or `channels` with `out == channels`.
+        same: Whether the input is padded as by TensorFlow's SAME instead of by half the kernel on
+            each side.
 
     Attributes:
         eta: Factor of the local learning rate, see `AdderAdamW`.

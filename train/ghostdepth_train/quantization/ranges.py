@@ -78,7 +78,7 @@ def read_ranges(value: Any, names: Collection[str], where: str) -> dict[str, Ran
     Args:
         value: As `write_ranges` gives it.
         names: Names of the tensors that the network quantizes.
-        where: For messages.
+        where: Name of the file, for messages.
 
     Raises:
         UserError: It is something else, or of another network.

@@ -32,7 +32,7 @@ class TorchGraph:
         input: The placeholder that is the image (or the encoded depth).
         input_shape: NxHxWxC, as stored: every activation is stored channels last.
         state: The placeholder that is the state of a stream; None for a network without one.
-        names: What the module calls the parameters and buffers among the constants.
+        names: The module's names of the parameters and buffers among the constants.
     """
 
     graph: Graph

@@ -80,7 +80,7 @@ def require_file(path: Path, why: str) -> Path:
 
     Args:
         path: The file.
-        why: What the file is needed for, for the error message.
+        why: Purpose of the file, for the error message.
 
     Raises:
         UserError: `path` is not a regular file.

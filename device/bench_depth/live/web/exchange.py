@@ -17,7 +17,7 @@ class Exchange(BaseHTTPRequestHandler):
     """Reads requests and writes answers; what is answered is up to the class that extends it.
 
     Args:
-        site: What all connections share.
+        site: State that all connections share.
         *arguments: Those of `BaseHTTPRequestHandler`.
     """
 
@@ -117,7 +117,7 @@ class Exchange(BaseHTTPRequestHandler):
         """Sends a whole answer; to HEAD its head alone.
 
         Args:
-            body: What is sent.
+            body: Bytes of the answer.
             kind: Media type of the body.
             headers: Further headers.
             status: Status of the answer.

@@ -157,7 +157,7 @@ class View:
         info: Information that does not change during the run, as JSON values.
         hfov: Horizontal field of view of the camera in degrees, for point clouds.
         watch: The zones and the alarm of the next frames.
-        edition: How often they were replaced.
+        edition: Number of times that they were replaced.
     """
 
     def __init__(self, watch: Watch = _NOTHING) -> None:

@@ -172,7 +172,7 @@ def why_refused(error: BaseException) -> str:
     """Why ONNX Runtime cannot load a file, and what to do, without its own places and signatures.
 
     Args:
-        error: What ONNX Runtime raised, or an error with its text.
+        error: Exception of ONNX Runtime, or an error with its text.
     """
     text = _one_line(error)
     for pattern, what in _TOO_NEW.items():

@@ -119,7 +119,7 @@ def average(
     """Averages the times of many runs to a profile.
 
     Args:
-        method: How the ops were timed, see `Profile`.
+        method: Method by which the ops were timed, see `Profile`.
         ops: The ops.
         times_ns: Time of each op in each run, runs x ops, nanoseconds.
         totals_ns: Times of the same runs as a whole, nanoseconds.

@@ -99,7 +99,7 @@ def onnx_layers(counts: ModelCounts, data: bytes) -> list[tuple[str, bool]]:
 
 
 def _with_others(convolutions: Iterable[str | None]) -> list[tuple[str, bool]]:
-    """The layer of every op from those of the convolutions; None for what is none."""
+    """The layer of every op from those of the convolutions; None for an op that is in no layer."""
     found, current = [], ""
     for name in convolutions:
         found.append((current if name is None else name, name is not None))

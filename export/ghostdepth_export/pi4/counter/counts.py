@@ -209,9 +209,9 @@ def model_section(
 
     Args:
         model: The counted file, for the line of an error.
-        listing: What a plugin wrote.
+        listing: Listing that a plugin wrote.
         size: A measure by which large ops of the probe differ from small ones.
-        doubts: What else is inconsistent.
+        doubts: Other inconsistencies that were found.
 
     Raises:
         UserError: The listing is inconsistent; the line says how.

@@ -76,9 +76,9 @@ def little_delegated(kept: Mapping[str, float], total: float, what: str) -> str 
     """The warning for a graph of which XNNPACK takes too little; None where it takes enough.
 
     Args:
-        kept: What the ops that LiteRT keeps take, by type of op.
-        total: What all take, in the same unit.
-        what: That unit's name, like `instructions`.
+        kept: Cost of the ops that LiteRT keeps, by type of op.
+        total: Cost of all ops, in the same unit.
+        what: Name of the unit, like `instructions`.
     """
     fraction = sum(kept.values()) / total if total else 0.0
     if fraction <= _MUCH:

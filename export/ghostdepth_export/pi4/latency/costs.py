@@ -68,7 +68,7 @@ def split_cost(op: OpCounts, split: ThreadSplit, least_cycles: float = 0.0) -> C
 
     Args:
         op: Counts of the op on one thread.
-        split: How the work is split.
+        split: The division of the work among threads.
         least_cycles: As in `op_costs`.
     """
     alone = op_cost(op.counts, least_cycles)

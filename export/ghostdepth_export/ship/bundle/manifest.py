@@ -57,7 +57,7 @@ def seal(folder: Path, target_name: str, target: Target) -> str:
 
     Args:
         folder: Holds `install`, `wheels/`, `models/` and perhaps `samples/`.
-        target_name: What the manifest calls the target.
+        target_name: Name of the target in the manifest.
         target: The system.
 
     Returns:

@@ -16,7 +16,7 @@ class Target:
 
     Attributes:
         system: Python and glibc of the target.
-        packages: What `bench_depth` needs there, as requirements.
+        packages: Requirements of `bench_depth` on the target.
         runtimes: The runtime for each kind of model file, by suffix, as a requirement.
         tflite: The TensorFlow Lite version of a runtime that lacks newer ops; None where the
             runtime is as new as the one that checks the models here.

@@ -22,7 +22,7 @@ def fetch(lines: Sequence[str], system: WheelTarget, target: str) -> list[Path]:
 
     Args:
         lines: Lines of a requirements file, each with one sha256.
-        system: What the wheels must run on.
+        system: System that the wheels must run on.
         target: Name of the target, for messages.
 
     Returns:

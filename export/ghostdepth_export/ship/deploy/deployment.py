@@ -44,7 +44,7 @@ class Deployment:
 
     Args:
         host: Destination for ssh.
-        options: What to do.
+        options: Options of the deployment.
         reporter: Shows the progress.
         processes: Runs ssh, rsync and sftp.
         lock: Whether to hold the lock on the Pi; without it nothing may be changed there.

@@ -33,7 +33,7 @@ def deploy(hosts: Sequence[str], options: DeployOptions) -> int:
 
     Args:
         hosts: Destinations for ssh.
-        options: What to do.
+        options: Options of the deployment.
 
     Returns:
         The exit code: the worst of all hosts'; why is on standard error.

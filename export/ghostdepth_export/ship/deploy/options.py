@@ -17,7 +17,7 @@ class DeployOptions:
         target: A key of `bundle.TARGETS`; None to choose by the Pi's Python.
         samples: A dataset folder that goes along and that accuracy is measured on; None for none.
         prefix: Folder on the Pi; a relative one starts at its home folder.
-        settings: How hosts are reached.
+        settings: Settings of the ssh connections.
         results: Folder for HOST/results.json.
         bench: Further options of bench-depth.
     """

@@ -100,7 +100,7 @@ def whole_number(text: str) -> int:
     """Reads a size or a count; a Pi may answer anything.
 
     Raises:
-        ValueError: It is none from 0 to 10^15.
+        ValueError: It is not an integer from 0 to 10^15.
     """
     if not re.fullmatch("[0-9]{1,15}", text):
         raise ValueError(f"{text[:40]!r} is no size")

@@ -53,7 +53,7 @@ class Link:
 
     Args:
         host: Destination for ssh.
-        settings: How it is reached.
+        settings: Settings of the ssh connection.
         prefix: Folder on the Pi; a relative one starts at its home folder.
         processes: Runs ssh, rsync and sftp.
         wait: Seconds to wait for another deployment to end; None for a look without a lock, which
@@ -155,7 +155,7 @@ class Link:
 
         Args:
             command: The program and its arguments; it calls the host `PI`.
-            task: What it does, in a word.
+            task: Name of the task.
             data: Standard input of the command.
             line: Takes each line that it prints, also those that end in a carriage return.
 

@@ -124,7 +124,7 @@ def write(stream: IO[bytes] | None, data: bytes, end: bool = False) -> None:
 
     Args:
         stream: A process's input.
-        data: What it is to read.
+        data: Bytes for its standard input.
         end: Whether nothing more comes.
     """
     assert stream is not None
