@@ -108,7 +108,7 @@ class Trainer:
             distributed.synchronise_batch_norm(self.network)
         self.optimizer = make_optimizer(self._trained(), config)
         self.averaged = averaged_model(self.network, config.ema_decay)
-        dataset = self._dataset(size or (config.network.input_height, config.network.input_width))
+        dataset = self._dataset(size or config.network.input_size)
         self.sampler = EpochSampler(
             len(dataset), config.batch_size, config.seed, self.rank, self.world
         )

@@ -102,7 +102,7 @@ def nearest_patches(
 
 def _read(image: Pair, network: DepthNet) -> tuple[Tensor, Tensor]:
     """A photo of the network's size, 3xHxW, and the contrast of each of its patches, hxw."""
-    size = (network.config.input_height, network.config.input_width)
+    size = network.config.input_size
     rgb = cv2.resize(read_rgb(image.rgb), size[::-1], interpolation=cv2.INTER_AREA)
     photo = torch.from_numpy(rgb).permute(2, 0, 1)
     grey = photo.float().mean(0, keepdim=True)

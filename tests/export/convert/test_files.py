@@ -195,7 +195,7 @@ def test_the_depth_map_has_the_size_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
     config = source.network.config
-    image = torch.zeros(1, 3, config.input_height, config.input_width)
+    image = torch.zeros(1, 3, *config.input_size)
     wanted = tuple(source.network(image).shape[2:]) if size == "network" else size
     options: dict[str, Any] = {"camera": (96, 128), "formats": ["int8.tflite", "fp32.onnx"]}
     paths = export(checkpoint, tmp_path, output_size=size, calibration=dataset, **options)

@@ -47,7 +47,7 @@ def trunk(make_network: Callable[..., DepthNet], request: pytest.FixtureRequest)
 def pictures(trunk: Trunk) -> Tensor:
     config = trunk.network.config
     coarse = torch.rand(4, 3, 5, 6, generator=torch.Generator().manual_seed(0)) * 255
-    return F.interpolate(coarse, (config.input_height, config.input_width), mode="bilinear").round()
+    return F.interpolate(coarse, config.input_size, mode="bilinear").round()
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def test_the_network_sees_the_same_picture_in_another_size(
     checkpoint: Checkpoint, work: Work
 ) -> None:
     larger = compress(checkpoint, method_config(size(64, 128), ""), work).network
-    assert (larger.config.input_height, larger.config.input_width) == (64, 128)
+    assert larger.config.input_size == (64, 128)
     picture = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (1, 3, 64, 128))).float()
     with torch.no_grad():
         # A network of convolutions takes any size.

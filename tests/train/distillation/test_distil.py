@@ -108,7 +108,7 @@ def test_every_part_trains_and_resumes_to_the_same_network(
 def test_a_larger_teacher_sees_every_picture_at_its_own_size(
     data: Path, student: Path, photos: Path, config: TrainConfig, tmp_path: Path
 ) -> None:
-    small = (config.network.input_height, config.network.input_width)
+    small = config.network.input_size
     large = (small[0] + 32, small[1] + 32)
     size = {"input_height": large[0], "input_width": large[1]}
     larger = config.model_copy(update={"network": config.network.model_copy(update=size)})

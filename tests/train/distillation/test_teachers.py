@@ -55,7 +55,7 @@ def test_our_own_network_says_what_the_exported_graph_says(encoding: str, tmp_pa
 def test_our_own_network_shows_its_encoders_maps(tmp_path: Path) -> None:
     teacher = load_teacher(str(checkpoint(tmp_path)))
     network: DepthNet = teacher.network  # type: ignore[attr-defined]
-    size = (network.config.input_height, network.config.input_width)
+    size = network.config.input_size
     rgb = photos(1, size)
     expected = network.encoder(normaliser(network.config)(rgb))
     features = teacher(rgb).features

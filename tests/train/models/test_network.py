@@ -27,7 +27,7 @@ def test_every_config_builds_and_a_gradient_reaches_every_parameter(name: str) -
     torch.manual_seed(0)
     config = load_train_config(name).network
     network = DepthNet(config)
-    x = torch.randn(2, 3, config.input_height, config.input_width)
+    x = torch.randn(2, 3, *config.input_size)
     out = network(x)
     stride = config.decoder.output_stride
     assert out.shape == (2, 1, config.input_height // stride, config.input_width // stride)

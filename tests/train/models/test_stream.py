@@ -79,7 +79,7 @@ def stream_network(kind: str = "minimal") -> DepthNet:
 def frames(network: DepthNet, clips: int, count: int) -> Tensor:
     config = network.config
     generator = torch.Generator().manual_seed(1)
-    size = (clips, count, 3, config.input_height, config.input_width)
+    size = (clips, count, 3, *config.input_size)
     return torch.randn(size, generator=generator)
 
 

@@ -23,7 +23,7 @@ def random_keep(axes: Sequence[Axis], rng: np.random.Generator) -> dict[str, lis
 
 def pruned_as_by_the_engine(network: DepthNet, axes: Sequence[Axis], keep: Keep) -> DepthNet:
     """The pruned network; it computes what torch-pruning's does, unlike the whole network."""
-    x = torch.randn(2, 3, network.config.input_height, network.config.input_width)
+    x = torch.randn(2, 3, *network.config.input_size)
     with torch.no_grad():
         cut = remove_channels(network, axes, keep)(x)
         pruned = prune_channels(network, axes, keep)

@@ -47,7 +47,7 @@ def network(trunk: Trunk) -> DepthNet:
 def pictures(network: DepthNet) -> Tensor:
     config = network.config
     coarse = torch.rand(4, 3, 5, 6) * 255
-    return F.interpolate(coarse, (config.input_height, config.input_width), mode="bilinear").round()
+    return F.interpolate(coarse, config.input_size, mode="bilinear").round()
 
 
 @pytest.fixture

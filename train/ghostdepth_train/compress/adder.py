@@ -134,7 +134,7 @@ def draw_filters(network: DepthNet, names: set[str], config: AdderConfig, work: 
         noise = torch.randn(module.weight.shape, generator=generator)
         module.weight.copy_(noise * deviation + x.mean((0, 2, 3)).view(shape))
 
-    size = (network.config.input_height, network.config.input_width)
+    size = network.config.input_size
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -109,7 +109,7 @@ def calibration_images(
             f"at least {MIN_IMAGES}: give a larger --data"
         )
     chosen = np.random.default_rng(seed).permutation(len(pairs))[:count]
-    size = (config.input_height, config.input_width)
+    size = config.input_size
     images = []
     for index in sorted(chosen):
         rgb = torch.from_numpy(read_stored_rgb(pairs[index].rgb)).permute(2, 0, 1)[None].float()

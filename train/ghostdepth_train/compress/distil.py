@@ -218,9 +218,9 @@ class Distiller(Trainer):
             if distil.feature and teacher is not None:
                 beside["adapters"] = adapters(network, teacher.channels, distil.strides)
 
-        self._small = (config.network.input_height, config.network.input_width)
-        self._large = picture_size(self._small, teacher)
-        super().__init__(config, split, options, prepare=make_adapters, size=self._large)
+        size = picture_size(config.network.input_size, teacher)
+        super().__init__(config, split, options, prepare=make_adapters, size=size)
+        self._small, self._large = config.network.input_size, size
         self.distil, self.teacher = distil, teacher
         self._maps: dict[int, Tensor] = {}
         self.network.encoder.register_forward_hook(self._keep_maps)

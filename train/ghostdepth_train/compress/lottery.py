@@ -171,7 +171,7 @@ def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compress
     """
     _require_step(config, work)
     initial = starting_network(checkpoint.network, config.start, config.seed)
-    size = (initial.config.input_height, initial.config.input_width)
+    size = initial.config.input_size
     noise = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
     masks, rows = present(checkpoint.network), list[dict[str, Any]]()
     early = work.out / _folder(0) / EARLY

@@ -79,7 +79,7 @@ def apply(checkpoint: Checkpoint, config: SnipConfig, work: Work) -> Compressed:
         return prune.apply(replace(checkpoint, network=network), _structured(config), work)
     masks = _masks(network, config, work)
     apply_masks(network, masks)
-    size = (network.config.input_height, network.config.input_width)
+    size = network.config.input_size
     require_path(network, torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0)))
     trained = work.train(
         network,
@@ -148,7 +148,7 @@ def training_batches(
     split: Split, network: NetworkConfig, training: TrainingConfig, seed: int, number: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The first `number` batches of a training run."""
-    size = (network.input_height, network.input_width)
+    size = network.input_size
     dataset = DepthDataset(split.train, size, training.augment, seed)
     sampler = EpochSampler(len(split.train), training.batch_size, seed)
     loader = training_loader(dataset, sampler, workers=0)

@@ -94,6 +94,11 @@ class NetworkConfig(Config):
     std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD
     hfov: float | None = pydantic.Field(default=None, ge=BOUNDS["hfov"][0], le=BOUNDS["hfov"][1])
 
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return self.input_height, self.input_width
+
     @pydantic.model_validator(mode="after")
     def _range(self) -> NetworkConfig:
         if self.depth_min >= self.depth_max:

@@ -135,7 +135,7 @@ class TrainConfig(TrainingConfig):
     def _batch_norm_has_two_values(self) -> TrainConfig:
         # Batch norm in training needs two values a channel, and the coarsest features have the
         # fewest: one for each 32x32 pixels of each image.
-        height, width = (-(-n // 32) for n in (self.network.input_height, self.network.input_width))
+        height, width = (-(-n // 32) for n in self.network.input_size)
         if self.batch_size * height * width == 1:
             raise ValueError(
                 f"batch norm gets one value a channel from batch_size 1 and a network input of "

@@ -217,7 +217,7 @@ class CameraTrunk(nn.Module):
             Nx1xhxw encoded depth; with a state, a pair of this and the next state.
         """
         x = rgb.permute(0, 3, 1, 2)
-        x = resize(x, self.net.config.input_height, self.net.config.input_width)
+        x = resize(x, *self.net.config.input_size)
         x = x * self.scale + self.shift
         return self.net(x) if state is None else cast(DepthNet, self.net).step(x, state)
 

@@ -57,9 +57,7 @@ def layer_costs(network: DepthNet) -> list[LayerCost]:
     was_training = network.training
     try:
         with torch.no_grad():
-            network.eval()(
-                torch.zeros(1, 3, config.input_height, config.input_width, device=parameter.device)
-            )
+            network.eval()(torch.zeros(1, 3, *config.input_size, device=parameter.device))
     finally:
         network.train(was_training)
         for handle in handles:

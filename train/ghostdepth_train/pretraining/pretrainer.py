@@ -72,12 +72,18 @@ class Pretrainer(Trainer):
     criterion = "validation_loss"
 
     def __init__(self, config: PretrainConfig, split: Split, options: RunOptions) -> None:
-        self.pretraining = config
-        self._plain = ImageDataset(split.val, _size(config), config.augment, config.seed)
         super().__init__(config, split, options, prepare=self._add_heads)
+        size = config.network.input_size
+        self._plain = ImageDataset(split.val, size, config.augment, config.seed)
         self._drawn_epoch, self._generator = -1, torch.Generator()
         if config.method != "features" and self.epoch == 0:
             self._fit_codebook()
+
+    @property
+    def pretraining(self) -> PretrainConfig:
+        """The config, with the fields of the pretraining."""
+        assert isinstance(self.config, PretrainConfig)
+        return self.config
 
     def _add_heads(self, network: DepthNet, beside: nn.ModuleDict) -> None:
         config, widths = self.pretraining, network.encoder.channels[-2:]
@@ -198,10 +204,6 @@ class Pretrainer(Trainer):
         own = self._settings()
         shared = {key: value for key, value in super()._identity().items() if key not in own}
         return shared | {PRETRAINING: own}
-
-
-def _size(config: TrainConfig) -> tuple[int, int]:
-    return config.network.input_height, config.network.input_width
 
 
 def _generator(*seeds: int) -> torch.Generator:

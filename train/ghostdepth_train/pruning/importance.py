@@ -93,7 +93,7 @@ def batch_losses(
     """Losses on training batches without augmentation, each with its graph."""
     config = network.config
     plain = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
-    dataset = DepthDataset(split.train, (config.input_height, config.input_width), plain, seed)
+    dataset = DepthDataset(split.train, config.input_size, plain, seed)
     device = next(network.parameters()).device
     for keys in list(EpochSampler(len(split.train), batch_size, seed))[:batches]:
         pairs = [dataset[key] for key in keys]

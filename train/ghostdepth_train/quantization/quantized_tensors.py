@@ -78,7 +78,7 @@ class Trunk:
         """
         config, device = network.config, next(network.parameters()).device
         module = CameraTrunk(network).to(device)
-        traced = trace(module, (1, config.input_height, config.input_width, 3))
+        traced = trace(module, (1, *config.input_size, 3))
         return Trunk(network, module, traced, find_quantized_tensors(traced))
 
 

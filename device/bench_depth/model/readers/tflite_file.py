@@ -63,10 +63,10 @@ class _Flatbuffer:
         offset = self.number("H", vtable + 4 + 2 * index)
         return table + offset if offset else None
 
-    def scalar(self, table: int, index: int, code: str, default: int = 0) -> int:
-        """A number field."""
+    def scalar(self, table: int, index: int, code: str) -> int:
+        """A number field; 0 where it is absent."""
         position = self.field(table, index)
-        return default if position is None else self.number(code, position)
+        return 0 if position is None else self.number(code, position)
 
     def subtable(self, table: int, index: int) -> Optional[int]:
         """A table field, checked."""
