@@ -65,18 +65,18 @@ def compress(
     note: Annotated[
         str | None,
         typer.Option(
-            help="What the result was trained on, and its terms.",
+            help="Training data of the result, and its terms of use.",
             show_default="the checkpoint's line, then the pairs and unlabelled images",
         ),
     ] = None,
     workers: Workers = 1,
     resume: Resume = False,
     target_ms: Annotated[
-        float | None, typer.Option(help="Prune to this predicted latency of the file.")
+        float | None, typer.Option(help="Prune to this predicted latency, milliseconds.")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the runtime, for --target-ms.")] = 4,
     target_file: Annotated[
-        str, typer.Option(help="For --target-ms: int8 or fp32, the file.")
+        str, typer.Option(help="For --target-ms: exported file, int8 or fp32.")
     ] = "int8",
     board: Annotated[
         str, typer.Option(help="For --target-ms: rpi4, rpi4-1800, rpi5 or zero2.")

@@ -53,7 +53,7 @@ Board = Annotated[str, typer.Option(help="rpi4, rpi4-1800, rpi5 or zero2.")]
 Runtime = Annotated[
     str, typer.Option(help="2.5 (TensorFlow Lite), litert, or onnxruntime (.onnx).")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
 
 
 @app.command()
@@ -76,7 +76,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Name of the checkpoint.", show_default="ghostdepth-CONFIG")
     ] = None,
-    note: Annotated[str, typer.Option(help="What the data is, and its terms.")] = "",
+    note: Annotated[str, typer.Option(help="Description of the data, and its terms of use.")] = "",
     imagenet: Annotated[
         str | None,
         typer.Option(help="Encoder weights: a file, efficientnet-lite0 to -lite2, or a timm name."),
@@ -137,7 +137,7 @@ def evaluate(
     hfov: Annotated[
         float | None,
         typer.Option(
-            help="Horizontal field of view of the data's camera, degrees: metres are made for it.",
+            help="Horizontal field of view of the data's camera in degrees.",
             show_default="that of the training data",
         ),
     ] = None,

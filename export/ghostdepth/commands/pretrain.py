@@ -44,7 +44,9 @@ def pretrain(
     name: Annotated[
         str | None, typer.Option(help="Name of the checkpoint.", show_default="ghostdepth-CONFIG")
     ] = None,
-    note: Annotated[str, typer.Option(help="What the images are, and their terms.")] = "",
+    note: Annotated[
+        str, typer.Option(help="Description of the images, and their terms of use.")
+    ] = "",
     workers: Annotated[int, typer.Option(help="Processes that load images.")] = 1,
     resume: Resume = False,
 ) -> None:

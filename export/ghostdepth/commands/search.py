@@ -1,4 +1,4 @@
-"""The verb that looks for a network within a time: search."""
+"""The verb that searches for a network within a latency: search."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def search(
     ] = 50,
     epochs: Annotated[int, typer.Option(help="Epochs of each trial's short training.")] = 5,
     config: Annotated[
-        str, typer.Option(help="How to train, and what the space does not choose.")
+        str, typer.Option(help="Training settings, and what the space does not choose.")
     ] = "ghostnet-s",
     minutes: Annotated[
         float | None,
@@ -51,7 +51,7 @@ def search(
     settings: Settings = None,
     space: Annotated[
         str | None,
-        typer.Option(help="YAML file: what to choose from.", show_default="the shipped one"),
+        typer.Option(help="YAML file of the search space.", show_default="the shipped one"),
     ] = None,
     study: Annotated[
         Path | None, typer.Option(help="SQLite file of the study.", show_default="OUT/study.db")
@@ -60,7 +60,9 @@ def search(
         str | None, typer.Option(help="A database's address instead, for several machines.")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 4,
-    target_file: Annotated[str, typer.Option(help="int8 or fp32, the file.")] = "int8",
+    target_file: Annotated[
+        str, typer.Option(help="Exported file to predict: int8 or fp32.")
+    ] = "int8",
     board: Board = "rpi4",
     runtime: Runtime = "2.5",
     workers: Workers = 1,

@@ -27,12 +27,12 @@ _LEFT, _RIGHT = (200.0, 640.0), (680.0, 1105.0)
 
 @dataclass(frozen=True)
 class Latency:
-    """The latency of the whole network, of which the widths save fractions.
+    """The latency of the whole network; widths save fractions of it.
 
     Attributes:
         ms: Milliseconds.
-        predicted: What it is predicted for: file, threads, runtime and board, in words; None where
-            it is measured on this machine, for the fp32 file and one thread.
+        predicted: File, threads, runtime and board that it is predicted for, in words; None if it
+            is measured on this machine, for the fp32 file and one thread.
     """
 
     ms: float
@@ -52,7 +52,7 @@ def write_tables(
         out: Folder; made where missing.
         layers: Layers of the network.
         times: Microseconds of each layer by name, and of the rest of the network.
-        whole: si-RMSE of the whole network.
+        whole: si-RMSE of the unpruned network.
         rows: The network's widths.
     """
     head = ["layer", "kind", "output", "parameters", "macs", "time_us"]
@@ -65,11 +65,11 @@ def write_tables(
     write_bytes(out / "layers.csv", _csv(head, table))
     saved, errors = list(rows[0].saved), list(rows[0].si_rmse)
     head = ["width", "channels", "si_rmse"]
-    head += [f"saved_{name}" for name in saved] + [f"si_rmse_{part:g}" for part in errors]
+    head += [f"saved_{name}" for name in saved] + [f"si_rmse_{fraction:g}" for fraction in errors]
     table = [
         [row.name, row.width, f"{whole:.5f}"]
         + [f"{row.saved[name]:.5f}" for name in saved]
-        + [f"{row.si_rmse[part]:.5f}" for part in errors]
+        + [f"{row.si_rmse[fraction]:.5f}" for fraction in errors]
         for row in rows
     ]
     write_bytes(out / "widths.csv", _csv(head, table))
@@ -89,10 +89,10 @@ def write_page(
     Args:
         target: The HTML file.
         name: Name of the checkpoint.
-        whole: si-RMSE of the whole network.
+        whole: si-RMSE of the unpruned network.
         rows: The network's widths.
         images: Number of images that si-RMSE was measured on.
-        importance: The measure by which channels were chosen.
+        importance: Criterion by which channels were chosen.
         latency: Latency of the whole network.
     """
     titles = {**_TITLES, "time": _PREDICTED} if latency.predicted else _TITLES
@@ -114,7 +114,7 @@ def write_page(
 
 def _legend(rows: Sequence[Sensitivity], titles: Mapping[str, str]) -> list[tuple[str, str]]:
     bars = [(titles[kind], colour) for kind, colour in _BARS.items() if kind in rows[0].saved]
-    dots = [(f"{part:.0%} pruned", f"dot-{i}") for i, part in enumerate(rows[0].si_rmse)]
+    dots = [(f"{removed:.0%} pruned", f"dot-{i}") for i, removed in enumerate(rows[0].si_rmse)]
     return [*bars, *dots]
 
 

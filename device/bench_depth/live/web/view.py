@@ -210,17 +210,12 @@ class View:
 
 
 class HealthWatch:
-    """Reads the temperature and throttling state of the board in a thread: it takes milliseconds.
+    """Reads temperature and throttling state of the board in a thread, as it takes milliseconds."""
 
-    Args:
-        read: Function that reads the board; tests replace it.
-    """
-
-    def __init__(self, read: Callable[[], Health] = read_health) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
-        self.now: dict[str, Any] = words(read())
+        self.now: dict[str, Any] = words(read_health())
         self._thread.start()
 
     def close(self) -> None:
@@ -230,7 +225,7 @@ class HealthWatch:
 
     def _watch(self) -> None:
         while not self._ended.wait(HEALTH_SECONDS):
-            self.now = words(self._read())
+            self.now = words(read_health())
 
 
 def words(health: Health) -> dict[str, Any]:
