@@ -21,7 +21,7 @@ def start() -> tuple[int, int, torch.device]:
     Raises:
         UserError: A variable of the environment is not a number.
     """
-    world = environment_number("WORLD_SIZE", 1, least=1)
+    world = environment_number("WORLD_SIZE", 1, minimum=1)
     rank = environment_number("RANK", 0)
     device = torch.device("cpu")
     if torch.cuda.is_available():

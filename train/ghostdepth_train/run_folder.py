@@ -72,22 +72,22 @@ def first_process() -> bool:
     return environment_number("RANK", 0) == 0
 
 
-def environment_number(name: str, otherwise: int, least: int = 0) -> int:
+def environment_number(name: str, otherwise: int, minimum: int = 0) -> int:
     """A number that torchrun sets in the environment of each of its processes.
 
     Args:
         name: Name of the variable.
         otherwise: Value where it is not set.
-        least: Smallest possible value.
+        minimum: Smallest possible value.
 
     Raises:
-        UserError: It is no integer, or smaller than `least`.
+        UserError: It is no integer, or smaller than `minimum`.
     """
     text = os.environ.get(name, str(otherwise))
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < minimum:
         raise UserError(
-            f"the environment has {name}={text!r}, which must be an integer from {least} on; unset "
-            "it, or start the training with torchrun"
+            f"the environment has {name}={text!r}, which must be an integer from {minimum} on; "
+            "unset it, or start the training with torchrun"
         )
     return int(text)
 

@@ -68,8 +68,8 @@ def test_a_student_that_hears_its_teacher_alone_comes_to_agree_with_it(
         training=TrainingConfig(epochs=25, batch_size=4, learning_rate=0.01, eval_every=25),
     )
     start, master = load_checkpoint(student), load_checkpoint(out / "best").network
-    taught = compress(start, distil, work(data, tmp_path / "out")).network
-    assert distance(taught, master, data) < 0.5 * distance(start.network, master, data)
+    distilled = compress(start, distil, work(data, tmp_path / "out")).network
+    assert distance(distilled, master, data) < 0.5 * distance(start.network, master, data)
 
 
 def test_every_part_trains_and_resumes_to_the_same_network(
@@ -113,7 +113,7 @@ def test_a_larger_teacher_sees_every_picture_at_its_own_size(
     size = {"input_height": large[0], "input_width": large[1]}
     larger = config.model_copy(update={"network": config.network.model_copy(update=size)})
     seen: set[tuple[int, int]] = set()
-    taught: set[tuple[int, int]] = set()
+    distilled: set[tuple[int, int]] = set()
     label, forward = CheckpointTeacher.__call__, DepthNet.forward
 
     def watch_teacher(self: CheckpointTeacher, rgb: torch.Tensor) -> TeacherLabels:
@@ -122,7 +122,7 @@ def test_a_larger_teacher_sees_every_picture_at_its_own_size(
 
     def watch_student(self: DepthNet, x: torch.Tensor) -> torch.Tensor:
         if self.training:
-            taught.add((x.shape[-2], x.shape[-1]))
+            distilled.add((x.shape[-2], x.shape[-1]))
         return forward(self, x)
 
     distil = DistilConfig(
@@ -134,7 +134,7 @@ def test_a_larger_teacher_sees_every_picture_at_its_own_size(
         patch.setattr(CheckpointTeacher, "__call__", watch_teacher)
         patch.setattr(DepthNet, "forward", watch_student)
         compress(load_checkpoint(student), distil, work(data, tmp_path / "out", unlabelled=photos))
-    assert (seen, taught) == ({large}, {small})
+    assert (seen, distilled) == ({large}, {small})
 
 
 def test_photos_leave_before_the_end(
@@ -211,10 +211,10 @@ def test_stored_labels_need_no_teacher(
     config = DistilConfig(
         unlabelled=UnlabelledConfig(labels="stored", batch_size=2, scale="metric"), training=SHORT
     )
-    taught = compress(
+    distilled = compress(
         load_checkpoint(student), config, work(data, tmp_path / "out", unlabelled=photos)
     )
-    assert taught.notes == {}
+    assert distilled.notes == {}
 
 
 def test_nobody_to_learn_from_is_an_error() -> None:

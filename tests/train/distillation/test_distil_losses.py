@@ -18,32 +18,32 @@ from ghostdepth_train.distillation.losses import (
 
 def test_response_is_a_weighted_mean_per_picture() -> None:
     rng = torch.Generator().manual_seed(0)
-    prediction, taught = torch.randn(2, 2, 1, 4, 5, generator=rng)
+    prediction, labels = torch.randn(2, 2, 1, 4, 5, generator=rng)
     weight = torch.rand(2, 1, 4, 5, generator=rng)
     expected = 0.0
     for image in range(2):
         w = weight[image].numpy().ravel()
-        d = (prediction[image] - taught[image]).numpy().ravel()
+        d = (prediction[image] - labels[image]).numpy().ravel()
         expected += sum(a * abs(b) for a, b in zip(w, d, strict=True)) / sum(w) / 2
-    loss = response_loss(prediction, taught, weight, gradient=0)
+    loss = response_loss(prediction, labels, weight, gradient=0)
     assert math.isclose(float(loss), expected, rel_tol=1e-5)
 
 
 def test_free_scale_forgives_a_common_factor_of_each_picture() -> None:
-    taught = torch.randn(2, 1, 8, 8)
+    labels = torch.randn(2, 1, 8, 8)
     shift = torch.tensor([0.7, -1.3]).view(2, 1, 1, 1)
     weight = torch.rand(2, 1, 8, 8) + 0.1
-    assert float(response_loss(taught + shift, taught, weight, free_scale=True)) < 1e-6
-    assert float(response_loss(taught + shift, taught, weight)) > 0.5
+    assert float(response_loss(labels + shift, labels, weight, free_scale=True)) < 1e-6
+    assert float(response_loss(labels + shift, labels, weight)) > 0.5
 
 
 def test_pixels_without_weight_and_pictures_without_labels_count_nothing() -> None:
-    taught, weight = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+    labels, weight = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
     prediction = torch.zeros(2, 1, 4, 4)
     weight[0, 0, :2], prediction[0, 0, :2] = 0, 99
     weight[1], prediction[1] = 0, 99
     prediction.requires_grad_()
-    loss = response_loss(prediction, taught, weight)
+    loss = response_loss(prediction, labels, weight)
     loss.backward()  # type: ignore[no-untyped-call]
     assert float(loss.detach()) == 0
     assert prediction.grad is not None and bool(prediction.grad.isfinite().all())
@@ -52,10 +52,10 @@ def test_pixels_without_weight_and_pictures_without_labels_count_nothing() -> No
 
 def test_trust_falls_with_the_teachers_error_and_is_whole_where_nobody_knows() -> None:
     depth = torch.tensor([[[[2.0, 2.0, 0.0, 4.0]]]])
-    taught = torch.tensor([[[[2.0, 3.0, 7.0, 2.0]]]]).log()
+    labels = torch.tensor([[[[2.0, 3.0, 7.0, 2.0]]]]).log()
     expected = [1.0, math.exp(-math.log(1.5) / 0.3), 1.0, math.exp(-math.log(2) / 0.3)]
     np.testing.assert_allclose(
-        teacher_confidence(taught, depth, 0.3).flatten(), expected, rtol=1e-5
+        teacher_confidence(labels, depth, 0.3).flatten(), expected, rtol=1e-5
     )
 
 

@@ -63,8 +63,8 @@ def test_masked_weights_stay_zero_and_do_not_reach_the_optimiser(
 
 def test_a_network_without_a_path_is_refused() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    require_path(network, torch.randn(1, 2))
+    require_path(network, (1, 2))
     network[1].weight.data.zero_()
     with pytest.raises(UserError, match="pruned to nothing"):
-        require_path(network, torch.randn(1, 2))
+        require_path(network, (1, 2))
     assert empty_layers(present(network)) == ["1.weight"]

@@ -64,13 +64,15 @@ def _put(
         surface, home, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
     )
     cover = np.full((h, w), 255, np.uint8)
-    share = cv2.warpPerspective(cover, home, (width, height)).astype(np.float32) / 255
+    coverage = cv2.warpPerspective(cover, home, (width, height)).astype(np.float32) / 255
     normal = facing[:, 2]
     along = along_rays(normal, height, width)
     plane = np.float32(normal @ middle) / np.where(np.abs(along) < 1e-6, np.float32(1e-6), along)
-    share[(depth > 0) & (depth < plane) | (plane <= 0)] = 0
-    mixed = rgb + share[..., None] * (drawn.astype(np.float32) - rgb)
-    return np.rint(mixed).astype(np.uint8), np.where(share > 0.5, plane, depth).astype(np.float32)
+    coverage[(depth > 0) & (depth < plane) | (plane <= 0)] = 0
+    mixed = rgb + coverage[..., None] * (drawn.astype(np.float32) - rgb)
+    return np.rint(mixed).astype(np.uint8), np.where(coverage > 0.5, plane, depth).astype(
+        np.float32
+    )
 
 
 def _plain(rng: np.random.Generator) -> Photo:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-import torch
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import write_bytes
 from pydantic import AliasChoices
@@ -171,8 +170,6 @@ def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compress
     """
     _require_step(config, work)
     initial = starting_network(checkpoint.network, config.start, config.seed)
-    size = initial.config.input_size
-    noise = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
     masks, rows = present(checkpoint.network), list[dict[str, Any]]()
     early = work.out / _folder(0) / EARLY
     trained = _dense(checkpoint, config, work, initial)
@@ -186,7 +183,7 @@ def apply(checkpoint: Checkpoint, config: LotteryConfig, work: Work) -> Compress
             state, first_step = read_tensors(early)[0], config.rewind_step
         network = DepthNet(initial.config)
         rewind(network, state, masks)
-        require_path(network, noise)
+        require_path(network, (1, 3, *network.config.input_size))
         work.log(f"round {index} of {config.rounds}: {kept_fraction(masks):.1%} of the weights")
         trained = _train(network, config, work, _folder(index), _trainer(masks, first_step))
         _record(work, rows, index, "ticket", masks)

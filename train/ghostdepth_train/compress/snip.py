@@ -79,8 +79,7 @@ def apply(checkpoint: Checkpoint, config: SnipConfig, work: Work) -> Compressed:
         return prune.apply(replace(checkpoint, network=network), _structured(config), work)
     masks = _masks(network, config, work)
     apply_masks(network, masks)
-    size = network.config.input_size
-    require_path(network, torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0)))
+    require_path(network, (1, 3, *network.config.input_size))
     trained = work.train(
         network,
         config.training,

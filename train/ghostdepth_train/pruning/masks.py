@@ -73,18 +73,18 @@ def apply_masks(network: nn.Module, masks: Masks) -> None:
         parameter.masked_fill_(~masks[name].to(parameter.device), 0.0)
 
 
-def require_path(network: nn.Module, x: Tensor) -> None:
+def require_path(network: nn.Module, shape: tuple[int, ...]) -> None:
     """Checks that the output of a network still depends on its input.
 
     Args:
         network: Any module; evaluated in eval mode, its mode is restored.
-        x: Any input.
+        shape: Shape of its input, which is normal noise.
 
     Raises:
         UserError: The gradient of the output with respect to the input is zero.
     """
     was_training = network.training
-    x = x.detach().clone().requires_grad_()
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
     output = network.eval()(x)
     network.train(was_training)
     (gradient,) = torch.autograd.grad(output.square().sum(), x)
