@@ -30,7 +30,6 @@ from bench_depth.model.released import (
     Catalogue,
     ReleasedFile,
     ReleasedModel,
-    most_accurate,
 )
 from ghostdepth_export.pi4.latency import BOARDS
 from ghostdepth_train.csv_files import csv_rows
@@ -42,8 +41,8 @@ BUILT = ROOT / "build" / "models"
 LATENCY = ROOT / "benchmarks" / "latency" / "released.csv"
 BOARD_LATENCY = LATENCY.with_name("released-boards.csv")
 RUNTIME_LATENCY = LATENCY.with_name("released-runtimes.csv")
-# The package brings the most accurate model up to this size and the smallest one. The other int8
-# files lie beside their checkpoints, and `make models` builds all.
+# The package brings the int8 files up to this size, in bytes. The others lie beside their
+# checkpoints, and `make models` builds all.
 LARGEST = 2_000_000
 
 
@@ -54,7 +53,6 @@ def catalogue() -> Catalogue:
     boards += [row for row in csv_rows(RUNTIME_LATENCY) if row["runtime"] != "2.5"]
     cameras = list(read_cameras().values())
     models = [_model(folder, latency, boards, cameras) for folder in checkpoints()]
-    models = [dataclasses.replace(each, dominated_by=_dominating(each, models)) for each in models]
     models.sort(key=_milliseconds)
     return Catalogue(
         schema=SCHEMA,
@@ -102,7 +100,6 @@ def _model(
         name=folder.name,
         checkpoint_sha256=_sha256(folder / "model.safetensors"),
         trained_on=config["training_data"],
-        dominated_by=None,
         files=files,
         cameras_si_rmse=_on_cameras([row for row in cameras if row["network"] == folder.name]),
     )
@@ -149,37 +146,12 @@ def _milliseconds(model: ReleasedModel) -> float:
     return _band(model)[0]
 
 
-def _error(model: ReleasedModel) -> float:
-    """What models are compared by: on photos of cameras that they were not trained on, too."""
-    assert model.cameras_si_rmse is not None
-    return model.cameras_si_rmse
-
-
-def _dominating(model: ReleasedModel, models: list[ReleasedModel]) -> str | None:
-    """The fastest model whose int8 file is at least as fast and small, and that errs no more."""
-
-    def costs(each: ReleasedModel) -> tuple[float, ...]:
-        return _milliseconds(each), each.files[0].bytes, _error(each)
-
-    better = [
-        each
-        for each in models
-        if each is not model
-        and all(a <= b for a, b in zip(costs(each), costs(model), strict=True))
-        and costs(each) != costs(model)
-    ]
-    return min(better, key=_milliseconds).name if better else None
-
-
 def committed(listed: Catalogue) -> list[Path]:
     """The int8 files that are committed, in the device package or beside their checkpoints."""
-    kept = [model for model in listed.models if model.dominated_by is None]
-    smallest = min(kept, key=lambda model: model.files[0].bytes)
-    small = most_accurate([model for model in kept if model.files[0].bytes <= LARGEST])
-    packaged = (small.name, smallest.name)
+    firsts = [(model.name, model.files[0]) for model in listed.models]
     return [
-        (MODELS if model.name in packaged else ROOT / "models" / model.name) / model.files[0].file
-        for model in kept
+        (MODELS if file.bytes <= LARGEST else ROOT / "models" / name) / file.file
+        for name, file in firsts
     ]
 
 

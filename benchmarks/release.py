@@ -1,9 +1,9 @@
 """Releases the checkpoint of a training run and measures every figure of its model card.
 
     python benchmarks/release.py --run runs/ghostnet-s --run runs/ghostnet-s-finish --data DATA
-    python benchmarks/release.py --run runs/xxs --name ghostdepth-xxs --data DATA
+    python benchmarks/release.py --run runs/n --name ghostdepth-nano --data DATA
     python benchmarks/release.py --run runs/t --name teachers/x --no-files --data DATA
-    python benchmarks/release.py --again ghostdepth-xxs --data DATA
+    python benchmarks/release.py --again ghostdepth-nano --data DATA
 
 A run is a folder of `ghostdepth train` or `ghostdepth compress`. The last one is released; runs
 before it are earlier stages, whose epochs are counted. --again exports and measures the files of a

@@ -23,7 +23,7 @@ from statistics import median
 
 from harness import ROOT, interleave, run, write_result
 
-MODEL = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-xxs-int8.tflite"
+MODEL = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-nano-int8.tflite"
 ROUNDS = 10
 LIMIT_S = 0.5
 # The child process that would load the model reports the time at which it is reached.

@@ -42,7 +42,6 @@ PAGES = tuple(
         "models/ghostdepth-m/README.md",
         "models/ghostdepth-s/README.md",
         "models/ghostdepth-nano/README.md",
-        "models/ghostdepth-xxs/README.md",
         "docs/compression/README.md",
         "benchmarks/README.md",
         "benchmarks/instructions/README.md",
@@ -65,8 +64,7 @@ def release_files() -> str:
     """The fastest file of each model, the leading one's first, and that model's other files."""
     listed = read_catalogue()
     best = listed.leading
-    kept = [model for model in listed.models if model.dominated_by is None]
-    others = [model.files[0] for model in kept if model is not best]
+    others = [model.files[0] for model in listed.models if model is not best]
     rows = [_file_row(file) for file in (best.files[0], *others, *best.files[1:])]
     constant = _json(MODELS / best.name / "metrics.json")["constant_map"]
     rows.append(["constant map (to beat)", "", *_figures(**constant), ""])
@@ -116,12 +114,10 @@ def released_models() -> str:
     for model in listed.models:
         file = model.files[0]
         assert file.pi4_ms is not None
-        note = notes.get(model.name, "")
-        if model.dominated_by is not None:
-            note = f"dominated by {model.dominated_by}; `make models`"
         _, ms, rmse, _, delta_1, size = _file_row(file)
         link = f"[{model.name}](../models/{model.name}/README.md)"
-        rows.append([link, ms, rmse, delta_1, f"{model.cameras_si_rmse:.3f}", size, note])
+        cameras, note = f"{model.cameras_si_rmse:.3f}", notes.get(model.name, "")
+        rows.append([link, ms, rmse, delta_1, cameras, size, note])
     text = (
         f"Milliseconds: {listed.latency}. RMSE and delta_1 of the int8 file: {listed.accuracy}. "
         "cameras: mean si-RMSE of the table below."
@@ -173,7 +169,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "card-s": lambda: release_card("ghostdepth-s"),
     "card-nano": lambda: release_card("ghostdepth-nano"),
     "card-m": lambda: release_card("ghostdepth-m"),
-    "card-xxs": lambda: release_card("ghostdepth-xxs"),
     "compression-summary": measure.summary,
     "compression": measure.table,
     "distillation": measure.seeds_table,

@@ -14,7 +14,7 @@ from bench_depth.core.dataset import list_pairs
 from processes import bench, ghostdepth, run
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASED = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-xxs-int8.tflite"
+RELEASED = ROOT / "device" / "bench_depth" / "models" / "ghostdepth-nano-int8.tflite"
 SIZE = (96, 64)
 TINY = ("--config", "tiny", "--epochs", 1, "--workers", 0)
 QUICK = ("--warmup", "0", "--min-runs", "1", "--min-time", "0", "--threads", "1")

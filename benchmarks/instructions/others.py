@@ -40,7 +40,7 @@ HERE = Path(__file__).resolve().parent
 GUEST, WHEELS = HERE / "others_guest.py", HERE / "others-wheels.txt"
 RESULTS, COUNTED = HERE / "others.csv", HERE / "runtimes.csv"
 ROOT = "trixie"
-NETWORKS = ("ghostdepth-nano", "ghostdepth-s", "ghostdepth-xxs")
+NETWORKS = ("ghostdepth-nano", "ghostdepth-s")
 # What each library takes.
 LABELS = {"opencv": "OpenCV dnn", "ncnn": "ncnn", "mnn": "MNN"}
 SUFFIXES = {"opencv": ".onnx", "ncnn": ".ncnn.param", "mnn": ".mnn"}

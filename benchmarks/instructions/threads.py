@@ -2,7 +2,7 @@
 
     python benchmarks/instructions/threads.py [--models FOLDER]
 
-Without --models the files of ghostdepth-xxs are exported first. Each file runs twice on four
+Without --models the files of ghostdepth-nano are exported first. Each file runs twice on four
 threads, each of an emulated CPU of its own (`count_threads`); the counts on one thread are those of
 baseline.json and of `ghostdepth latency`. A file that threads.csv has rows of is not run again.
 
@@ -46,7 +46,7 @@ from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
 
 HERE = Path(__file__).resolve().parent
 BASELINE, RESULTS = HERE / "baseline.json", HERE / "threads.csv"
-MODEL, FORMATS, THREADS = "ghostdepth-xxs", ("int8", "fp32"), 4
+MODEL, FORMATS, THREADS = "ghostdepth-nano", ("int8", "fp32"), 4
 ALL = "all"
 # A thread has work if it has this fraction of the busiest thread's, and more than a thread that
 # waits in ONNX Runtime: its loop has up to 0.11 instructions with vector registers a cycle.

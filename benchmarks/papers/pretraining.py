@@ -162,11 +162,11 @@ class Bench:
 
 
 def _config(name: str, runs: Path) -> str:
-    """A config's name or path; of a released model a config with its network is written."""
-    if name not in {model.name for model in read_catalogue().models}:
+    """A config's name or path; of a checkpoint a config with its network is written."""
+    if name not in {model.name for model in read_catalogue().models} and not Path(name).is_dir():
         return name
     network = load_checkpoint(find_checkpoint(name)).network.config
-    path = runs / f"{name}.yaml"
+    path = runs / f"{Path(name).name}.yaml"
     path.write_text(yaml.safe_dump({"network": network.model_dump(mode="json")}))
     return str(path)
 
@@ -233,7 +233,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="unlabelled images")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the trainings")
-    parser.add_argument("--config", default="tiny", help="config or released model")
+    parser.add_argument("--config", default="tiny", help="config, or a checkpoint's network")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seconds", type=float, default=600, help="processor time of each arm")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

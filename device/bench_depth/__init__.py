@@ -2,7 +2,7 @@
 
 from bench_depth import DepthModel
 
-model = DepthModel("ghostdepth-xxs")
+model = DepthModel("ghostdepth-nano")
 depth = model("photo.jpg")  # HxW float32 metres
 """
 

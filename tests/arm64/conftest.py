@@ -117,14 +117,14 @@ def trixie_root() -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all six files of ghostdepth-s, and the int8 file of ghostdepth-xxs."""
+    """A folder with all six files of ghostdepth-s, and the int8 file of ghostdepth-nano."""
     from ghostdepth_export.convert.export import export
     from ghostdepth_export.convert.formats import FORMATS
 
     def make(folder: Path) -> None:
         for name, formats in (
             ("ghostdepth-s", tuple(FORMATS)),
-            ("ghostdepth-xxs", ("int8.tflite",)),
+            ("ghostdepth-nano", ("int8.tflite",)),
         ):
             checkpoint = MODELS / name
             export(checkpoint, folder, calibration=REPOSITORY / "samples", formats=formats)

@@ -85,7 +85,7 @@ def test_it_measures_the_released_model_with_the_real_tensorflow_lite_2_5(
     measured = results.load(tmp_path / "results.json")
     (record,) = measured.models
     assert (record.runtime.name, record.runtime.version) == ("tflite_runtime", "2.5.0.post1")
-    assert record.file == "ghostdepth-xxs-int8.tflite"
+    assert record.file == "ghostdepth-nano-int8.tflite"
     assert measured.context.program == f"bench-depth {__version__}"
     assert measured.context.python.startswith("3.9.")
     assert record.file in done.stdout

@@ -15,7 +15,7 @@ from ghostdepth_export.pi4.latency.costs import costs
 
 from tests.arm64.conftest import need
 
-RELEASED = MODELS / "ghostdepth-xxs-int8.tflite"
+RELEASED = MODELS / "ghostdepth-nano-int8.tflite"
 
 
 def test_the_released_model_is_predicted(bullseye_root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bench_depth.model.released import find_model
 from ghostdepth_train import model_process
 from ghostdepth_train.model_process import ModelProcess
 
-MODEL = find_model("ghostdepth-xxs")
+MODEL = find_model("ghostdepth-nano")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_what_is_no_model_is_one_line(data: bytes, tmp_path: Path) -> None:
 )
 def test_a_crash_is_one_line(model: ModelProcess, number: int, what: str) -> None:
     os.kill(model._process.pid, number)
-    with pytest.raises(UserError, match=rf"{what}.* while it worked on .*xxs.*\.tflite"):
+    with pytest.raises(UserError, match=rf"{what}.* while it worked on .*nano.*\.tflite"):
         model.predict(photo())
 
 

@@ -69,16 +69,15 @@ def parser(program: str = "bench-depth") -> Parser:
 
 
 def render(catalogue: Catalogue, board: str = "rpi4") -> str:
-    """The table of the models that are here or worth fetching, and what they were trained on.
+    """The table of the released models, and what they were trained on.
 
     Args:
         catalogue: Catalogue to print.
         board: Board whose latency is printed with its error band; the others have none.
     """
-    shown = [each for each in catalogue.models if each.dominated_by is None or each.installed]
     others = [name for name in catalogue.boards if name != board]
     rows = [("name", f"{board} ms (band)", *others, "RMSE m", "delta_1", "cameras", "MB")]
-    named = [entry for model in shown for entry in _files(model)]
+    named = [entry for model in catalogue.models for entry in _files(model)]
     # Files of one model beside its first one lie under its name.
     rows += [
         _row(name.replace(f"{model.name}-", "  "), model, file, board, others)
@@ -103,7 +102,7 @@ def render(catalogue: Catalogue, board: str = "rpi4") -> str:
     lines += [f"Where no model is named: {default_reason(catalogue)}."]
     lines += [f"Photos to try: {SAMPLES}", ""]
     trained: dict[str, list[str]] = {}
-    for model in shown:
+    for model in catalogue.models:
         trained.setdefault(model.trained_on, []).append(model.name)
     lines += [f"{', '.join(names)}: trained on {data}" for data, names in trained.items()]
     return "\n".join(lines)

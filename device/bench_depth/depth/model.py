@@ -87,7 +87,7 @@ class DepthModel:
             the remedy.
 
     Example:
-        model = DepthModel("ghostdepth-xxs")
+        model = DepthModel("ghostdepth-nano")
         depth = model("photo.jpg")  # HxW float32 metres
     """
 

@@ -82,8 +82,6 @@ class ReleasedModel:
         name: Name of the model.
         checkpoint_sha256: SHA-256 of the weights that its files are exported from.
         trained_on: Training data, and their terms.
-        dominated_by: Name of a released model that is at least as fast, small and accurate; None
-            where there is none.
         files: Files of the model in the order in which they are preferred.
         cameras_si_rmse: Mean scale-invariant error over photos of several cameras, most of which
             it was not trained on; None where it was not measured.
@@ -92,7 +90,6 @@ class ReleasedModel:
     name: str
     checkpoint_sha256: str
     trained_on: str
-    dominated_by: Optional[str]
     files: list[ReleasedFile]
     cameras_si_rmse: Optional[float] = None
 

@@ -34,7 +34,7 @@ def counted_twice(model: Path, root: Path, runtime: str) -> ModelCounts:
 
 
 def test_litert_is_counted_by_the_operators_of_xnnpack(root: Path, exported: Path) -> None:
-    counts = counted_twice(exported / "ghostdepth-xxs-int8.tflite", root, "litert")
+    counts = counted_twice(exported / "ghostdepth-nano-int8.tflite", root, "litert")
     names = Counter(op.name for op in counts.ops)
     assert counts.runtime.startswith("2.")
     # LiteRT keeps the one op that XNNPACK does not take.

@@ -77,7 +77,7 @@ def test_a_result_that_cannot_be_written_is_known_before_anything_runs(
     option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert main(["ghostdepth-xxs", option, str(tmp_path / "pipe")]) == BAD_INPUT
+    assert main(["ghostdepth-nano", option, str(tmp_path / "pipe")]) == BAD_INPUT
     assert "pipe: it is a pipe; give the name of a file" in only_line(capsys.readouterr().err)
 
 
@@ -107,7 +107,7 @@ def test_what_would_fail_after_the_measurement_is_refused_before_it(
         options = [word.replace(name, str(tmp_path / name.lower())) for word in options]
     options = [word.replace("DATA", str(dataset)) for word in options]
     monkeypatch.setattr("bench_depth.benchmark.bench._Bench", None)
-    assert main(["ghostdepth-xxs", *options]) == BAD_INPUT
+    assert main(["ghostdepth-nano", *options]) == BAD_INPUT
     assert says in only_line(capfd.readouterr().err)
 
 

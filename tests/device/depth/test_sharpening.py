@@ -99,7 +99,7 @@ def test_depth_that_is_partly_unknown_is_resized_alone(unknown: float) -> None:
 def test_a_model_sharpens_photos_and_frames() -> None:
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (120, 200, 3)).astype(np.uint8)
-    plain, sharp = DepthModel("ghostdepth-xxs"), DepthModel("ghostdepth-xxs", sharpen=True)
+    plain, sharp = DepthModel("ghostdepth-nano"), DepthModel("ghostdepth-nano", sharpen=True)
     want = sharpen(plain.follow(photo).depth, photo, metric=True)
     np.testing.assert_array_equal(sharp(photo), want)
     np.testing.assert_array_equal(sharp.follow(photo).depth, want)

@@ -97,4 +97,4 @@ def test_what_is_no_fraction_is_refused(keep: str, capsys: pytest.CaptureFixture
         assert "--smooth" in line and "is not a number from 0 to below 1" in line
     if keep != "much":
         with pytest.raises(UserError, match="fraction of the depth before"):
-            DepthModel("ghostdepth-xxs", smooth=float(keep))
+            DepthModel("ghostdepth-nano", smooth=float(keep))

@@ -152,9 +152,8 @@ def test_a_picture_that_opencv_has_words_for_is_one_line(
     data = shutil.copytree(dataset, tmp_path / "data")
     photo = min((data / "rgb").iterdir())
     photo.write_bytes(struct.pack("<2sHIH", b"II", 42, 8, 0xFFFF) + bytes(64))
-    words = (
-        ["check", str(data)] if program == "ghostdepth" else ["ghostdepth-xxs", "--data", str(data)]
-    )
+    before = {"ghostdepth": ["check"], "bench_depth": ["ghostdepth-nano", "--data"]}[program]
+    words = [*before, str(data)]
     done = subprocess.run(
         [sys.executable, "-m", program, *words], capture_output=True, text=True, check=False
     )

@@ -111,7 +111,7 @@ def test_a_mistake_is_one_line_and_nothing_is_lost(
         ('{method: distil, teachers: ["a\\0.onnx"]}', "embedded null byte"),
         ("{method: distil, teachers: [" + "x" * 5000 + "]}", "unknown teacher"),
         ("{method: distil, teachers: [ghostdepth-xz]}", "did you mean ghostdepth-"),
-        ("{method: distil, teachers: [ghostdepth-xxs], unlabelled: {}}", "--unlabelled DIR"),
+        ("{method: distil, teachers: [ghostdepth-nano], unlabelled: {}}", "--unlabelled DIR"),
         ("{method: average, other: nowhere}", "nowhere is not a checkpoint folder"),
         ("{method: average, other: ghostdepth-xz}", "did you mean ghostdepth-"),
         ("{method: average, other: " + "x" * 5000 + "}", "is not a checkpoint folder"),
@@ -140,7 +140,7 @@ def test_a_missing_checkpoint_is_refused_before_the_plan(
     typed = words(tmp_path / "nope", recipe, dataset, out)
     refused_before_the_plan(typed, "nope is not a checkpoint folder", command)
     out.write_text("a file")
-    typed = words(ROOT / "models" / "ghostdepth-xxs", recipe, dataset, out)
+    typed = words(ROOT / "models" / "ghostdepth-nano", recipe, dataset, out)
     refused_before_the_plan(typed, f"cannot lock {out}", command)
 
 
@@ -191,7 +191,7 @@ def test_a_shipped_recipe_finds_the_released_teacher(
 def test_a_target_that_does_not_exist_is_refused_without_target_ms_too(
     words: list[str], command: Command, tmp_path: Path
 ) -> None:
-    given = ["--checkpoint", "ghostdepth-xxs", "--data", tmp_path, "--recipe", "half"]
+    given = ["--checkpoint", "ghostdepth-nano", "--data", tmp_path, "--recipe", "half"]
     done = command("compress", *given, "--out", tmp_path / "out", *words, code=2)
     (line,) = done.err.splitlines()
     assert "the time budget: " in line

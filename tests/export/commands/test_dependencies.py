@@ -16,7 +16,7 @@ import pytest
 from ghostdepth.commands.app import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[3]
-MODEL = ROOT / "models/ghostdepth-xxs"
+MODEL = ROOT / "models/ghostdepth-nano"
 HOST = (
     ROOT / "train/ghostdepth_train",
     ROOT / "export/ghostdepth_export",

@@ -191,11 +191,13 @@ def test_the_file_and_the_simulation_agree_within_one_step_on_99_percent(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ghostdepth-s", "ghostdepth-xxs"])
+@pytest.mark.parametrize(
+    "checkpoint", ["models/ghostdepth-s", "benchmarks/compression/ghostdepth-xxs"]
+)
 def test_a_released_networks_file_differs_from_its_simulation_by_far_less_than_int8_costs(
-    name: str,
+    checkpoint: str,
 ) -> None:
-    trunk = Trunk.of(load_checkpoint(REPOSITORY / "models" / name).network)
+    trunk = Trunk.of(load_checkpoint(REPOSITORY / checkpoint).network)
     config = trunk.network.config
     photos = calibration_images(list_pairs(REPOSITORY / "samples"), config, 6, seed=0)
     seen = collect_histograms(trunk, photos)

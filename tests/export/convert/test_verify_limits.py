@@ -31,7 +31,7 @@ FLOAT = ("fp32.tflite", "fp16.tflite", "fp32.onnx")
 
 @pytest.fixture(scope="module")
 def released() -> ExportSource:
-    checkpoint = load_checkpoint(ROOT / "models/ghostdepth-xxs")
+    checkpoint = load_checkpoint(ROOT / "models/ghostdepth-nano")
     return ExportSource(checkpoint.network.eval(), 480, 640, PAIRS, checkpoint.ranges)
 
 

@@ -36,7 +36,7 @@ from tests.export.pi4.synthetic_counts import (
 )
 
 RELEASED = Path(__file__).resolve().parents[3] / "device/bench_depth/models"
-MODEL = RELEASED / "ghostdepth-xxs-int8.tflite"
+MODEL = RELEASED / "ghostdepth-nano-int8.tflite"
 
 
 def test_pruning_knows_the_same_boards() -> None:

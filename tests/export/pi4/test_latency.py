@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
+from bench_depth.model.released import find_model
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.host.screen import Screen
 from ghostdepth_export.pi4.counter.graph import PROBE_PATTERN, probe
@@ -41,7 +42,6 @@ from tests.export.pi4.synthetic_counts import (
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-RELEASED = REPOSITORY / "device/bench_depth/models/ghostdepth-xxs-int8.tflite"
 
 
 def board(**changes: Any) -> Coefficients:
@@ -149,15 +149,15 @@ def test_an_op_whose_split_was_not_checked_is_outside_and_named() -> None:
 # ------------------------------------------------------------------ work
 
 
-def test_the_macs_of_a_released_file_are_those_of_its_network() -> None:
+@pytest.mark.parametrize(("name", "weights"), [("ghostdepth-nano", 9), ("ghostdepth-s", 16)])
+def test_the_macs_of_a_released_file_are_those_of_its_network(name: str, weights: int) -> None:
     from ghostdepth_train.checkpoint import load_checkpoint
     from ghostdepth_train.models.summary import layer_costs
 
-    network = load_checkpoint(REPOSITORY / "models/ghostdepth-xxs").network
-    rows = layer_costs(network)
-    # For 2x2 positions at once the head multiplies by (3 + 1)^2 weights each instead of 3^2.
-    expected = sum(row.macs * 16 // 9 if row.name == "head" else row.macs for row in rows)
-    assert sum(op.macs for op in read_work(RELEASED)) == expected
+    rows = layer_costs(load_checkpoint(REPOSITORY / "models" / name).network)
+    # For 2x2 positions at once a head multiplies by (3 + 1)^2 weights each instead of 3^2.
+    expected = sum(row.macs * weights // 9 if row.name == "head" else row.macs for row in rows)
+    assert sum(op.macs for op in read_work(find_model(name))) == expected
 
 
 def test_macs_of_a_transposed_convolution_are_those_of_what_it_reads() -> None:

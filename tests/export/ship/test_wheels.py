@@ -82,17 +82,17 @@ def test_the_wheel_of_the_pi_is_small_and_whole(wheels: Path) -> None:
 
 def test_bench_depth_runs_outside_the_clone(run: Run, tmp_path: Path) -> None:
     table = run("bench-depth", "models")
-    (model,) = re.findall(r"^ghostdepth-xxs .* (/\S+)$", table, re.M)
+    (model,) = re.findall(r"^ghostdepth-nano .* (/\S+)$", table, re.M)
     assert not Path(model).is_relative_to(ROOT)
     (samples,) = re.findall(r"Photos to try: (\S+)$", table, re.M)
     photo = Path(samples) / "rgb" / "living_01.jpg"
     assert "nearest" in run("bench-depth", "depth", photo, "--out", "depth")
     assert (tmp_path / "depth/living_01-depth.png").is_file()
-    assert "ghostdepth-xxs-int8.tflite" in run(
-        "bench-depth", *QUICK, "ghostdepth-xxs", "--model", "ghostdepth-s", "--data", samples
+    assert "ghostdepth-nano-int8.tflite" in run(
+        "bench-depth", *QUICK, "ghostdepth-nano", "--model", "ghostdepth-s", "--data", samples
     )
     live = ["--source", Path(samples) / "rgb", "--no-server", "--frames", 1, "--record", "live"]
-    run("bench-depth", "live", "--model", "ghostdepth-xxs", *live)
+    run("bench-depth", "live", "--model", "ghostdepth-nano", *live)
     assert len(list((tmp_path / "live/depth").iterdir())) == 1
 
 

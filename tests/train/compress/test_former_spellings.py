@@ -14,7 +14,13 @@ from ghostdepth_train.data import read_split
 from ghostdepth_train.run_options import RunOptions
 from ghostdepth_train.trainer import Trainer
 
-MODELS = Path(__file__).parents[3] / "models"
+ROOT = Path(__file__).parents[3]
+# Released ones, and those that studies start from.
+CHECKPOINTS = sorted(
+    path.parent
+    for folder in ("models", "benchmarks/compression")
+    for path in ROOT.glob(f"{folder}/*/config.json")
+)
 
 PAIRS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (
@@ -51,10 +57,10 @@ def test_former_spellings_give_the_same_config(former: Any, now: Any) -> None:
     assert config == method_config(config.model_dump(mode="json"), "recipe")
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in MODELS.glob("*/config.json")))
-def test_released_networks_are_those_of_their_files(name: str) -> None:
-    network = json.loads((MODELS / name / "config.json").read_text())["network"]
-    decoder = load_checkpoint(MODELS / name).config.decoder
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS, ids=lambda path: path.name)
+def test_committed_networks_are_those_of_their_files(checkpoint: Path) -> None:
+    network = json.loads((checkpoint / "config.json").read_text())["network"]
+    decoder = load_checkpoint(checkpoint).config.decoder
     factor = network["decoder"].pop("enlarge", 1)
     absent = {"upsample": factor, "attention": [], "stream": None}
     assert decoder.model_dump(mode="json") == absent | network["decoder"]

@@ -13,6 +13,8 @@ from ghostdepth_train.csv_files import csv_rows
 
 from tests.conftest import benchmark
 
+ROOT = Path(__file__).parents[3]
+
 SMALL = ["--set", "network.input_width=64", "--set", "batch_size=2"]
 
 
@@ -83,9 +85,16 @@ def test_every_arm_has_the_same_time_and_nothing_is_measured_twice(
     assert len(csv_rows(bench.RESULTS)) == len(rows) + 1
 
 
-def test_a_released_model_is_a_config_of_its_network(bench: ModuleType, tmp_path: Path) -> None:
-    path = Path(bench._config("ghostdepth-xxs", tmp_path))
-    assert bench.load_train_config(str(path)).network.input_width == 160
+@pytest.mark.parametrize(
+    ("checkpoint", "width"),
+    [("ghostdepth-nano", 96), (f"{ROOT}/benchmarks/compression/ghostdepth-xxs", 160)],
+)
+def test_a_checkpoint_is_a_config_of_its_network(
+    checkpoint: str, width: int, bench: ModuleType, tmp_path: Path
+) -> None:
+    path = Path(bench._config(checkpoint, tmp_path))
+    assert path.stem == Path(checkpoint).name
+    assert bench.load_train_config(str(path)).network.input_width == width
     assert bench._config("tiny", tmp_path) == "tiny"
 
 
