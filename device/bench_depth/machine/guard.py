@@ -71,6 +71,11 @@ def guarded(work: Callable[[OnTask], int], grace: Optional[float] = None) -> int
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+    return _outcome(status, task, stopping)
+
+
+def _outcome(status: int, task: str, stopping: _Stopping) -> int:
+    """The exit code of a child that has ended, or the error that `guarded` documents."""
     if stopping.killed and os.WIFSIGNALED(status):
         where = f" while it worked on {task}" if task else ""
         code = 128 + stopping.heard
