@@ -21,7 +21,7 @@ def test_every_preset_is_in_the_table() -> None:
 def test_every_flag_and_field_is_in_the_table() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    table = PAGE.read_text().partition("## What can be said")[2].partition("## A file")[0]
+    table = PAGE.read_text().partition("## What can be described")[2].partition("## A file")[0]
     for flag in parser._option_string_actions.keys() - {"-h", "--help"}:
         assert f"`{flag}" in table
     for field in FIELDS:
