@@ -160,12 +160,9 @@ def _write_found(
     """Writes the tables, the configs and the page of all networks of a study."""
     from ghostdepth_export.host.cache import locked
     from ghostdepth_export.search.front import trained_networks, write_front, write_page
-    from ghostdepth_train.run_folder import remove_partial
 
     # Other workers may write the same files, or be at work in the folders of their trials.
     with locked(out / "front"):
-        remove_partial(out, deep=False)
-        remove_partial(out / "front", deep=False)
         rows = trained_networks(study)
         configs, page = write_front(out, rows, base), out / "search.html" if rows else None
         if page is not None:

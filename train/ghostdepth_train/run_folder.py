@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import PARTIAL, read_object, write_json
+from bench_depth.core.temporary import remove_left_overs
 from filelock import FileLock, Timeout
 
 LOCK, HOLDER = ".lock", ".lock-holder.json"
@@ -55,7 +56,7 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
         ) from error
     try:
         write_json(folder / HOLDER, _note(work))
-        remove_partial(folder)
+        _remove_partial(folder)
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -106,16 +107,8 @@ def _holder(folder: Path) -> str:
         return "another process"
 
 
-def remove_partial(folder: Path, deep: bool = True) -> None:
-    """Removes temporary files of `bench_depth.core.files.atomic_path` that nobody will rename.
-
-    Args:
-        folder: Folder in which only the caller writes.
-        deep: Whether that holds for the folders in it too, except hidden ones.
-    """
-    for top, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if deep and not name.startswith(".")]
-        for name in files:
-            if name.startswith(PARTIAL):
-                with contextlib.suppress(OSError):
-                    Path(top, name).unlink()
+def _remove_partial(folder: Path) -> None:
+    """Removes what killed processes left of `atomic_path` in a folder and those below it."""
+    for top, folders, _ in os.walk(folder):
+        remove_left_overs(PARTIAL, Path(top))
+        folders[:] = [name for name in folders if not name.startswith(".")]

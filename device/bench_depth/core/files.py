@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any, BinaryIO, Optional
 from bench_depth.core.errors import UserError
 from bench_depth.core.json_text import LARGEST, decode, dumps, loads
 from bench_depth.core.screen import printable
+from bench_depth.core.temporary import remove_left_overs_once, temporary_folder
 
 # With `-int8.tflite` and the letters of a temporary file it stays below the 255 of file systems.
 LONGEST_NAME = 200
 _SHOWN = 80
-# Begins the names of the temporary files of `atomic_path`, so that those of a killed program are
-# known to be left-overs.
+# Begins the names of the temporary folders of `atomic_path`.
 PARTIAL = ".partial-"
 
 # No .tflite or .onnx file is larger: flatbuffers and protobuf end there.
@@ -197,38 +196,35 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target`; renames it to `target` when the block succeeds.
+    """Yields a path for a new file; renames it to `target` when the block succeeds.
 
-    The data is flushed to the disk (fsync) before the rename, so that after a crash `target` is
-    either the old file or the whole new one. A stream, `/dev/stdout` or `/dev/null`, cannot be
+    The path lies in a temporary folder beside `target`, which is locked as long as the process
+    lives: the first time that a process writes into a folder it removes what killed ones left
+    there. The data is flushed to the disk (fsync) before the rename, so that after a crash `target`
+    is either the old file or the whole new one. A stream, `/dev/stdout` or `/dev/null`, cannot be
     replaced and is written directly.
 
     Raises:
         UserError: As `require_writable`, or the folder cannot be written or the disk is full; the
-            temporary file is removed.
+            temporary folder is removed.
     """
     target = Path(target)
-    temporary = None
     try:
         require_writable(target)
         if _STREAM.fullmatch(str(target)):
             yield target
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        name = f"{PARTIAL}{target.stem[:40]}-{secrets.token_hex(4)}{target.suffix}"
-        # Created here, so that the file has the permissions of any new file: to ask for the umask
-        # is to change it, for the other threads too.
-        os.close(os.open(target.parent / name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        temporary = target.parent / name
-        yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(target)
+        folder = target.parent.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_left_overs_once(PARTIAL, folder)
+        with temporary_folder(PARTIAL, folder) as outer:
+            temporary = outer / target.name
+            yield temporary
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(target)
     except OSError as error:
         raise _unwritable(target, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path, data: bytes) -> None:

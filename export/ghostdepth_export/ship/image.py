@@ -27,7 +27,7 @@ from ghostdepth_export.host.cache import cache_folder
 from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
 from ghostdepth_export.pi4.emulator import debian
-from ghostdepth_export.ship.temporary import temporary_folder
+from ghostdepth_export.ship.temporary import fresh_folder
 
 TAG = f"bench-depth:{__version__}"
 _SUITE = "bullseye"
@@ -72,7 +72,7 @@ def build_image(
     need("buildah")
     qemu = need("qemu-aarch64-static")
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with temporary_folder("image-", cache_folder()) as folder:
+    with fresh_folder("image-", cache_folder()) as folder:
         buildah = ["buildah", "--storage-driver", "vfs"]
         buildah += ["--root", str(folder / "storage"), "--runroot", str(folder / "run")]
         progress(f"unpacking Debian {_SUITE} for arm64 as the base")
@@ -84,8 +84,6 @@ def build_image(
         _run_emulated(command, qemu)
         progress(f"writing {archive}")
         with atomic_path(archive) as partial:
-            # It refuses to write over a file.
-            partial.unlink()
             run([*buildah, "push", "--quiet", TAG, f"docker-archive:{partial}:{TAG}"], "buildah")
 
 

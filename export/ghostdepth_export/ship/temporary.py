@@ -1,22 +1,20 @@
-"""Temporary folders that do not outlive their process, even where that is killed."""
+"""Temporary folders of builds, and folders that a new one replaces as a whole."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import glob
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from bench_depth.core.temporary import left_overs, remove_left_overs, temporary_folder
 
 _OLD = "old"
 
 
 @contextlib.contextmanager
-def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Creates the folder, and removes those of processes that were killed.
+def fresh_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Creates a temporary folder, and removes those of processes that were killed.
 
     Args:
         prefix: Beginning of its name, which only such folders have.
@@ -26,16 +24,9 @@ def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         OSError: It cannot be created.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
-    for left in _left_overs(prefix, place):
-        shutil.rmtree(left, ignore_errors=True)
-    # It gets the name that others look for only when it is locked.
-    outer = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=place))
-    with _locked(outer):
-        folder = outer.rename(outer.with_name(outer.name[1:]))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    remove_left_overs(prefix, place)
+    with temporary_folder(prefix, place) as folder:
+        yield folder
 
 
 @contextlib.contextmanager
@@ -53,7 +44,7 @@ def replaced_folder(target: Path, kind: str) -> Iterator[Path]:
         OSError: The folder beside `target` cannot be written; `target` is as it was.
     """
     restore_folder(target, kind)
-    with temporary_folder(_prefix(target, kind), target.parent) as temporary:
+    with fresh_folder(_prefix(target, kind), target.parent) as temporary:
         folder, old = temporary / kind, temporary / _OLD
         yield folder
         try:
@@ -74,7 +65,7 @@ def restore_folder(target: Path, kind: str) -> None:
     Raises:
         OSError: It cannot be moved.
     """
-    for left in _left_overs(_prefix(target, kind), target.parent):
+    for left in left_overs(_prefix(target, kind), target.parent):
         _put_back(left / _OLD, target)
 
 
@@ -85,25 +76,3 @@ def _prefix(target: Path, kind: str) -> str:
 def _put_back(old: Path, target: Path) -> None:
     if old.exists() and not target.exists():
         old.rename(target)
-
-
-def _left_overs(prefix: str, place: Path) -> Iterator[Path]:
-    """The temporary folders of killed processes, each locked until the next one is asked for."""
-    for left in place.glob(f"{glob.escape(prefix)}*"):
-        with contextlib.suppress(OSError), _locked(left):
-            yield left
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Locks the folder itself, which filelock cannot; the lock ends with the process.
-
-    Raises:
-        OSError: Another process holds it, or the folder is another user's.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)

@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -91,6 +93,50 @@ def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+# Waits with a file half-written.
+HALF = """
+import sys, time
+from pathlib import Path
+from bench_depth.core.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_and_what_a_living_one_has_stays(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", HALF, str(tmp_path / "a")]
+    killed, living = (subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2))
+    try:
+        for process in (killed, living):
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        killed.kill()
+        killed.wait()
+        assert len(list(tmp_path.iterdir())) == 2
+        write_bytes(tmp_path / "b", b"whole")
+        (left,) = (path for path in tmp_path.iterdir() if path.name != "b")
+        assert (left / "a").read_text() == "half"
+    finally:
+        for process in (killed, living):
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "pipe", "other"])
+def test_what_only_looks_like_a_left_over_stays(tmp_path: Path, kind: str) -> None:
+    names = {"other": "partial-a", "file": ".partial-a", "loop": ".partial-a", "pipe": ".partial-a"}
+    path = tmp_path / names[kind]
+    if kind in ("file", "other"):
+        path.mkdir() if kind == "other" else path.touch()
+    else:
+        make_special(path, kind)
+    write_bytes(tmp_path / "b", b"whole")
+    assert path.is_symlink() or path.exists()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.host.programs import run
 from ghostdepth_export.host.wheels import WheelTarget
-from ghostdepth_export.ship.temporary import temporary_folder
+from ghostdepth_export.ship.temporary import fresh_folder
 
 _PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
 
@@ -64,7 +64,7 @@ def _find(house: Path, line: str) -> Path | None:
 
 def _download(lines: Sequence[str], system: WheelTarget, target: str, house: Path) -> None:
     house.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(".download-", house) as folder:
+    with fresh_folder(".download-", house) as folder:
         requirements = folder / "requirements.txt"
         requirements.write_text("".join(f"{line}\n" for line in lines))
         command = [*_PIP, "--no-deps", "--require-hashes", *system.options()]

@@ -20,7 +20,7 @@ from ghostdepth_export.ship.deploy.options import DeployOptions
 from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh.hosts import check_hosts
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
-from ghostdepth_export.ship.temporary import temporary_folder
+from ghostdepth_export.ship.temporary import fresh_folder
 
 # Where the first line of a program in a Python environment cannot name that environment.
 _NO_PREFIX = re.compile(r"""["`$\\:]|'''""")
@@ -156,7 +156,7 @@ def _fleet(hosts: Sequence[str], options: DeployOptions, *, lock: bool = True) -
     _check(hosts, options)
     processes = Processes()
     with (
-        temporary_folder("ghostdepth-deploy-") as folder,
+        fresh_folder("ghostdepth-deploy-") as folder,
         Reporter(hosts) as reporter,
         contextlib.ExitStack() as stack,
     ):
