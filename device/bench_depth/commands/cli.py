@@ -218,12 +218,14 @@ class _Output:
 
         stream = sys.stderr if self._json == "-" else sys.stdout
         text = render(self.results, stream.isatty() and not os.environ.get("NO_COLOR"))
-        if self._json == "-":
-            show(text, error=True)
-            _write_stdout(to_json(self.results))
-        else:
-            _write_stdout(text)
-        self._write_files(self.results)
+        try:
+            if self._json == "-":
+                show(text, error=True)
+                show(to_json(self.results))
+            else:
+                show(text)
+        finally:  # A reader that has gone loses the table, and not the files.
+            self._write_files(self.results)
 
     def _write_files(self, results: Results) -> None:
         from bench_depth.core.files import write_bytes
@@ -243,12 +245,3 @@ class _Output:
             from bench_depth.results.records import labels
 
             write_page(results, self._worst.scenes(labels(results)), self._page)
-
-
-def _write_stdout(text: str) -> None:
-    try:
-        show(text)
-    except OSError as error:
-        # Python flushes again at exit, and would print a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise UserError(f"cannot write to standard output: {error.strerror}") from error

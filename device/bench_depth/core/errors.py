@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from bench_depth.core.screen import printable, say
+from bench_depth.core.screen import open_streams, printable, say
 
 THRESHOLD_FAILED = 1
 BAD_INPUT = 2
@@ -72,7 +72,8 @@ def exit_code(program: str, work: Callable[[], int], interrupted: str = "interru
     So does what the system refuses and nobody else has put into words: a name that is too long, a
     folder that may not be entered, a full disk, a reader of the output that has gone. The signals
     interrupt the work as Ctrl-C does, so that locks and temporary files go. After one of them any
-    error is the signal: a library in which it came may have made another one of it.
+    error is the signal: a library in which it came may have made another one of it. One more of
+    them, while the process ends, ends it at once, without Python's traceback.
 
     Args:
         program: Name of the program, with which the line begins.
@@ -83,6 +84,7 @@ def exit_code(program: str, work: Callable[[], int], interrupted: str = "interru
         The exit code that `work` returned, that of its error, `BAD_INPUT` for what the system
         refused, or `INTERRUPTED`; 128 + N after signal N.
     """
+    open_streams()
     with _as_ctrl_c() as heard:
         code = _code(program, work, interrupted, heard)
         return 128 + heard[0] if heard and code == INTERRUPTED else code
@@ -131,7 +133,7 @@ def _as_ctrl_c() -> Iterator[list[int]]:
         yield heard
     finally:
         for number, handler in free.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if heard else handler)
 
 
 def _refused(error: OSError) -> UserError:

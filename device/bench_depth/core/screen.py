@@ -6,8 +6,11 @@ Raw, they could move the cursor, hide a line, or answer for the user.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
+from typing import TextIO
 
 # Invisible by Unicode's property Default_Ignorable_Code_Point, in categories that are printable.
 _IGNORED = re.compile(
@@ -63,9 +66,58 @@ def show(text: str, *, error: bool = False) -> None:
 
     Args:
         text: Lines, each ended; colour codes and the redrawing of a line are the program's own.
-        error: Whether it goes to standard error.
+        error: Whether it goes to standard error. Where that cannot be written, the work goes on
+            without it: what was measured is worth more than a line about it.
+
+    Raises:
+        OSError: Standard output cannot be written: its reader has gone, or the disk is full.
     """
     stream = sys.stderr if error else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except OSError as failure:
+        give_up(stream, failure, error)
+
+
+def give_up(stream: TextIO, failure: OSError, error: bool) -> None:
+    """Discards what a stream that cannot be written still holds, and whatever it gets later.
+
+    Python flushes again at exit, and would print a traceback.
+
+    Args:
+        stream: The stream.
+        failure: Why it cannot be written.
+        error: Whether it is standard error, without which the work goes on.
+
+    Raises:
+        OSError: It is standard output.
+    """
+    with contextlib.suppress(OSError):  # Not a file of the system.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    if not error:
+        raise OSError(f"cannot write to standard output: {failure.strerror}") from failure
+
+
+def open_streams() -> None:
+    """Opens the standard streams that were closed when the program started (`>&-`).
+
+    Otherwise the first files that are opened take their places, and get what libraries print. To
+    standard output nothing can be written then, so that a result that nobody gets is an error.
+    """
+    # In this order, as each takes the lowest free number.
+    if sys.stdin is None:
+        sys.stdin = _nowhere(os.O_RDONLY, "r")
+    if sys.stdout is None:
+        sys.stdout = _nowhere(os.O_RDONLY, "w")
+    if sys.stderr is None:
+        sys.stderr = _nowhere(os.O_WRONLY, "w")
+
+
+def _nowhere(flags: int, mode: str) -> TextIO:
+    number = os.open(os.devnull, flags)
+    os.set_inheritable(number, True)
+    return open(number, mode, encoding="utf-8")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO, cast
 
-from bench_depth.core.screen import printable
+from bench_depth.core.screen import give_up, printable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -41,6 +43,11 @@ class Screen(Console):
                 yield segment
             else:
                 yield Segment(printable(segment.text, "\n"), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """The reader has gone: an error of standard output; without standard error it goes on."""
+        gone = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        give_up(cast(TextIO, self.file), gone, self.stderr)
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,83 @@ def test_what_no_signal_caused_is_no_interruption() -> None:
 def test_a_command_without_a_terminal_outlives_the_hang_up(tmp_path: Path) -> None:
     done = stopped(NOHUP, tmp_path, signal.SIGHUP, signal.SIGTERM)
     assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "x: interrupted\n")
+
+
+# A command that opens a file, says so and measures something.
+SAYING = """
+import contextlib, os, sys
+from bench_depth.core.errors import exit_code
+from bench_depth.core.screen import say
+def work():
+    with open(sys.argv[1], "w") as file:
+        with contextlib.suppress(OSError):
+            os.write(2, b"of a library, past Python\\n")
+        say("progress", error=True)
+        file.write("result")
+    say("result")
+    return 0
+sys.exit(exit_code("x", work))
+"""
+# What a shell does with the streams, the line of the error, the code.
+STREAMS = {
+    "1>&-": ("cannot write to standard output: Bad file descriptor", 2),
+    "1>/dev/full": ("cannot write to standard output: No space left on device", 2),
+    "1>PIPE": ("cannot write to standard output: Broken pipe", 2),
+    "2>&-": ("", 0),
+    "2>/dev/full": ("", 0),
+    "2>PIPE": ("", 0),
+    "0<&-": ("", 0),
+    "0<&- 1>&- 2>&-": ("", 2),
+}
+
+
+@pytest.mark.parametrize("streams", STREAMS)
+def test_a_stream_that_is_closed_or_full_loses_no_file_and_is_one_line(
+    tmp_path: Path, streams: str
+) -> None:
+    says, code = STREAMS[streams]
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = streams.replace("PIPE", f"&{writer}")
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'exec "$0" -c "$1" "$2" {words}',
+            sys.executable,
+            SAYING,
+            tmp_path / "a",
+        ],
+        check=False,
+        pass_fds=[writer],
+        capture_output=True,
+        text=True,
+    )
+    os.close(writer)
+    assert (tmp_path / "a").read_text() == "result"
+    assert done.returncode == code
+    if "2>" not in streams:
+        lines = ["of a library, past Python", "progress", *([f"x: {says}"] if says else [])]
+        assert done.stderr.splitlines() == lines
+    if "1>" not in streams:
+        assert done.stdout == "result\n"
+
+
+def test_one_more_signal_while_the_process_ends_is_no_traceback(tmp_path: Path) -> None:
+    # A thread for which Python waits at its exit.
+    late = "import threading; threading.Thread(target=time.sleep, args=(60,)).start()\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PLAIN.replace("sys.exit(", f"{late}sys.exit("), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == "x: interrupted\n"
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert process.communicate()[1] == ""
+    assert not list(tmp_path.iterdir())

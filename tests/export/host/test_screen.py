@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 from pathlib import Path
 
+import pytest
 from ghostdepth_export.host.screen import Screen, cell
 from rich.progress import Progress, TextColumn
 from rich.table import Table
@@ -50,3 +52,18 @@ def test_no_other_console_is_made() -> None:
         if any(alias.name == "Console" for alias in node.names)
     ]
     assert makers == ["screen.py"]
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_a_reader_that_has_gone_ends_the_output_alone(error: bool) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:
+        screen = Screen(error=error)
+        screen.file = stream
+        if error:
+            screen.print("a line")
+        else:
+            with pytest.raises(OSError, match="cannot write to standard output: Broken pipe"):
+                screen.print("a line")
+        screen.print("one more, which nobody reads")
