@@ -23,6 +23,7 @@ _SINCE_BOOT_SHIFT = 16
 # The kernel reports the same number in hexadecimal.
 _KERNEL_FLAGS = "sys/devices/platform/soc/soc:firmware/get_throttled"
 MAX_DEFAULT_THREADS = 4
+_LARGEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -146,26 +147,32 @@ def flagged(before: Health, after: Health, bits: int) -> bool:
         after: State at the second reading.
         bits: `UNDERVOLTAGE`, `SLOWED`, or both.
     """
-    if after.throttled is None:
-        return False
-    earlier = before.throttled or 0
-    new = (after.throttled & ~earlier) >> _SINCE_BOOT_SHIFT
-    return bool((earlier | after.throttled | new) & bits)
+    earlier, later = before.throttled or 0, after.throttled or 0
+    # What occurred since boot may be older than the measurement if only one reading is known.
+    known = None not in (before.throttled, after.throttled)
+    new = (later & ~earlier) >> _SINCE_BOOT_SHIFT if known else 0
+    return bool((earlier | later | new) & bits)
 
 
 def _read(path: Path) -> Optional[str]:
     try:
-        # Device-tree strings end in a zero byte.
-        return path.read_text(errors="replace").strip("\0 \n\t") or None
+        # Larger than any of the kernel's files that is read here. A device tree's strings end in a
+        # zero byte.
+        with open(path, errors="replace") as stream:
+            return stream.read(_LARGEST).strip("\0 \n\t") or None
     except OSError:
         return None
 
 
+def _number(text: Optional[str]) -> Optional[float]:
+    """A number as the kernel writes it; None for anything else, like `nan` or no text."""
+    found = re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?", text or "")
+    return float(found[0]) if found else None
+
+
 def _scaled(path: Path, factor: float) -> Optional[float]:
-    try:
-        return round(float(_read(path) or "") * factor, 3)
-    except ValueError:
-        return None
+    number = _number(_read(path))
+    return None if number is None else round(number * factor, 3)
 
 
 def _fields(cpuinfo: str) -> dict[str, str]:
@@ -179,18 +186,13 @@ def _fields(cpuinfo: str) -> dict[str, str]:
 
 
 def _first_number(path: Path) -> Optional[float]:
-    try:
-        return float((_read(path) or "").split()[0])
-    except (IndexError, ValueError):
-        return None
+    return _number((_read(path) or "").partition(" ")[0])
 
 
 def _counter(path: Path, name: str) -> Optional[int]:
-    for line in (_read(path) or "").splitlines():
-        key, _, value = line.partition(" ")
-        if key == name and value.isdigit():
-            return int(value)
-    return None
+    values = dict(line.partition(" ")[::2] for line in (_read(path) or "").splitlines())
+    number = _number(values.get(name))
+    return None if number is None else int(number)
 
 
 def _cpu_name(fields: dict[str, str]) -> Optional[str]:
@@ -214,7 +216,7 @@ def _is_emulated(architecture: str, cpuinfo: str, model: Optional[str]) -> bool:
 
 def _throttled(root: Path, answer: Optional[str]) -> Optional[int]:
     """The flags out of `throttled=0x50000`, or as the kernel reports them."""
-    flags = re.fullmatch(r"throttled=(?:0x)?([0-9a-f]{1,8})", (answer or "").strip())
+    flags = re.fullmatch(r"throttled=(?:0x)?([0-9a-fA-F]{1,8})", (answer or "").strip())
     flags = flags or re.fullmatch(r"(?:0x)?([0-9a-f]{1,8})", _read(root / _KERNEL_FLAGS) or "")
     return int(flags[1], 16) if flags is not None else None
 

@@ -133,3 +133,26 @@ def test_an_answer_of_the_firmware_that_is_no_text_is_unknown(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert read_health(tmp_path, ask_firmware).throttled is None
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "-inf", "1e999", "1_000", "\u0663\u0664", "\u00b2", "9" * 5000, "0x10"]
+)
+def test_what_the_kernel_writes_for_no_number_is_unknown(pi4: Path, text: str) -> None:
+    frequency = pi4 / "sys/devices/system/cpu/cpu0/cpufreq"
+    (frequency / "scaling_max_freq").write_text(text)
+    (frequency / "scaling_cur_freq").write_text(text)
+    (pi4 / "sys/class/thermal/thermal_zone0/temp").write_text(text)
+    (pi4 / "proc/loadavg").write_text(f"{text} 0.80\n")
+    (pi4 / "proc/vmstat").write_text(f"pswpin {text}\n")
+    assert read_board(pi4).max_clock_mhz is None
+    assert read_health(pi4, lambda: None) == Health(None, None, None)
+
+
+def test_what_occurred_since_boot_is_no_claim_about_a_measurement_with_one_known_reading() -> None:
+    unknown, since_boot = Health(None, None, None), Health(None, None, 0xF0000)
+    for bits in (UNDERVOLTAGE, SLOWED):
+        assert not flagged(unknown, since_boot, bits)
+        assert not flagged(since_boot, unknown, bits)
+        assert flagged(unknown, Health(None, None, bits), bits)
+        assert flagged(Health(None, None, bits), unknown, bits)
