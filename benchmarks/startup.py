@@ -4,9 +4,9 @@
 
 Measured: a process that runs the command and ends where the model would be loaded. Its CPU seconds,
 including its children, should be at most 0.5 (median of ten): the work is single-threaded, so that
-CPU time equals the wall time of an idle machine and does not depend on other programs. The wall
-time is reported as well. A bare `python -c`, and one that imports numpy and OpenCV, which
-bench-depth requires, are interleaved with it.
+CPU time equals the wall time of an idle machine. Other programs, which share caches with it, make
+that longer too. The wall time is reported as well. A bare `python -c`, and one that imports numpy
+and OpenCV, which bench-depth requires, are interleaved with it.
 """
 
 from __future__ import annotations
