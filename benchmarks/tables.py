@@ -28,7 +28,7 @@ from instructions import others as other_runtimes
 from instructions import runtimes as runtime_instructions
 from instructions import threads as thread_instructions
 from latency import table as latency
-from papers import blocks, pretraining, stream_table
+from papers import blocks, pretraining, stream_table, summary
 from peers import table as peers
 from transfer import run as transfer
 
@@ -52,6 +52,7 @@ PAGES = tuple(
         "docs/attention.md",
         "docs/compression/distil.md",
         "docs/pretraining.md",
+        "docs/papers.md",
         "docs/stream.md",
         "docs/compression/sparse.md",
         "docs/compression/adder.md",
@@ -174,6 +175,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distillation": measure.seeds_table,
     "transfer": transfer.table,
     "speed": speed,
+    "papers": summary.table,
     "pretraining": pretraining.table,
     "soak": soak.table,
     "stream": stream_table.table,

@@ -118,8 +118,7 @@ def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespa
 
 def table(names: Iterable[str] = BLOCKS, *, accuracy: bool = True) -> str:
     """The figures as a Markdown table, each beside the difference from the network without."""
-    rows = _read()
-    found = {(row["network"], row["file"], row["figure"]): float(row["value"]) for row in rows}
+    found = {(row["network"], row["file"], row["figure"]): float(row["value"]) for row in _read()}
     lines = []
     for name in names:
         if (name, "", "macs") not in found:
@@ -130,7 +129,7 @@ def table(names: Iterable[str] = BLOCKS, *, accuracy: bool = True) -> str:
             f"{found[name, '', 'parameters'] / 1e3:.0f}",
             *(_latency(found, name, file) for file in ("fp32", "int8")),
         ]
-        lines.append([*cells, _accuracy(rows, name)] if accuracy else cells)
+        lines.append([*cells, _accuracy(name)] if accuracy else cells)
     heads = ["network", "M MACs", "k parameters", "fp32, ms", "int8, ms"]
     return markdown_table([*heads, "si-RMSE"] if accuracy else heads, lines)
 
@@ -140,17 +139,28 @@ def stream_costs() -> str:
     return table((PLAIN, *STREAMS), accuracy=False)
 
 
-def _latency(found: dict[tuple[str, str, str], float], name: str, file: str) -> str:
-    ms, plain = (found[of, file, "predicted_ms"] for of in (name, PLAIN))
-    return f"{ms:.1f}" if name == PLAIN else f"{ms:.1f} ({ms / plain - 1:+.1%})"
-
-
-def _accuracy(rows: Sequence[Row], name: str) -> str:
-    values = [
-        float(row["value"])
-        for row in rows
+def si_rmse(name: str) -> dict[str, float]:
+    """The si-RMSE of a network of `NAMES` by seed."""
+    return {
+        row["seed"]: float(row["value"])
+        for row in _read()
         if row["network"] == name and row["figure"].startswith("si_rmse")
-    ]
+    }
+
+
+def latency_change(name: str, file: str) -> str:
+    """By how much the predicted latency of a network's file differs from `PLAIN`'s, as text."""
+    found = {row["network"]: float(row["value"]) for row in _read() if row["file"] == file}
+    return f"{found[name] / found[PLAIN] - 1:+.1%}"
+
+
+def _latency(found: dict[tuple[str, str, str], float], name: str, file: str) -> str:
+    ms = f"{found[name, file, 'predicted_ms']:.1f}"
+    return ms if name == PLAIN else f"{ms} ({latency_change(name, file)})"
+
+
+def _accuracy(name: str) -> str:
+    values = list(si_rmse(name).values())
     return mean_and_deviation(values) if len(values) >= len(SEEDS) else "not measured"
 
 

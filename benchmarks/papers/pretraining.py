@@ -190,11 +190,11 @@ def table() -> str:
     rows = csv_rows(RESULTS)
     if not rows:
         return "Nothing yet."
-    columns = sorted({_column(row) for row in rows})
+    columns = sorted({column(row) for row in rows})
     heads = [f"{name}, {time:g} s, {part:.0%} of the pairs" for name, time, part in columns]
     lines = []
     for arm in ARMS:
-        cells = [_cell([row for row in rows if _column(row) == c], arm) for c in columns]
+        cells = [_cell([row for row in rows if column(row) == c], arm) for c in columns]
         lines.append([arm, *cells])
     seeds = len({row["seed"] for row in rows})
     inputs = ", ".join(dict.fromkeys(f"{row['config']} at {row['input']}" for row in rows))
@@ -206,20 +206,23 @@ def table() -> str:
     return f"{markdown_table(['encoder', *heads], lines)}\n\n{note}"
 
 
-def _column(row: Row) -> tuple[str, float, float]:
+def column(row: Row) -> tuple[str, float, float]:
+    """Config, seconds and fraction of the pairs of a row."""
     return row["config"], float(row["seconds"]), float(row["fraction"])
 
 
+def by_seed(rows: Sequence[Row], arm: str) -> dict[str, float]:
+    """The si-RMSE of an arm by seed, of rows of one column."""
+    return {row["seed"]: float(row["si_rmse"]) for row in rows if row["arm"] == arm}
+
+
 def _cell(rows: Sequence[Row], arm: str) -> str:
-    by_seed = {
-        name: {row["seed"]: float(row["si_rmse"]) for row in rows if row["arm"] == name}
-        for name in (arm, SCRATCH)
-    }
-    values = by_seed[arm]
+    values = by_seed(rows, arm)
     if not values:
         return "not measured"
     text = mean_and_deviation(list(values.values()))
-    paired = [values[seed] - plain for seed, plain in by_seed[SCRATCH].items() if seed in values]
+    plain = by_seed(rows, SCRATCH)
+    paired = [values[seed] - plain[seed] for seed in plain if seed in values]
     if arm == SCRATCH or not paired:
         return text
     return f"{text} ({mean_and_deviation(paired, sign='+')})"

@@ -50,27 +50,39 @@ def table(path: Path = RESULTS) -> str:
 
     They are of the start that has most such seeds, the later one of two with as many.
     """
-    rows = _rows(path)
-    runs: dict[str, list[Run]] = {}
-    for start in {start: None for start, *_ in rows}:
-        arms = {arm for of, _, arm, _ in rows if of == start}
-        runs[start] = _runs(rows, arms, start)
-    if not any(runs.values()):
+    own, runs = _shown(path)
+    if not runs:
         return "No seed has every arm yet."
-    start = max(reversed(runs), key=lambda start: len(runs[start]))
-    own = {key: row for key, row in rows.items() if key[0] == start}
+    start = runs[0][0]
     chosen = [arm for arm in ARMS if any(key[2] == arm for key in own)]
-    lines = [[arm, *_cells(own, runs[start], arm)] for arm in chosen]
-    lines.append(["state minus without, by seed", *_cells(own, runs[start], STATE, PLAIN)])
+    lines = [[arm, *_cells(own, runs, arm)] for arm in chosen]
+    lines.append(["state minus without, by seed", *_cells(own, runs, STATE, PLAIN)])
     first = next(iter(own.values()))
     note = (
-        f"{counted(len(runs[start]), 'seed')}, from {start}, whose encoder stays as "
+        f"{counted(len(runs), 'seed')}, from {start}, whose encoder stays as "
         f"it is: {first['steps']} steps of {first['clips']} clips of {first['frames']} frames, "
         f"{first['pairs']} pairs. A training took {_seconds(own, PLAIN)} processor seconds "
         f"without state and {_seconds(own, STATE)} with. Higher is better for delta_1, lower for "
         "the others."
     )
     return f"{markdown_table(_HEADS, lines)}\n\n{note}"
+
+
+def by_seed(arm: str, name: str, figure: str, path: Path = RESULTS) -> dict[str, float]:
+    """A figure of an arm on a set of `COLUMNS` by seed, of the start that `table` shows."""
+    rows, runs = _shown(path)
+    return {seed: float(rows[start, seed, arm, name][figure]) for start, seed in runs}
+
+
+def _shown(path: Path) -> tuple[_Rows, list[Run]]:
+    """The rows of the start that `table` shows, and its runs that have every arm."""
+    rows = _rows(path)
+    runs: dict[str, list[Run]] = {}
+    for start in {start: None for start, *_ in rows}:
+        arms = {arm for of, _, arm, _ in rows if of == start}
+        runs[start] = _runs(rows, arms, start)
+    start = max(reversed(runs), key=lambda start: len(runs[start]), default="")
+    return {key: row for key, row in rows.items() if key[0] == start}, runs.get(start, [])
 
 
 def _rows(path: Path) -> _Rows:

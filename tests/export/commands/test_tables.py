@@ -84,3 +84,30 @@ def test_the_summary_compares_with_the_dense_fp32_file(
         "| as it is | fp32 | 1.00 | 1.00 | 1.00 | 0.2000 (+0.0 %) | 0.500 |",
         "| pruned | int8 | 0.25 | 0.10 | 0.25 | 0.1900 ± 0.0141 (-5.0 %) | 0.600 ± 0.000 |",
     ]
+
+
+@pytest.fixture
+def summary() -> ModuleType:
+    return benchmark("papers.summary")
+
+
+def test_a_part_and_its_rival_are_compared_by_the_seeds_that_both_have(summary: ModuleType) -> None:
+    values, rivals = {"0": 0.2, "1": 0.25, "3": 0.1}, {"0": 0.3, "1": 0.2, "2": 0.9}
+    found = summary.Comparison("paper", "part", "rival", "si-RMSE", values, rivals).cells()
+    assert found[4:] == [
+        "0.2500 ± 0.0707",
+        "0.2250 ± 0.0354",
+        "-0.0250 ± 0.1061",
+        "1 of 2 seeds",
+        "none",
+    ]
+
+
+def test_a_kind_of_attention_is_judged_by_the_place_with_the_lowest_mean(
+    summary: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = {"softmax, decoder 16", "linear, encoder 16 and 32", "DFC, encoder 32"}
+    si_rmse = lambda name: {"0": 0.2, "1": 0.2 if name in best else 0.3}  # noqa: E731
+    monkeypatch.setattr(summary.blocks, "si_rmse", si_rmse)
+    kinds = list(summary.attention())[: len(summary.KINDS)]
+    assert {each.part for each in kinds} == best
