@@ -7,7 +7,8 @@ For each network: multiply-accumulates, parameters, and the predicted latency of
 .tflite files on a Raspberry Pi 4 with four threads, which depends on the ops alone; the files are
 counted as TensorFlow Lite 2.5 executes them on the emulated Pi. With --epochs each network is
 trained as well, from random weights, with the seeds of `SEEDS`, the same data, order and number of
-steps; a run that was stopped continues. Rows that exist are kept; the table is printed at the end.
+steps; a run that was stopped continues. Rows that exist are kept; the table is printed at the end,
+with the accuracy after `EPOCHS` epochs.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ RESULTS = Path(__file__).with_name("results.csv")
 BASE = Path(__file__).parents[1] / "compression/ghostdepth-xs"
 FIELDS = ("paper", "network", "file", "seed", "figure", "value")
 SEEDS = (0, 1, 2)
+# Epochs of the trainings in the tables.
+EPOCHS = 12
 THREADS = 4
 PLAIN = "xs"
 # Kind and strides in the encoder, kind at stride 16 in the decoder.
@@ -104,7 +107,8 @@ def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespa
     """The si-RMSE of one training on the validation set, after its last epoch."""
     import ghostdepth
 
-    folder = options.runs / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+    stem = name.replace(", ", "-").replace(" ", "-")
+    folder = options.runs / f"{stem}-{seed}-{options.epochs}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump({"network": config.model_dump(mode="json")}))
@@ -113,7 +117,12 @@ def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespa
         options.data, run, config=path, epochs=options.epochs, seed=seed, resume=run.exists()
     )
     metrics = ghostdepth.evaluate(best, options.data / "val")
-    return _row(name, "", f"si_rmse after {options.epochs} epochs", round(metrics.si_rmse, 5), seed)
+    return _row(name, "", trained(options.epochs), round(metrics.si_rmse, 5), seed)
+
+
+def trained(epochs: int) -> str:
+    """Name of the figure of a training."""
+    return f"si_rmse after {epochs} epochs"
 
 
 def table(names: Iterable[str] = BLOCKS, *, accuracy: bool = True) -> str:
@@ -139,12 +148,12 @@ def stream_costs() -> str:
     return table((PLAIN, *STREAMS), accuracy=False)
 
 
-def si_rmse(name: str) -> dict[str, float]:
-    """The si-RMSE of a network of `NAMES` by seed."""
+def si_rmse(name: str, epochs: int = EPOCHS) -> dict[str, float]:
+    """The si-RMSE of a network of `NAMES` after so many epochs, by seed."""
     return {
         row["seed"]: float(row["value"])
         for row in _read()
-        if row["network"] == name and row["figure"].startswith("si_rmse")
+        if row["network"] == name and row["figure"] == trained(epochs)
     }
 
 
@@ -196,8 +205,8 @@ def main() -> int:
         if not any(row["network"] == name and row["figure"] == "macs" for row in rows):
             _write([*rows, *costs(config, name, log)])
         for seed in SEEDS if options.epochs else ():
-            done = {(row["network"], str(row["seed"])) for row in _read()}
-            if (name, str(seed)) not in done:
+            done = {(row["network"], row["seed"], row["figure"]) for row in _read()}
+            if (name, str(seed), trained(options.epochs)) not in done:
                 log(f"{name}: training, seed {seed}")
                 # Read after the training: another process may have added rows meanwhile.
                 row = train(config, name, seed, options)

@@ -126,6 +126,20 @@ def test_a_clip_of_one_frame_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(e.value)
 
 
+def test_frames_of_different_sizes_in_one_clip_are_one_line(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "train" / "a", 4)
+    write_dataset(tmp_path / "val", 1)
+    cv2.imwrite(str(folder / "rgb" / "002.png"), np.zeros((40, 80, 3), np.uint8))
+    write_depth(folder / "depth" / "002.png", np.full((40, 80), 2000))
+    clip = ClipConfig(source="frames", frames=2)
+    clips = ClipDataset(read_split(tmp_path).train, (32, 32), STILL, 0, clip)
+    assert clips[0, 0][0].shape == (2, 3, 32, 32)
+    for index in (1, 2):
+        with pytest.raises(UserError, match=rf"a has frames of .* from 00{index} on; a clip") as e:
+            clips[0, index]
+        assert "\n" not in str(e.value) and "80x40" in str(e.value)
+
+
 def with_stream(config: TrainConfig, **clip: object) -> TrainConfig:
     value = config.model_dump()
     value["network"]["decoder"]["stream"] = {"channels": 4}

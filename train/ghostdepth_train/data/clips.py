@@ -91,7 +91,8 @@ class ClipDataset(DepthDataset):
     the next, see `losses.temporal_loss`.
 
     Raises:
-        UserError: A folder has fewer frames than a clip.
+        UserError: A folder has fewer frames than a clip; or, when a clip is asked for, its frames
+            differ in size.
     """
 
     def __init__(
@@ -151,7 +152,15 @@ class ClipDataset(DepthDataset):
 
     def _frames(self, index: int) -> list[tuple[Photo, Depth]]:
         start = self._starts[index]
-        return [self._metres(i) for i in range(start, start + self.clip.frames)]
+        frames = [self._metres(i) for i in range(start, start + self.clip.frames)]
+        sizes = {f"{depth.shape[1]}x{depth.shape[0]}": None for _, depth in frames}
+        if len(sizes) > 1:
+            first = self.pairs[start]
+            raise UserError(
+                f"{first.rgb.parent.parent} has frames of {' and '.join(sizes)} pixels, from "
+                f"{first.name} on; a clip is of one camera: give each size a folder of its own"
+            )
+        return frames
 
     def _crops(
         self, index: int, rng: np.random.Generator
