@@ -104,7 +104,7 @@ def costs(config: NetworkConfig, name: str, log: Callable[[str], None]) -> list[
 
 
 def train(config: NetworkConfig, name: str, seed: int, options: argparse.Namespace) -> Row:
-    """The si-RMSE of one training on the validation set, after its last epoch."""
+    """The si-RMSE of one training on the validation set, at its best epoch."""
     import ghostdepth
 
     stem = name.replace(", ", "-").replace(" ", "-")
