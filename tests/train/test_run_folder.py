@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import atomic_path
-from ghostdepth_train.run_folder import HOLDER, environment_number, run_folder
+from ghostdepth_train.run_folder import HOLDER, LOCK, environment_number, run_folder
 
 # Holds the folder with a file half-written until it is killed.
 HOLD = """
@@ -71,6 +71,43 @@ def test_the_lock_goes_with_an_error(tmp_path: Path) -> None:
         assert json.loads((tmp_path / HOLDER).read_text())["pid"] == os.getpid()
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_replaced_is_locked_beside_it(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "bundle"
+    with run_folder(out, "ghostdepth bundle", replaced=True):
+        out.mkdir()
+        with pytest.raises(UserError, match=r"bundle is in use by ghostdepth bundle \(process"):
+            run_folder(out, "ghostdepth bundle", replaced=True).__enter__()
+        # Neither of its neighbours, nor what is in it, is held by that.
+        with run_folder(out.with_name("other"), "test", replaced=True), run_folder(out, "test"):
+            pass
+        out.rmdir()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [LOCK, HOLDER])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "loop"])
+def test_what_stands_in_the_place_of_the_lock_is_a_line_or_goes_and_nothing_else_is_touched(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    (tmp_path / "other").write_text("of somebody else")
+    path = tmp_path / name
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"link": "other", "loop": name}[kind])
+    said = ""
+    try:
+        with run_folder(tmp_path, "test"):
+            pass
+    except UserError as error:
+        said = str(error)
+    assert said == "" or str(path) in said
+    assert (tmp_path / "other").read_text() == "of somebody else"
+    assert said or not (tmp_path / LOCK).exists()
 
 
 def test_a_folder_that_is_a_file_is_a_line(tmp_path: Path) -> None:

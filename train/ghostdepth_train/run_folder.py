@@ -23,7 +23,7 @@ LOCK, HOLDER = ".lock", ".lock-holder.json"
 
 
 @contextlib.contextmanager
-def run_folder(folder: Path, work: str) -> Iterator[None]:
+def run_folder(folder: Path, work: str, replaced: bool = False) -> Iterator[None]:
     """Lets one process at a time into the block, and removes what a killed one left half-written.
 
     Of several processes of one training (`torchrun`) only the first takes the lock.
@@ -31,6 +31,8 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
     Args:
         folder: Folder of the run; made where missing.
         work: Name of the work done in it, e.g. `ghostdepth train`, for the message to others.
+        replaced: Whether the work makes the folder anew and puts it in place of the old one. The
+            lock lies beside it then, and nothing is removed.
 
     Raises:
         UserError: Another process works in the folder, or it cannot be written.
@@ -39,33 +41,37 @@ def run_folder(folder: Path, work: str) -> Iterator[None]:
         yield
         return
     folder = Path(folder)
+    place, prefix = (folder.parent, f".{folder.name}") if replaced else (folder, "")
+    path, note = (place / f"{prefix}{name}" for name in (LOCK, HOLDER))
     # The library's fallback for file systems without flock would outlive a killed process.
-    lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
-    made = not folder.exists()
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)
+    made = not place.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise UserError(
-            f"{folder} is in use by {_holder(folder)}; wait for it, or choose another --out"
+            f"{folder} is in use by {_holder(note)}; wait for it, or choose another --out"
         ) from None
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"cannot lock {folder}: {reason}; check that it is a folder that can be written"
+            f"cannot lock {folder} by {path}: {reason}; check that {place} is a folder that can be "
+            f"written, and {path.name} in it, if there is one, a file"
         ) from error
     try:
-        write_json(folder / HOLDER, _note(work))
-        _remove_partial(folder)
+        write_json(note, _note(work))
+        if not replaced:
+            _remove_partial(folder)
         yield
     finally:
-        with contextlib.suppress(OSError):
-            for name in (HOLDER, LOCK):  # The lock last, while it is held: nobody else's goes.
-                (folder / name).unlink(missing_ok=True)
+        for own in (note, path):  # The lock last, while it is held: nobody else's goes.
+            with contextlib.suppress(OSError):
+                own.unlink()
         lock.release()
         if made:
             with contextlib.suppress(OSError):  # It holds something.
-                folder.rmdir()
+                place.rmdir()
 
 
 def first_process() -> bool:
@@ -98,10 +104,10 @@ def _note(work: str) -> dict[str, str | int]:
     return {"work": work, "pid": os.getpid(), "host": socket.gethostname(), "since": now}
 
 
-def _holder(folder: Path) -> str:
+def _holder(path: Path) -> str:
     """The holder in words; its note may be missing or cut off, as nothing guards it."""
     try:
-        note = read_object(folder / HOLDER)
+        note = read_object(path)
         return f"{note['work']} (process {note['pid']} on {note['host']}, since {note['since']})"
     except (UserError, KeyError):
         return "another process"

@@ -22,6 +22,7 @@ from ghostdepth_export.convert.source import evenly
 from ghostdepth_export.pages.scenes import read_scenes
 from ghostdepth_export.pi4.latency import as_record, predict_file_latencies, shipped
 from ghostdepth_export.pi4.latency.prediction import MOST_THREADS
+from ghostdepth_train.run_folder import run_folder
 
 # Formats whose depth maps the page shows; the error map is of the last one.
 SHOWN = ("fp32.tflite", "int8.tflite")
@@ -73,32 +74,34 @@ def run(
         log: Called with one line of progress text, about `STEPS` times.
 
     Raises:
-        UserError: As `export.export`, and whatever stops `bench-depth`.
+        UserError: As `export.export`, another process works in `out`, and whatever stops
+            `bench-depth`.
     """
-    pairs = list_pairs(samples)
-    page = out / "report.html"
-    files = export(checkpoint, out / "models", camera=camera, calibration=samples, progress=log)
-    results = _measure(files, samples, out, plan or TimingPlan(), log)
-    results, unpredicted = _predict(results, files, log)
-    save(results, out / "results.json")
-    log(f"writing {page}")
-    names = [pair.name for pair in evenly(pairs, SCENES)]
-    shown = [
-        out / "predictions" / file.name
-        for kind, file in zip(FORMATS, files, strict=True)
-        if kind in SHOWN
-    ]
-    scenes = read_scenes(samples, names, shown, results)
-    write_page(
-        results,
-        {},
-        page,
-        scenes=scenes,
-        unpredicted=unpredicted,
-        released=read_catalogue(),
-        command="ghostdepth demo",
-    )
-    return Demo(page, results, unpredicted)
+    with run_folder(out, "ghostdepth demo"):
+        pairs = list_pairs(samples)
+        page = out / "report.html"
+        files = export(checkpoint, out / "models", camera=camera, calibration=samples, progress=log)
+        results = _measure(files, samples, out, plan or TimingPlan(), log)
+        results, unpredicted = _predict(results, files, log)
+        save(results, out / "results.json")
+        log(f"writing {page}")
+        names = [pair.name for pair in evenly(pairs, SCENES)]
+        shown = [
+            out / "predictions" / file.name
+            for kind, file in zip(FORMATS, files, strict=True)
+            if kind in SHOWN
+        ]
+        scenes = read_scenes(samples, names, shown, results)
+        write_page(
+            results,
+            {},
+            page,
+            scenes=scenes,
+            unpredicted=unpredicted,
+            released=read_catalogue(),
+            command="ghostdepth demo",
+        )
+        return Demo(page, results, unpredicted)
 
 
 def _measure(

@@ -17,6 +17,7 @@ from ghostdepth_export.ship.bundle.models import check_models
 from ghostdepth_export.ship.bundle.targets import find_target, lock_file
 from ghostdepth_export.ship.bundle.wheelhouse import fetch
 from ghostdepth_export.ship.temporary import replaced_folder, restore_folder
+from ghostdepth_train.run_folder import run_folder
 
 _PARTS = {MANIFEST, SUMS, "install", "wheels", "models", "samples"}
 
@@ -43,31 +44,31 @@ def build_bundle(
 
     Raises:
         UserError: An argument is wrong, a model cannot run on the target, wheels cannot be
-            fetched, or the disk is full; what was there before is left as it was.
+            fetched, the disk is full, or another process builds a bundle there; what was there
+            before is left as it was.
     """
     target = find_target(target_name)
     files = [find_model(model) for model in models]
     # Links are followed, so that a link to a folder stays one.
     out = real_path(Path(out))
-    try:
-        restore_folder(out, "bundle")
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    _check_out(out)
-    progress("checking the models")
-    check_models(files, target_name, target)
-    pairs = [] if samples is None else list_pairs(samples)
-    progress("fetching wheels")
-    wheels = fetch(_lines(target_name, files), target.system, target_name)
-    progress("writing the bundle")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_folder(out, "bundle") as folder:
-            _fill(folder, wheels, files, pairs)
-            bundle_id = seal(folder, target_name, target)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    return bundle_id
+    with run_folder(out, "ghostdepth bundle", replaced=True):
+        try:
+            restore_folder(out, "bundle")
+        except OSError as error:
+            raise _unwritable(out, error) from error
+        _check_out(out)
+        progress("checking the models")
+        check_models(files, target_name, target)
+        pairs = [] if samples is None else list_pairs(samples)
+        progress("fetching wheels")
+        wheels = fetch(_lines(target_name, files), target.system, target_name)
+        progress("writing the bundle")
+        try:
+            with replaced_folder(out, "bundle") as folder:
+                _fill(folder, wheels, files, pairs)
+                return seal(folder, target_name, target)
+        except OSError as error:
+            raise _unwritable(out, error) from error
 
 
 def _unwritable(out: Path, error: OSError) -> UserError:
