@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 # Invisible by Unicode's property Default_Ignorable_Code_Point, in categories that are printable.
 _IGNORED = re.compile(
@@ -117,7 +117,7 @@ def open_streams() -> None:
         sys.stderr = _nowhere(os.O_WRONLY, "w")
 
 
-def _nowhere(flags: int, mode: str) -> TextIO:
+def _nowhere(flags: int, mode: Literal["r", "w"]) -> TextIO:
     number = os.open(os.devnull, flags)
     os.set_inheritable(number, True)
     return open(number, mode, encoding="utf-8")

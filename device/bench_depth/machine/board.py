@@ -190,9 +190,11 @@ def _first_number(path: Path) -> Optional[float]:
 
 
 def _counter(path: Path, name: str) -> Optional[int]:
-    values = dict(line.partition(" ")[::2] for line in (_read(path) or "").splitlines())
-    number = _number(values.get(name))
-    return None if number is None else int(number)
+    for line in (_read(path) or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and (number := _number(value)) is not None:
+            return int(number)
+    return None
 
 
 def _cpu_name(fields: dict[str, str]) -> Optional[str]:

@@ -85,7 +85,7 @@ class Service:
             self._ask("daemon-reload")
             self._ask("enable", self.unit.name)
             self._ask("restart", self.unit.name)
-        except UserError:
+        except BaseException:  # Ctrl-C, while systemd is asked, too.
             if new:
                 self._delete()
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bench_depth.commands.service import main
+from bench_depth.core.errors import INTERRUPTED
 from bench_depth.live.web.access import TOKEN_VARIABLE, Access
 from bench_depth.service import manager
 
@@ -106,6 +107,22 @@ def test_a_refusal_leaves_nothing_and_is_one_line(
         assert "Failed to connect to bus" in line
         assert not machine.unit.exists()
         assert not machine.secrets.parent.exists()
+
+
+def test_ctrl_c_while_systemd_is_asked_leaves_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = manager.Service._ask
+
+    def interrupted(self: manager.Service, *words: str) -> None:
+        if "enable" in words:
+            raise KeyboardInterrupt
+        ask(self, *words)
+
+    monkeypatch.setattr(manager.Service, "_ask", interrupted)
+    assert main(["install"]) == INTERRUPTED
+    assert not machine.unit.exists()
+    assert not machine.secrets.parent.exists()
 
 
 @pytest.mark.parametrize(
