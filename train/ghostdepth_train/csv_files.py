@@ -1,12 +1,17 @@
-"""Rows of figures as CSV, as a Markdown table, and as text."""
+"""Rows of figures as CSV, as a Markdown table, as text, and for TensorBoard."""
 
 from __future__ import annotations
 
 import csv
 import io
 import statistics
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from bench_depth.core.errors import UserError
+from bench_depth.core.files import make_folder
 
 
 def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -43,3 +48,61 @@ def mean_and_deviation(values: Sequence[float], digits: int = 4, sign: str = "")
     """
     mean = f"{statistics.mean(values):{sign}.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+class EventLog:
+    """Writes figures when they are added, so that a full disk is an error then.
+
+    The writers of tensorboardX and torch write in a thread. One that cannot write ends with a
+    traceback, and the training would wait without end for the place of its next figures.
+
+    Args:
+        folder: Folder that TensorBoard is given; made where missing.
+        first: Step of the first figures. Those that an earlier run left from there on are hidden.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
+        # Not torch.utils.tensorboard: where TensorFlow is installed that imports it, for seconds.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
+
+        self._folder = make_folder(folder)
+        try:
+            self._writer = EventsWriter(str(folder / "events"))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._write(first, session_log=SessionLog(status=SessionLog.START))
+
+    def add(self, figures: Mapping[str, float], step: int) -> None:
+        """Writes the figures of one step.
+
+        Raises:
+            UserError: The disk is full.
+        """
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=key, simple_value=value) for key, value in figures.items()]
+        self._write(step, summary=Summary(value=values))
+
+    def close(self) -> None:
+        """Closes the file, which has all figures already."""
+        try:
+            self._writer.close()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _write(self, step: int, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        try:
+            self._writer.write_event(Event(step=step, wall_time=time.time(), **content))
+            self._writer.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> UserError:
+        reason = error.strerror or error
+        return UserError(f"cannot write {self._folder}: {reason}; check free space and permissions")

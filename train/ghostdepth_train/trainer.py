@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import TrainConfig
-from ghostdepth_train.csv_files import csv_bytes
+from ghostdepth_train.csv_files import EventLog, csv_bytes
 from ghostdepth_train.data import (
     ClipDataset,
     DepthDataset,
@@ -179,12 +179,12 @@ class Trainer:
         first = max(self.epoch * len(self.sampler), self.first_step)
         self.schedule = make_schedule(self.optimizer, len(self.sampler), self.config, first)
         self.averaged.n_averaged.fill_(first + 1)
-        with self._tensorboard() as board:
+        with self._event_log() as log:
             self._limits = RunLimits(self.options, self.epoch)
             while self.epoch < self.config.epochs and not self._ends():
                 row = self._epoch(model, progress)
                 if self.rank == 0:
-                    self._finish(row, board)
+                    self._finish(row, log)
                     report(row)
                 self.epoch += 1
         return self.history
@@ -277,7 +277,7 @@ class Trainer:
         # bfloat16 has three digits: enough for the network, not for the logarithm of its errors.
         return log_depth(encoded.float() if mixed else encoded, self.config.network)
 
-    def _finish(self, row: dict[str, float], board: Any) -> None:
+    def _finish(self, row: dict[str, float], log: EventLog | None) -> None:
         """Evaluates when due and writes everything; the resumable state comes last."""
         last = self.epoch + 1 == self.config.epochs
         self._out_of_time = self._limits.out_of_time(self.epoch + 1)
@@ -291,8 +291,8 @@ class Trainer:
                 self._save(self.options.out / "best", row)
         self.history.append(row)
         write_bytes(self.options.out / "log.csv", csv_bytes(self.history))
-        for key, value in row.items():
-            board.add_scalar(key, value, self.epoch + 1)
+        if log is not None:
+            log.add(row, self.epoch + 1)
         self._save(self.options.out / "last", row)
         write_json(self.options.out / "train.json", self.config.model_dump(mode="json"))
         note = {"epoch": self.epoch + 1, "history": self.history, "config": self._identity()}
@@ -338,15 +338,9 @@ class Trainer:
         }
 
     @contextlib.contextmanager
-    def _tensorboard(self) -> Iterator[Any]:
+    def _event_log(self) -> Iterator[EventLog | None]:
         if self.rank != 0:
             yield None
             return
-        # Not torch.utils.tensorboard: where TensorFlow is installed that imports it, for seconds.
-        from tensorboardX import SummaryWriter
-
-        board = SummaryWriter(str(self.options.out / "tensorboard"), purge_step=self.epoch + 1)
-        try:
-            yield board
-        finally:
-            board.close()
+        with contextlib.closing(EventLog(self.options.out / "tensorboard", self.epoch + 1)) as log:
+            yield log
