@@ -134,6 +134,7 @@ def test_a_pipe_and_a_device_that_is_no_camera_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
+        ("rtsp://127.0.0.1/x", {}, "rtsp://127.0.0.1/x is an address, and streams of a network"),
         ("missing.mp4", {}, "there is no source missing.mp4; check the name"),
         ("/dev/video987", {}, "there is no source /dev/video987; it may be unplugged"),
         ("987", {}, "there is no source /dev/video987; it may be unplugged"),

@@ -93,6 +93,11 @@ def open_source(
         raise UserError(f"--size applies to cameras only; the images of {path} have a fixed size")
     if is_folder(path):
         return Pictures(path, _pictures_of(path), loop)
+    if not os.path.lexists(path) and "://" in text:
+        raise UserError(
+            f"{text} is an address, and streams of a network are not opened; give a camera of this "
+            "machine, a video file or a folder of images"
+        )
     if not os.path.lexists(path):
         what = "it may be unplugged" if str(path).startswith("/dev/") else "check the name"
         raise UserError(f"there is no source {path}; {what}{samples_hint(path)}")
