@@ -116,5 +116,5 @@ def _holder(path: Path) -> str:
 def _remove_partial(folder: Path) -> None:
     """Removes what killed processes left of `atomic_path` in a folder and those below it."""
     for top, folders, _ in os.walk(folder):
-        remove_left_overs(PARTIAL, Path(top))
+        remove_left_overs(PARTIAL, Path(top), alone=True)
         folders[:] = [name for name in folders if not name.startswith(".")]

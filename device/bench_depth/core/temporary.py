@@ -27,38 +27,43 @@ def temporary_folder(prefix: str, parent: Path) -> Iterator[Path]:
     # It gets the name that others look for only when it is locked.
     outer = parent / f".{prefix}{secrets.token_hex(4)}"
     outer.mkdir(0o700)
-    with _locked(outer):
-        folder = outer.rename(outer.with_name(outer.name[1:]))
-        try:
+    folder = outer
+    try:
+        with _locked(outer):
+            folder = outer.rename(outer.with_name(outer.name[1:]))
             yield folder
-        finally:
-            remove_folder(folder)
+    finally:
+        remove_folder(folder)
 
 
-def left_overs(prefix: str, parent: Path) -> Iterator[Path]:
+def left_overs(prefix: str, parent: Path, alone: bool = False) -> Iterator[Path]:
     """The temporary folders of killed processes, each locked until the next one is asked for.
 
     Args:
         prefix: Beginning of their names.
         parent: Folder that they lie in.
+        alone: Whether no other process writes into `parent`. Where folders cannot be locked, those
+            of living processes are not known otherwise, and none is given.
     """
     try:
         found = [path for path in parent.iterdir() if path.name.startswith(prefix)]
     except OSError:  # It may not be read, or has gone.
         return
     for path in found:
-        with contextlib.suppress(OSError), _locked(path):
-            yield path
+        with contextlib.suppress(OSError), _locked(path) as known:
+            if known or alone:
+                yield path
 
 
-def remove_left_overs(prefix: str, parent: Path) -> None:
+def remove_left_overs(prefix: str, parent: Path, alone: bool = False) -> None:
     """Removes the temporary folders of killed processes; what is in use stays.
 
     Args:
         prefix: Beginning of their names.
         parent: Folder that they lie in.
+        alone: See `left_overs`.
     """
-    for path in left_overs(prefix, parent):
+    for path in left_overs(prefix, parent, alone):
         remove_folder(path)
 
 
@@ -76,15 +81,27 @@ def remove_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[bool]:
     """Locks the folder itself; the lock ends with the process.
+
+    Yields:
+        Whether it is locked; False where folders cannot be, as on NFS.
 
     Raises:
         OSError: Another process holds it, or the folder is another user's.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        yield _lock(handle)
     finally:
         os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ import pytest
 from bench_depth.core.dataset import read_rgb
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import (
+    PARTIAL,
     atomic_path,
     is_folder,
     open_regular,
@@ -26,6 +28,7 @@ from bench_depth.core.files import (
     write_bytes,
     write_json,
 )
+from bench_depth.core.temporary import remove_left_overs
 from bench_depth.model.contract import read_model_bytes
 
 
@@ -125,6 +128,36 @@ def test_what_a_killed_process_left_goes_with_the_next_and_what_a_living_one_has
         for process in (killed, living):
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL])
+def test_where_folders_cannot_be_locked_files_are_written_and_left_overs_stay_but_for_one_alone(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    left = tmp_path / f"{PARTIAL}0a1b2c3d"
+    left.mkdir()
+    write_bytes(tmp_path / "a", b"whole")
+    assert sorted(tmp_path.iterdir()) == [left, tmp_path / "a"]
+    remove_left_overs(PARTIAL, tmp_path, alone=True)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_a_temporary_folder_that_cannot_be_renamed_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Path) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    for name in ("rename", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuse)
+            with pytest.raises(UserError, match=r"cannot write .*a: Disk quota exceeded"):
+                write_bytes(tmp_path / "a", b"x")
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "pipe", "other"])
