@@ -27,7 +27,7 @@ from bench_depth.benchmark.hooks import Hooks
 from bench_depth.benchmark.stages import time_alone
 from bench_depth.machine.board import default_threads
 from bench_depth.model.released import find_model
-from bench_depth.report.progress import Screen
+from bench_depth.report.progress import ProgressScreen
 from bench_depth.timing.measure import TimingPlan
 from bench_depth.timing.session import Session
 from harness import interleave, ready_model, run, write_result
@@ -119,7 +119,7 @@ def _plain(invoke: Callable[[], object]) -> None:
 def _measured(invoke: Callable[[], object]) -> None:
     job = SimpleNamespace(path=MODEL, label=MODEL)
     session = cast(Session, SimpleNamespace(job=job, model=SimpleNamespace(invoke=invoke)))
-    screen = Screen(io.StringIO(), terminal=True)
+    screen = ProgressScreen(io.StringIO(), terminal=True)
     hooks = Hooks(
         print,
         on_results=lambda results: None,

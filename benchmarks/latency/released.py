@@ -22,9 +22,9 @@ from bench_depth.core.files import write_bytes
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
 from ghostdepth_export.pi4.latency import (
     BOARDS,
-    Board,
     LatencyPrediction,
     OpWork,
+    PredictedBoard,
     board_coefficients,
     predict_latency,
     read_work,
@@ -79,7 +79,7 @@ def released(folder: Path | None) -> tuple[list[dict[str, str]], list[dict[str, 
 
 
 def counts_for(
-    board: Board, counted: ModelCounts, on_a76: Mapping[Graph, ModelCounts]
+    board: PredictedBoard, counted: ModelCounts, on_a76: Mapping[Graph, ModelCounts]
 ) -> ModelCounts:
     """The counts of a file on a board's core; only int8 files have others on a Cortex-A76.
 
@@ -134,7 +134,7 @@ def _row(name: str, counted: ModelCounts, work: Sequence[OpWork]) -> dict[str, s
 
 
 def _board_row(
-    name: str, board: Board, counted: ModelCounts, work: Sequence[OpWork]
+    name: str, board: PredictedBoard, counted: ModelCounts, work: Sequence[OpWork]
 ) -> dict[str, str]:
     found: LatencyPrediction = predict_latency(counted, work, board_coefficients(board.name))
     figures = {"ms": found.ms, "low": found.low, "high": found.high}

@@ -132,4 +132,4 @@ def test_what_torchrun_cannot_have_set_is_a_line(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", text)
     with pytest.raises(UserError, match=r"WORLD_SIZE=.*integer from 1 on; unset it"):
-        environment_number("WORLD_SIZE", 1, least=1)
+        environment_number("WORLD_SIZE", 1, minimum=1)
