@@ -96,6 +96,35 @@ def test_a_script_of_the_benchmarks_reads_its_arguments_so_that_help_does_no_wor
         assert "parse_args(" in text or "main(*sys.argv[1:])" in text, f"{name} --help runs"
 
 
+def _defined(path: Path) -> set[str]:
+    """Names that a module has, wherever they are bound in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def test_tests_and_benchmarks_import_only_names_that_the_packages_have() -> None:
+    """mypy reads the packages alone, and nobody runs every benchmark after a change of a name."""
+    modules = _modules()
+    defined = {name: _defined(path) for name, path in modules.items()}
+    missing = [
+        f"{path.relative_to(ROOT)} line {node.lineno}: {node.module}.{alias.name}"
+        for folder in ("tests", "benchmarks", "docs")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in modules
+        for alias in node.names
+        if alias.name not in defined[node.module] and f"{node.module}.{alias.name}" not in modules
+    ]
+    assert not missing, missing
+
+
 def test_text_of_another_program_that_is_not_utf_8_ends_nothing() -> None:
     found = 0
     for name, path in _modules().items():
