@@ -44,10 +44,20 @@ class Screen(Console):
             else:
                 yield Segment(printable(segment.text, "\n"), segment.style)
 
+    def print(self, *objects: Any, **others: Any) -> None:
+        """As rich's, whose arguments these are.
+
+        Raises:
+            OSError: Standard output cannot be written; without standard error the work goes on.
+        """
+        try:
+            super().print(*objects, **others)
+        except OSError as failure:
+            give_up(cast(TextIO, self.file), failure, self.stderr)
+
     def on_broken_pipe(self) -> None:
-        """The reader has gone: an error of standard output; without standard error it goes on."""
-        gone = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        give_up(cast(TextIO, self.file), gone, self.stderr)
+        """Leaves it to `print`; rich would end the program without a line."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -55,15 +55,23 @@ def test_no_other_console_is_made() -> None:
 
 
 @pytest.mark.parametrize("error", [False, True])
-def test_a_reader_that_has_gone_ends_the_output_alone(error: bool) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("pipe", "Broken pipe"), ("full", "No space left on device")]
+)
+def test_a_reader_that_has_gone_or_a_full_disk_ends_the_output_alone(
+    kind: str, reason: str, error: bool
+) -> None:
+    if kind == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open("/dev/full", os.O_WRONLY)
     with open(writer, "w") as stream:
         screen = Screen(error=error)
         screen.file = stream
         if error:
             screen.print("a line")
         else:
-            with pytest.raises(OSError, match="cannot write to standard output: Broken pipe"):
+            with pytest.raises(OSError, match=f"cannot write to standard output: {reason}"):
                 screen.print("a line")
         screen.print("one more, which nobody reads")
