@@ -70,7 +70,10 @@ def check_target(target: Path, scale: Scale) -> None:
             "(FILE.mp4), or describe the model with --unit"
         )
     for part in ("rgb", "depth"):
-        if (target / part).is_dir() and any((target / part).iterdir()):
+        # As in a dataset folder hidden ones do not count: a killed recording may have left one.
+        if (target / part).is_dir() and any(
+            not path.name.startswith(".") for path in (target / part).iterdir()
+        ):
             raise UserError(f"{target / part} is not empty; name another folder for the recording")
         require_writable(target / part / "NAME")
 
