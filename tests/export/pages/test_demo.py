@@ -107,9 +107,9 @@ def test_without_qemu_nothing_is_predicted_and_the_reason_is_given(
     nano = next(each for each in read_catalogue().models if each.name == "ghostdepth-nano")
     for place, record in enumerate(measured.models):
         assert record.contract is not None
-        same_checkpoint = {"checkpoint_sha256": nano.checkpoint_sha256}
-        contract = dataclasses.replace(record.contract, **same_checkpoint)
-        measured.models[place] = dataclasses.replace(record, contract=contract)
+        file = record.file.replace(record.contract.name, nano.name)
+        contract = dataclasses.replace(record.contract, checkpoint_sha256=nano.checkpoint_sha256)
+        measured.models[place] = dataclasses.replace(record, file=file, contract=contract)
     released, reason = demo._predict(measured, [model], print)
     assert reason == ""
     predicted = {r.file: r.predicted for r in released.models if r.predicted is not None}
