@@ -1,4 +1,4 @@
-"""The limits of verification pass a released network and refuse wrong lowerings of it."""
+"""The limits of verification pass a trained network and refuse wrong lowerings of it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ FLOAT = ("fp32.tflite", "fp16.tflite", "fp32.onnx")
 
 
 @pytest.fixture(scope="module")
-def released() -> ExportSource:
-    checkpoint = load_checkpoint(ROOT / "models/ghostdepth-nano")
+def trained() -> ExportSource:
+    checkpoint = load_checkpoint(ROOT / "benchmarks/compression/ghostdepth-xxs")
     return ExportSource(checkpoint.network.eval(), 480, 640, PAIRS, checkpoint.ranges)
 
 
 @pytest.fixture(scope="module")
-def built(released: ExportSource) -> dict[str, bytes]:
-    return {name: FORMATS[name].build(released) for name in FLOAT}
+def built(trained: ExportSource) -> dict[str, bytes]:
+    return {name: FORMATS[name].build(trained) for name in FLOAT}
 
 
 @pytest.fixture(scope="module")
-def reference(released: ExportSource) -> Reference:
-    return make_reference(released, PAIRS)
+def reference(trained: ExportSource) -> Reference:
+    return make_reference(trained, PAIRS)
 
 
 @pytest.fixture(scope="module")
-def short(released: ExportSource) -> Reference:
-    return make_reference(released, PAIRS[:2])
+def short(trained: ExportSource) -> Reference:
+    return make_reference(trained, PAIRS[:2])
 
 
 def measured(folder: Path, kind: Format, data: bytes, reference: Reference) -> Parity:
@@ -62,7 +62,7 @@ def refuse(kind: Format, parity: Parity) -> None:
 
 
 @pytest.mark.parametrize("name", FLOAT)
-def test_a_released_network_passes(
+def test_a_trained_network_passes(
     name: str, built: dict[str, bytes], reference: Reference, tmp_path: Path
 ) -> None:
     kind = FORMATS[name]
@@ -130,13 +130,13 @@ def test_every_resize_has_half_pixel_centres(name: str, exported: Path) -> None:
 )
 def test_a_wrong_epsilon_of_one_batch_norm_is_refused(
     layer: str,
-    released: ExportSource,
+    trained: ExportSource,
     built: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
     # The files have the right epsilon and torch a wrong one: they are as far apart as if it were
     # the other way round.
-    wrong = copy.deepcopy(released.network)
+    wrong = copy.deepcopy(trained.network)
     wrong.get_submodule(layer).eps = WRONG_EPSILON  # type: ignore[assignment]
     reference = make_reference(ExportSource(wrong, 480, 640, PAIRS), PAIRS[:2])
     for name in ("fp32.tflite", "fp32.onnx"):
