@@ -38,7 +38,7 @@ def evaluate(
     pairs: Sequence[Pair],
     align: str = "none",
     hfov: float | None = None,
-    watch: Callable[[str, np.ndarray], None] = lambda name, metres: None,
+    watch: Callable[[str, np.ndarray, np.ndarray], None] = lambda name, metres, rgb: None,
 ) -> DepthMetrics:
     """Mean metrics over the pairs that have valid depth; the network's mode is kept.
 
@@ -48,7 +48,7 @@ def evaluate(
         align: Alignment of predictions to the ground truth.
         hfov: Field of view of their camera in degrees, for which metres are made; None for that of
             the training data.
-        watch: Called with the name of each image and its predicted depth, metres.
+        watch: Called with the name of each image, its predicted depth, metres, and the image.
 
     Raises:
         UserError: No pair has a valid pixel, or the network gives NaN.
@@ -64,7 +64,7 @@ def evaluate(
                 f"the network gives NaN or infinity on {pair.rgb}; its training diverged, lower "
                 "the learning rate or go back to an earlier checkpoint"
             )
-        watch(pair.rgb.name, prediction / 1000)
+        watch(pair.rgb.name, prediction / 1000, rgb)
         row = metrics_with_sharpness(prediction, ground_truth, align)
         if row is not None:
             rows.append(row)

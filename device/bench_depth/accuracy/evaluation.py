@@ -109,6 +109,7 @@ def evaluate(
     predictions: Optional[Path] = None,
     on_image: Callable[[EvaluatedImage], None] = lambda image: None,
     arm: Callable[[], None] = lambda: None,
+    watch: Callable[[str, NDArray[Any], NDArray[np.uint8]], None] = lambda name, depth, photo: None,
 ) -> Accuracy:
     """Compares a model's depth with the ground truth of every frame.
 
@@ -124,6 +125,7 @@ def evaluate(
             have no millimetres otherwise.
         on_image: Called with each image that has metrics, in the dataset's order.
         arm: Called before each run of the model, to give it a time limit.
+        watch: Called with the name of each photo, its depth as `predict` gives it, and the photo.
 
     Raises:
         UserError: A file cannot be read or written, no image has a valid pixel, the alignment is
@@ -141,6 +143,7 @@ def evaluate(
                 "train or export it again",
                 MODEL_FAILED,
             )
+        watch(frame.name, depth, photo)
         depth_mm = _millimetres(depth, ground_truth_mm, signature)
         if predictions is not None and depth_mm is not None:
             write_depth(predictions / f"{frame.name}.png", depth_mm)

@@ -166,7 +166,7 @@ class _Bench:
             predictions = options.save_predictions
             if predictions is not None and len(self._jobs) > 1:
                 predictions = predictions / session.job.path.name
-            accuracy = measure_accuracy(
+            accuracy, outputs = measure_accuracy(
                 index,
                 session,
                 self._dataset,
@@ -176,7 +176,7 @@ class _Bench:
                 predictions=predictions,
             )
             self._replace(index, accuracy=accuracy)
-            self._warn_of_data(index)
+            self._warn_of_data(index, outputs)
 
     def _surveyed(self, dataset: Optional[Dataset]) -> Optional[Dataset]:
         """The dataset whose frames are surveyed as they are read; a bad header ends it now."""
@@ -186,13 +186,15 @@ class _Bench:
         frames = [SurveyedFrame(frame, self._survey) for frame in dataset.frames]
         return dataclasses.replace(dataset, frames=frames)
 
-    def _warn_of_data(self, index: int) -> None:
+    def _warn_of_data(self, index: int, outputs: Sequence[str]) -> None:
+        """Adds the warnings about the photos' depth, which were logged, and about the data."""
         findings = self._survey.findings()
         if index == 0:
             for finding in findings:
                 self._hooks.log(finding.line)
-        codes = [*self._results.models[index].warnings, *(each.code for each in findings)]
-        self._replace(index, warnings=codes)
+        codes = [*self._results.models[index].warnings, *outputs]
+        codes += [finding.code for finding in findings]
+        self._replace(index, warnings=list(dict.fromkeys(codes)))
 
     def _profile(self, index: int, job: Job, signature: Signature) -> None:
         """Adds the time of each op of a model; where that fails, a warning."""

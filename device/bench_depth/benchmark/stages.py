@@ -13,6 +13,7 @@ from bench_depth.accuracy.records import Accuracy
 from bench_depth.benchmark.hooks import Hooks
 from bench_depth.core.screen import counted
 from bench_depth.machine.guard import HANG
+from bench_depth.plausibility.output_checks import OutputWatch
 from bench_depth.timing.measure import Timing, TimingPlan, measure, measure_in_turn
 from bench_depth.timing.session import Session
 from bench_depth.timing.sustained import Sustained, sustain
@@ -80,7 +81,7 @@ def measure_accuracy(
     median_ms: float,
     align: str,
     predictions: Optional[Path],
-) -> Accuracy:
+) -> tuple[Accuracy, list[str]]:
     """Compares one model's depth with the dataset's ground truth.
 
     Args:
@@ -91,14 +92,18 @@ def measure_accuracy(
         median_ms: Median latency of the model in milliseconds, for the score.
         align: One of `metrics.ALIGNMENTS`.
         predictions: Folder to write predicted depth maps to; None to write none.
+
+    Returns:
+        The accuracy, and the codes of warnings about the depth of single photos.
     """
     note = f"; {dataset.note}" if dataset.note else ""
     hooks.log(
         f"{session.job.label}: accuracy on {counted(len(dataset.frames), 'photo')} of "
         f"{dataset.label}{note}"
     )
+    watch = OutputWatch(not session.signature.relative, hooks.log)
     with limited(session, hooks) as arm:
-        return evaluate(
+        accuracy = evaluate(
             session.model,
             session.signature,
             dataset.frames,
@@ -108,7 +113,9 @@ def measure_accuracy(
             predictions=predictions,
             on_image=lambda image: hooks.on_image(index, image),
             arm=arm,
+            watch=watch,
         )
+    return accuracy, watch.codes
 
 
 def _completed(times_ns: Sequence[int], plan: TimingPlan) -> float:

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Optional
@@ -21,6 +22,8 @@ _NUMPY_SIGNS = (
 )
 # OpenCV needs numpy 2 from 4.12 on.
 _DOWNGRADE = "pip install 'numpy<2' 'opencv-python-headless<4.12'"
+# Standard error belongs to the process: one thread at a time sends it elsewhere.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def fault_of(use: Callable[[], object]) -> Optional[str]:
@@ -62,6 +65,28 @@ def _held_back(said: list[str]) -> Iterator[None]:
             sink.flush()
             sink.seek(0)
             said.append(sink.read())
+
+
+@contextlib.contextmanager
+def native_lines(said: list[bytes]) -> Iterator[None]:
+    """Appends to `said` what compiled code writes to standard error in the block, as one item.
+
+    Of more than a pipe holds, 64 kB on Linux, the rest is dropped.
+
+    Args:
+        said: Receives the bytes when the block ends, also by an error.
+    """
+    with _ONE_AT_A_TIME:
+        reader, writer = os.pipe()
+        # A full pipe would wait for a reader.
+        os.set_blocking(writer, False)
+        try:
+            with native_stderr_into(writer):
+                yield
+        finally:
+            os.close(writer)
+            with os.fdopen(reader, "rb") as stream:
+                said.append(stream.read())
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ The Mobile AI challenge's layout. Depth is uint16 millimetres, 0 = unknown.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_depth.core.compiled import native_lines
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import (
     atomic_path,
@@ -27,6 +29,12 @@ from bench_depth.core.files import (
 from bench_depth.core.picture import parse_header, read_header
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+# What libjpeg and libpng say of pixels in whose place they put grey or noise. A few bytes too many
+# are the padding of some cameras.
+_DAMAGED = re.compile(
+    rb"Corrupt JPEG data: (?!(?:\d|1[0-5]) extraneous)|Premature end of JPEG"
+    rb"|Inconsistent progression|incorrect data check"
+)
 
 
 class Frame(Protocol):
@@ -201,10 +209,14 @@ def _rgb(path: Path, flags: int) -> NDArray[np.uint8]:
 def _decode(path: Path, flags: int) -> NDArray[np.generic]:
     data = read_regular(path)
     parse_header(io.BytesIO(data), path)
+    said: list[bytes] = []
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        with native_lines(said):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except (cv2.error, MemoryError):  # OpenCV refuses sizes that it cannot hold.
         image = None
+    if _DAMAGED.search(b"".join(said)):
+        raise UserError(f"{path} has damaged pixels; copy the picture again, or remove it")
     if image is None:
         raise UserError(f"{path} is not a readable picture; it may be truncated")
     return image

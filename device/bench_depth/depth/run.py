@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ from bench_depth.model.postprocess import resize_depth
 
 # Threads that draw and write: one encodes while the other waits for the disk.
 _WRITERS = 2
+# The longest name of a file that Linux's file systems take.
+_NAME_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,12 @@ def run(
     with ThreadPoolExecutor(_WRITERS) as writer, _InTurn() as in_turn:
         for one in inputs:
             found = targets(_folder_of(one, folder), one, options)
+            if any(len(os.fsencode(path.name)) > _NAME_BYTES for path in found.values()):
+                failed += 1
+                line = f"{one.source}: its name is too long with the ending of a result; rename it"
+                made = _Made([], error=line)
+                in_turn(partial(_finish, model, one, {}, made, on_done, watch, gallery))
+                continue
             there = one.kind != "camera" and all(path.is_file() for path in found.values())
             if there and not overwrite and (gallery is None or one in gallery):
                 distances = read_distances(found, model.scale)

@@ -131,7 +131,7 @@ def run(
         log(_headline(info))
         if options.model is None:
             log(f"no model was named: {default_reason(read_catalogue())}")
-        sinks: list[Sink] = [lambda shot, depth: outputs(shot.name, depth)]
+        sinks: list[Sink] = [lambda shot, depth: outputs(shot.name, depth, shot.photo)]
         if options.record is not None:
             recorder = make_recorder(options.record, model.scale, source.interval, every)
             stack.callback(recorder.close)

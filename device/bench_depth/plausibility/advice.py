@@ -6,6 +6,8 @@ OUTPUT_ADVICE = {
     "and that its input is described as it was trained (--input-range, --normalize, --layout)",
     "output-negative": "the model gives negative depth; describe its output with --quantity, or "
     "train it again",
+    "output-same": "the model gives the same depth for different photos; train or export it again, "
+    "or check that its input is described as it was trained (--input-range, --normalize, --layout)",
     "output-unit": "the model's depth is implausibly near or far for metres; give its unit with "
     "--unit",
 }
@@ -26,10 +28,16 @@ DATA_ADVICE = {
     "or remove them",
     "depth-empty": "depth maps are 0 = unknown everywhere and are of no use; remove the pairs or "
     "convert them again",
+    "depth-repeated": "different photos have the same depth map; check how they were converted, "
+    "unless the light alone differs",
     "depth-sparse": "depth maps have almost no known pixel, so that their metrics are chance; use "
     "denser depth, or remove the pairs",
     "photo-blank": "photos have the same colour everywhere; check how they were converted, or "
     "remove them",
+    "photo-dark": "photos are black or almost black; check how they were converted, as values of 0 "
+    "to 1 must be multiplied by 255, and 10 or 12 bits shifted to 8",
+    "photo-depth": "photos are 16-bit pictures of one channel, as depth maps are; check that they "
+    "are photos, and store them with 8 bits",
     "photo-exif": "photos have an EXIF orientation, which is ignored, as a dataset is pixels as "
     "stored; where the depth map is of the turned photo, turn its pixels and remove the tag",
     "photo-shared": "photos of the validation set are in the training set as well, so that "

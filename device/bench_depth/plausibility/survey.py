@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ _METRES_MM, _CENTIMETRES_MM = 100, 1000
 _FAR_MM = 25_000
 _COARSE_VALUES, _COARSE_PIXELS = 256, 1 << 16
 _TINY = 16
+# Brightest value of a photo that shows nothing: of 12 bits that were stored in 16.
+_DARK = 15
 # Bytes from the middle of a file by which, with its size, the same photo is recognised.
 _COMPARED = 1 << 16
 # Bounds of the bands of the printed histogram, metres.
@@ -71,11 +74,15 @@ class DataSurvey:
         self.histogram = np.zeros(1 << 16, np.int64)
         self._named: dict[str, list[str]] = {}
         self._seen: set[str] = set()
+        # The pair that had a depth map first, by the map's hash: its name and the photo's hash.
+        self._first: dict[bytes, tuple[str, bytes]] = {}
 
     def add_header(self, name: str, photo: PictureHeader) -> None:
         """Adds the header of a photo."""
         if photo.orientation != 1:
             self._name("photo-exif", name)
+        if (photo.bits, photo.channels) == (16, 1):
+            self._name("photo-depth", name)
 
     def add(self, name: str, photo: NDArray[np.uint8], depth_mm: NDArray[np.uint16]) -> None:
         """Adds a pair: HxWx3 uint8 and HxW uint16 millimetres; one that was added counts once."""
@@ -94,10 +101,30 @@ class DataSurvey:
             self._name("depth-sparse", name)
         elif values == 1:
             self._name("depth-constant", name)
+        else:
+            self._add_map(name, photo, depth_mm, counts)
         if min(height, width) < _TINY:
             self._name("photo-tiny", name)
         elif _blank(photo):
             self._name("photo-blank", name)
+        elif photo.max() <= _DARK:
+            self._name("photo-dark", name)
+
+    def _add_map(
+        self,
+        name: str,
+        photo: NDArray[np.uint8],
+        depth_mm: NDArray[np.uint16],
+        counts: NDArray[np.int64],
+    ) -> None:
+        """Adds what a single map of several values tells; `counts` says how often each occurs."""
+        if _quantile(counts, 0.99) < _METRES_MM:
+            self._name("depth-metres", name)
+        shown = _hash(photo[::16, ::16])
+        first, there = self._first.setdefault(_hash(depth_mm), (name, shown))
+        if there != shown:
+            self._name("depth-repeated", first)
+            self._name("depth-repeated", name)
 
     def add_shared(self, train: Sequence[Frame], val: Sequence[Frame]) -> None:
         """Adds the photos of a validation set that are in its training set as well.
@@ -141,10 +168,7 @@ class DataSurvey:
 
     def quantile(self, fraction: float) -> int:
         """Quantile of the known depth, millimetres; 0 where nothing is known."""
-        counts = np.cumsum(self.histogram[1:])
-        if not counts[-1]:
-            return 0
-        return int(np.searchsorted(counts, fraction * counts[-1])) + 1
+        return _quantile(self.histogram, fraction)
 
     def require_depth(self, where: str) -> None:
         """Refuses data without depth.
@@ -191,7 +215,7 @@ class DataSurvey:
 
     def findings(self) -> list[Finding]:
         """The warnings, in the order of `DATA_ADVICE`."""
-        figures = {**self._of_all_depth(), **self._of_single_pairs()}
+        figures = {**self._of_single_pairs(), **self._of_all_depth()}
         return [Finding(c, f"{figures[c]}: {DATA_ADVICE[c]}") for c in DATA_ADVICE if c in figures]
 
     def _of_all_depth(self) -> dict[str, str]:
@@ -235,6 +259,17 @@ class DataSurvey:
         names = self._named.setdefault(code, [])
         if name not in names:
             names.append(name)
+
+
+def _quantile(histogram: NDArray[np.int64], fraction: float) -> int:
+    counts = np.cumsum(histogram[1:])
+    if not counts[-1]:
+        return 0
+    return int(np.searchsorted(counts, fraction * counts[-1])) + 1
+
+
+def _hash(picture: NDArray[Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(picture).data, digest_size=16).digest()
 
 
 def _middle(path: Path, size: int) -> bytes:

@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from bench_depth.core import picture
-from bench_depth.core.dataset import Pair, read_pair, read_rgb, read_stored_rgb, write_depth
+from bench_depth.core.dataset import (
+    Pair,
+    read_depth,
+    read_pair,
+    read_rgb,
+    read_stored_rgb,
+    write_depth,
+)
 from bench_depth.core.errors import UserError
 from bench_depth.core.picture import MAX_PIXELS, read_header
 
@@ -249,3 +256,42 @@ def test_a_png_that_unpacks_to_far_more_than_its_pixels_is_refused_before_decodi
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(UserError, match="is not a readable picture"):
         read_header(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_jpeg_of_which_a_part_is_lost_is_refused_without_a_line_of_the_decoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(16, 200, 2))
+    whole = encoded(".jpg", rng.integers(0, 255, (height, width, 3)).astype(np.uint8))
+    scan = whole.index(b"\xff\xda") + 14
+    cut = int(rng.integers(scan, scan + 9 * (len(whole) - scan) // 10))
+    path = tmp_path / "a.jpg"
+    path.write_bytes(whole[:cut].rstrip(b"\xff") + b"\xff\xd9")
+    with pytest.raises(UserError, match=r"a\.jpg has damaged pixels; copy"):
+        read_rgb(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_png_with_a_changed_byte_is_refused_without_a_line_of_the_decoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    depth = rng.integers(500, 9000, (40, 60)).astype(np.uint16)
+    data = bytearray(encoded(".png", depth))
+    start = data.index(b"IDAT") + 4
+    data[int(rng.integers(start, data.index(b"IEND") - 8))] ^= int(rng.integers(1, 256))
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.png (has damaged pixels|is not a readable picture)"):
+        read_depth(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_padding_that_some_cameras_write_is_no_damage(tmp_path: Path) -> None:
+    whole = encoded(".jpg", np.full((40, 60, 3), 99, np.uint8))
+    path = tmp_path / "a.jpg"
+    path.write_bytes(whole[:-2] + bytes(2) + whole[-2:])
+    assert read_rgb(path).shape == (40, 60, 3)

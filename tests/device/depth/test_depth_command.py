@@ -131,6 +131,27 @@ def test_a_damaged_image_among_good_ones_costs_only_itself(
     assert len(list(out.rglob("*-depth.png"))) == 3
 
 
+@pytest.mark.parametrize("length", [252, 253, 255])
+def test_a_name_that_is_too_long_with_its_ending_costs_only_its_image(
+    tiny_tflite: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    length: int,
+) -> None:
+    long = photos / f"{'a' * (length - 4)}.png"
+    long.write_bytes((photos / "a.png").read_bytes())
+    out = tmp_path / "out"
+    words = ["depth", str(photos), "--model", str(tiny_tflite), "--out", str(out)]
+    assert main(words) == 1
+    assert sorted(path.name for path in out.rglob("*.png")) == [
+        "a-depth.png",
+        "b-depth.png",
+        "ü-depth.png",
+    ]
+    assert "too long with the ending of a result; rename it" in capsys.readouterr().err
+
+
 def test_inputs_are_reported_in_their_order_once_written(
     tiny_tflite: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,49 @@ def test_faults_of_photos_have_their_codes() -> None:
     assert {"photo-blank", "photo-tiny"} <= set(codes)
 
 
+def codes_of(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[str]:
+    survey = DataSurvey()
+    for index, pair in enumerate(pairs):
+        survey.add(str(index), *pair)
+    return [finding.code for finding in survey.findings()]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_single_map_in_metres_is_found_among_those_in_millimetres(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = [room(rng) for _ in range(30)]
+    place = int(rng.integers(30))
+    pairs[place] = pairs[place][0], np.rint(pairs[place][1] / 1000).astype(np.uint16)
+    assert "depth-metres" in codes_of(pairs)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_depth_map_of_several_photos_is_found(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = [room(rng) for _ in range(8)]
+    one, other = rng.choice(8, 2, replace=False)
+    pairs[one] = pairs[one][0], pairs[other][1]
+    assert codes_of(pairs) == ["depth-repeated"]
+
+
+def test_a_pair_that_is_there_twice_has_its_depth_twice() -> None:
+    assert codes_of([room(np.random.default_rng(0))] * 2) == []
+
+
+@pytest.mark.parametrize("most", [2, 4, 15])
+def test_photos_with_the_lowest_of_their_bits_alone_are_dark(most: int) -> None:
+    rng = np.random.default_rng(most)
+    pairs = [(photo % (most + 1), depth) for photo, depth in (room(rng) for _ in range(3))]
+    assert codes_of(pairs) == ["photo-dark"]
+
+
+def test_a_depth_map_among_the_photos_is_found(folder: Path) -> None:
+    (folder / "rgb" / "3.jpg").unlink()
+    (folder / "rgb" / "3.png").write_bytes((folder / "depth" / "3.png").read_bytes())
+    codes = [finding.code for finding in survey_pairs(list_pairs(folder), "data").findings()]
+    assert codes == ["photo-depth"]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "rgb").mkdir()

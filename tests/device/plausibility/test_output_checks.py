@@ -38,3 +38,40 @@ def test_a_fault_is_told_once() -> None:
         watch(name, depth)
     assert watch.codes == ["output-constant", "output-nan"]
     assert [line.split(": ")[1] for line in lines] == ["b", "d"]
+
+
+def photos(seed: int, number: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).integers(0, 255, (number, 64, 96, 3)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_does_not_see_its_photos_is_found(seed: int) -> None:
+    lines: list[str] = []
+    watch = OutputWatch(True, lines.append)
+    for index, photo in enumerate(photos(seed, 4)):
+        watch(str(index), ROOM, photo)
+    assert watch.codes == ["output-same"]
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("change", [0, 1])
+def test_alike_photos_may_have_the_same_depth(change: int) -> None:
+    # A camera that stands still, with and without its noise.
+    watch = OutputWatch(True, print)
+    for index, photo in enumerate(photos(0, 1) * 5):
+        watch(str(index), ROOM, photo // 2 + np.uint8(change * (index % 2)))
+    assert watch.codes == []
+
+
+def test_a_model_that_once_gave_another_depth_sees_its_photos() -> None:
+    watch = OutputWatch(True, print)
+    for index, photo in enumerate(photos(0, 4)):
+        watch("photo", ROOM + (index in (1, 2)), photo)
+    assert watch.codes == []
+
+
+def test_photos_of_different_sizes_are_different() -> None:
+    watch = OutputWatch(True, print)
+    for photo in (photos(0, 1)[0], photos(0, 1)[0][:32]):
+        watch("photo", ROOM, photo)
+    assert watch.codes == ["output-same"]

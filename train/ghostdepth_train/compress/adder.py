@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-import pydantic
 import torch
 from bench_depth.core.errors import UserError
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import TrainingConfig
+from ghostdepth_train.config.fields import Positive
 from ghostdepth_train.data import DepthDataset
 from ghostdepth_train.models.adder_conv import (
     ETA,
@@ -50,7 +50,7 @@ class AdderConfig(Method):
     method: Literal["adder"] = "adder"
     layers: Literal["encoder", "decoder", "all"] | tuple[str, ...] = "decoder"
     depthwise: bool = False
-    eta: float = pydantic.Field(default=ETA, gt=0)
+    eta: Positive = ETA
     training: TrainingConfig = TrainingConfig(epochs=60, learning_rate=1e-3, warmup_epochs=1)
 
 

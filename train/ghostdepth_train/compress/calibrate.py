@@ -47,7 +47,7 @@ class CalibrateConfig(Method):
     ranges: Rule = "percentile"
     percentile: float = pydantic.Field(default=99.99, gt=50, le=100)
     images: int = pydantic.Field(
-        default=64, ge=MIN_IMAGES, validation_alias=AliasChoices("images", "photos")
+        default=64, ge=MIN_IMAGES, le=10**9, validation_alias=AliasChoices("images", "photos")
     )
     equalization: bool = pydantic.Field(
         default=False, validation_alias=AliasChoices("equalization", "equalise")

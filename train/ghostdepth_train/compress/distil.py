@@ -34,6 +34,7 @@ from ghostdepth_train import distributed
 from ghostdepth_train.checkpoint import Checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import Config, TrainConfig, TrainingConfig
+from ghostdepth_train.config.fields import BatchSize, Positive, Weight
 from ghostdepth_train.data import EpochSampler, Split, batches, training_loader
 from ghostdepth_train.distillation import Teacher, align_to, load_teacher, ssi_loss
 from ghostdepth_train.distillation.labels import by_stride, metric_labels
@@ -69,8 +70,8 @@ class UnlabelledConfig(Config):
     """
 
     labels: Literal["teacher", "stored"] = "teacher"
-    batch_size: int = pydantic.Field(default=4, ge=1)
-    weight: float = pydantic.Field(default=0.5, gt=0)
+    batch_size: BatchSize = 4
+    weight: Positive = 0.5
     scale: Literal["free", "metric"] = "free"
     until: float = pydantic.Field(default=0.8, gt=0, le=1)
 
@@ -94,14 +95,14 @@ class DistilConfig(Method):
 
     method: Literal["distil"] = "distil"
     teachers: tuple[str, ...] = ()
-    ground_truth: float = pydantic.Field(
-        default=1.0, ge=0, validation_alias=AliasChoices("ground_truth", "truth")
+    ground_truth: Weight = pydantic.Field(
+        default=1.0, validation_alias=AliasChoices("ground_truth", "truth")
     )
-    response: float = pydantic.Field(default=1.0, ge=0)
-    feature: float = pydantic.Field(default=0.0, ge=0)
-    affinity: float = pydantic.Field(default=0.0, ge=0)
-    attention: float = pydantic.Field(default=0.0, ge=0)
-    trust: float = pydantic.Field(default=0.3, gt=0)
+    response: Weight = 1.0
+    feature: Weight = 0.0
+    affinity: Weight = 0.0
+    attention: Weight = 0.0
+    trust: Positive = 0.3
     strides: tuple[Literal[2, 4, 8, 16, 32], ...] = (16, 32)
     unlabelled: UnlabelledConfig | None = pydantic.Field(
         default=None, validation_alias=AliasChoices("unlabelled", "photos")

@@ -32,6 +32,7 @@ from ghostdepth_train.checkpoint import (
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.snip import Start, describe, starting_network
 from ghostdepth_train.config import TrainConfig, TrainingConfig
+from ghostdepth_train.config.fields import Count
 from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.data import EpochSampler, Split
 from ghostdepth_train.evaluate import evaluate
@@ -76,7 +77,7 @@ class LotteryConfig(Method):
         default=0.2, gt=0, lt=1, validation_alias=AliasChoices("prune_fraction", "share")
     )
     rewind: Literal["init", "early", "rate"] = "early"
-    rewind_step: int = pydantic.Field(default=100, ge=1)
+    rewind_step: Count = 100
     start: Start = "random"
     control: bool = False
     training: TrainingConfig = TrainingConfig()

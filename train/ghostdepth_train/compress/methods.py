@@ -26,6 +26,7 @@ from ghostdepth_train.compress import (
 )
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import NetworkConfig, TrainingConfig, parse_config, require_encoder
+from ghostdepth_train.config.fields import Side
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
 
@@ -58,8 +59,8 @@ class InputSizeConfig(Method):
     """
 
     method: Literal["input_size"] = "input_size"
-    height: int
-    width: int
+    height: Side
+    width: Side
 
 
 def _resize_input(checkpoint: Checkpoint, config: InputSizeConfig, work: Work) -> Compressed:

@@ -23,6 +23,7 @@ from pydantic import AliasChoices
 from ghostdepth_train.checkpoint import METRICS, Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import LossConfig, TrainingConfig
+from ghostdepth_train.config.fields import BatchSize, Channels, Count
 from ghostdepth_train.models.network import DepthNet
 from ghostdepth_train.pruning.budget import (
     BudgetResult,
@@ -90,18 +91,18 @@ class PruneConfig(Method):
     global_pruning: Annotated[bool, pydantic.BeforeValidator(_former_spread)] = pydantic.Field(
         default=True, validation_alias=AliasChoices("global_pruning", "spread")
     )
-    round_to: int = pydantic.Field(
-        default=8, ge=1, validation_alias=AliasChoices("round_to", "multiple")
+    round_to: Channels = pydantic.Field(
+        default=8, validation_alias=AliasChoices("round_to", "multiple")
     )
-    min_channels: int = pydantic.Field(
-        default=8, ge=1, validation_alias=AliasChoices("min_channels", "least")
+    min_channels: Channels = pydantic.Field(
+        default=8, validation_alias=AliasChoices("min_channels", "least")
     )
     min_fraction: float = pydantic.Field(
         default=0.25, ge=0, le=1, validation_alias=AliasChoices("min_fraction", "share")
     )
-    batches: int = pydantic.Field(default=32, ge=1)
-    batch_size: int = pydantic.Field(default=8, ge=1)
-    rounds: int = pydantic.Field(default=1, ge=1)
+    batches: Count = 32
+    batch_size: BatchSize = 8
+    rounds: int = pydantic.Field(default=1, ge=1, le=1000)
     between: TrainingConfig = TrainingConfig(
         epochs=3, learning_rate=1e-3, warmup_epochs=0.5, weight_decay=0.05, eval_every=3
     )

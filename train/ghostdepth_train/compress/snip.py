@@ -24,6 +24,7 @@ from ghostdepth_train.checkpoint import Checkpoint, read_tensors, write_tensors
 from ghostdepth_train.compress import prune
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.config import LossConfig, NetworkConfig, TrainingConfig
+from ghostdepth_train.config.fields import Count
 from ghostdepth_train.data import DepthDataset, EpochSampler, Split, training_loader
 from ghostdepth_train.losses import network_loss
 from ghostdepth_train.models.network import DepthNet
@@ -62,7 +63,7 @@ class SnipConfig(Method):
     method: Literal["snip"] = "snip"
     keep: float = pydantic.Field(default=0.2, gt=0, lt=1)
     start: Start = "random"
-    batches: int = pydantic.Field(default=16, ge=1)
+    batches: Count = 16
     structured: bool = False
     training: TrainingConfig = TrainingConfig()
 

@@ -164,7 +164,7 @@ class LiteEncoderConfig(Config):
 
     kind: Literal["efficientnet-lite"]
     variant: int = pydantic.Field(default=0, ge=0, le=4)
-    blocks: int | None = pydantic.Field(default=None, ge=1)
+    blocks: int | None = pydantic.Field(default=None, ge=1, le=_MAX_BLOCKS)
     stem: Channels | None = None
     widths: (
         Annotated[tuple[LiteBlockConfig, ...], pydantic.Field(max_length=_MAX_BLOCKS)] | None

@@ -15,6 +15,12 @@ MAX_EPOCHS = int(BOUNDS["epochs"][1])
 MAX_SEED = 2**63 - 2
 Channels = Annotated[int, pydantic.Field(gt=0, le=MAX_CHANNELS)]
 Weight = Annotated[float, pydantic.Field(ge=0, le=1e6)]
+Positive = Annotated[float, pydantic.Field(gt=0, le=1e6)]
+BatchSize = Annotated[int, pydantic.Field(ge=1, le=4096)]
+# Of batches, steps or images.
+Count = Annotated[int, pydantic.Field(ge=1, le=10**9)]
+# Rows or columns of a network's input: one pixel at stride 32 is the least.
+Side = Annotated[int, pydantic.Field(ge=32, le=MAX_SIDE)]
 
 
 class Config(pydantic.BaseModel):

@@ -11,7 +11,7 @@ from bench_depth.core.errors import UserError
 
 from ghostdepth_train.config.blocks import AttentionBlocks, AttentionConfig, StreamConfig
 from ghostdepth_train.config.encoder import AnyEncoderConfig, EncoderConfig, LiteEncoderConfig
-from ghostdepth_train.config.fields import MAX_SIDE, Channels, Config
+from ghostdepth_train.config.fields import Channels, Config, Side
 
 _MAX_WEIGHTS = 500_000_000
 _Mean = Annotated[float, pydantic.Field(ge=-1e3, le=1e3)]
@@ -82,13 +82,13 @@ class NetworkConfig(Config):
             metres hold; None where it is unknown.
     """
 
-    input_height: int = pydantic.Field(default=128, ge=32, le=MAX_SIDE)
-    input_width: int = pydantic.Field(default=160, ge=32, le=MAX_SIDE)
+    input_height: Side = 128
+    input_width: Side = 160
     encoder: AnyEncoderConfig
     decoder: DecoderConfig
     adder: tuple[str, ...] = ()
     depth_encoding: Literal["log", "inverse"] = "log"
-    depth_min: float = pydantic.Field(default=0.3, ge=1e-4)
+    depth_min: float = pydantic.Field(default=0.3, ge=1e-4, le=1e4)
     depth_max: float = pydantic.Field(default=12.0, gt=0, le=1e4)
     mean: tuple[_Mean, _Mean, _Mean] = IMAGENET_MEAN
     std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD

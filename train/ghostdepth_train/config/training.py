@@ -6,10 +6,8 @@ from typing import Literal
 
 import pydantic
 
-from ghostdepth_train.config.fields import MAX_EPOCHS, MAX_SEED, Config, Weight
+from ghostdepth_train.config.fields import MAX_EPOCHS, MAX_SEED, BatchSize, Config, Weight
 from ghostdepth_train.config.network import NetworkConfig
-
-_MAX_BATCH = 4096
 
 
 class AugmentConfig(Config):
@@ -102,7 +100,7 @@ class TrainingConfig(Config):
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     epochs: int = pydantic.Field(default=100, ge=1, le=MAX_EPOCHS)
-    batch_size: int = pydantic.Field(default=8, ge=1, le=_MAX_BATCH)
+    batch_size: BatchSize = 8
     learning_rate: float = pydantic.Field(default=2e-3, gt=0, le=100)
     warmup_epochs: float = pydantic.Field(default=3.0, ge=0, le=MAX_EPOCHS)
     weight_decay: float = pydantic.Field(default=0.02, ge=0, le=100)

@@ -68,8 +68,9 @@ def label_images(
         for index, image in enumerate(images):
             path = out / f"{image.name}.png"
             if not path.is_file():
-                metres = _label(teacher, read_rgb(image.rgb))
-                watch(image.name, metres)
+                photo = read_rgb(image.rgb)
+                metres = _label(teacher, photo)
+                watch(image.name, metres, photo)
                 refuse_warnings(watch.codes, strict)
                 write_depth(path, millimetres(metres))
                 written += 1

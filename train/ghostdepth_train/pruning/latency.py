@@ -9,6 +9,7 @@ import pydantic
 from bench_depth.core.screen import counted
 
 from ghostdepth_train.config import Config, parse_config
+from ghostdepth_train.config.fields import Positive
 from ghostdepth_train.models.network import DepthNet
 
 TargetFile = Literal["int8", "fp32"]
@@ -31,7 +32,7 @@ class LatencyBudget(Config):
             LiteRT; or `onnxruntime`, ONNX Runtime.
     """
 
-    ms: float = pydantic.Field(gt=0)
+    ms: Positive
     threads: int = pydantic.Field(default=4, ge=1, le=4)
     file: TargetFile = "int8"
     board: TargetBoard = "rpi4"
