@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from bench_depth.core.files import (
 from bench_depth.core.picture import parse_header, read_header
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+_NPY = b"\x93NUMPY"
 # What libjpeg and libpng say of pixels in whose place they put grey or noise. A few bytes too many
 # are the padding of some cameras.
 _DAMAGED = re.compile(
@@ -186,6 +187,26 @@ def differing_sizes(pair: Pair, rgb: tuple[int, ...], depth: tuple[int, ...]) ->
     return (
         f"{pair.rgb} is {rgb[0]}x{rgb[1]} but {pair.depth} is {depth[0]}x{depth[1]}; "
         f"photo and depth must have the same size{turned}"
+    )
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """Reads an array from a .npy file.
+
+    Raises:
+        UserError: The file is missing, damaged, an archive or a pickle.
+    """
+    data = read_regular(path)
+    reason: object = "it does not begin like one"
+    # numpy.load takes archives as well.
+    if data.startswith(_NPY):
+        try:
+            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+        # A header is read as Python, so that a damaged one may raise anything.
+        except Exception as error:
+            reason = error
+    raise UserError(
+        f"{path} is not a readable .npy file ({reason}); it may be truncated, download it again"
     )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.core.bounds import require_bounds
-from bench_depth.core.dataset import read_depth, write_depth
+from bench_depth.core.dataset import read_depth, read_npy, write_depth
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import read_regular, write_bytes
+from bench_depth.core.files import write_bytes
 from bench_depth.depth import colours
 from bench_depth.depth.cloud import ply_bytes, point_cloud
 from bench_depth.depth.inputs import RESULT_ENDS, Input
@@ -97,11 +97,10 @@ def read_distances(found: dict[str, Path], scale: Scale) -> Distances:
     """
     try:
         if "npy" in found:
-            stream = io.BytesIO(read_regular(found["npy"]))
-            return scale.distances([np.asarray(np.load(stream, allow_pickle=False), np.float32)])
+            return scale.distances([np.asarray(read_npy(found["npy"]), np.float32)])
         if "mm" in found:
             return scale.distances([np.asarray(read_depth(found["mm"]) / 1000, np.float32)])
-    except (UserError, EOFError, TypeError, ValueError):
+    except (UserError, TypeError, ValueError):
         pass
     return None, None, None
 

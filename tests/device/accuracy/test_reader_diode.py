@@ -80,3 +80,39 @@ def test_pairs_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
     write_diode_pair(tmp_path / "diode" / "a", "b-c", mask)
     with pytest.raises(UserError, match="a-b-c"):
         find_frames("diode", tmp_path / "diode")
+
+
+def _header(text: str) -> bytes:
+    head = text.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\x03\x04" + bytes(99),
+        b"\x80\x04N.",
+        _header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
+        _header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1000, 1)}"),
+        _header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3, 1)}"),
+        _header("{'descr': '<f4', 'shape': (3,)}"),
+        *(_header(mark * 90) for mark in "([{'\\-~\t\0"),
+        _header("__import__('os')"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("end", ["_depth.npy", "_depth_mask.npy"])
+def test_a_damaged_array_is_a_line(diode: Path, end: str, data: bytes) -> None:
+    (diode / INDOORS / f"300_010{end}").write_bytes(data)
+    with pytest.raises(UserError, match=rf"300_010{end} is not a readable \.npy file"):
+        find_frames("diode", diode)[0].read()
+
+
+@pytest.mark.parametrize("value", ["x", None, 1j, np.datetime64("2020")])
+def test_a_mask_of_other_than_numbers_is_a_line(diode: Path, value: object) -> None:
+    array = np.full((HEIGHT, WIDTH), value)
+    np.save(diode / INDOORS / "300_010_depth_mask.npy", array)
+    with pytest.raises(UserError, match=r"300_010_depth_mask\.npy is"):
+        find_frames("diode", diode)[0].read()

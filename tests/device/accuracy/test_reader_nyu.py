@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -139,3 +140,61 @@ def test_without_a_library_one_line_says_how_to_get_it(
 def test_the_folder_of_the_file_is_recognised_and_the_file_asked_for(nyu: Path) -> None:
     with pytest.raises(UserError, match=r"is a folder; give the file nyu_depth_v2_labeled\.mat"):
         open_dataset(nyu.parent)
+
+
+def _elsewhere(kind: str, name: str, fifo: Path, shape: tuple[int, ...], dtype: str) -> object:
+    """What `name` becomes: something that is not an array within the file."""
+    return {
+        "soft link": h5py.SoftLink(f"/{name}"),
+        "external link": h5py.ExternalLink(str(fifo), f"/{name}"),
+        "external data": (shape, dtype, [(str(fifo), 0, h5py.h5f.UNLIMITED)]),
+        "group": "group",
+    }[kind]
+
+
+@pytest.mark.parametrize("name", ["images", "depths"])
+@pytest.mark.parametrize("kind", ["soft link", "external link", "external data", "group"])
+def test_an_array_that_is_not_within_the_file_is_refused_without_opening_another(
+    nyu: Path, tmp_path: Path, kind: str, name: str
+) -> None:
+    # Whoever opens the pipe waits for its other end without end.
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(nyu, "r+") as file:
+        shape, dtype = file[name].shape, file[name].dtype
+        del file[name]
+        made = _elsewhere(kind, name, tmp_path / "pipe", shape, dtype)
+        if made == "group":
+            file.create_group(name)
+        elif isinstance(made, tuple):
+            file.create_dataset(name, shape=made[0], dtype=made[1], external=made[2])
+        else:
+            file[name] = made
+    with pytest.raises(UserError, match=f"'{name}' is no array within the file"):
+        find_frames("nyu", nyu)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "complex64", "bool", "S3", "O"])
+def test_depth_that_is_no_metres_is_refused(nyu: Path, dtype: str) -> None:
+    with h5py.File(nyu, "r+") as file:
+        shape = file["depths"].shape
+        del file["depths"]
+        kind = h5py.string_dtype() if dtype == "O" else dtype
+        file.create_dataset("depths", shape=shape, dtype=kind)
+    with pytest.raises(UserError, match="float N x W x H"):
+        find_frames("nyu", nyu)
+
+
+@pytest.mark.parametrize(("count", "side"), [(10**9, 8), (1, 10**5), (1, 0)])
+def test_a_size_that_the_set_does_not_have_is_refused(
+    tmp_path: Path, count: int, side: int
+) -> None:
+    path = tmp_path / "nyu.mat"
+    with h5py.File(path, "w") as file:
+        for name, shape, dtype in (
+            ("images", (count, 3, side, side), np.uint8),
+            ("depths", (count, side, side), np.float32),
+        ):
+            chunks = tuple(min(each, 8) for each in shape) if side else None
+            file.create_dataset(name, shape=shape, dtype=dtype, chunks=chunks)
+    with pytest.raises(UserError, match=f"claims {count} photos of {side}x{side} pixels"):
+        find_frames("nyu", path)

@@ -49,6 +49,13 @@ def test_association_equals_the_greedy_rule(seed: int) -> None:
     assert associate(first, second) == greedy_over_all_combinations(first, second)
 
 
+@pytest.mark.parametrize("step", [0, 1e-9, 1e-5, 2e-4])
+def test_times_denser_than_any_camera_are_refused_before_all_are_combined(step: float) -> None:
+    times = [1e9 + step * i for i in range(100_000)]
+    with pytest.raises(UserError, match="timestamps are in seconds"):
+        associate(times, times)
+
+
 def test_depth_is_given_to_the_closest_photo_only() -> None:
     assert associate([1.000, 1.010], [1.008]) == [(1.010, 1.008)]
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres, require_file
+from bench_depth.core.dataset import read_npy
 from bench_depth.core.errors import UserError
-from bench_depth.core.files import open_regular
 
 DEPTH, MASK = "_depth.npy", "_depth_mask.npy"
 LOOKS_LIKE = f"DIODE (scene_*/scan_*/NAME.png + NAME{DEPTH} + NAME{MASK})"
@@ -59,7 +59,7 @@ def frames(path: Path, split: Optional[str] = None) -> list[DatasetFrame]:
 
 
 def _masked_depth(depth_path: Path, mask_path: Path) -> NDArray[np.uint16]:
-    depth, mask = _load(depth_path), _load(mask_path)
+    depth, mask = read_npy(depth_path), read_npy(mask_path)
     if depth.ndim != 3 or depth.shape[2] != 1 or depth.dtype.kind != "f":
         raise UserError(
             f"{depth_path} is {depth.dtype} {depth.shape}, but must be float HxWx1 metres"
@@ -68,14 +68,6 @@ def _masked_depth(depth_path: Path, mask_path: Path) -> NDArray[np.uint16]:
         raise UserError(
             f"{mask_path} is {mask.shape}, but must be {depth.shape[:2]} like {depth_path.name}"
         )
+    if mask.dtype.kind not in "biuf":
+        raise UserError(f"{mask_path} is {mask.dtype}, but must be numbers, 1 = valid")
     return millimetres(np.where(mask > 0, depth[:, :, 0], 0).astype(np.float32))
-
-
-def _load(path: Path) -> NDArray[Any]:
-    try:
-        with open_regular(path) as stream:
-            return np.asarray(np.load(stream, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path} is not a readable .npy file ({error}); it may be truncated, download it again"
-        ) from error

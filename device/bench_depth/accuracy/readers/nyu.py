@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import open_regular, require_regular
+from bench_depth.core.picture import MAX_PIXELS
 
 SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
 FILE = "nyu_depth_v2_labeled.mat"
@@ -32,6 +33,8 @@ LOOKS_LIKE = f"NYU Depth v2 ({FILE}, a MATLAB 7.3 file)"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # MATLAB puts a header of this size before the HDF5 data.
 _MATLAB_HEADER = 512
+# The set has 1449.
+_MOST_PHOTOS = 100_000
 
 
 def recognise(path: Path) -> bool:
@@ -77,32 +80,53 @@ def _read(path: Path, name: str, index: int) -> Any:
     # Opened for each image: that takes a millisecond, and no file stays open behind a frame.
     try:
         with _library("h5py").File(path, "r") as file:
-            return file[name][index]
-    except (OSError, RuntimeError, KeyError) as error:
+            return _array(file, name, path)[index]
+    except (OSError, RuntimeError, KeyError, MemoryError) as error:
         raise _unreadable(path, f"{name} {index}", error) from error
+
+
+def _array(file: Any, name: str, path: Path) -> Any:
+    """One of the two arrays, which lies in the file itself.
+
+    HDF5 would open other files, a pipe as well, for a link and for data that a header says are
+    stored there.
+    """
+    if name not in file.keys():  # noqa: SIM118  # `in file` follows a link.
+        raise UserError(f"{path} has no array {name!r}; is it the labelled NYU set?")
+    h5py = _library("h5py")
+    found: Any = None
+    if isinstance(file.get(name, getlink=True), h5py.HardLink):
+        found = file[name]
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise UserError(f"{path}: {name!r} is no array within the file; use it as it was published")
+    return found
 
 
 def _count(path: Path) -> int:
     """Number of frames; reads the shapes only."""
     try:
         with _library("h5py").File(path, "r") as file:
-            missing = [name for name in ("images", "depths") if name not in file]
-            if missing:
-                raise UserError(f"{path} has no array {missing[0]!r}; is it the labelled NYU set?")
-            images, depths = file["images"], file["depths"]
-            shapes, dtype = (tuple(images.shape), tuple(depths.shape)), images.dtype
+            images, depths = (_array(file, name, path) for name in ("images", "depths"))
+            shape = tuple(int(side) for side in images.shape or ())
+            depth_shape = tuple(int(side) for side in depths.shape or ())
+            types = images.dtype, depths.dtype
     except (OSError, RuntimeError, KeyError) as error:
         raise _unreadable(path, "it", error) from error
-    (image_shape, depth_shape) = shapes
-    n_w_h = (*image_shape[:1], *image_shape[2:])
-    if len(image_shape) != 4 or image_shape[1] != 3 or n_w_h != depth_shape or dtype != np.uint8:
+    fits = len(shape) == 4 and shape[1] == 3 and (*shape[:1], *shape[2:]) == depth_shape
+    if not fits or types[0] != np.uint8 or types[1].kind != "f":
         raise UserError(
-            f"{path}: images are {dtype} {image_shape} and depths {depth_shape}, but must be "
-            "uint8 N x 3 x W x H and N x W x H; use the .mat file as it was published"
+            f"{path}: images are {types[0]} {shape} and depths {types[1]} {depth_shape}, but must "
+            "be uint8 N x 3 x W x H and float N x W x H; use the .mat file as it was published"
         )
-    if not image_shape[0]:
+    count, pixels = int(shape[0]), int(shape[2] * shape[3])
+    if not count:
         raise UserError(f"{path} is empty: it holds no photo")
-    return int(image_shape[0])
+    if count > _MOST_PHOTOS or not 0 < pixels <= MAX_PIXELS:
+        raise UserError(
+            f"{path} claims {count} photos of {shape[2]}x{shape[3]} pixels; use the .mat file as "
+            "it was published"
+        )
+    return count
 
 
 def _library(module: str) -> Any:

@@ -23,6 +23,8 @@ from bench_depth.core.files import plain_path, read_text
 
 STEPS_PER_METRE = 5000.0
 MAX_DIFFERENCE_S = 0.02
+# Of a camera of 1000 frames a second there are 40.
+_MOST_CANDIDATES = 64
 _LARGEST_LIST = 64 * 2**20
 LOOKS_LIKE = "a TUM RGB-D sequence (rgb.txt + depth.txt)"
 
@@ -62,12 +64,20 @@ def associate(first: list[float], second: list[float]) -> list[tuple[float, floa
 
     Returns:
         Sorted pairs (first, second) less than `MAX_DIFFERENCE_S` apart.
+
+    Raises:
+        UserError: The second list is denser than any camera records.
     """
     second = sorted(second)
     candidates = []
     for a in first:
         low = bisect_left(second, a - MAX_DIFFERENCE_S)
         high = bisect_right(second, a + MAX_DIFFERENCE_S)
+        if high - low > _MOST_CANDIDATES:
+            raise UserError(
+                f"{high - low} depth maps are within {MAX_DIFFERENCE_S} s of the photo at {a}, "
+                "more than any camera takes; timestamps are in seconds"
+            )
         candidates += [
             (abs(a - b), a, b) for b in second[low:high] if abs(a - b) < MAX_DIFFERENCE_S
         ]
