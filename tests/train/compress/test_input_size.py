@@ -41,10 +41,10 @@ def test_the_network_sees_the_same_picture_in_another_size(
 
 @pytest.mark.parametrize(
     ("height", "width", "message"),
-    [(16, 64, "input_height"), (64, 10**6, "input_width"), (0, 0, "input_height")],
+    [(16, 64, "height"), (64, 10**6, "width"), (0, 0, "height")],
 )
-def test_a_size_that_no_network_has_is_one_clear_line(
-    checkpoint: Checkpoint, work: Work, height: int, width: int, message: str
+def test_a_size_that_no_network_has_is_one_clear_line_before_the_first_step(
+    height: int, width: int, message: str
 ) -> None:
-    with pytest.raises(UserError, match=message):
-        compress(checkpoint, method_config(size(height, width), ""), work)
+    with pytest.raises(UserError, match=f"input_size: {message}: Input should be"):
+        method_config(size(height, width), "a recipe, step 5")
