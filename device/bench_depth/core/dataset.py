@@ -5,7 +5,9 @@ The Mobile AI challenge's layout. Depth is uint16 millimetres, 0 = unknown.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +37,11 @@ _NPY = b"\x93NUMPY"
 _DAMAGED = re.compile(
     rb"Corrupt JPEG data: (?!(?:\d|1[0-5]) extraneous)|Premature end of JPEG"
     rb"|Inconsistent progression|incorrect data check"
+)
+# Lines of the decoders, which are no text of ours.
+_DECODERS = re.compile(
+    rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|Unsupported"
+    rb"|Warning: unknown JFIF|libpng (?:warning|error): |\[ *(?:WARN|ERROR)\b)[^\n]*\n?"
 )
 
 
@@ -236,7 +243,12 @@ def _decode(path: Path, flags: int) -> NDArray[np.generic]:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except (cv2.error, MemoryError):  # OpenCV refuses sizes that it cannot hold.
         image = None
-    if _DAMAGED.search(b"".join(said)):
+    text = b"".join(said)
+    # Another thread, that of a progress line, may have written meanwhile.
+    if others := _DECODERS.sub(b"", text):
+        with contextlib.suppress(OSError):
+            os.write(2, others)
+    if _DAMAGED.search(text):
         raise UserError(f"{path} has damaged pixels; copy the picture again, or remove it")
     if image is None:
         raise UserError(f"{path} is not a readable picture; it may be truncated")

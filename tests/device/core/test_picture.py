@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -295,3 +296,19 @@ def test_the_padding_that_some_cameras_write_is_no_damage(tmp_path: Path) -> Non
     path = tmp_path / "a.jpg"
     path.write_bytes(whole[:-2] + bytes(2) + whole[-2:])
     assert read_rgb(path).shape == (40, 60, 3)
+
+
+def test_what_another_thread_writes_while_a_picture_is_decoded_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(".jpg", np.full((40, 60, 3), 99, np.uint8)))
+    decode = cv2.imdecode
+
+    def decode_while_another_writes(data: np.ndarray, flags: int) -> np.ndarray:
+        os.write(2, b"epoch 3\nlibpng warning: iCCP: known incorrect sRGB profile\n")
+        return decode(data, flags)
+
+    monkeypatch.setattr(cv2, "imdecode", decode_while_another_writes)
+    read_rgb(path)
+    assert capfd.readouterr().err == "epoch 3\n"
