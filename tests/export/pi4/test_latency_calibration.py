@@ -340,7 +340,9 @@ def test_ranked_predictions_are_the_committed_ones(of: Modules, ranked: list[Any
             library = of.runtimes.library_of(line["runtime"])
             network = of.runtimes.FILES.get(line["network"], line["network"])
             key = library, network, line["type"], int(line["threads"]), line["board"]
-            assert found[key] == pytest.approx(float(line["predicted_ms"]), abs=0.006)
+            # The table is in hundredths of a millisecond, and what is shipped in few digits.
+            wanted = pytest.approx(float(line["predicted_ms"]), rel=3e-4, abs=0.006)
+            assert found[key] == wanted
 
 
 def test_the_released_files_milliseconds_are_those_of_the_stored_counts(of: Modules) -> None:
