@@ -128,6 +128,7 @@ def compress(
         resume=resume,
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         patience=patience,
+        strict=strict,
         on_start=lambda: _log_plan(f"{checkpoint}", steps, split, f"{data}", f"{out}", log),
         on_step=on_step,
         on_epoch=on_epoch,

@@ -31,6 +31,7 @@ from bench_depth.core.files import (
 from bench_depth.core.picture import parse_header, read_header
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+_DEPTH_MAP = "a depth map must be a 16-bit single-channel PNG in millimetres"
 _NPY = b"\x93NUMPY"
 # What libjpeg and libpng say of pixels in whose place they put grey or noise. A few bytes too many
 # are the padding of some cameras.
@@ -148,8 +149,7 @@ def read_depth(path: Path) -> NDArray[np.uint16]:
     Raises:
         UserError: The file is missing, not a picture, or not a 16-bit single-channel one.
     """
-    expected = "a depth map must be a 16-bit single-channel PNG in millimetres"
-    return read_uint16(path, expected)
+    return read_uint16(path, _DEPTH_MAP)
 
 
 def read_uint16(path: Path, expected: str) -> NDArray[np.uint16]:
@@ -165,9 +165,13 @@ def read_uint16(path: Path, expected: str) -> NDArray[np.uint16]:
     image = _decode(path, cv2.IMREAD_UNCHANGED)
     if image.dtype != np.uint16 or image.ndim != 2:
         channels = 1 if image.ndim == 2 else image.shape[2]
-        found = f"{8 * image.dtype.itemsize}-bit, {channels} channels"
-        raise UserError(f"{path} is {found}; {expected}")
+        raise UserError(wrong_kind(path, 8 * image.dtype.itemsize, channels, expected))
     return np.asarray(image, np.uint16)
+
+
+def wrong_kind(path: Path, bits: int, channels: int, expected: str = _DEPTH_MAP) -> str:
+    """The message about a picture that has other bits or channels than `expected` says."""
+    return f"{path} is {bits}-bit, {channels} channels; {expected}"
 
 
 def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:

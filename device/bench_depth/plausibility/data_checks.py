@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_depth.core.dataset import Frame, Pair, differing_sizes
+from bench_depth.core.dataset import Frame, Pair, differing_sizes, wrong_kind
 from bench_depth.core.errors import UserError
 from bench_depth.core.picture import read_header
 from bench_depth.core.screen import counted
@@ -55,14 +55,31 @@ def survey_pairs(pairs: Sequence[Pair], where: str, sample: int = SAMPLE) -> Dat
     """
     survey = DataSurvey()
     require_usable(pairs, survey)
-    chosen = pairs
-    if sample < len(pairs):
-        chosen = [pairs[(2 * i + 1) * len(pairs) // (2 * sample)] for i in range(sample)]
-    _refuse(list(_decode(chosen, survey)))
-    if len(chosen) < len(pairs) and not survey.any_depth:
-        _refuse(list(_decode(pairs, survey)))
-    survey.require_depth(where)
+    survey_some(pairs, survey, where, sample)
     return survey
+
+
+def survey_some(
+    frames: Sequence[Frame], survey: DataSurvey, where: str, sample: int = SAMPLE
+) -> None:
+    """Decodes some frames, evenly spaced, or all where none of these has a known depth.
+
+    Args:
+        frames: The frames of one dataset.
+        survey: The survey that they are added to.
+        where: Name of the dataset, for messages.
+        sample: Number of frames to decode.
+
+    Raises:
+        UserError: As `survey_pairs`.
+    """
+    chosen = frames
+    if sample < len(frames):
+        chosen = [frames[(2 * i + 1) * len(frames) // (2 * sample)] for i in range(sample)]
+    refuse_faults(list(_decode(chosen, survey)))
+    if len(chosen) < len(frames) and not survey.any_depth:
+        refuse_faults(list(_decode(frames, survey)))
+    survey.require_depth(where)
 
 
 def survey_frames(
@@ -80,7 +97,7 @@ def survey_frames(
     """
     survey = DataSurvey()
     require_usable(frames, survey)
-    _refuse(list(_decode(frames, survey, on_frame)))
+    refuse_faults(list(_decode(frames, survey, on_frame)))
     survey.require_depth(where)
     return survey
 
@@ -91,10 +108,20 @@ def require_usable(frames: Sequence[Frame], survey: DataSurvey) -> None:
     Raises:
         UserError: A file cannot be used; the line names the first one and counts the others.
     """
-    _refuse(list(check_headers([frame for frame in frames if isinstance(frame, Pair)], survey)))
+    refuse_faults(
+        list(check_headers([frame for frame in frames if isinstance(frame, Pair)], survey))
+    )
 
 
-def _refuse(faults: Sequence[str]) -> None:
+def refuse_faults(faults: Sequence[str]) -> None:
+    """Refuses data of which files cannot be used.
+
+    Args:
+        faults: A message for each of these files.
+
+    Raises:
+        UserError: There are any; the line is the first one and counts the others.
+    """
     if faults:
         count = len(faults) - 1
         more = f" ({counted(count, 'more file')} cannot be used)" if count else ""
@@ -118,10 +145,7 @@ def check_headers(pairs: Sequence[Pair], survey: DataSurvey) -> Iterator[str]:
         if photo is not None:
             survey.add_header(pair.name, photo)
         if depth is not None and (depth.bits, depth.channels) != (16, 1):
-            yield (
-                f"{pair.depth} is {depth.bits}-bit, {depth.channels} channels; a depth map must be "
-                "a 16-bit single-channel PNG in millimetres"
-            )
+            yield wrong_kind(pair.depth, depth.bits, depth.channels)
         elif photo is not None and depth is not None:
             sizes = (photo.width, photo.height), (depth.width, depth.height)
             if sizes[0] != sizes[1]:

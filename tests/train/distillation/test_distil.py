@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from bench_depth.core.dataset import read_rgb
+from bench_depth.core.dataset import read_rgb, write_depth
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint, read_tensors
 from ghostdepth_train.compress import compress, distil, run_recipe
@@ -220,3 +221,20 @@ def test_stored_labels_need_no_teacher(
 def test_nobody_to_learn_from_is_an_error() -> None:
     with pytest.raises(ValueError, match="neither a teacher"):
         DistilConfig()
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_implausible_labels_are_warned_of_before_training_and_end_it_with_strict(
+    data: Path, student: Path, photos: Path, tmp_path: Path, strict: bool
+) -> None:
+    for photo in (photos / "rgb").iterdir():
+        write_depth(photos / "pseudo_depth" / f"{photo.stem}.png", np.full((8, 8), 2000))
+    said: list[str] = []
+    config = DistilConfig(unlabelled=UnlabelledConfig(labels="stored"), training=SHORT)
+    run = work(data, tmp_path / "out", unlabelled=photos, strict=strict, log=said.append)
+    if strict:
+        with pytest.raises(UserError, match="depth-constant"):
+            config.check(None, run)
+    else:
+        config.check(None, run)
+    assert [line for line in said if "[depth-constant]" in line]

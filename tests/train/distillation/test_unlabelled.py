@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -19,9 +22,15 @@ from ghostdepth_train.distillation.labels import metric_labels
 from ghostdepth_train.distillation.unlabelled import (
     UnlabelledDataset,
     list_unlabelled,
+    require_usable_images,
+    survey_labels,
     upsample_label,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
+
+from tests.train.making import StopHere
 
 SIZE = (48, 64)
 
@@ -162,12 +171,14 @@ def test_a_teacher_that_gives_the_same_depth_everywhere_is_warned_of_once_and_re
 
 def test_labelling_goes_on_where_it_was(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels"
-    whole = (photos / "rgb" / "2.png").read_bytes()
-    (photos / "rgb" / "2.png").write_bytes(whole[:100])
-    with pytest.raises(UserError, match=r"2\.png is not a readable picture"):
-        label(Brightness(), photos, out)
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise StopHere
+
+    with pytest.raises(StopHere):
+        label_images(Brightness(), list_unlabelled(photos, out), out, stop)
     assert sorted(path.name for path in out.iterdir()) == ["0.png", "1.png", "teacher.json"]
-    (photos / "rgb" / "2.png").write_bytes(whole)
     teacher = Brightness()
     assert label(teacher, photos, out) == teacher.asked == 2
     assert label(teacher, photos, out) == 0
@@ -194,3 +205,63 @@ def test_labels_of_large_photos_are_made_small(tmp_path: Path) -> None:
     write_photo(tmp_path / "p" / "rgb" / "a.png", 0, (600, 800))
     label(Brightness(), tmp_path / "p", tmp_path / "labels")
     assert read_depth(tmp_path / "labels" / "a.png").shape == (LARGEST_SIDE * 3 // 4, LARGEST_SIDE)
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_image_or_label_among_good_ones_is_refused_before_work_starts(
+    data: st.DataObject,
+) -> None:
+    with TemporaryDirectory() as root:
+        folder = Path(root)
+        for index in range(8):
+            write_photo(folder / "rgb" / f"{index}.png", index)
+        images = list_unlabelled(folder)
+        label_images(Brightness(), images, folder / "pseudo_depth")
+        require_usable_images(images)
+        image = data.draw(st.sampled_from(images))
+        path = data.draw(st.sampled_from([image.rgb, image.depth]))
+        good = path.read_bytes()
+        faults = st.integers(0, len(good) - 13).map(lambda size: good[:size])
+        if path == image.depth:
+            kinds = [np.zeros((6, 8), np.uint8), np.zeros((6, 8, 3), np.uint16)]
+            faults |= st.sampled_from([png(kind) for kind in kinds])
+        damaged = data.draw(faults | st.none())
+        path.unlink()
+        if damaged is None:
+            os.mkfifo(path)
+        else:
+            path.write_bytes(damaged)
+        with pytest.raises(UserError, match=re.escape(str(path))):
+            require_usable_images(images)
+        with pytest.raises(UserError, match=re.escape(str(path))):
+            label_images(Brightness(), images, folder / "pseudo_depth")
+
+
+@pytest.mark.parametrize(
+    ("label", "codes"),
+    [
+        (np.add.outer(np.arange(12), np.arange(16)) * 50 + 1000, set()),
+        (np.full((12, 16), 2000), {"depth-ceiling", "depth-constant"}),
+        (np.full((12, 16), 65535), {"depth-constant", "depth-far"}),
+        (np.add.outer(np.arange(12), np.arange(16)) // 4 + 1, {"depth-metres"}),
+    ],
+)
+def test_labels_are_warned_of_as_the_depth_of_pairs_is(
+    photos: Path, label: np.ndarray, codes: set[str]
+) -> None:
+    for index in range(2):
+        write_depth(photos / "pseudo_depth" / f"{index}.png", label + index * (label.max() < 9000))
+    found = survey_labels(list_unlabelled(photos)[:2], "the labels")
+    assert {finding.code for finding in found} == codes
+
+
+def test_labels_that_are_all_unknown_are_refused(photos: Path) -> None:
+    for index in range(2):
+        write_depth(photos / "pseudo_depth" / f"{index}.png", np.zeros((12, 16)))
+    with pytest.raises(UserError, match="no depth map of the labels has a valid pixel"):
+        survey_labels(list_unlabelled(photos)[:2], "the labels")

@@ -49,6 +49,8 @@ from ghostdepth_train.distillation.unlabelled import (
     LABEL_FOLDER,
     UnlabelledDataset,
     list_unlabelled,
+    require_usable_images,
+    survey_labels,
 )
 from ghostdepth_train.models.network import DepthNet, resize
 from ghostdepth_train.run_options import RunOptions
@@ -124,7 +126,7 @@ class DistilConfig(Method):
         return bool(self.feature or self.affinity or self.attention)
 
     def check(self, start: Checkpoint | None, work: Work) -> None:
-        """Refuses a teacher that cannot be used, and unlabelled images that are not there."""
+        """Refuses a teacher or unlabelled images that cannot be used; warns of their labels."""
         _teacher(self, work)
         _unlabelled(self, work)
 
@@ -150,8 +152,7 @@ def _teacher(config: DistilConfig, work: Work) -> Teacher | None:
         if not config.teachers:
             return None
         loaded = load_teacher(config.teachers, device)
-        for line in loaded.warnings.values():
-            work.log(line)
+        work.warn(loaded.warnings)
         return loaded
 
     teacher = work.once(("distil", config.teachers), load)
@@ -167,22 +168,31 @@ def _teacher(config: DistilConfig, work: Work) -> Teacher | None:
 
 
 def _unlabelled(config: DistilConfig, work: Work) -> list[Pair]:
-    """The unlabelled images that are trained on; empty where there are none."""
-    if config.unlabelled is None:
+    """The unlabelled images that are trained on, checked; empty where there are none."""
+    settings = config.unlabelled
+    if settings is None:
         return []
+    stored = settings.labels == "stored"
+    return work.once(("unlabelled", stored), lambda: _checked_images(stored, work))
+
+
+def _checked_images(stored: bool, work: Work) -> list[Pair]:
     if work.unlabelled is None:
         raise UserError(
             "the recipe uses unlabelled images; give their folder, --unlabelled DIR (DIR/rgb), or "
             "leave them out: --set distil.unlabelled=null"
         )
     images = list_unlabelled(work.unlabelled)
-    if config.unlabelled.labels == "stored":
+    require_usable_images(images)
+    if stored:
         images = [image for image in images if image.depth.is_file()]
         if not images:
             raise UserError(
                 f"no image of {work.unlabelled} has a label in {work.unlabelled / LABEL_FOLDER}; "
                 "make them with `ghostdepth label`"
             )
+        found = survey_labels(images, f"the labels in {work.unlabelled / LABEL_FOLDER}")
+        work.warn({finding.code: finding.line for finding in found})
     return images
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pydantic
-from bench_depth.core.errors import UserError
+from bench_depth.core.errors import UserError, refuse_warnings
 
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.config import (
@@ -80,6 +80,7 @@ class Work:
         on_epoch: Called after every epoch with its row of the log.
         on_training: Called with each training before it starts; what it returns is called after
             every epoch as well, after `on_epoch`.
+        strict: Whether warnings end the work.
         log: Called with one line of progress text.
         predict_latency: Predicts the latency of exported files, for a latency budget; None where
             no predictor is available.
@@ -97,9 +98,23 @@ class Work:
     on_step: Progress = silent
     on_epoch: OnEpoch = lambda _: None
     on_training: Callable[[Trainer], OnEpoch] = lambda _: lambda _: None
+    strict: bool = False
     log: Callable[[str], None] = lambda _: None
     predict_latency: LatencyPredictor | None = None
     _loaded: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def warn(self, warnings: Mapping[str, str]) -> None:
+        """Logs warnings.
+
+        Args:
+            warnings: A line for each, by its code.
+
+        Raises:
+            UserError: There are any and `strict` is set (exit code 4).
+        """
+        for line in warnings.values():
+            self.log(line)
+        refuse_warnings(warnings, self.strict)
 
     def once(self, key: Any, load: Callable[[], L]) -> L:
         """Loads a network beside the one that is compressed, and keeps it for the whole run.

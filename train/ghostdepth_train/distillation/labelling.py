@@ -16,6 +16,7 @@ from bench_depth.plausibility.output_checks import OutputWatch
 from numpy.typing import NDArray
 
 from ghostdepth_train.distillation import Teacher
+from ghostdepth_train.distillation.unlabelled import require_usable_images
 from ghostdepth_train.run_folder import run_folder
 
 # Students are small; a label of a camera's size would be a hundred times their input.
@@ -51,8 +52,8 @@ def label_images(
 
     Raises:
         UserError: The teacher is relative, `out` holds other labels or is in use by another
-            process, a file cannot be read or written, or depth is implausible and `strict` is
-            set (exit code 4).
+            process, an image or a label that is there cannot be used, a file cannot be written, or
+            depth is implausible and `strict` is set (exit code 4).
     """
     if teacher.quantity != "metric":
         raise UserError(
@@ -65,6 +66,7 @@ def label_images(
     written, watch = 0, OutputWatch(True, log)
     with run_folder(out, "ghostdepth label"):
         _open(teacher, out)
+        require_usable_images(images)
         for index, image in enumerate(images):
             path = out / f"{image.name}.png"
             if not path.is_file():

@@ -5,13 +5,26 @@ A label is uint16 millimetres, 0 = unknown, of any size: it shows the same view 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from bench_depth.core.dataset import PHOTO_SUFFIXES, Pair, list_files, read_depth, read_rgb
+from bench_depth.core.dataset import (
+    PHOTO_SUFFIXES,
+    Pair,
+    list_files,
+    read_depth,
+    read_rgb,
+    wrong_kind,
+)
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import is_folder, require_regular
+from bench_depth.core.picture import read_header
+from bench_depth.plausibility.data_checks import refuse_faults, survey_some
+from bench_depth.plausibility.survey import DataSurvey, Finding
 from numpy.typing import NDArray
 
 from ghostdepth_train.augment import Photo
@@ -51,6 +64,67 @@ def list_unlabelled(folder: Path, labels: Path | None = None) -> list[Pair]:
     return [pairs[name] for name in sorted(pairs)]
 
 
+def require_usable_images(images: Sequence[Pair]) -> None:
+    """Reads the headers of all images and of the labels that exist, before work starts.
+
+    Args:
+        images: Images of `list_unlabelled`.
+
+    Raises:
+        UserError: A file cannot be used; the line names the first one and counts the others.
+    """
+    refuse_faults(list(_faults(images)))
+
+
+def survey_labels(images: Sequence[Pair], where: str) -> list[Finding]:
+    """Decodes some images and their labels, before a training on them starts.
+
+    Args:
+        images: Images of `list_unlabelled` that have a label.
+        where: Name of the labels, for messages.
+
+    Returns:
+        Warnings about the images and labels, as about the pairs of a dataset.
+
+    Raises:
+        UserError: A file cannot be used, or no label has a known pixel.
+    """
+    survey = DataSurvey()
+    survey_some([_Labelled(image) for image in images], survey, where)
+    return [Finding(found.code, f"{where}: {found.text}") for found in survey.findings()]
+
+
+def _faults(images: Sequence[Pair]) -> Iterator[str]:
+    for image in images:
+        try:
+            if read_header(image.rgb) is None:  # Of a rare kind, or no picture at all.
+                read_rgb(image.rgb)
+            if os.path.lexists(image.depth):
+                label = read_header(image.depth)
+                if label is None:
+                    read_depth(image.depth)
+                elif (label.bits, label.channels) != (16, 1):
+                    yield wrong_kind(image.depth, label.bits, label.channels)
+        except UserError as error:
+            yield str(error)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """An image with its label as a `Frame`."""
+
+    image: Pair
+
+    @property
+    def name(self) -> str:
+        return self.image.name
+
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """The image and its label in the image's size."""
+        rgb = read_rgb(self.image.rgb)
+        return rgb, upsample_label(read_depth(self.image.depth), *rgb.shape[:2])
+
+
 class UnlabelledDataset(DepthDataset):
     """Augmented images and their labels, as `DepthDataset` gives pairs.
 
@@ -59,10 +133,10 @@ class UnlabelledDataset(DepthDataset):
     """
 
     def _read(self, pair: Pair) -> tuple[Photo, NDArray[np.uint16]]:
+        if pair.depth.is_file():
+            return _Labelled(pair).read()
         rgb = read_rgb(pair.rgb)
-        if not pair.depth.is_file():
-            return rgb, np.zeros(rgb.shape[:2], np.uint16)
-        return rgb, upsample_label(read_depth(pair.depth), *rgb.shape[:2])
+        return rgb, np.zeros(rgb.shape[:2], np.uint16)
 
 
 def upsample_label(label_mm: NDArray[np.uint16], height: int, width: int) -> NDArray[np.uint16]:
