@@ -178,10 +178,22 @@ def load(path: Path) -> Results:
         UserError: It is missing, truncated, of another schema, a field is missing or wrong, or it
             holds figures that no measurement gives.
     """
-    value = read_json(path)
+    return parse(read_json(path), str(path))
+
+
+def parse(value: Any, name: str) -> Results:
+    """Takes the content of a results file that was read as JSON.
+
+    Args:
+        value: Content of the file.
+        name: Name of the file, for the error.
+
+    Raises:
+        UserError: As `load`.
+    """
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
-        raise UserError(f"{path} has schema {schema!r}; this program reads {SCHEMA!r}")
+        raise UserError(f"{name} has schema {schema!r}; this program reads {SCHEMA!r}")
     try:
         results = build(Results, value)
         _require_threads(results.context.threads, "context")
@@ -193,7 +205,7 @@ def load(path: Path) -> Results:
             _require_sound(record, f"models[{index}]")
         _require_size(value, "")
     except ValueError as error:
-        raise UserError(f"{path} is not a whole results file: {error}; measure again") from error
+        raise UserError(f"{name} is not a whole results file: {error}; measure again") from error
     return results
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,8 @@ def answers(homes: Homes, command: str) -> None:
         (100, 100, "exec yes", "its answer is longer than 65536 bytes"),
         (100, 100, "echo ready", "its login prints '' where only answers may be"),
         (100, 100, "echo ghostdepth; echo ready", "the Pi's answer is not understood"),
+        (100, 100, "echo No logins; exit 1", "pi@one: its login runs no command: No logins"),
+        (100, 100, "exit 1", "pi@one: its login runs no command: exit code 1"),
     ],
 )
 def test_a_pi_that_answers_nothing_or_something_else_or_without_end(
@@ -212,7 +215,9 @@ def test_a_pi_that_answers_nothing_or_something_else_or_without_end(
         ("list", 100, "cat /dev/zero", "its answer is longer than 100000 bytes"),
         ("list", 1, "exec sleep 1000", "it has not answered for 1 s"),
         ("list", 100, "echo; echo x y", "the Pi's list of its files is not understood"),
-        ("fetch", 100, "printf '\\377'", "cannot read"),
+        ("fetch", 100, "printf '\\377'", "/results.json: byte 0 is not UTF-8"),
+        ("fetch", 100, "echo '[]'", "/results.json has schema None"),
+        ("install", 100, "exit 11", "ghostdepth: pi@one: install: exit code 11"),
     ],
 )
 def test_an_answer_in_the_middle_is_limited_as_well(
@@ -229,7 +234,22 @@ def test_an_answer_in_the_middle_is_limited_as_well(
     case = f'case "$*" in *" {verb} "*) echo ghostdepth; {command}; exit ;; esac; exec sh -c "$*"'
     answers(homes, case)
     assert deploy(["pi@one"], options) == 2
-    assert line in capsys.readouterr().err.splitlines()[-1]
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert line in shown
+    assert ".partial" not in shown
+    assert not options.results.exists()
+
+
+def test_a_disk_without_space_is_told_in_megabytes(
+    homes: Homes, options: DeployOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # df aligns its figures to the right of "Avail".
+    df = homes.programs / "df"
+    df.write_text("#!/bin/sh\necho Avail\necho '    3'\n")
+    df.chmod(0o755)
+    assert deploy(["pi@one"], options) == 2
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(r"0\.\d MB are needed at .*, 0\.0 MB are free; make room there", shown)
 
 
 def test_lines_without_end_come_in_pieces() -> None:

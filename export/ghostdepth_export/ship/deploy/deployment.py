@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
-from bench_depth.core.files import atomic_path
+from bench_depth.core.files import write_bytes
+from bench_depth.core.json_text import loads
 from bench_depth.core.screen import counted
-from bench_depth.results.records import Results, load
+from bench_depth.results.records import Results, parse
 from ghostdepth_export.ship.bundle import TARGETS, find_target, read_manifest
 from ghostdepth_export.ship.deploy.copy import copy
 from ghostdepth_export.ship.deploy.copy_plan import (
@@ -160,7 +161,7 @@ class Deployment:
         needed, free = space_needed(manifest.env_bytes, plan), link.facts.free
         if needed > free:
             raise UserError(
-                f"{needed / 1e6:.0f} MB are needed at {link.facts.prefix}, {free / 1e6:.0f} MB are "
+                f"{needed / 1e6:.1f} MB are needed at {link.facts.prefix}, {free / 1e6:.1f} MB are "
                 "free; make room there"
             )
         return plan
@@ -191,10 +192,13 @@ class Deployment:
 
     def _fetch(self, link: Link) -> Results:
         target = self._options.results / self.host / "results.json"
-        text = link.ask("fetch")
-        with atomic_path(target) as temporary:
-            temporary.write_bytes(text.encode(errors="surrogateescape"))
-            results = load(temporary)
+        data = link.ask("fetch").encode(errors="surrogateescape")
+        name = f"{link.facts.prefix}/results.json"
+        try:
+            results = parse(loads(data), name)
+        except ValueError as error:
+            raise UserError(f"cannot read {name}: {error}; measure again") from error
+        write_bytes(target, data)
         self._log(f"results are in {target}")
         return results
 

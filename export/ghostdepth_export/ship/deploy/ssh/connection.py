@@ -148,7 +148,7 @@ class Link:
             self._processes.hold(process)
             write(process.stdin, _REMOTE)
             kept = each_line(answer(process, LONG), take)
-        self._check(process, verb, kept)
+        self._check(process, verb, [text for text in kept if text != _HELLO])
 
     def use(self, command: Sequence[str], task: str, data: bytes, line: TakeLine) -> None:
         """Runs a program of this machine that reaches the Pi by `./ssh` in its working folder.
@@ -191,7 +191,10 @@ class Link:
                 break
             found.append(line)
         else:
-            raise self._why()
+            if found[:1] == [_HELLO]:
+                raise self._why()
+            # What such a login prints, as nologin does, is the reason.
+            raise self._why("its login runs no command", found)
         if found[:1] != [_HELLO]:
             first = "".join(found[:1]).strip()[:60]
             raise UserError(
@@ -201,8 +204,8 @@ class Link:
         self._connected = True
         return parse_system_facts(found[1:])
 
-    def _why(self) -> UserError:
-        """Why the connection ended."""
+    def _why(self, task: str = "preparing", said: Sequence[str] = ()) -> UserError:
+        """Why the connection ended, in the middle of a task; what the Pi `said` may tell it."""
         try:
             code = self._master.wait(timeout=_GIVEN_UP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -214,7 +217,7 @@ class Link:
             return UserError("another deployment to it is at work; try again when it is done")
         if code in _SSH_FAILED:
             return explain(self._host, self._errors, connected=self._connected)
-        return RemoteError("preparing", code, self._errors)
+        return RemoteError(task, code, [*said, *self._errors])
 
     def _check(
         self, process: Process, task: str, output: Sequence[str], *, by_ssh: bool = True

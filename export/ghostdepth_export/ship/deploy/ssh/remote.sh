@@ -51,7 +51,7 @@ free() {
     while [ ! -d "$place" ]; do
         place=$(dirname "$place")
     done
-    df -k --output=avail "$place" | tail -n 1
+    df -k --output=avail "$place" | tail -n 1 | tr -d " "
 }
 
 hold() {
