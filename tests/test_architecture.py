@@ -135,3 +135,10 @@ def test_text_of_another_program_that_is_not_utf_8_ends_nothing() -> None:
                 f"{name} line {node.lineno}: give errors="
             )
     assert found > 5
+
+
+def test_temporary_folders_are_those_that_go_after_a_kill_as_well() -> None:
+    own = _modules().pop("bench_depth.core.temporary")
+    for path in set(_modules().values()) - {own}:
+        used = re.search(r"TemporaryDirectory|mkdtemp", path.read_text())
+        assert not used, f"{path}: use fresh_folder of {own.name}"

@@ -9,6 +9,26 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
+
+
+@contextlib.contextmanager
+def fresh_folder(prefix: str, parent: Optional[Path] = None) -> Iterator[Path]:
+    """Creates a temporary folder, and removes those of processes that were killed.
+
+    Args:
+        prefix: Beginning of its name, which only such folders have.
+        parent: Folder that it lies in; None for the system's temporary files.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+    import tempfile  # Here, because `--help` must not wait for it.
+
+    place = Path(tempfile.gettempdir()) if parent is None else parent
+    remove_left_overs(prefix, place)
+    with temporary_folder(prefix, place) as folder:
+        yield folder
 
 
 @contextlib.contextmanager

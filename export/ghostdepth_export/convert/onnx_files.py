@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from bench_depth.core.temporary import fresh_folder
 from bench_depth.model.contract import STATE_IN, STATE_OUT, StateTensor
 from ghostdepth_train.quantization import Range, find_quantized_tensors, read_ranges
 from ghostdepth_train.quantization.ranges import LOWEST
@@ -82,8 +81,8 @@ def convert_int8(
     nodes = list(model.graph.node)
     convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv"]
     ends = [*nodes[: convolutions[0]], *nodes[convolutions[-1] + 1 :]]
-    with tempfile.TemporaryDirectory() as folder, _python_log_quiet():
-        target = Path(folder) / "int8.onnx"
+    with fresh_folder("ghostdepth-quantize-") as folder, _python_log_quiet():
+        target = folder / "int8.onnx"
         quantize_static(
             onnx.ModelProto.FromString(model.SerializeToString()),
             target,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import bench_depth
 from bench_depth.core.errors import UserError
+from bench_depth.core.temporary import fresh_folder
 from ghostdepth_export.host.programs import run
 
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -59,10 +59,10 @@ def resolve(wanted: Sequence[str], target: WheelTarget) -> str:
     Raises:
         UserError: The index cannot be reached, or nothing fits.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
+    with fresh_folder("ghostdepth-wheels-") as folder:
+        report = folder / "report.json"
         command = [*_PIP, "install", "--dry-run", "--ignore-installed", "--report", str(report)]
-        command += ["--target", folder, *target.options(), *wanted]
+        command += ["--target", str(folder), *target.options(), *wanted]
         run(command, f"cannot find wheels for Python {target.python}")
         wheels = json.loads(report.read_text())["install"]
     lines = [

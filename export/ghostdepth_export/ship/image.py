@@ -23,11 +23,11 @@ from bench_depth import __version__
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import atomic_path
 from bench_depth.core.screen import say
+from bench_depth.core.temporary import fresh_folder
 from ghostdepth_export.host.cache import cache_folder
 from ghostdepth_export.host.checkout import SOURCE
 from ghostdepth_export.host.programs import need, run
 from ghostdepth_export.pi4.emulator import debian
-from ghostdepth_export.ship.temporary import fresh_folder
 
 TAG = f"bench-depth:{__version__}"
 _SUITE = "bullseye"

@@ -1,32 +1,14 @@
-"""Temporary folders of builds, and folders that a new one replaces as a whole."""
+"""Folders that a new one replaces as a whole."""
 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench_depth.core.temporary import left_overs, remove_left_overs, temporary_folder
+from bench_depth.core.temporary import fresh_folder, left_overs
 
 _OLD = "old"
-
-
-@contextlib.contextmanager
-def fresh_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Creates a temporary folder, and removes those of processes that were killed.
-
-    Args:
-        prefix: Beginning of its name, which only such folders have.
-        parent: Folder that it lies in; None for the system's temporary files.
-
-    Raises:
-        OSError: It cannot be created.
-    """
-    place = Path(tempfile.gettempdir()) if parent is None else parent
-    remove_left_overs(prefix, place)
-    with temporary_folder(prefix, place) as folder:
-        yield folder
 
 
 @contextlib.contextmanager

@@ -217,6 +217,7 @@ def test_a_pi_that_answers_nothing_or_something_else_or_without_end(
         ("list", 100, "echo; echo x y", "the Pi's list of its files is not understood"),
         ("fetch", 100, "printf '\\377'", "/results.json: byte 0 is not UTF-8"),
         ("fetch", 100, "echo '[]'", "/results.json has schema None"),
+        ("install", 100, "yes", "its answer is longer than 4194304 bytes"),
         ("install", 100, "exit 11", "ghostdepth: pi@one: install: exit code 11"),
     ],
 )

@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ghostdepth_export.ship.temporary import fresh_folder, replaced_folder, restore_folder
+from bench_depth.core.temporary import fresh_folder
+from ghostdepth_export.ship.temporary import replaced_folder, restore_folder
 
 PREFIX = "left [x]-"
 _WAITING = """
 import time
-from ghostdepth_export.ship.temporary import fresh_folder
+from bench_depth.core.temporary import fresh_folder
 with fresh_folder("left [x]-") as folder:
     (folder / "bundle").mkdir()
     print(folder, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.json_text import loads
+from bench_depth.core.temporary import fresh_folder
 from bench_depth.model.contract import read_contract
 from bench_depth.model.runtimes.onnx import OnnxRuntime
 from bench_depth.model.tensors import carry_state
@@ -37,8 +37,8 @@ def profile_onnx(
     Raises:
         UserError: The file cannot be loaded or run, or the profiler's file cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-depth-") as folder:
-        model = runtime.load(path, threads, trace=Path(folder) / "trace")
+    with fresh_folder("bench-depth-trace-") as folder:
+        model = runtime.load(path, threads, trace=folder / "trace")
         carry_state(path, model, read_contract(path))
         model.set_input(picture)
         _run(model.invoke, seconds * 2 / 3, _MIN_RUNS + _WARM_UP)

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from bench_depth.core.errors import MODEL_FAILED, UserError
 from bench_depth.core.files import read_json, write_json
 from bench_depth.core.jsonable import build
+from bench_depth.core.temporary import fresh_folder
 from bench_depth.machine.guard import CRASHES, HANG
 from bench_depth.model.preprocess import to_input
 from bench_depth.model.signature import Signature
@@ -41,8 +41,7 @@ def profile(job: Job, signature: Signature, seconds: float) -> Profile:
     Raises:
         UserError: The ops cannot be timed, or the process crashed or hung (exit code 3).
     """
-    with tempfile.TemporaryDirectory(prefix="bench-depth-") as name:
-        folder = Path(name)
+    with fresh_folder("bench-depth-profile-") as folder:
         np.save(folder / PICTURE, to_input(sample_photo(), signature))
         request = Request(str(job.path.resolve()), job.runtime.name, job.threads, seconds)
         write_json(folder / REQUEST, dataclasses.asdict(request))

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_depth import __version__
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_json
+from bench_depth.core.temporary import fresh_folder
 from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.pi4.counter import (
@@ -116,8 +115,8 @@ class FileLatency:
 
         runtime = RUNTIMES[budget.runtime]
         data = build_file(network, budget, self.camera)
-        with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / f"model{runtime.suffix}"
+        with fresh_folder("ghostdepth-latency-") as temporary:
+            path = temporary / f"model{runtime.suffix}"
             path.write_bytes(data)
             root = build_root(runtime.root, self.log)
             counts = count(path, root, runtime=runtime.name, cpu=_cpu(budget))

@@ -8,12 +8,12 @@ differ.
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_depth.core.temporary import fresh_folder
 from bench_depth.model.runtimes import LoadedModel, choose
 from bench_depth.timing.measure import TimingPlan, measure_in_turn
 from ghostdepth_export.convert.flatbuffer import Model, op_name, pack, unpack
@@ -59,11 +59,10 @@ def layer_times(
     ops = [op for op in graph.operators if op_name(model, op) in CONVOLUTIONS]
     names = match([kernel(model, op) for op in ops], network)
     progress(f"timing {len(ops)} layers")
-    with tempfile.TemporaryDirectory() as folder:
-        whole = _load(Path(folder) / "whole.tflite", data)
+    with fresh_folder("ghostdepth-layers-") as folder:
+        whole = _load(folder / "whole.tflite", data)
         layers = [
-            _load(Path(folder) / f"{index}.tflite", _alone(model, op))
-            for index, op in enumerate(ops)
+            _load(folder / f"{index}.tflite", _alone(model, op)) for index, op in enumerate(ops)
         ]
         timings = measure_in_turn(
             [model.invoke for model in (whole, *layers)],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Generic
 
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.core.temporary import fresh_folder
 from bench_depth.model.runtimes.onnx import why_refused
 from ghostdepth_export.pi4.counter.graph import (
     PROBE_PATTERN,
@@ -156,9 +156,8 @@ def run_model(
     """
     qemu = find_qemu()
     suffix = RUNTIMES[runtime].suffix
-    with tempfile.TemporaryDirectory() as temporary:
-        # Names of a fixed length, because their bytes shift what follows in the guest's memory.
-        folder = Path(temporary)
+    # Names of a fixed length, because their bytes shift what follows in the guest's memory.
+    with fresh_folder("gd-") as folder:
         shutil.copyfile(model, folder / f"model{suffix}")
         (folder / f"probe{suffix}").write_bytes(onnx_probe() if suffix == ".onnx" else probe())
         for name in ("guest.py", "xnnpack.py"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 
+from bench_depth.core.temporary import fresh_folder
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.host.wheels import build_bench_depth
 
@@ -33,8 +33,8 @@ def bench_layer(root: Path) -> Path:
     """
     (site,) = root.glob("usr/local/lib/python3*/dist-packages")
     site = site.relative_to(root)
-    with tempfile.TemporaryDirectory() as temporary:
-        wheel = build_bench_depth(Path(temporary))
+    with fresh_folder("ghostdepth-wheel-") as temporary:
+        wheel = build_bench_depth(temporary)
         key = hashlib.sha256(wheel.read_bytes() + str(site).encode()).hexdigest()[:12]
         folder = cache_folder() / "layers" / f"bench-depth-{key}"
         with locked(folder):

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.temporary import fresh_folder
 from ghostdepth_export.host.cache import cache_folder, locked
 from ghostdepth_export.host.programs import run
 from ghostdepth_export.host.wheels import WheelTarget
-from ghostdepth_export.ship.temporary import fresh_folder
 
 _PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.screen import say
+from bench_depth.core.temporary import fresh_folder
 from bench_depth.results.records import Results
 from ghostdepth_export.ship.bundle import build_bundle, find_target
 from ghostdepth_export.ship.deploy.compare import show
@@ -20,7 +21,6 @@ from ghostdepth_export.ship.deploy.options import DeployOptions
 from ghostdepth_export.ship.deploy.reporter import Reporter
 from ghostdepth_export.ship.deploy.ssh.hosts import check_hosts
 from ghostdepth_export.ship.deploy.ssh.processes import Processes
-from ghostdepth_export.ship.temporary import fresh_folder
 
 # Where the first line of a program in a Python environment cannot name that environment.
 _NO_PREFIX = re.compile(r"""["`$\\:]|'''""")

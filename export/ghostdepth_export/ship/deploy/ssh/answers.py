@@ -37,8 +37,9 @@ class Limits:
 FACTS = Limits(silence=120, total=180, bytes=1 << 16)
 # A list of checksums, for which the Pi reads all its files; a file of results.
 SHORT = Limits(silence=300, total=1800, bytes=1 << 26)
-# A copy, an installation, a measurement, of which a long one may say nothing for hours.
-LONG = Limits(silence=4 * 3600, total=24 * 3600, bytes=1 << 26)
+# The progress of a copy, an installation, a measurement, of which a long one may say nothing for
+# hours. Each line of it is shown: 64 MiB of short ones would take many minutes.
+LONG = Limits(silence=4 * 3600, total=24 * 3600, bytes=1 << 22)
 
 
 def answer(process: Process, limits: Limits) -> Iterator[bytes]:

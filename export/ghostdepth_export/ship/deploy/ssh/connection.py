@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from bench_depth.core.errors import UserError
+from bench_depth.core.temporary import fresh_folder
 from ghostdepth_export.host.programs import need
 from ghostdepth_export.ship.deploy.ssh.answers import (
     FACTS,
@@ -80,8 +80,7 @@ class Link:
         self._connected = False
         self._stack = contextlib.ExitStack()
         try:
-            temporary = tempfile.TemporaryDirectory(prefix="ghostdepth-")
-            self._folder = Path(self._stack.enter_context(temporary))
+            self._folder = self._stack.enter_context(fresh_folder("ghostdepth-ssh-"))
             common = ["-S", str(self._folder / "connection"), *_COMMON]
             self._write_program([need("ssh"), *_SLAVE, *common])
             call = self._call("hold", "-" if wait is None else str(wait))
