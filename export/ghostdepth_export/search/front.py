@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from bench_depth.core.files import write_bytes
-from ghostdepth_train.config import TrainConfig
+from ghostdepth_train.config import NetworkConfig, TrainConfig
 from ghostdepth_train.csv_files import csv_bytes
 from ghostdepth_train.pruning.latency import LatencyBudget
+from pydantic import FiniteFloat, NonNegativeInt
+from pydantic.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -37,10 +38,10 @@ class TrainedNetwork:
 
     trial: int
     choices: dict[str, Any]
-    ms: float
-    si_rmse: float
-    macs: int
-    parameters: int
+    ms: FiniteFloat
+    si_rmse: FiniteFloat
+    macs: NonNegativeInt
+    parameters: NonNegativeInt
     network: dict[str, Any]
     front: bool
 
@@ -52,7 +53,11 @@ class TrainedNetwork:
 
 
 def trained_networks(study: Study) -> list[TrainedNetwork]:
-    """Lists the networks of all completed trials, fastest first, each network once."""
+    """Lists the networks of all completed trials, fastest first, each network once.
+
+    Raises:
+        Exception: A trial is damaged: of any kind, see `open_study`, which refuses such studies.
+    """
     from optuna.trial import TrialState
 
     trials = {
@@ -71,6 +76,8 @@ def trained_networks(study: Study) -> list[TrainedNetwork]:
         )
         for trial, point in zip(trials, points, strict=True)
     ]
+    for row in rows:
+        NetworkConfig.model_validate(row.network)
     return sorted(rows, key=lambda row: (row.ms, row.si_rmse))
 
 

@@ -52,6 +52,13 @@ class SearchSpace(Config):
     )
     decoder: _Factors = pydantic.Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1)
 
+    @property
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """The values that each parameter of a trial may have; a size is written 128x160."""
+        sizes = dict.fromkeys(f"{height}x{width}" for height, width in self.sizes)
+        others = ("shallow", "deep", "se", "levels", "upsample", "decoder")
+        return {"size": tuple(sizes)} | {name: getattr(self, name) for name in others}
+
     def suggest(self, trial: Trial, base: NetworkConfig) -> NetworkConfig:
         """The network that a trial is about.
 
@@ -62,15 +69,10 @@ class SearchSpace(Config):
         Raises:
             UserError: The space holds a network that cannot be.
         """
-        # Optuna's categories are plain values: a size is written 128x160.
-        sizes = {f"{height}x{width}": (height, width) for height, width in self.sizes}
-        height, width = sizes[trial.suggest_categorical("size", list(sizes))]
-        shallow = trial.suggest_categorical("shallow", self.shallow)
-        deep = trial.suggest_categorical("deep", self.deep)
-        se = trial.suggest_categorical("se", self.se)
-        levels = trial.suggest_categorical("levels", self.levels)
-        upsample = trial.suggest_categorical("upsample", self.upsample)
-        decoder = trial.suggest_categorical("decoder", self.decoder)
+        size, shallow, deep, se, levels, upsample, decoder = (
+            trial.suggest_categorical(name, values) for name, values in self.choices.items()
+        )
+        height, width = map(int, str(size).split("x"))
         front, back = (ghostnet_widths(float(factor), se=bool(se)) for factor in (shallow, deep))
         widths = [make_divisible(float(decoder) * n, 8) for n in _DECODER[: int(levels)]]
         stages = [*front["stages"][:_SHALLOW_STAGES], *back["stages"][_SHALLOW_STAGES:]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import plain_name, require_writable
 from ghostdepth_export.host.cache import locked
+from ghostdepth_export.search.front import trained_networks
 from ghostdepth_export.search.space import SearchSpace
 from ghostdepth_train.config import TrainConfig
 from ghostdepth_train.models.network import DepthNet
@@ -83,43 +84,69 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
         heartbeat: See `HEARTBEAT`.
 
     Raises:
-        UserError: Optuna is missing, the database cannot be opened, or it is of another search.
+        UserError: Optuna is missing, the database cannot be opened, it is of another search, or a
+            trial in it is damaged.
     """
     optuna = _optuna()
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
     # Workers wait for each other's writes instead of giving up after five seconds.
     local = url.startswith("sqlite")
     engine = {"connect_args": {"timeout": 120}} if local else {}
     interval, grace = heartbeat
     file = Path(url.partition(":///")[2])
     alone = locked(require_writable(file)) if local else contextlib.nullcontext()
-    try:
-        with alone, _quiet():
-            storage = optuna.storages.RDBStorage(
-                url,
-                engine_kwargs=engine,
-                heartbeat_interval=interval,
-                grace_period=grace,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-            )
-            study: Study = optuna.create_study(
-                storage=storage,
-                study_name=NAME,
-                directions=["minimize", "minimize"],
-                sampler=optuna.samplers.TPESampler(multivariate=False),
-                load_if_exists=True,
-            )
-            known = study.user_attrs.get("plan")
-            if known is None:
-                study.set_user_attr("plan", plan.to_json())
-    except (SQLAlchemyError, ArgumentError, ImportError, optuna.exceptions.OptunaError) as error:
-        raise UserError(f"cannot open the study {url}: {str(error).splitlines()[0]}") from error
+    with _readable(url), alone, _quiet():
+        storage = optuna.storages.RDBStorage(
+            url,
+            engine_kwargs=engine,
+            heartbeat_interval=interval,
+            grace_period=grace,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+        )
+        study: Study = optuna.create_study(
+            storage=storage,
+            study_name=NAME,
+            directions=["minimize", "minimize"],
+            sampler=optuna.samplers.TPESampler(multivariate=False),
+            load_if_exists=True,
+        )
+        known = study.user_attrs.get("plan")
+        if known is None:
+            study.set_user_attr("plan", plan.to_json())
     if known not in (None, plan.to_json()):
         own, held = plan.to_json(), known if isinstance(known, dict) else {}
         parts = ", ".join(key for key in {**held, **own} if held.get(key) != own.get(key))
         raise UserError(f"{url} holds a search with another {parts}; choose another --study")
+    with _readable(url):
+        _require_sound(study, plan)
     return study
+
+
+@contextlib.contextmanager
+def _readable(url: str) -> Iterator[None]:
+    """Refuses a study in which anything is damaged."""
+    try:
+        yield
+    except UserError:
+        raise
+    # What is damaged is met by SQLite, SQLAlchemy, Optuna or json, each with errors of its own.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"cannot open the study {url}: {reason[:200]}; if it is damaged, choose another --study"
+        ) from error
+
+
+def _require_sound(study: Study, plan: StudyPlan) -> None:
+    """Reads all that a search reads later of the trials: a damaged one raises some error."""
+    if len(study.directions) != 2:
+        raise ValueError(f"it has {len(study.directions)} objectives instead of 2")
+    category = _optuna().distributions.CategoricalDistribution
+    choices = {name: category(values) for name, values in plan.space.choices.items()}
+    for trial in study.get_trials(deepcopy=False):
+        for name, values in trial.distributions.items():
+            if values != choices.get(name):
+                raise ValueError(f"{name} of trial {trial.number} is not of the search's space")
+    trained_networks(study)
 
 
 class Worker:

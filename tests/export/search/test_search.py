@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import multiprocessing
 import os
+import random
 import re
+import sqlite3
 import sys
 import time
 from collections import Counter
@@ -355,3 +358,72 @@ def test_the_command_searches_and_says_where_the_front_is(
     plain = short_training(base, 1).model_copy(update={"network": network})
     train = trial_trainer(read_split(dataset), "t", 0, silent)
     assert f"{train(plain, tmp_path / 'again'):.5f}" in (tmp_path / "o" / "front.csv").read_text()
+
+
+def _texts(value: str) -> list[str]:
+    """Columns of a study that hold text, each set to the value."""
+    columns = {
+        "study_user_attributes": "value_json",
+        "trial_user_attributes": "value_json",
+        "trial_params": "distribution_json",
+        "trials": "state",
+        "trial_values": "value_type",
+        "study_directions": "direction",
+        "alembic_version": "version_num",
+    }
+    return [f"update {table} set {column} = '{value}'" for table, column in columns.items()]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a study with two trained networks."""
+    folder = tmp_path_factory.mktemp("finished")
+    worker(study(folder, 9), folder, 9).run(2)
+    return (folder / "study.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *_texts("x"),
+        *_texts("[" * 5000),
+        *_texts("1" * 5000),
+        "update trial_values set value_type = 'INF_POS'",
+        "update trial_values set value = 'x'",
+        "update trial_params set param_value = 1e300",
+        "update trial_user_attributes set value_json = '\"x\"' where key = 'macs'",
+        "update trial_user_attributes set value_json = '-1e999' where key = 'parameters'",
+        "update trial_user_attributes set value_json = '{\"x\": 1}' where key = 'network'",
+        "update trial_user_attributes set value_json = cast(x'fffe' as text)",
+        "delete from trial_values",
+        "delete from trial_user_attributes",
+        "delete from study_directions where objective = 1",
+        "update trials set number = null",
+        "update trials set datetime_start = 'x'",
+        "alter table trials rename column state to other",
+        "drop table trial_user_attributes",
+    ],
+)
+def test_a_damaged_study_is_refused_in_one_line_before_anything_is_trained(
+    tmp_path: Path, finished: bytes, change: str
+) -> None:
+    (tmp_path / "study.db").write_bytes(finished)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute(change)
+    with pytest.raises(UserError) as caught:
+        study(tmp_path, 9)
+    assert "\n" not in str(caught.value) and "another --study" in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_study_with_damaged_bytes_is_opened_or_refused_in_one_line(
+    tmp_path: Path, finished: bytes, seed: int
+) -> None:
+    chance, data = random.Random(seed), bytearray(finished)
+    for _ in range(chance.choice([1, 20, 400, 3000])):
+        data[chance.randrange(100, len(data))] = chance.randrange(256)
+    (tmp_path / "study.db").write_bytes(data)
+    try:
+        study(tmp_path, 9)
+    except UserError as error:
+        assert "\n" not in str(error)
