@@ -96,7 +96,7 @@ def make_record(
         before=before,
         after=after,
         accuracy=None,
-        warnings=[*codes, *session.output_codes],
+        warnings=[*codes, *session.output_codes()],
         threads=job.threads,
         description=job.description,
         comparison=compared,

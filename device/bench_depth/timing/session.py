@@ -68,7 +68,7 @@ class Session:
         first_ms: Time of the first run, milliseconds.
         peak_rss_bytes: Largest resident size of the process until then, less that of other loaded
             models.
-        output_codes: Codes of `bench_depth.plausibility.output_checks` about the first output.
+        first_codes: Codes of `bench_depth.plausibility.output_checks` about the first output.
     """
 
     job: Job
@@ -81,7 +81,12 @@ class Session:
     load_ms: float
     first_ms: float
     peak_rss_bytes: int
-    output_codes: Sequence[str] = ()
+    first_codes: Sequence[str] = ()
+
+    def output_codes(self) -> list[str]:
+        """Codes about the first output and the latest, which a state may have made another."""
+        latest = _output_codes(self.model, self.signature)
+        return list(dict.fromkeys([*self.first_codes, *latest]))
 
 
 def open_session(job: Job, others_bytes: int = 0) -> Session:
@@ -109,9 +114,6 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
     peak = memory.peak_rss_bytes() - others_bytes
     # The file may leave sizes open; what ran is known only now.
     output = replace(model.outputs[signature.output or 0], shape=model.output().shape)
-    codes = []
-    if signature.output is not None:
-        codes = output_codes(to_depth(model.output(), signature), metric=not signature.relative)
     return Session(
         job=job,
         identity=identity,
@@ -123,8 +125,14 @@ def open_session(job: Job, others_bytes: int = 0) -> Session:
         load_ms=load_ms,
         first_ms=first_ms,
         peak_rss_bytes=peak,
-        output_codes=codes,
+        first_codes=_output_codes(model, signature),
     )
+
+
+def _output_codes(model: LoadedModel, signature: Signature) -> list[str]:
+    if signature.output is None:
+        return []
+    return output_codes(to_depth(model.output(), signature), metric=not signature.relative)
 
 
 def sample_photo() -> NDArray[np.uint8]:

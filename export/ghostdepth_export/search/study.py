@@ -7,6 +7,7 @@ heartbeat; whichever worker looks next marks it failed and puts it into the queu
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -115,10 +116,15 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
     if known not in (None, plan.to_json()):
         own, held = plan.to_json(), known if isinstance(known, dict) else {}
         parts = ", ".join(key for key in {**held, **own} if held.get(key) != own.get(key))
-        raise UserError(f"{url} holds a search with another {parts}; choose another --study")
+        shown = _without_password(url)
+        raise UserError(f"{shown} holds a search with another {parts}; choose another --study")
     with _readable(url):
         _require_sound(study, plan)
     return study
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^/:@]*):.*@", r"\1:***@", url)
 
 
 @contextlib.contextmanager
@@ -132,7 +138,8 @@ def _readable(url: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"cannot open the study {url}: {reason[:200]}; if it is damaged, choose another --study"
+            f"cannot open the study {_without_password(url)}: {reason[:200]}; if it is damaged, "
+            "choose another --study"
         ) from error
 
 

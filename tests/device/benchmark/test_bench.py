@@ -16,7 +16,9 @@ from bench_depth.core.errors import BAD_INPUT, MODEL_FAILED, UserError
 from bench_depth.core.metrics import depth_metrics, mean_metrics, score
 from bench_depth.machine.guard import HANG
 from bench_depth.model.runtimes import tflite
+from bench_depth.model.signature import Signature
 from bench_depth.results.records import Results
+from bench_depth.timing import session
 from bench_depth.timing.measure import TimingPlan
 from bench_depth.timing.session import sample_photo
 
@@ -55,6 +57,20 @@ def test_one_record_per_model_in_their_order(
 def test_a_model_without_a_contract_is_measured_with_a_warning(tiny_tflite: Path) -> None:
     measured = bench([tiny_tflite], BenchOptions(plan=QUICK), Hooks(quiet))
     assert "no-contract" in measured.models[0].warnings
+
+
+def test_depth_that_is_damaged_after_the_first_run_is_warned_of(
+    tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, right = [], session.to_depth
+
+    def to_depth(output: np.ndarray, signature: Signature) -> np.ndarray:
+        seen.append(right(output, signature))
+        return seen[-1] if len(seen) == 1 else np.full_like(seen[-1], np.nan)
+
+    monkeypatch.setattr(session, "to_depth", to_depth)
+    measured = bench([tiny_tflite], BenchOptions(plan=QUICK), Hooks(quiet))
+    assert "output-nan" in measured.models[0].warnings
 
 
 def test_accuracy_agrees_with_the_metrics_of_a_numpy_prediction(

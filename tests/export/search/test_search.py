@@ -415,6 +415,13 @@ def test_a_damaged_study_is_refused_in_one_line_before_anything_is_trained(
     assert "\n" not in str(caught.value) and "another --study" in str(caught.value)
 
 
+def test_the_password_of_a_database_is_not_printed(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"cannot open the study postgresql://me:\*\*\*@127\.0\.0\.1"
+    ):
+        open_study("postgresql://me:se:cr@et@127.0.0.1:1/studies", plan(9), HEARTBEAT)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_study_with_damaged_bytes_is_opened_or_refused_in_one_line(
     tmp_path: Path, finished: bytes, seed: int
