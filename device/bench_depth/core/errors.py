@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from bench_depth.core.screen import open_streams, printable, say
 
@@ -87,10 +88,18 @@ def exit_code(program: str, work: Callable[[], int], interrupted: str = "interru
     open_streams()
     with _as_ctrl_c() as heard:
         code = _code(program, work, interrupted, heard)
-        return 128 + heard[0] if heard and code == INTERRUPTED else code
+        return 128 + heard.numbers[0] if heard.numbers and code == INTERRUPTED else code
 
 
-def _code(program: str, work: Callable[[], int], interrupted: str, heard: list[int]) -> int:
+@dataclass
+class _Heard:
+    """The signals that came, and whether the line about them is being written."""
+
+    numbers: list[int] = field(default_factory=list)
+    ending: bool = False
+
+
+def _code(program: str, work: Callable[[], int], interrupted: str, heard: _Heard) -> int:
     stopped = UserError(interrupted, INTERRUPTED)
     try:
         return work()
@@ -101,27 +110,33 @@ def _code(program: str, work: Callable[[], int], interrupted: str, heard: list[i
     except OSError as refused:
         error = _refused(refused)
     except Exception:
-        if not heard:
+        if not heard.numbers:
             raise
         error = stopped
-    if heard and error.exit_code not in (0, INTERRUPTED):
+    heard.ending = True
+    if heard.numbers and error.exit_code not in (0, INTERRUPTED):
         error = stopped
     say(f"{program}: {error}", error=True)
     return error.exit_code
 
 
 @contextlib.contextmanager
-def _as_ctrl_c() -> Iterator[list[int]]:
+def _as_ctrl_c() -> Iterator[_Heard]:
     """Makes the signals of `_STOPPING` raise KeyboardInterrupt, unless somebody else handles them.
 
     Yields:
-        The numbers of those that came.
+        Those that came. Once it says `ending`, they raise nothing, and the third ends the process.
     """
-    heard: list[int] = []
+    heard = _Heard()
 
     def stop(number: int, frame: object) -> None:
-        heard.append(number)
-        raise KeyboardInterrupt
+        heard.numbers.append(number)
+        if not heard.ending:
+            raise KeyboardInterrupt
+        # A terminal and a parent process may both have sent the same one: the third is meant.
+        if len(heard.numbers) > 2:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     own = threading.current_thread() is threading.main_thread()
     defaults = (signal.SIG_DFL, signal.default_int_handler)
@@ -133,7 +148,7 @@ def _as_ctrl_c() -> Iterator[list[int]]:
         yield heard
     finally:
         for number, handler in free.items():
-            signal.signal(number, signal.SIG_DFL if heard else handler)
+            signal.signal(number, signal.SIG_DFL if heard.numbers else handler)
 
 
 def _refused(error: OSError) -> UserError:

