@@ -95,20 +95,15 @@ def run(
     with ThreadPoolExecutor(_WRITERS) as writer, _InTurn() as in_turn:
         for one in inputs:
             found = targets(_folder_of(one, folder), one, options)
-            if any(len(os.fsencode(path.name)) > _NAME_BYTES for path in found.values()):
-                failed += 1
-                line = f"{one.source}: its name is too long with the ending of a result; rename it"
-                made = _Made([], error=line)
-                in_turn(partial(_finish, model, one, {}, made, on_done, watch, gallery))
-                continue
-            there = one.kind != "camera" and all(path.is_file() for path in found.values())
-            if there and not overwrite and (gallery is None or one in gallery):
-                distances = read_distances(found, model.scale)
-                done = Done(one.source, _names(found), *distances, _unit(model), skipped=True)
-                in_turn(partial(on_done, done))
-                continue
             show = show_nothing if gallery is None else partial(gallery.show, one, model.scale)
             try:
+                _require_short_names(one, found)
+                there = one.kind != "camera" and all(path.is_file() for path in found.values())
+                if there and not overwrite and (gallery is None or one in gallery):
+                    distances = read_distances(found, model.scale)
+                    done = Done(one.source, _names(found), *distances, _unit(model), skipped=True)
+                    in_turn(partial(on_done, done))
+                    continue
                 made = (
                     _video(model, one, found, options, show)
                     if one.kind == "video"
@@ -185,7 +180,14 @@ class _InTurn:
 
 
 class _UnreadableError(Exception):
-    """An input that cannot be read, as distinct from a model or folder that does not work."""
+    """An input that cannot be used, as distinct from a model or folder that does not work."""
+
+
+def _require_short_names(one: Input, found: dict[str, Path]) -> None:
+    if any(len(os.fsencode(path.name)) > _NAME_BYTES for path in found.values()):
+        raise _UnreadableError(
+            f"{one.source}: its name is too long with the ending of a result; rename it"
+        )
 
 
 def _folder_of(one: Input, folder: Optional[Path]) -> Path:
