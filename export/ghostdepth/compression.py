@@ -129,7 +129,7 @@ def compress(
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         patience=patience,
         strict=strict,
-        on_start=lambda: _log_plan(f"{checkpoint}", steps, split, f"{data}", f"{out}", log),
+        on_start=lambda: _log_plan(checkpoint, steps, split, data, out, log),
         on_step=on_step,
         on_epoch=on_epoch,
         on_training=lambda trainer: TrainingPage(trainer, log),
@@ -140,11 +140,11 @@ def compress(
 
 
 def _log_plan(
-    checkpoint: str,
+    checkpoint: Path | str,
     steps: Sequence[Method],
     split: Split,
-    data: str,
-    out: str,
+    data: Path,
+    out: Path | str,
     log: Callable[[str], None],
 ) -> None:
     """Logs what will be done, on what, and how latencies are predicted."""

@@ -43,7 +43,7 @@ def bench(models: Sequence[Path], options: BenchOptions, hooks: Hooks) -> Result
 
     Args:
         models: Paths of .tflite and .onnx files, or names of released models.
-        options: Models, timing and conditions of the benchmark.
+        options: Quantities to measure, the timing and the conditions.
         hooks: Callbacks.
 
     Returns:

@@ -117,19 +117,19 @@ class Work:
         refuse_warnings(warnings, self.strict)
 
     def once(self, key: Any, load: Callable[[], L]) -> L:
-        """Loads a network beside the one that is compressed, and keeps it for the whole run.
+        """Loads what a step needs beside the network and the pairs, and keeps it for the whole run.
 
         What a method's `check` has found sound is what the method then uses, whatever becomes of
         the files in the meantime.
 
         Args:
-            key: Key of the network; hashable.
+            key: Key of what is loaded; hashable.
             load: Called where nothing was loaded for this key yet.
         """
         if key not in self._loaded:
             self._loaded[key] = load()
-        network: L = self._loaded[key]
-        return network
+        loaded: L = self._loaded[key]
+        return loaded
 
     def train(
         self,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pydantic
 
 from ghostdepth_train.config import TrainConfig, load_train_config, parse_config
+from ghostdepth_train.config.fields import BatchSize
 from ghostdepth_train.config.settings import with_settings
 
 
@@ -45,7 +46,7 @@ class PretrainConfig(TrainConfig):
     hidden: float = pydantic.Field(default=0.5, ge=0, le=0.95)
     teacher: str = "efficientnet-lite0"
     epochs: int = pydantic.Field(default=30, ge=1, le=100_000)
-    batch_size: int = pydantic.Field(default=16, ge=1, le=4096)
+    batch_size: BatchSize = 16
     warmup_epochs: float = pydantic.Field(default=1.0, ge=0, le=100_000)
 
     @property
