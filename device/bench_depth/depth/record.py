@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ VIDEO_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 CAMERA_FPS = 15.0
 _SIDE_WIDTH = 640
 _JPEG_QUALITY = 95
+# What closing a video needs: OpenCV reports no error when the disk is full.
+_SPARE_BYTES = 1 << 20
 _SIDE_BY_SIDE = OutputOptions(side_by_side=True)
 
 
@@ -159,6 +162,8 @@ class VideoRecorder:
             image = cv2.cvtColor(self._draw(photo, depth), cv2.COLOR_RGB2BGR)
             if self._path is None:
                 self._open(image.shape[1], image.shape[0])
+            if shutil.disk_usage(self._target.parent).free < _SPARE_BYTES:
+                raise UserError(f"the disk of {self._target} is full; make room there")
             for _ in range(times):
                 self._writer.write(image)
             self._written += times
@@ -168,7 +173,6 @@ class VideoRecorder:
         if self._path is None:
             return
         self._writer.release()
-        # OpenCV reports no error when the disk is full.
         check = cv2.VideoCapture(str(self._path))
         complete = check.isOpened() and check.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
         check.release()

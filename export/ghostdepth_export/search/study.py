@@ -85,10 +85,12 @@ def open_study(url: str, plan: StudyPlan, heartbeat: tuple[int, int] = HEARTBEAT
         heartbeat: See `HEARTBEAT`.
 
     Raises:
-        UserError: Optuna is missing, the database cannot be opened, it is of another search, or a
-            trial in it is damaged.
+        UserError: Optuna is missing, the database cannot be opened, is in memory only or of another
+            search, or a trial in it is damaged.
     """
     optuna = _optuna()
+    if re.fullmatch(r"sqlite[^:]*:/*(:memory:)?", url) or "?mode=memory" in url:
+        raise UserError(f"{url} is in memory and ends with this process; name a file")
     # Workers wait for each other's writes instead of giving up after five seconds.
     local = url.startswith("sqlite")
     engine = {"connect_args": {"timeout": 120}} if local else {}

@@ -68,8 +68,8 @@ class Pi:
         command = [sys.executable, "-c", self._command, "deploy", *hosts, *map(str, arguments)]
         command += ["--ssh-config", str(config or self.server.client())]
         command += [*_QUICK, "--results", str(self.folder / "results")]
-        # What a killed one leaves is pytest's to remove.
-        temporary = self.folder / "tmp"
+        # What a killed one leaves is pytest's to remove. No socket's path can be as long.
+        temporary = self.folder / ("tmp" * 40)
         temporary.mkdir(exist_ok=True)
         return subprocess.Popen(
             command,

@@ -87,7 +87,7 @@ REFUSALS: list[tuple[Attempt, str]] = [
     (cut_while_greeting, "the connection was lost"),
     (no_python, "it has no python3"),
     (older_python, f"it has Python 3.7; there are bundles for {PYTHON}, 3.13"),
-    (too_little_space, "MB are needed at PREFIX, 2 MB are free"),
+    (too_little_space, "MB are needed at PREFIX, 2.0 MB are free"),
 ]
 
 

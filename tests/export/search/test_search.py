@@ -434,3 +434,11 @@ def test_a_study_with_damaged_bytes_is_opened_or_refused_in_one_line(
         study(tmp_path, 9)
     except UserError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:"]
+)
+def test_a_study_that_would_end_with_the_process_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match="is in memory and ends with this process; name a file"):
+        open_study(url, plan())

@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import IO
 
 from bench_depth.core.errors import UserError
@@ -81,11 +80,12 @@ class Link:
         self._stack = contextlib.ExitStack()
         try:
             self._folder = self._stack.enter_context(fresh_folder("ghostdepth-ssh-"))
-            common = ["-S", str(self._folder / "connection"), *_COMMON]
+            # A socket's whole path may have some 100 bytes; its name alone always fits.
+            common = ["-S", "connection", *_COMMON]
             self._write_program([need("ssh"), *_SLAVE, *common])
             call = self._call("hold", "-" if wait is None else str(wait))
             command = [need("ssh"), *_MASTER, *common, *settings.options(), "--", host, call]
-            running = processes.running(command, Path.cwd())
+            running = processes.running(command, self._folder)
             self._master: Process = self._stack.enter_context(running)
             self._listener = threading.Thread(target=self._listen, daemon=True)
             self._listener.start()
