@@ -1,0 +1,93 @@
+"""One command makes a released network again; the steps are those of the committed logs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from ghostdepth_train.compress import load_recipe
+from ghostdepth_train.config import load_train_config
+from ghostdepth_train.csv_files import csv_rows
+
+from tests.conftest import benchmark
+
+ROOT = Path(__file__).resolve().parents[3]
+RELEASED = sorted(path.parent.name for path in ROOT.glob("models/*/model.safetensors"))
+
+
+@pytest.fixture
+def make() -> ModuleType:
+    return benchmark("released.make")
+
+
+def _option(words: list[str], name: str) -> str | None:
+    return words[words.index(name) + 1] if name in words else None
+
+
+def test_every_released_network_has_its_steps(make: ModuleType) -> None:
+    assert sorted(make.read_steps()) == RELEASED
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_steps_are_those_whose_logs_are_committed(make: ModuleType, name: str) -> None:
+    folder, epochs, trained = ROOT / "models" / name, 0, set()
+    *steps, release = make.commands(name, Path("DATA"), Path("RUNS"))
+    for _, _, verb, *words in steps:
+        out = Path(_option(words, "--out") or "")
+        if verb == "compress":
+            assert load_recipe(_option(words, "--recipe") or "")
+            continue
+        config = load_train_config(_option(words, "--config") or "")
+        planned = int(_option(words, "--epochs") or config.epochs)
+        assert len(csv_rows(folder / f"log-{out.name}.csv")) == planned
+        assert _option(words, "--seed") is not None
+        epochs += planned
+        trained.add(f"log-{out.name}.csv")
+    assert trained == {path.name for path in folder.glob("log-*.csv")}
+    assert epochs == json.loads((folder / "metrics.json").read_text())["epochs"]
+    config = json.loads((folder / "config.json").read_text())
+    assert _option(release, "--trained-on") == config["training_data"]
+    assert float(_option(release, "--hfov") or "") == config["network"]["hfov"]
+    runs = [word for before, word in itertools.pairwise(release) if before == "--run"]
+    assert runs == [_option(words, "--out") for words in steps]
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_step_starts_from_earlier_ones(make: ModuleType, name: str) -> None:
+    made: set[str] = set()
+    for step, line in make.read_steps()[name].items():
+        used = {word.split("RUNS/")[1].split("/")[0] for word in line.split() if "RUNS/" in word}
+        assert used <= made
+        made.add(step)
+
+
+def test_the_first_command_that_fails_is_the_last(
+    make: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> SimpleNamespace:
+        ran.append(command)
+        return SimpleNamespace(returncode=3 if len(ran) == 2 else 0)
+
+    monkeypatch.setattr(make.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["make.py", "ghostdepth-s", "--data", "D", "--runs", "R"])
+    assert make.main() == 3
+    assert [command[3:6] for command in ran] == [
+        ["train", "--config", "s"],
+        ["train", "--config", "s-finish"],
+    ]
+    assert ran[1][-5:] == ["--data", "D", "--out", "R/s-finish", "--resume"]
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_card_names_the_one_command_and_every_log(name: str) -> None:
+    card = (ROOT / "models" / name / "README.md").read_text()
+    assert f"python benchmarks/released/make.py {name} --data DATA" in card
+    assert "ghostdepth train" not in card
+    logs = [path.name for path in (ROOT / "models" / name).glob("log-*.csv")]
+    assert all(f"`{log}`" in card for log in logs)
