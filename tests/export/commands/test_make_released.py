@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -91,3 +92,21 @@ def test_the_card_names_the_one_command_and_every_log(name: str) -> None:
     assert "ghostdepth train" not in card
     logs = [path.name for path in (ROOT / "models" / name).glob("log-*.csv")]
     assert all(f"`{log}`" in card for log in logs)
+
+
+def test_the_cards_commands_move_the_validation_pairs_of_the_figures(tmp_path: Path) -> None:
+    card = (ROOT / "models" / "ghostdepth-s" / "README.md").read_text()
+    convert, commands = (
+        card.split("```sh\n")[1].split("```")[0].replace("DATA", str(tmp_path)).split("\n", 1)
+    )
+    assert convert.split()[:2] == ["ghostdepth", "convert"]
+    for kind, ending in (("rgb", "jpg"), ("depth", "png")):
+        (tmp_path / "train" / kind).mkdir(parents=True)
+        for index in range(1449):
+            (tmp_path / "train" / kind / f"{index:04d}.{ending}").touch()
+    subprocess.run(["sh", "-euc", commands], cwd=ROOT, check=True)
+    metrics = json.loads((ROOT / "models" / "ghostdepth-s" / "metrics.json").read_text())
+    for kind in ("rgb", "depth"):
+        held = list((tmp_path / "val" / kind).iterdir())
+        assert len(held) == metrics["validation_images"]
+        assert len(list((tmp_path / "train" / kind).iterdir())) == 1449 - len(held)
