@@ -33,7 +33,7 @@ from bench_depth.model.released import (
 )
 from ghostdepth_export.pi4.latency import BOARDS
 from ghostdepth_train.csv_files import csv_rows
-from transfer.run import Row
+from transfer.run import INT8, Row
 from transfer.run import read as read_cameras
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +101,9 @@ def _model(
         checkpoint_sha256=_sha256(folder / "model.safetensors"),
         trained_on=config["training_data"],
         files=files,
-        cameras_si_rmse=_on_cameras([row for row in cameras if row["network"] == folder.name]),
+        cameras_si_rmse=_on_cameras(
+            [row for row in cameras if (row["network"], row["file"]) == (folder.name, INT8)]
+        ),
     )
 
 

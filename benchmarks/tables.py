@@ -121,7 +121,7 @@ def released_models() -> str:
         rows.append([link, ms, rmse, delta_1, cameras, size, note])
     text = (
         f"Milliseconds: {listed.latency}. RMSE and delta_1 of the int8 file: {listed.accuracy}. "
-        "cameras: mean si-RMSE of the table below."
+        "cameras: its mean si-RMSE in the table below."
     )
     heads = ["model", "Pi 4 ms, int8", "RMSE m", "delta_1", "cameras", "MB", ""]
     return f"{markdown_table(heads, rows, (0, 6))}\n\n{text}"

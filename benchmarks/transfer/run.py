@@ -7,9 +7,10 @@ A set is a dataset folder (`rgb/`, `depth/`), with `:N` every N-th image of it, 
 names, with `@DEGREES` the horizontal field of view of its camera: delta_1 and the bias are then
 written for metres of that camera as well, which the scale-invariant error does not depend on.
 Every released network and every RUN, a folder of `ghostdepth train` or `compress`, is measured by
-the protocol without alignment, in torch, through the graph that is exported. `results.csv` gets a
-row for each network and set, in place of an older one, with the mean of ln(prediction / ground
-truth) as well, and all its rows are printed.
+the protocol without alignment, in torch, through the graph that is exported; the int8 .tflite file
+of every released network is as well, in LiteRT. `results.csv` gets a row for each network, file and
+set, in place of an older one, with the mean of ln(prediction / ground truth) as well, and all its
+rows are printed. `file` is empty in the rows of torch.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from bench_depth.core.dataset import Pair, list_pairs, read_pair
 from bench_depth.core.errors import UserError, exit_code
 from bench_depth.core.files import write_bytes
 from bench_depth.core.metrics import depth_metrics, mean_metrics
+from bench_depth.depth.model import DepthModel
 from bench_depth.model.camera import depth_factor
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.csv_files import csv_bytes, csv_rows, markdown_table
@@ -33,18 +36,42 @@ from ghostdepth_train.evaluate import predict_mm
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results.csv")
+TORCH, INT8 = "", "int8.tflite"
+RUNTIME = "ai_edge_litert"
 Row = dict[str, str]
 
 
-def measure(checkpoint: Path, pairs: Sequence[Pair], hfov: float | None = None) -> Row:
-    """The figures of one network on one set, whose camera is `hfov` degrees wide."""
+@dataclass(frozen=True)
+class Network:
+    """What is measured: `predict` gives HxW millimetres of HxWx3 uint8 RGB.
+
+    `hfov` is the field of view in degrees that its metres hold for; None where it is not known.
+    """
+
+    predict: Callable[[np.ndarray], np.ndarray]
+    hfov: float | None
+
+
+def in_torch(checkpoint: Path) -> Network:
+    """The network of a checkpoint folder."""
     network = load_checkpoint(checkpoint).network
-    own = network.config.hfov
+    return Network(lambda rgb: predict_mm(network, rgb), network.config.hfov)
+
+
+def in_file(name: str) -> Network:
+    """The int8 file of a released network."""
+    model = DepthModel(name, runtime=RUNTIME)
+    return Network(lambda rgb: model(rgb) * 1000, model.hfov)
+
+
+def measure(network: Network, pairs: Sequence[Pair], hfov: float | None = None) -> Row:
+    """The figures of one network on one set, whose camera is `hfov` degrees wide."""
+    own = network.hfov
     factor = 1.0 if hfov is None or own is None else depth_factor(own, hfov)
     rows, for_camera, biases = [], [], []
     for pair in pairs:
         rgb, known = read_pair(pair)
-        seen = predict_mm(network, rgb)
+        seen = network.predict(rgb)
         row, bias = depth_metrics(seen, known), log_bias(seen, known)
         if row is not None and bias is not None:
             rows.append(row)
@@ -85,26 +112,26 @@ def read_set(text: str) -> tuple[str, list[Pair], float | None]:
 
 
 def table() -> str:
-    """The released networks on every set, as a table of Markdown."""
+    """The released networks and their int8 files on every set, as a table of Markdown."""
     rows = read()
-    names = sorted({name for name, _ in rows if (ROOT / "models" / name).is_dir()})
-    sets = sorted({where for name, where in rows if name in names})
+    kinds = [key for key in rows if (ROOT / "models" / key[0]).is_dir()]
+    sets = sorted({where for _, _, where in kinds})
     lines = []
-    for name in names:
+    for name, file in sorted({(name, file) for name, file, _ in kinds}):
         cells = []
-        for row in (rows[name, where] for where in sets):
+        for row in (rows[name, file, where] for where in sets):
             si, delta, bias = (float(row[k]) for k in ("si_rmse", "delta_1", "log_bias"))
             cells.append(f"{si:.3f} / {delta:.3f} / {bias:+.2f}")
             if row.get("hfov_delta_1"):
                 delta, bias = (float(row[k]) for k in ("hfov_delta_1", "hfov_log_bias"))
                 cells[-1] += f" ({delta:.3f} / {bias:+.2f})"
-        lines.append([name, *cells])
+        lines.append([f"{name}, {'int8' if file else 'fp32'}", *cells])
     return markdown_table(["si-RMSE / delta_1 / log bias", *sets], lines)
 
 
-def read() -> dict[tuple[str, str], Row]:
-    """The rows that exist, by network and set."""
-    return {(row["network"], row["set"]): row for row in csv_rows(RESULTS)}
+def read() -> dict[tuple[str, str, str], Row]:
+    """The rows that exist, by network, file and set."""
+    return {(row["network"], row["file"], row["set"]): row for row in csv_rows(RESULTS)}
 
 
 def main() -> int:
@@ -114,13 +141,17 @@ def main() -> int:
     parser.add_argument("--set", action="append", required=True, metavar=form)
     parser.add_argument("--run", type=Path, action="append", default=[])
     options = parser.parse_args()
-    networks = {folder.parent.name: folder.parent for folder in ROOT.glob("models/*/metrics.json")}
+    released = [folder.parent for folder in ROOT.glob("models/*/metrics.json")]
+    networks = {(folder.name, TORCH): in_torch(folder) for folder in released}
+    networks |= {(folder.name, INT8): in_file(folder.name) for folder in released}
     for run in options.run:
-        networks[run.name] = next(p for p in (run / "result", run / "best", run) if p.is_dir())
+        folder = next(p for p in (run / "result", run / "best", run) if p.is_dir())
+        networks[run.name, TORCH] = in_torch(folder)
     rows = read()
-    for name, pairs, hfov in map(read_set, options.set):
-        for network, folder in sorted(networks.items()):
-            rows[network, name] = {"network": network, "set": name} | measure(folder, pairs, hfov)
+    for where, pairs, hfov in map(read_set, options.set):
+        for (name, file), network in sorted(networks.items()):
+            head = {"network": name, "file": file, "set": where}
+            rows[name, file, where] = head | measure(network, pairs, hfov)
     written = csv_bytes([rows[key] for key in sorted(rows)])
     write_bytes(RESULTS, written)
     print(written.decode(), end="")

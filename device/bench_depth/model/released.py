@@ -83,8 +83,8 @@ class ReleasedModel:
         checkpoint_sha256: SHA-256 of the weights that its files are exported from.
         trained_on: Training data, and their terms.
         files: Files of the model in the order in which they are preferred.
-        cameras_si_rmse: Mean scale-invariant error over photos of several cameras, most of which
-            it was not trained on; None where it was not measured.
+        cameras_si_rmse: Mean scale-invariant error of the int8 file over photos of several cameras,
+            most of which it was not trained on; None where it was not measured.
     """
 
     name: str

@@ -21,6 +21,22 @@ def test_no_table_is_stale() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["ghostdepth-m", "ghostdepth-s", "ghostdepth-nano"])
+def test_int8_is_as_accurate_as_the_pages_say(name: str) -> None:
+    transfer = benchmark("transfer.run")
+    rows = transfer.read()
+    ratios = {
+        where: {
+            figure: float(rows[name, transfer.INT8, where][figure])
+            / float(rows[name, transfer.TORCH, where][figure])
+            for figure in ("si_rmse", "rmse", "delta_1")
+        }
+        for where in ("nyuv2", "kitchen", "realsense")
+    }
+    assert all(abs(ratio - 1) < 0.01 for ratio in ratios["nyuv2"].values())
+    assert all(found["si_rmse"] < 1.01 for found in ratios.values())
+
+
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = benchmark("compression.measure")
