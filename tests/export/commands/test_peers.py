@@ -33,13 +33,28 @@ def test_a_peer_gives_depth_at_its_stride(networks: ModuleType, name: str, macs:
     assert sum(layer.macs for layer in layer_costs(peer)) == pytest.approx(macs, rel=0.02)
 
 
-def test_the_file_of_a_peer_is_exported_before_it_is_counted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     # Other folders of benchmarks have a run.py, too.
     monkeypatch.delitem(sys.modules, "run", raising=False)
-    run = benchmark("run", "peers")
+    module = benchmark("run", "peers")
     monkeypatch.delitem(sys.modules, "run")
+    return module
+
+
+def test_the_figures_of_our_files_are_those_of_the_release(run: ModuleType) -> None:
+    rows = run.read()
+    ours = [name for name in run.networks() if run.architecture(name) in run.OURS]
+    assert len(ours) >= 3
+    for name in ours:
+        for file in run.FILES:
+            expected = run.released_file(name, file)
+            assert {key: rows[name][key] for key in expected} == expected
+
+
+def test_the_file_of_a_peer_is_exported_before_it_is_counted(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files: list[bytes] = []
 
     def count(path: Path, root: Path) -> None:
