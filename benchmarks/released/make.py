@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from bench_depth.core.errors import exit_code
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = Path(__file__).with_name("steps.yaml")
@@ -61,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("make.py", main))
