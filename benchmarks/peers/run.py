@@ -9,7 +9,8 @@ of other authors are counted on the emulated Pi with random weights, as what a f
 not depend on them; the figures of ours are those of the repository. With --train each is trained on
 DATA/train for as many epochs, with the same recipe, and measured on DATA/val; a run that was
 stopped continues. It starts from random weights; `NAME from ImageNet` is a network of ours whose
-encoder has ImageNet weights in a Python package. `score` is the challenge's with the predicted
+encoder has ImageNet weights in a Python package, and `NAME as released` has the figures of its
+release, after more epochs of another recipe. `score` is the challenge's with the predicted
 latency of the int8 file, relative to `litedepth-like`. Figures that exist are kept, except those of
 our files, which are read anew; what is not measured is empty.
 """
@@ -50,13 +51,13 @@ from table import ACCURACY, FIELDS, FILES, RESULTS, Row, plot, read, table
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE, REFERENCE = "ghostnet-s", "litedepth-like"
 OURS = tuple(sorted(path.parent.name for path in ROOT.glob("models/*/model.safetensors")))
-FROM_IMAGENET = " from ImageNet"
+FROM_IMAGENET, AS_RELEASED = " from ImageNet", " as released"
 Log = Callable[[str], None]
 
 
 def architecture(name: str) -> str:
     """The name of a network without what it starts from."""
-    return name.removesuffix(FROM_IMAGENET)
+    return name.removesuffix(FROM_IMAGENET).removesuffix(AS_RELEASED)
 
 
 def imagenet(name: str) -> str | None:
@@ -70,7 +71,7 @@ def imagenet(name: str) -> str | None:
 def networks() -> list[str]:
     """The names of all rows, peers first."""
     pretrained = [name + FROM_IMAGENET for name in OURS if imagenet(name)]
-    return [*PEERS, *OURS, *pretrained]
+    return [*PEERS, *OURS, *pretrained, *(name + AS_RELEASED for name in OURS)]
 
 
 def build(name: str) -> Predictor:
@@ -107,6 +108,13 @@ def released_file(name: str, file: str) -> Row:
         f"instr_{file}": str(counts[path].total.instructions),
         f"ms_{file}": latency[path]["ms_4_threads"],
     }
+
+
+def released_accuracy(name: str) -> Row:
+    """Accuracy of a released network and the epochs that it took, from its metrics.json."""
+    metrics = json.loads((ROOT / "models" / architecture(name) / "metrics.json").read_text())
+    found = {key: f"{metrics['validation'][key]:.4f}" for key in ACCURACY if key != "epochs"}
+    return {"epochs": str(metrics["epochs"]), **found}
 
 
 def peer_file(name: str, file: str, log: Log) -> Row:
@@ -192,7 +200,9 @@ def complete(name: str, options: argparse.Namespace, log: Log) -> None:
         for file in FILES:
             if not read()[name].get(f"ms_{file}"):
                 save(name, peer_file(name, file, log))
-    if options.train and read()[name].get("epochs") != str(options.train):
+    if name.endswith(AS_RELEASED):
+        save(name, released_accuracy(name))
+    elif options.train and read()[name].get("epochs") != str(options.train):
         save(name, train(name, options, log))
 
 

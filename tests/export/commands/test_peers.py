@@ -50,6 +50,20 @@ def test_the_figures_of_our_files_are_those_of_the_release(run: ModuleType) -> N
         for file in run.FILES:
             expected = run.released_file(name, file)
             assert {key: rows[name][key] for key in expected} == expected
+        if name.endswith(run.AS_RELEASED):
+            expected = run.released_accuracy(name)
+            assert {key: rows[name][key] for key in expected} == expected
+
+
+def test_no_peer_is_as_accurate_as_a_released_network_in_its_time_or_less(run: ModuleType) -> None:
+    rows = run.read().values()
+    released = [row for row in rows if row["network"].endswith(run.AS_RELEASED)]
+    peers = [row for row in rows if row["network"] in run.PEERS and row["si_rmse"]]
+    assert len(released) >= 3 and len(peers) >= 2
+    for ours in released:
+        for peer in peers:
+            slower = float(peer["ms_int8"]) > float(ours["ms_int8"])
+            assert slower or float(peer["si_rmse"]) > float(ours["si_rmse"])
 
 
 def test_the_file_of_a_peer_is_exported_before_it_is_counted(
