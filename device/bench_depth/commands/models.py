@@ -19,7 +19,13 @@ from bench_depth.model.released import (
     read_catalogue,
     released_board,
 )
-from bench_depth.report.fastest import default_reason, fastest, not_here
+from bench_depth.report.fastest import (
+    PredictedFile,
+    default_reason,
+    fastest,
+    not_here,
+    predicted_files,
+)
 
 _EPILOG = """\
 A name is accepted wherever a model file is. NAME stands for its int8 file; another file has a name
@@ -63,39 +69,34 @@ def parser(program: str = "bench-depth") -> Parser:
     )
     built.add_argument("--json", action="store_true", help="print all figures as one JSON object")
     built.add_argument(
-        "--board", metavar="NAME", help="the board with bands: rpi4, rpi4-1800, rpi5 or zero2"
+        "--board",
+        metavar="NAME",
+        help="the board of the first table and of what is fastest: rpi4, rpi4-1800, rpi5 or zero2",
     )
     return built
 
 
 def render(catalogue: Catalogue, board: str = "rpi4") -> str:
-    """The table of the released models, and what they were trained on.
+    """The tables of the released models and of their files' latencies, and notes to both.
 
     Args:
         catalogue: Catalogue to print.
-        board: Board whose latency is printed with its error band; the others have none.
+        board: Board of the first table's latency and of the files that are named as the fastest.
     """
-    others = [name for name in catalogue.boards if name != board]
-    rows = [("name", f"{board} ms (band)", *others, "RMSE m", "delta_1", "cameras", "MB")]
+    rows = [("name", f"{board} ms (band)", "RMSE m", "delta_1", "cameras", "MB")]
     named = [entry for model in catalogue.models for entry in _files(model)]
     # Files of one model beside its first one lie under its name.
     rows += [
-        _row(name.replace(f"{model.name}-", "  "), model, file, board, others)
+        _row(name.replace(f"{model.name}-", "  "), model, file, board)
         for name, model, file in named
     ]
-    widths = [max(map(len, column)) for column in zip(*rows)]
     longest = max((len(name) for name, _, _ in named), default=0)
-    lines = [
-        "  ".join(
-            # Names to the left, numbers to the right.
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    ]
+    lines = _aligned(rows, names=1)
     # Below the table: with paths in it the rows would be longer than those of a terminal.
     lines += ["", *(f"{name.ljust(longest)}  {_path(file)}" for name, _, file in named)]
-    lines += ["", f"ms: {catalogue.latency}; other boards from published ratios."]
+    lines += ["", *_aligned(_latencies(catalogue), names=2)]
+    lines += ["", f"ms: {catalogue.latency}, where no other board or runtime is named."]
+    lines += ["In brackets: the ends of the error band. ONNX Runtime takes the .onnx files."]
     lines += [f"RMSE, delta_1: {catalogue.accuracy}."]
     lines += ["cameras: the int8 file's mean si-RMSE over three cameras, two of them never seen."]
     lines += [*fastest(catalogue, board), *not_here(catalogue, board)]
@@ -123,13 +124,37 @@ def _files(model: ReleasedModel) -> list[tuple[str, ReleasedModel, ReleasedFile]
     return [(file.file if i else model.name, model, file) for i, file in enumerate(files)]
 
 
-def _row(
-    name: str, model: ReleasedModel, file: ReleasedFile, board: str, others: Sequence[str]
-) -> tuple[str, ...]:
+def _latencies(catalogue: Catalogue) -> list[tuple[str, ...]]:
+    """Rows of the table of every released file in every runtime on every board."""
+    by_name: dict[str, list[PredictedFile]] = {}
+    for each in predicted_files(catalogue):
+        by_name.setdefault(each.file.file.rpartition(".")[0], []).append(each)
+    rows: list[tuple[str, ...]] = [("ms, four threads", "", *catalogue.boards)]
+    for name, files in by_name.items():
+        for place, each in enumerate(files):
+            cells = (_short(each.ms.get(board)) for board in catalogue.boards)
+            # A file's name stands in the first of its rows, and its runtime's in short.
+            runtime = each.runtime.replace("TensorFlow Lite", "TFLite")
+            rows.append(("" if place else name, runtime, *cells))
+    return rows
+
+
+def _aligned(rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    """Lines of a table, whose first columns are names and to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place < names else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in rows
+    ]
+
+
+def _row(name: str, model: ReleasedModel, file: ReleasedFile, board: str) -> tuple[str, ...]:
     return (
         name,
         _band(file.board_ms.get(board, file.pi4_ms if board == "rpi4" else None)),
-        *(f"{file.board_ms[other][0]:.1f}" if other in file.board_ms else "-" for other in others),
         f"{file.rmse:.3f}",
         f"{file.delta_1:.3f}",
         "-" if model.cameras_si_rmse is None else f"{model.cameras_si_rmse:.3f}",
@@ -143,6 +168,14 @@ def _path(file: ReleasedFile) -> str:
 
 def _band(ms: Optional[tuple[float, float, float]]) -> str:
     return "-" if ms is None else "{:.1f} ({:.1f} to {:.1f})".format(*ms)
+
+
+def _short(ms: Optional[tuple[float, float, float]]) -> str:
+    """Milliseconds and their band in so few characters that four boards fit a terminal."""
+    if ms is None:
+        return "-"
+    low, high = (f"{end:.1f}" if end < 10 else f"{end:.0f}" for end in ms[1:])
+    return f"{ms[0]:.1f} ({low}-{high})"
 
 
 def _plain(catalogue: Catalogue) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def fastest(catalogue: Catalogue, board: str) -> list[str]:
     best = _best(known, board)
     lines = [f"Fastest for you ({catalogue.boards[board]}): {_shown(best, board)}."]
     for other in _in_other_runtimes(known):
-        lines.append(f"In {other.runtime}: {other.file.file}, {other.ms[board][0]:.1f} ms.")
+        lines.append(f"In {other.runtime}: {other.file.file}, {_ms(other, board)}.")
     return lines
 
 
@@ -145,7 +145,11 @@ def _best(files: list[PredictedFile], board: str) -> list[PredictedFile]:
 
 def _shown(best: list[PredictedFile], board: str) -> str:
     return "; the most accurate within 33 ms: ".join(
-        f"{each.file.file} in {each.runtime}, {each.ms[board][0]:.1f} ms, "
-        f"RMSE {each.file.rmse:.3f} m"
+        f"{each.file.file} in {each.runtime}, {_ms(each, board)}, RMSE {each.file.rmse:.3f} m"
         for each in best
     )
+
+
+def _ms(each: PredictedFile, board: str) -> str:
+    ms, low, high = each.ms[board]
+    return f"{ms:.1f} ms ({low:.1f} to {high:.1f})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from bench_depth.model.released import (
     released_board,
     samples_hint,
 )
-from bench_depth.report.fastest import default_reason, fastest, not_here
+from bench_depth.report.fastest import default_reason, fastest, not_here, predicted_files
 
 from tests.device.conftest import main
 
@@ -103,9 +104,31 @@ def test_the_list_fits_a_terminal_where_every_file_is_here(
 ) -> None:
     monkeypatch.setattr(ReleasedFile, "path", property(lambda file: Path(file.file)))
     catalogue = read_catalogue()
-    rows = render(catalogue).split("\n\n", 1)[0].splitlines()
-    assert len(rows) == 1 + sum(len(model.files) for model in catalogue.models)
-    assert max(map(len, rows)) < 100
+    models, _, latencies, _ = render(catalogue).split("\n\n", 3)
+    assert len(models.splitlines()) == 1 + sum(len(model.files) for model in catalogue.models)
+    assert max(map(len, [*models.splitlines(), *latencies.splitlines()])) < 100
+
+
+@pytest.mark.same_everywhere
+def test_every_released_file_is_listed_in_every_runtime_on_every_board_with_its_band() -> None:
+    catalogue = read_catalogue()
+    head, *rows = render(catalogue).split("\n\n")[2].splitlines()
+    assert head.split() == ["ms,", "four", "threads", *catalogue.boards]
+    files, shown, name = predicted_files(catalogue), set(), ""
+    for row in rows:
+        cells = re.split(" {2,}", row)
+        name = cells[0] or name
+        (each,) = [
+            file
+            for file in files
+            if file.file.file.rpartition(".")[0] == name
+            and file.runtime.replace("TensorFlow Lite", "TFLite") == cells[1]
+        ]
+        shown.add((each.file.file, each.runtime))
+        for board, cell in zip(catalogue.boards, cells[2:], strict=True):
+            ms, low, high = (float(number) for number in re.findall(r"[0-9.]+", cell))
+            assert (ms, low, high) == pytest.approx(each.ms[board], rel=0.06)
+    assert len(shown) == len(rows) == len(files)
 
 
 def test_models_are_positional_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -141,10 +164,10 @@ def test_the_fastest_file_of_each_board_is_named_in_one_line(
         (line,) = [row for row in table.splitlines() if row.startswith("Fastest for you")]
         runtimes = [file.board_ms for file in files]
         runtimes += [ms for file in files for ms in file.runtime_ms.values()]
-        least = min(ms[board][0] for ms in runtimes if board in ms)
+        least, low, high = min(ms[board] for ms in runtimes if board in ms)
         assert f"({title}): " in line
         first = line.partition(";")[0]
-        assert f" {least:.1f} ms" in first
+        assert f" {least:.1f} ms ({low:.1f} to {high:.1f})" in first
         for runtime in ("TensorFlow Lite 2.5", "LiteRT", "ONNX Runtime"):
             assert table.count(f"In {runtime}: ") == (f" in {runtime}, " not in first)
         assert f"{board} ms (band)" in table
