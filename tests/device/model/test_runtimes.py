@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_a_missing_runtime_is_named_with_what_to_install(
     with pytest.raises(UserError, match=f"pip install {package}$") as caught:
         choose(Path(file), name)
     assert caught.value.exit_code == MODEL_FAILED
+
+
+def test_on_a_32_bit_system_it_is_said_what_to_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(struct, "calcsize", lambda _: 4)
+    for file in ("m.tflite", "m.onnx"):
+        with pytest.raises(UserError, match="32-bit") as caught:
+            choose(Path(file))
+        assert str(caught.value).endswith("; flash Raspberry Pi OS Lite (64-bit)")
+        assert "pip install" not in str(caught.value)
+        assert caught.value.exit_code == MODEL_FAILED
 
 
 @pytest.mark.parametrize(

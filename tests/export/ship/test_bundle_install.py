@@ -178,6 +178,7 @@ def test_another_machine_is_refused(pi: Pi) -> None:
     [
         ("2.7 64", 11, f"Python here is 2.7, the bundle is for {PYTHON}"),
         (f"{PYTHON} 32", 10, "32-bit (on a 64-bit kernel)"),
+        ("2.7 32", 10, "32-bit (on a 64-bit kernel)"),
         ("", 11, "there is no Python"),
     ],
 )

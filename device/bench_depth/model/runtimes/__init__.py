@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
@@ -54,12 +55,12 @@ def choose(
         faults.append(fault)
     if faults:
         others = [r.package for r in able if importlib.util.find_spec(r.name) is None]
-        other = f"; or run: pip install {_preferred(others)}" if others else ""
+        other = f"; or {_install(others)}" if others else ""
         other = "; or choose another --runtime" if name is not None else other
         raise UserError(f"{path} cannot be run: {'; '.join(faults)}{other}", MODEL_FAILED)
     raise UserError(
         f"{path} needs {' or '.join(r.name for r in able)}, which is not installed; "
-        f"run: pip install {_preferred([r.package for r in able])}",
+        f"{_install([r.package for r in able])}",
         MODEL_FAILED,
     )
 
@@ -84,6 +85,13 @@ def _able(path: Path, name: Optional[str]) -> list[Runtime]:
     return able
 
 
-def _preferred(packages: list[str]) -> str:
+def _install(packages: list[str]) -> str:
+    """What to do to have one of the packages."""
     # tflite-runtime is for old Pythons only; tensorflow is heavy.
-    return "ai-edge-litert" if "ai-edge-litert" in packages else packages[0]
+    package = "ai-edge-litert" if "ai-edge-litert" in packages else packages[0]
+    if struct.calcsize("P") == 4:
+        return (
+            f"this system is a 32-bit one, for which there is no {package}; "
+            "flash Raspberry Pi OS Lite (64-bit)"
+        )
+    return f"run: pip install {package}"

@@ -117,12 +117,13 @@ print("%d.%d" % sys.version_info[:2], 8 * struct.calcsize("P"))' 2>/dev/null)
         [ "${found% *}" != "$version" ] || break
     done
     [ -n "$found" ] || fail 11 "there is no Python; run: sudo apt install python3"
-    [ "${found% *}" = "$version" ] ||
-        fail 11 "Python here is ${found% *}, the bundle is for $version ($(field target));" \
-            "make one for this system"
+    # Before the version: a bundle for that Python would be refused here as well.
     [ "${found#* }" = 64 ] ||
         fail 10 "this Raspberry Pi OS is 32-bit (on a 64-bit kernel); flash" \
             "Raspberry Pi OS Lite (64-bit)"
+    [ "${found% *}" = "$version" ] ||
+        fail 11 "Python here is ${found% *}, the bundle is for $version ($(field target));" \
+            "make one for this system"
 }
 
 # picamera2 comes from apt and runs with apt's numpy alone: the environment has to see both, and brings
