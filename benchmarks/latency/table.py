@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench_depth.report.fastest import about_as_fast
 from ghostdepth_export.pi4.counter import RUNTIMES
 from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
 from ghostdepth_train.csv_files import csv_rows, markdown_table
@@ -102,18 +103,25 @@ def board_errors_table() -> str:
 
 
 def runtimes_table() -> str:
-    """Every released file in every runtime on every board, 4 threads; the fastest in bold."""
+    """Every released file in every runtime on every board, 4 threads.
+
+    In bold the fastest runtime of a file on a board, and those that are about as fast.
+    """
     found = csv_rows(_RELEASED.with_name("released-runtimes.csv"))
     rows = []
     for model, runtime in dict.fromkeys((r["model"], r["runtime"]) for r in found):
         cells = []
         for board in BOARDS:
-            all_ms = {r["runtime"]: r for r in found if (r["model"], r["board"]) == (model, board)}
-            band = _band(all_ms[runtime]) if runtime in all_ms else "-"
-            least = min((float(r["ms"]) for r in all_ms.values()), default=0.0)
+            bands = {
+                r["runtime"]: _figures(r)
+                for r in found
+                if (r["model"], r["board"]) == (model, board)
+            }
+            text = _text(bands[runtime]) if runtime in bands else "-"
             # Only where there is something to compare with.
-            first = len(all_ms) > 1 and runtime in all_ms and float(all_ms[runtime]["ms"]) == least
-            cells.append(f"**{band}**" if first else band)
+            best = runtime in bands and len(bands) > 1
+            best = best and about_as_fast(bands[runtime], min(bands.values()))
+            cells.append(f"**{text}**" if best else text)
         rows.append([model, RUNTIMES[runtime].label, *cells])
     heads = ["model", "runtime", *(board.title for board in BOARDS.values())]
     return markdown_table(heads, rows, (0, 1))
@@ -148,8 +156,15 @@ def ranking_table() -> str:
 
 
 def _band(row: dict[str, str]) -> str:
-    ms, low, high = (float(row[name]) for name in ("ms", "low", "high"))
-    return f"{ms:.1f} ({low:.1f} to {high:.1f})"
+    return _text(_figures(row))
+
+
+def _text(band: tuple[float, float, float]) -> str:
+    return "{:.1f} ({:.1f} to {:.1f})".format(*band)
+
+
+def _figures(row: dict[str, str]) -> tuple[float, float, float]:
+    return float(row["ms"]), float(row["low"]), float(row["high"])
 
 
 def _summary() -> Any:

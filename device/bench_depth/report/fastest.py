@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench_depth.model.released import (
@@ -48,10 +48,40 @@ def predicted_files(catalogue: Catalogue) -> list[PredictedFile]:
     ]
 
 
+def about_as_fast(ms: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    """Whether the predictions leave open which of two runtimes is faster.
+
+    They do where the predicted latency of one lies in the error band of the other. Within a
+    runtime the errors of two files are much alike, so there the milliseconds decide.
+
+    Args:
+        ms: Predicted milliseconds in one runtime, and the ends of their error band.
+        other: The same in the other one.
+    """
+    return other[1] <= ms[0] <= other[2] or ms[1] <= other[0] <= ms[2]
+
+
+def among_fastest(files: Sequence[PredictedFile], board: str) -> list[PredictedFile]:
+    """The fastest file on a board, and those that are about as fast in another runtime.
+
+    Args:
+        files: Predictions, of which those without the board do not count.
+        board: Name of the board.
+    """
+    known = [each for each in files if board in each.ms]
+    first = min(known, key=lambda each: each.ms[board], default=None)
+    return [
+        each
+        for each in known
+        if first is not None
+        and (each is first or (each.runtime != first.runtime and _even(each, first, board)))
+    ]
+
+
 def fastest(catalogue: Catalogue, board: str) -> list[str]:
     """The fastest file on a board, and the most accurate one at 30 frames a second, in one line.
 
-    A line more for each other runtime: the fastest file in it.
+    A line more for each other runtime: the fastest file in it, and whether that is about as fast.
 
     Args:
         catalogue: Catalogue of the released models.
@@ -63,7 +93,8 @@ def fastest(catalogue: Catalogue, board: str) -> list[str]:
     best = _best(known, board)
     lines = [f"Fastest for you ({catalogue.boards[board]}): {_shown(best, board)}."]
     for other in _in_other_runtimes(known):
-        lines.append(f"In {other.runtime}: {other.file.file}, {_ms(other, board)}.")
+        about = ", about as fast" if _even(other, known[0], board) else ""
+        lines.append(f"In {other.runtime}: {other.file.file}, {_ms(other, board)}{about}.")
     return lines
 
 
@@ -116,6 +147,10 @@ def _known(catalogue: Catalogue, board: str) -> list[PredictedFile]:
     """The files that were predicted for a board, the fastest first."""
     files = [each for each in predicted_files(catalogue) if board in each.ms]
     return sorted(files, key=lambda each: each.ms[board])
+
+
+def _even(one: PredictedFile, other: PredictedFile, board: str) -> bool:
+    return about_as_fast(one.ms[board], other.ms[board])
 
 
 def _in_other_runtimes(files: list[PredictedFile]) -> list[PredictedFile]:

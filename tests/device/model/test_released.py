@@ -23,7 +23,14 @@ from bench_depth.model.released import (
     released_board,
     samples_hint,
 )
-from bench_depth.report.fastest import default_reason, fastest, not_here, predicted_files
+from bench_depth.report.fastest import (
+    about_as_fast,
+    among_fastest,
+    default_reason,
+    fastest,
+    not_here,
+    predicted_files,
+)
 
 from tests.device.conftest import main
 
@@ -175,6 +182,41 @@ def test_the_fastest_file_of_each_board_is_named_in_one_line(
     error = capsys.readouterr().err
     assert "the boards are rpi4, rpi4-1800, rpi5, zero2" in error
     assert "\x1b" not in error
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.parametrize(
+    ("ms", "other", "even"),
+    [
+        ((4.0, 3.0, 5.0), (6.0, 5.5, 7.0), False),
+        # The bands meet, and neither holds the other's milliseconds.
+        ((4.0, 3.0, 5.6), (6.0, 5.5, 7.0), False),
+        ((4.0, 3.0, 6.0), (6.0, 5.5, 7.0), True),
+        ((4.0, 3.0, 9.0), (6.0, 5.5, 7.0), True),
+        ((4.0, 3.5, 4.5), (6.0, 3.9, 7.0), True),
+    ],
+)
+def test_two_runtimes_are_about_as_fast_where_one_lies_in_the_band_of_the_other(
+    ms: tuple[float, float, float], other: tuple[float, float, float], even: bool
+) -> None:
+    assert about_as_fast(ms, other) == about_as_fast(other, ms) == even
+
+
+@pytest.mark.same_everywhere
+def test_no_runtime_alone_is_the_fastest_where_the_bands_do_not_decide() -> None:
+    catalogue = read_catalogue()
+    files = predicted_files(catalogue)
+    for board in catalogue.boards:
+        best = among_fastest(files, board)
+        first = min(best, key=lambda each: each.ms[board])
+        assert len({each.runtime for each in best}) == len(best)
+        for each in files:
+            near = about_as_fast(each.ms[board], first.ms[board])
+            assert (each in best) == (each is first or (each.runtime != first.runtime and near))
+        for line in fastest(catalogue, board)[1:]:
+            (named,) = [each for each in files if f"In {each.runtime}: {each.file.file}," in line]
+            assert line.endswith(", about as fast.") == (named in best)
+    assert among_fastest([], "rpi4") == []
 
 
 @pytest.mark.same_everywhere

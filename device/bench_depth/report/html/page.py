@@ -17,7 +17,7 @@ from bench_depth.core.files import write_bytes
 from bench_depth.machine.board import Board
 from bench_depth.model.released import Catalogue, released_board
 from bench_depth.report import accuracy_wording, wording
-from bench_depth.report.fastest import PredictedFile, fastest, predicted_files
+from bench_depth.report.fastest import PredictedFile, among_fastest, fastest, predicted_files
 from bench_depth.report.html import charts, pictures
 from bench_depth.report.html.columns import columns, row, sharpness_columns
 from bench_depth.report.html.pictures import Scene
@@ -232,17 +232,14 @@ def _faster(models: Sequence[ModelRecord], released: Optional[Catalogue]) -> str
 def _released(catalogue: Catalogue, board: Board) -> dict[str, Any]:
     """The released files in every runtime on every board, and the fastest on this board."""
     files, boards = predicted_files(catalogue), catalogue.boards
-    least = {
-        board: min((each.ms[board][0] for each in files if board in each.ms), default=0.0)
-        for board in boards
-    }
+    best = {board: among_fastest(files, board) for board in boards}
 
     def cell(each: PredictedFile, board: str) -> dict[str, Any]:
         if board not in each.ms:
             return {"ms": "–", "band": "", "best": False}
         ms, low, high = each.ms[board]
         band = f"{figure(low)} – {figure(high)}"
-        return {"ms": figure(ms), "band": band, "best": ms == least[board]}
+        return {"ms": figure(ms), "band": band, "best": each in best[board]}
 
     return {
         "boards": list(boards.values()),
