@@ -198,10 +198,9 @@ def count(
     Raises:
         UserError: A file is not one of that runtime or cannot run in it, or QEMU is missing.
     """
-    from bench_depth.model.released import find_model
     from ghostdepth_export.pi4.counter import choose_runtime, count_file
 
-    files = [find_model(model) for model in _listed(models)]
+    files = [_counted(model, runtime) for model in _listed(models)]
     for path in files:
         choose_runtime(path, runtime)
     found = []
@@ -209,6 +208,16 @@ def count(
         found.append(count_file(path, runtime, log))
         on_count(found[-1])
     return found
+
+
+def _counted(model: ModelFile, runtime: str | None) -> Path:
+    """The file of a model; of a released one that is named, the one of the runtime."""
+    from bench_depth.model.released import find_model, read_catalogue
+
+    released = [file.file for each in read_catalogue().models for file in each.files]
+    names = [f"{model}-int8.onnx", f"{model}.onnx"] if runtime == "onnxruntime" else []
+    known = [name for name in names if name in released]
+    return find_model(known[0] if known and not Path(model).is_file() else model)
 
 
 def bundle(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from bench_depth.core.errors import MODEL_FAILED, UserError
+from bench_depth.model.released import ReleasedFile
+from ghostdepth import model_files
 from ghostdepth_export.convert.flatbuffer import pack, unpack
 from ghostdepth_export.pi4.counter import (
     RUNTIMES,
@@ -289,6 +291,21 @@ def test_a_probe_that_is_delegated_shows_its_pattern_in_the_delegate() -> None:
 )
 def test_a_runtime_is_chosen_by_name_or_suffix(name: str, runtime: str, chosen: str) -> None:
     assert choose_runtime(Path(name), runtime).name == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("ghostdepth-s", "ghostdepth-s-int8.onnx"),
+        ("ghostdepth-s-fp32", "ghostdepth-s-fp32.onnx"),
+    ],
+)
+def test_of_a_released_model_the_file_of_the_runtime_is_meant(
+    name: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReleasedFile, "path", None)
+    with pytest.raises(UserError, match=f"{file} is not here; take it from"):
+        model_files.count(name, runtime="onnxruntime")
 
 
 @pytest.mark.parametrize("runtime", [None, "litert"])

@@ -96,6 +96,9 @@ def test_the_two_largest_reasons_of_several_ops() -> None:
     ]
     assert main_reasons(limits) == ["issue", "loads"]
     assert main_reasons([]) == []
+    # Together they reach half of their limit.
+    assert main_reasons([*limits, RooflineLimit(15, 15, 0, 0, "")]) == ["issue", "loads"]
+    assert main_reasons([*limits, RooflineLimit(16, 16, 0, 0, "")]) == []
 
 
 def test_the_page_has_every_op_and_escapes_names(tmp_path: object) -> None:

@@ -79,6 +79,7 @@ def test_what_litert_keeps_runs_on_one_thread() -> None:
         (op("Sigmoid", shape="1x1x480x640"), 4),
         (op("Cast", 5_000_000, "1x480x640x3"), 1),
         (op("Transpose", 5_000_000), 1),
+        (op("DepthToSpace", 5_000_000), 1),
     ],
 )
 def test_onnx_runtime_shares_by_work_channels_or_not_at_all(of: OpCounts, threads: int) -> None:

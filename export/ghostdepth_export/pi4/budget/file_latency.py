@@ -53,13 +53,11 @@ def basis(budget: LatencyBudget) -> str:
     known = runtime_coefficients(budget.runtime, budget.board)
     less, more = known.error(budget.ms), known.error(budget.ms) + known.uncalibrated_error
     judged = "" if known.calibrated else ", as wide as published times of an older version need"
-    label, takes = RUNTIMES[budget.runtime].label, "about a minute"
-    if budget.runtime == "2.5":
-        takes = "some ten seconds"
+    label = RUNTIMES[budget.runtime].label
     return (
         f"milliseconds in {label} on a {known.board} are predicted; measured ones may be "
         f"{less:.0%} less or up to {more:.0%} more{judged}. A new network is counted on the "
-        f"emulated Pi, {takes}"
+        "emulated Pi, some ten seconds"
     )
 
 
@@ -67,7 +65,7 @@ class FileLatency:
     """Predicts the latency of the ops in networks' files.
 
     Each network is exported and its file is counted in the emulated Pi, which takes some ten
-    seconds for TensorFlow Lite 2.5 and about a minute for LiteRT and ONNX Runtime.
+    seconds.
 
     Args:
         camera: Height and width of the images that the files take, in pixels.

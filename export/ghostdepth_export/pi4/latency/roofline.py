@@ -92,7 +92,13 @@ def products(op: OpWork, cpu: str) -> int:
 
 
 def main_reasons(limits: Sequence[RooflineLimit]) -> list[str]:
-    """The reasons that explain most cycles of several ops, at most two, the larger first."""
+    """The reasons that explain most cycles of several ops, at most two, the larger first.
+
+    None where the ops together reach half of their limit.
+    """
+    cycles = sum(limit.cycles for limit in limits)
+    if sum(limit.fraction * limit.cycles for limit in limits) >= ENOUGH * cycles:
+        return []
     table: dict[str, float] = {}
     for limit in limits:
         if limit.reason:

@@ -151,7 +151,7 @@ def _of_limit(ops: Sequence[OpLatency]) -> tuple[Text, Text]:
     if not cycles:
         return cell(""), cell("")
     low = least / cycles < ENOUGH
-    reasons = ", ".join(main_reasons(limits)) if low else ""
+    reasons = ", ".join(main_reasons(limits))
     return cell(f"{least / cycles:.0%}", style="yellow" if low else ""), cell(reasons)
 
 

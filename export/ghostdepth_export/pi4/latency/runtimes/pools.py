@@ -48,7 +48,7 @@ _ELEMENTWISE = """
 """
 _ALONE = """
     Cast Concat QLinearConcat Transpose Pad Slice Split Reshape Squeeze Unsqueeze Flatten Identity
-    Shape Gather Constant Expand
+    Shape Gather Constant Expand DepthToSpace
 """
 _RESIZING = ("Resize", "Upsample")
 _PRODUCT_CYCLES = 65_536 / 4

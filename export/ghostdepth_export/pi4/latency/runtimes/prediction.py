@@ -50,7 +50,7 @@ def predict_runtime_latencies(
     """Predicts the latency of models in LiteRT or ONNX Runtime.
 
     Structures whose counts are stored, those of the released models, need no emulator; others are
-    counted, about a minute each.
+    counted, which takes some ten seconds for a network like those.
 
     Args:
         models: .tflite or .onnx files, or names of released models.
