@@ -125,7 +125,7 @@ def _files(model: ReleasedModel) -> list[tuple[str, ReleasedModel, ReleasedFile]
 
 
 def _latencies(catalogue: Catalogue) -> list[tuple[str, ...]]:
-    """Rows of the table of every released file in every runtime on every board."""
+    """Rows of the table of every predicted file in every runtime on every board."""
     by_name: dict[str, list[PredictedFile]] = {}
     for each in predicted_files(catalogue):
         by_name.setdefault(each.file.file.rpartition(".")[0], []).append(each)
