@@ -27,6 +27,7 @@ REASONS = {
     "stores": "the store pipe is busy",
     "issue": "three instructions a cycle are issued, most of them no products",
     "packing": "the vector or integer pipes do other work: packing, requantizing, addresses",
+    "arithmetic": "the pipes do other work, not packing: interpolating, requantizing, addresses",
 }
 # Width and height in pixels: for a screen, and for a phone.
 _SIZES = ((1120, 420), (340, 340))

@@ -18,6 +18,8 @@ from ghostdepth_export.pi4.latency.tables import warnings
 from tests.export.pi4.synthetic_counts import convolution, counts, model_counts, plain
 
 A72 = "cortex-a72"
+# No pipe that is counted is busy.
+IDLE = InstructionCounts(900, 300, 0, 6000, 0, 0, 0)
 
 
 def product(dtype: str, pixels: int, depth: int, channels: int) -> OpWork:
@@ -76,11 +78,29 @@ def test_copying_patches_is_named_and_half_of_the_limit_needs_no_reason() -> Non
     assert op_limit(large, counts(math.floor(1.9 * least)), A72).reason == ""
 
 
-def test_xnnpack_copies_no_patches() -> None:
+def test_xnnpack_copies_no_patches_and_packs_nothing() -> None:
     image, weights = (1, 64, 64, 8), (4, 3, 3, 8)
     op = OpWork("CONV_2D", "FLOAT32", (1, 64, 64, 4), (image, weights))
     slow = counts(math.ceil(2.5 * op_limit(op, counts(1), A72).least))
-    assert op_limit(op, slow, A72, copies_patches=False).reason not in ("", "im2col")
+    assert op_limit(op, slow, A72, packs=False).reason not in ("", "im2col")
+    assert op_limit(product("INT8", 4, 4, 4), IDLE, A72, packs=False).reason == "arithmetic"
+
+
+@pytest.mark.parametrize(
+    ("op", "reason"),
+    [
+        (product("INT8", 4, 4, 4), "packing"),
+        (OpWork("FULLY_CONNECTED", "INT8", (1, 4), ((1, 64), (4, 64))), "packing"),
+        (
+            OpWork("DEPTHWISE_CONV_2D", "INT8", (1, 4, 4, 4), ((1, 4, 4, 4), (1, 3, 3, 4))),
+            "arithmetic",
+        ),
+        (OpWork("RESIZE_BILINEAR", "INT8", (1, 8, 8, 4), ((1, 4, 4, 4), (2,))), "arithmetic"),
+        (plain("EXP"), "arithmetic"),
+    ],
+)
+def test_only_products_are_packed(op: OpWork, reason: str) -> None:
+    assert op_limit(op, IDLE, A72).reason == reason
 
 
 def test_a_resize_to_a_smaller_image_reads_four_values_for_each_at_the_most() -> None:

@@ -309,7 +309,7 @@ def test_every_operator_of_a_released_file_is_an_op_of_it_and_takes_no_less_than
         if of is None:
             continue
         assert each.name.endswith("DWConv") == (of.name == "DEPTHWISE_CONV_2D")
-        limit = op_limit(of, each.counts, CPU, copies_patches=False)
+        limit = op_limit(of, each.counts, CPU, packs=False)
         assert 0 < limit.least <= limit.cycles, (each, of)
     products = [of for of in work if of.macs]
     assert sum(of.macs for of in found if of) == sum(of.macs for of in products)

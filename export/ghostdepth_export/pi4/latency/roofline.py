@@ -23,6 +23,8 @@ LOADED_BYTES, STORED_BYTES = 16, 8
 _WIDTH = 3
 # Values that a resized one is made of, at the most.
 _NEIGHBOURS = 4
+# Ops whose matrices TensorFlow Lite 2.5 packs anew in each run.
+_PACKED = ("CONV_2D", "FULLY_CONNECTED")
 # An op that reaches this fraction of its limit needs no reason.
 ENOUGH = 0.5
 # A part of an op is the reason from this fraction of its cycles on.
@@ -40,8 +42,8 @@ class RooflineLimit:
             had to be done.
         macs: Multiply-accumulates.
         bytes: Bytes of the inputs, weights and the output.
-        reason: Why it is below half of its limit: `im2col`, `loads`, `stores`, `issue` or
-            `packing`; empty where it is not.
+        reason: Why it is below half of its limit: `im2col`, `loads`, `stores`, `issue`, `packing`
+            or `arithmetic`; empty where it is not.
     """
 
     cycles: float
@@ -56,17 +58,15 @@ class RooflineLimit:
         return min(self.least / self.cycles, 1.0) if self.cycles else 1.0
 
 
-def op_limit(
-    op: OpWork, counts: InstructionCounts, cpu: str, copies_patches: bool = True
-) -> RooflineLimit:
+def op_limit(op: OpWork, counts: InstructionCounts, cpu: str, packs: bool = True) -> RooflineLimit:
     """The limit of one op.
 
     Args:
         op: Op from `read_work`.
         counts: Counts of the op on one thread.
         cpu: QEMU's name of the core that was counted.
-        copies_patches: Whether the runtime copies patches to a matrix, as TensorFlow Lite 2.5 does;
-            XNNPACK reads them in place.
+        packs: Whether the runtime copies patches to a matrix and packs matrices in each run, as
+            TensorFlow Lite 2.5 does; XNNPACK reads them in place.
     """
     read = sum(_values_read(op, shape) * op.itemsize for shape in op.inputs)
     written = math.prod(op.output) * op.itemsize
@@ -74,8 +74,9 @@ def op_limit(
     limit = RooflineLimit(counts.cycles, least, op.macs, read + written, "")
     if limit.fraction >= ENOUGH:
         return limit
-    copied = im2col_cycles(op) if copies_patches else 0.0
-    return replace(limit, reason=_reason(counts, copied))
+    copied = im2col_cycles(op) if packs else 0.0
+    rest = "packing" if packs and op.name in _PACKED else "arithmetic"
+    return replace(limit, reason=_reason(counts, copied, rest))
 
 
 def _values_read(op: OpWork, shape: tuple[int, ...]) -> int:
@@ -106,8 +107,8 @@ def main_reasons(limits: Sequence[RooflineLimit]) -> list[str]:
     return sorted(table, key=lambda reason: -table[reason])[:2]
 
 
-def _reason(counts: InstructionCounts, copied: float) -> str:
-    """What takes the cycles, as far as the counts tell; some of them copy patches."""
+def _reason(counts: InstructionCounts, copied: float, rest: str) -> str:
+    """What takes the cycles, as far as the counts tell: patches, a busy pipe or the rest."""
     if copied >= _LARGE * counts.cycles:
         return "im2col"
     busy = {
@@ -117,4 +118,4 @@ def _reason(counts: InstructionCounts, copied: float) -> str:
     }
     name = max(busy, key=lambda kind: busy[kind])
     # Neither: the vector or the integer pipes do something else than products.
-    return name if busy[name] >= _BUSY else "packing"
+    return name if busy[name] >= _BUSY else rest

@@ -138,7 +138,7 @@ def _described(latency: OpLatency, op: OpCounts, of: OpWork, cpu: str) -> OpLate
         latency,
         shape="x".join(map(str, of.output)),
         dtype=of.dtype,
-        limit=op_limit(of, op.counts, cpu, copies_patches=False),
+        limit=op_limit(of, op.counts, cpu, packs=False),
     )
 
 
