@@ -24,6 +24,7 @@ from bench_depth.core.files import write_bytes
 from boards import factors_without
 from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
 from ghostdepth_export.pi4.latency.prediction import milliseconds
+from ghostdepth_export.pi4.latency.runtimes.prediction import core
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from rows import THREADS
 from rows import read_rows as read_mlperf
@@ -154,16 +155,16 @@ def _tensorflow_lite() -> list[Configuration]:
 
 def _counted() -> list[Configuration]:
     rows = [row for row in read_rows() if not row.other_kernels]
-    costs = {(row.library, row.network, row.type, row.threads): row for row in rows}
+    costs = {(row.library, row.network, row.type, row.threads, row.core): row for row in rows}
     found = []
     for line in csv_rows(PUBLISHED):
         runtime, board = line["runtime"], line["board"]
         library = library_of(runtime)
-        row = costs.get((library, line["network"], line["type"], int(line["threads"])))
-        if row is None or "32-bit" in runtime:
+        if board not in BOARDS or "32-bit" in runtime:
             continue
-        # A Cortex-A76 has other instructions for int8, which are not counted here.
-        if board not in BOARDS or (board == "rpi5" and row.type != "fp32"):
+        cpu = core(line["type"] == "int8", board)
+        row = costs.get((library, line["network"], line["type"], int(line["threads"]), cpu))
+        if row is None:
             continue
         start = replace(shipped(), near=near_without(rows, row))
         known = board_coefficients(board, start, factors_without(board, row.network))

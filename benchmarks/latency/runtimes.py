@@ -3,13 +3,13 @@
     python benchmarks/latency/runtimes.py [--count FOLDER [--no-new]]
 
 The published times are the rows of rows-boards.csv of XNNPACK and of ONNX Runtime on a Raspberry
-Pi 4, at 1500 MHz or at 1800, with the split that stands there: what is held out has no part in the
-fit. Neither have times of 32-bit kernels, since 64-bit kernels are counted; they stand in the
-tables. One number is fitted, the milliseconds of a line that the first cache had not; the others
-are TensorFlow Lite 2.5's. Nothing is fitted to times of ONNX Runtime, which are of an older version
-and of a Raspberry Pi 5, too. With --count the networks that runtimes.csv
-has no costs of are built and counted, up to some minutes each; files and counts are kept in FOLDER,
-where counts that are there replace the costs in runtimes.csv. --no-new builds and counts nothing.
+Pi 4, at 1500 MHz or at 1800, with the split that stands there, and on a Raspberry Pi 5: what is
+held out or of a Raspberry Pi 5 has no part in the fit. Neither have times of 32-bit kernels, since
+64-bit kernels are counted; they stand in the tables. One number is fitted, the milliseconds of a
+line that the first cache had not; the others are TensorFlow Lite 2.5's. Nothing is fitted to times
+of ONNX Runtime, which are of an older version. With --count the networks that runtimes.csv has no
+costs of are built and counted, up to some minutes each; files and counts are kept in FOLDER, where
+counts that are there replace the costs in runtimes.csv. --no-new builds and counts nothing.
 Writes runtimes.csv, runtimes-errors.csv, and what `ghostdepth latency --runtime` ships.
 """
 
@@ -31,6 +31,7 @@ from bench_depth.core.errors import exit_code
 from bench_depth.core.files import read_json, write_bytes, write_json
 from fit import Array, errors
 from ghostdepth_export.pi4.counter import ModelCounts, count, read_counts, write_counts
+from ghostdepth_export.pi4.counter.plugin import CPU
 from ghostdepth_export.pi4.latency import board_coefficients, shipped
 from ghostdepth_export.pi4.latency import runtimes as package
 from ghostdepth_export.pi4.latency.costs import Costs, outside_costs, split_cost
@@ -38,6 +39,7 @@ from ghostdepth_export.pi4.latency.prediction import milliseconds
 from ghostdepth_export.pi4.latency.runtimes import share
 from ghostdepth_export.pi4.latency.runtimes.evidence import SCHEMA
 from ghostdepth_export.pi4.latency.runtimes.pools import in_nhwc
+from ghostdepth_export.pi4.latency.runtimes.prediction import core
 from ghostdepth_export.pi4.latency.ruy import ALONE
 from ghostdepth_train.csv_files import csv_bytes
 
@@ -55,8 +57,7 @@ NOT_BUILT = re.compile(
 )
 A72_BOARDS = ("rpi4", "rpi4-1800")
 LITERT, ONNX_RUNTIME = "litert", "onnxruntime"
-# Of each runtime's rows; those of ONNX Runtime have no part in the factors of a Raspberry Pi 5.
-BOARDS_OF = {LITERT: A72_BOARDS, ONNX_RUNTIME: (*A72_BOARDS, "rpi5")}
+BOARDS = (*A72_BOARDS, "rpi5")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Row:
         type: `fp32` or `int8`.
         runtime: What was timed.
         threads: Number of threads.
-        board: Name of the board, one with a Cortex-A72.
+        board: Name of the board.
         ms: Published milliseconds.
         split: `fitted` or `held out`.
         cycles: Issue-limited, of the busiest thread of each operator.
@@ -109,6 +110,11 @@ class Row:
         return match.group()
 
     @property
+    def core(self) -> str:
+        """QEMU's name of the core that the costs were counted on."""
+        return core(self.type == "int8", self.board)
+
+    @property
     def other_kernels(self) -> bool:
         """Whether 32-bit kernels were timed: those counted are of 64 bits."""
         return "32-bit" in self.runtime
@@ -131,11 +137,15 @@ def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[
     Raises:
         UserError: A network cannot be counted, or a program is missing.
     """
-    known = {(row.library, row.network, row.type, row.threads): row.costs for row in read_rows()}
+    known = {
+        (row.library, row.network, row.type, row.threads, row.core): row.costs
+        for row in read_rows()
+    }
     rows, types = [], set(read_json(SHIPPED)["runtimes"][LITERT]["calibrated"])
     for line in _published():
         threads, library = int(line["threads"]), library_of(line["runtime"])
-        costs = known.get((library, line["network"], line["type"], threads))
+        cpu = core(line["type"] == "int8", line["board"])
+        costs = known.get((library, line["network"], line["type"], threads, cpu))
         counts = _counts(folder, line, new and costs is None) if folder else None
         if counts is not None:
             costs = costs_of(counts, threads)
@@ -152,7 +162,8 @@ def _published() -> list[dict[str, str]]:
     return [
         line
         for line in lines
-        if line["board"] in BOARDS_OF.get(library_of(line["runtime"]), ())
+        if line["board"] in BOARDS
+        and library_of(line["runtime"])
         and not NOT_BUILT.fullmatch(line["network"])
     ]
 
@@ -162,10 +173,12 @@ def _counts(folder: Path, line: dict[str, str], new: bool) -> ModelCounts | None
 
     library = library_of(line["runtime"])
     name = FILES.get(line["network"], line["network"]) + ("-int8" if line["type"] == "int8" else "")
-    path = folder / (f"{name}.json" if library == LITERT else f"{name}.onnx.json")
+    cpu = core(line["type"] == "int8", line["board"])
+    marks = (".onnx" if library == ONNX_RUNTIME else "") + (f".{cpu}" if cpu != CPU else "")
+    path = folder / f"{name}{marks}.json"
     if new and not path.exists():
         file = _built(folder, name, library)
-        write_counts(path, [count(file, build_root("trixie"), library)])
+        write_counts(path, [count(file, build_root("trixie"), library, cpu)])
     return read_counts(path)[0] if path.exists() else None
 
 
@@ -222,19 +235,18 @@ def near(rows: Sequence[Row]) -> float:
 
 
 def fitted_rows(rows: Sequence[Row]) -> list[Row]:
-    """The rows that the fit may see: XNNPACK's, neither held out nor of uncounted kernels."""
-    return [
-        row
-        for row in rows
-        if row.library == LITERT and row.split == "fitted" and not row.other_kernels
-    ]
+    """The rows that the fit may see: XNNPACK's on an A72, neither held out nor of other kernels."""
+    return [row for row in rows if row.board in A72_BOARDS and _of_fitted(row)]
+
+
+def _of_fitted(row: Row) -> bool:
+    return row.library == LITERT and row.split == "fitted" and not row.other_kernels
 
 
 def near_without(rows: Sequence[Row], row: Row) -> float:
-    """`near` of the rows that the fit may see, less the family of a row that is one of them."""
-    seen = fitted_rows(rows)
-    left = row.family if row in seen else None
-    return near([each for each in seen if each.family != left])
+    """`near` of the rows that the fit may see, less the family of a row that is fitted."""
+    left = row.family if _of_fitted(row) else None
+    return near([each for each in fitted_rows(rows) if each.family != left])
 
 
 def predicted_ms(rows: Sequence[Row]) -> Array:
@@ -256,19 +268,24 @@ def errors_of(rows: Sequence[Row], predicted: Array) -> list[dict[str, str]]:
     """The errors by side of the split, type and threads; apart, of other kernels and libraries."""
     ms = np.array([row.ms for row in rows])
     own = np.array([row.library == LITERT for row in rows])
-    same = own & [not row.other_kernels for row in rows]
+    a72 = np.array([row.board in A72_BOARDS for row in rows])
+    int8 = np.array([row.type == "int8" for row in rows])
+    same = own & a72 & [not row.other_kernels for row in rows]
     out = np.array([row.split == "held out" for row in rows])
     alone = np.array([row.threads == 1 for row in rows])
     parts = {
         "held out": same & out,
         "fitted, family left out": same & ~out,
-        **{kind: same & [row.type == kind for row in rows] for kind in ("fp32", "int8")},
+        "fp32": same & ~int8,
+        "int8": same & int8,
         "one thread": same & alone,
         "several threads": same & ~alone,
-        "32-bit kernels, held out": own & ~same & out,
-        "32-bit kernels, not held out": own & ~same & ~out,
-        "ONNX Runtime, Raspberry Pi 4": ~own & [row.board in A72_BOARDS for row in rows],
-        "ONNX Runtime, Raspberry Pi 5": ~own & [row.board not in A72_BOARDS for row in rows],
+        "32-bit kernels, held out": own & a72 & ~same & out,
+        "32-bit kernels, not held out": own & a72 & ~same & ~out,
+        "Raspberry Pi 5, fp32 (its factors are fitted to these)": own & ~a72 & ~int8,
+        "Raspberry Pi 5, int8": own & ~a72 & int8,
+        "ONNX Runtime, Raspberry Pi 4": ~own & a72,
+        "ONNX Runtime, Raspberry Pi 5": ~own & ~a72,
     }
     table = []
     for name, part in parts.items():
@@ -310,7 +327,7 @@ def shipped_form(rows: Sequence[Row], predicted: Array, types: Sequence[str]) ->
     """What `runtime_coefficients` reads."""
     ratios = predicted / np.array([row.ms for row in rows])
     own = np.array([row.library == LITERT for row in rows])
-    same = own & [not row.other_kernels for row in rows]
+    same = own & [row.board in A72_BOARDS and not row.other_kernels for row in rows]
     fitted = fitted_rows(rows)
     networks = len({row.network for row in fitted})
     litert = {

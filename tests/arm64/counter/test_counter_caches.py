@@ -248,3 +248,49 @@ def test_random_accesses_agree_with_a_second_cache(run: Run, tmp_path: Path) -> 
     for step, (offset, store) in enumerate(zip(offsets.tolist(), stores.tolist(), strict=True)):
         trace += [(at["trace"] + 4 * step, False), (at["data"] + offset, store)]
     assert (counts.l1d_misses, counts.l2_misses, counts.writebacks) == simulate(trace)
+
+
+# Stores 16 bytes at each of the offsets, then goes on by `step`.
+STORES = """
+    mov x9, {times}
+    mark 2
+1:  {stores}
+    add x20, x20, {step}
+    subs x9, x9, 1
+    b.ne 1b
+    mark 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("offsets", "step", "streams"),
+    [
+        pytest.param([0], 16, True, id="in order"),
+        pytest.param([48, 32, 16, 0], 64, True, id="each line from its end"),
+        pytest.param([0, 64, 16, 80, 32, 96, 48, 112], 128, False, id="two lines at once"),
+        pytest.param([8], 16, True, id="across lines"),
+        pytest.param([0, 16, 32], 64, False, id="a gap in each line"),
+        pytest.param([0, 16, 32, 48], 128, False, id="every second line"),
+        pytest.param([0, 16384, 32768, 49152, 65536], 16, False, id="five rows in turn"),
+    ],
+)
+def test_lines_that_are_written_whole_in_a_row_are_streamed(
+    run: Run, offsets: list[int], step: int, streams: bool
+) -> None:
+    times = 4096 // step
+    code = "\n".join(f"mov x21, {offset}\n str q0, [x20, x21]" for offset in offsets)
+    counts = counted(run(STORES.format(times=times, stores=code, step=step)))
+    assert counts.l1d_streamed == counts.l2_streamed
+    if streams:
+        # All but the first few.
+        assert 0 < counts.l2_misses - counts.l2_streamed <= 6
+    else:
+        assert counts.l2_streamed == 0
+
+
+def test_a_line_of_a_stream_that_is_there_already_is_no_miss(run: Run) -> None:
+    loads = "mov x22, x20\n mov x9, 64\n2: ldr x3, [x22], 64\n subs x9, x9, 1\n b.ne 2b\n"
+    counts = counted(
+        run("mark 0\n mark 1\n" + loads + STORES.format(times=256, stores="str q0, [x20]", step=16))
+    )
+    assert counts.l1d_misses == counts.l1d_streamed == 0

@@ -16,7 +16,8 @@ from ghostdepth_export.pi4.latency import OpWork, prediction
 
 def counts(cycles: int, lines: int = 0) -> InstructionCounts:
     """Cycles, and lines of DRAM of which a quarter is written."""
-    return InstructionCounts(2 * cycles, 0, 0, 6 * cycles, lines, lines - lines // 4, lines // 4)
+    misses = (lines, lines - lines // 4, lines // 4, 0, 0)
+    return InstructionCounts(2 * cycles, 0, 0, 6 * cycles, *misses)
 
 
 def model_counts(
@@ -30,7 +31,7 @@ def model_counts(
 
 def instruction_counts(*ops: tuple[str, int], file: str = "m.tflite") -> ModelCounts:
     """A model of these types of ops and their numbers of instructions."""
-    shared = InstructionCounts(0, 2, 1, 0, 30, 20, 10)
+    shared = InstructionCounts(0, 2, 1, 0, 30, 20, 10, 0, 0)
     listed = [
         OpCounts(i, name, f"{{t}}{i}", "1x2", replace(shared, instructions=instructions))
         for i, (name, instructions) in enumerate(ops)

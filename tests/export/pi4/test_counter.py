@@ -204,7 +204,10 @@ def test_a_plugin_compiles_without_a_warning(
 
 # ------------------------------------------------------------------ contradictions
 
-SMALL, LARGE = InstructionCounts(300, 0, 0, 0, 0, 0, 0), InstructionCounts(5000, 0, 0, 0, 0, 0, 0)
+SMALL, LARGE = (
+    InstructionCounts(300, *[0] * 8),
+    InstructionCounts(5000, *[0] * 8),
+)
 OPS = [GraphOp("CONV_2D", "a", "1x2"), GraphOp("ADD", "b", "1x2")]
 
 
@@ -372,15 +375,15 @@ def test_a_listing_that_ends_early_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the emulated program was killed"):
         read_listing(path, InstructionCounts)
     whole = (
-        "learned 2\nop 0 10 3 2 50 1 1 0\nnested 0\nsection 15 4 3 60 1 1 0\n"
-        "all 100 9 9 9 9 9 9\nthreads 1\nstrays 0\n"
+        "learned 2\nop 0 10 3 2 50 1 1 0 0 0\nnested 0\nsection 15 4 3 60 1 1 0 0 0\n"
+        "all 100 9 9 9 9 9 9 9 9\nthreads 1\nstrays 0\n"
     )
     path.write_text(whole)
     read = read_listing(path, InstructionCounts)
     assert read.sections == [
         Section(
-            [InstructionCounts(10, 3, 2, 50, 1, 1, 0)],
-            InstructionCounts(15, 4, 3, 60, 1, 1, 0),
+            [InstructionCounts(10, 3, 2, 50, 1, 1, 0, 0, 0)],
+            InstructionCounts(15, 4, 3, 60, 1, 1, 0, 0, 0),
             inner=[[]],
         )
     ]

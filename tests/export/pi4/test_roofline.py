@@ -65,7 +65,7 @@ def test_an_op_without_products_is_held_to_its_bytes() -> None:
     ],
 )
 def test_what_takes_the_cycles_is_named(used: dict[str, int], reason: str) -> None:
-    counted = InstructionCounts(0, 0, 0, 6000, 0, 0, 0)
+    counted = InstructionCounts(0, 0, 0, 6000, *[0] * 5)
     op = product("FLOAT32", 4, 4, 4)
     assert op_limit(op, dataclasses.replace(counted, **used), A72).reason == reason
 

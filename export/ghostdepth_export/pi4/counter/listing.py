@@ -26,6 +26,9 @@ class InstructionCounts:
         l2_misses: Number of lines that also missed the 1 MiB 16-way second-level cache and were
             read from DRAM.
         writebacks: Number of modified lines evicted from the second-level cache to DRAM.
+        l1d_streamed: Number of lines among `l1d_misses` that a stream of stores wrote, which a
+            Cortex-A72 does not read before (see stream.h).
+        l2_streamed: The same of `l2_misses`.
     """
 
     instructions: int
@@ -35,6 +38,8 @@ class InstructionCounts:
     l1d_misses: int
     l2_misses: int
     writebacks: int
+    l1d_streamed: int
+    l2_streamed: int
 
     @property
     def cycles(self) -> float:
@@ -56,7 +61,7 @@ class InstructionCounts:
         return tuple(vars(self).values())
 
 
-NOTHING = InstructionCounts(0, 0, 0, 0, 0, 0, 0)
+NOTHING = InstructionCounts(*[0] * 9)
 
 
 @dataclass(frozen=True)

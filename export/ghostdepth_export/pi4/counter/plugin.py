@@ -25,7 +25,10 @@ from ghostdepth_export.pi4.counter.listing import (
 )
 
 CPU = "cortex-a72"
-_HEADERS = ("a64.h", "cache.h", "counts.h", "memory.h", "ops.h", "plugin_api.h", "uops.h")
+_HEADERS = (
+    *("a64.h", "cache.h", "counts.h", "memory.h", "ops.h"),
+    *("plugin_api.h", "stream.h", "uops.h"),
+)
 
 
 @dataclass(frozen=True)

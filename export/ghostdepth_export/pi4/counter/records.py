@@ -13,7 +13,7 @@ from bench_depth.core.errors import UserError
 from bench_depth.core.files import read_json, write_bytes
 from ghostdepth_export.pi4.counter.listing import NOTHING, InstructionCounts
 
-SCHEMA = "ghostdepth-counts/2"
+SCHEMA = "ghostdepth-counts/3"
 # Where ops that XNNPACK leaves to LiteRT take more than this fraction, it takes too little.
 _MUCH = 0.25
 

@@ -13,6 +13,7 @@
 
 struct counts {
     uint64_t instructions, loads, stores, cycle_sixths, l1d_misses, l2_misses, writebacks;
+    uint64_t l1d_streamed, l2_streamed;
 };
 
 static struct counts now;
@@ -24,7 +25,8 @@ static void put(const char *label, const struct counts *from)
         now.instructions - from->instructions, now.loads - from->loads,
         now.stores - from->stores,             now.cycle_sixths - from->cycle_sixths,
         now.l1d_misses - from->l1d_misses,     now.l2_misses - from->l2_misses,
-        now.writebacks - from->writebacks,
+        now.writebacks - from->writebacks,     now.l1d_streamed - from->l1d_streamed,
+        now.l2_streamed - from->l2_streamed,
     };
     fprintf(out, "%s", label);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {

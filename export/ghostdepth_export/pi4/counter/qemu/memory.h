@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "counts.h"
 #include "plugin_api.h"
+#include "stream.h"
 
 enum { L1D_WAYS = 2, L1D_LINES = 32 * 1024 / LINE, L2_WAYS = 16, L2_LINES = 1024 * 1024 / LINE };
 
@@ -20,12 +21,13 @@ static uint64_t l1d_entries[L1D_LINES], l2_entries[L2_LINES];
 #define l1d ((struct cache){ L1D_LINES / L1D_WAYS, L1D_WAYS, l1d_entries })
 #define l2 ((struct cache){ L2_LINES / L2_WAYS, L2_WAYS, l2_entries })
 
-enum kind { READ, WRITE, ZERO };
+enum kind { READ, WRITE, STREAMED, ZERO };
 enum { WIDEST = 16 }; /* no access that QEMU reports has more bytes */
 
 /*
  * Write-back, write-allocate; the L2 holds all that the L1D holds. A line that is zeroed whole has
- * to be fetched from nowhere, so it is no miss.
+ * to be fetched from nowhere, so it is no miss. One that a stream of stores writes is a miss that is
+ * counted apart, too.
  */
 static void access_line(uint64_t line, enum kind kind)
 {
@@ -34,6 +36,7 @@ static void access_line(uint64_t line, enum kind kind)
         return;
     }
     now.l1d_misses += kind != ZERO;
+    now.l1d_streamed += kind == STREAMED;
     if (fallen & 1) {
         touch(l2, fallen >> 1, true, &none);
     }
@@ -41,6 +44,7 @@ static void access_line(uint64_t line, enum kind kind)
         return;
     }
     now.l2_misses += kind != ZERO;
+    now.l2_streamed += kind == STREAMED;
     if (fallen) {
         bool newer = invalidate(l1d, fallen >> 1);
         now.writebacks += newer || fallen & 1;
@@ -99,11 +103,21 @@ static void on_zero(unsigned vcpu, void *of_later_glibc)
     access_line(zeroed++, ZERO);
 }
 
-static void access_bytes(uint64_t address, qemu_plugin_meminfo_t info, enum kind kind)
+static void load_bytes(uint64_t address, unsigned size)
 {
-    uint64_t end = address + (1u << qemu_plugin_mem_size_shift(info));
-    for (uint64_t line = address >> LINE_SHIFT; line <= (end - 1) >> LINE_SHIFT; line++) {
-        access_line(line, kind);
+    for (uint64_t line = address >> LINE_SHIFT; line <= (address + size - 1) >> LINE_SHIFT; line++) {
+        access_line(line, READ);
+    }
+}
+
+static void store_bytes(uint64_t address, unsigned size)
+{
+    unsigned first = LINE - address % LINE;
+    if (size > first) {
+        store_bytes(address, first);
+        store_bytes(address + first, size - first);
+    } else {
+        access_line(address >> LINE_SHIFT, streams(address, size) ? STREAMED : WRITE);
     }
 }
 
@@ -120,7 +134,7 @@ INLINE uint64_t *last_used(uint64_t address)
 static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
 {
     if (!last_used(address)) {
-        access_bytes(address, info, READ);
+        load_bytes(address, 1u << qemu_plugin_mem_size_shift(info));
     }
 }
 
@@ -135,11 +149,13 @@ static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address
     if (zeroing) {
         end_zeroing(address >> LINE_SHIFT);
     }
-    stored[stores_seen++ % STORES] = address + (1u << qemu_plugin_mem_size_shift(info));
+    unsigned size = 1u << qemu_plugin_mem_size_shift(info);
+    stored[stores_seen++ % STORES] = address + size;
     if (entry) {
         *entry |= 1;
+        streams(address, size);
     } else {
-        access_bytes(address, info, WRITE);
+        store_bytes(address, size);
     }
 }
 

@@ -102,7 +102,8 @@ def predict_counts(
     """Predicts the latency of one warm invocation in the runtime of the counts.
 
     The sum is that of `predict_latency`, and `near` for each line that the first cache had not,
-    which threads do not divide; `pools.share` gives how the work of an op is shared.
+    which threads do not divide; lines that a stream of stores writes count as written only.
+    `pools.share` gives how the work of an op is shared.
 
     Args:
         counts: Instruction counts of the model on one thread.
@@ -121,7 +122,8 @@ def predict_counts(
             op,
             split.threads,
             milliseconds(cost, coefficients, clock_mhz),
-            calibrated=op.name in coefficients.calibrated,
+            # On another core 8-bit ops execute instructions that nothing was fitted to.
+            calibrated=op.name in coefficients.calibrated and counts.cpu == CPU,
             split_checked=found is not None,
             delegated=op.tasks is not None if counts.library == "litert" else None,
         )

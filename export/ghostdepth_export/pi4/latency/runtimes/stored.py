@@ -15,7 +15,7 @@ from typing import Any
 from bench_depth.core.files import read_json, write_bytes
 from ghostdepth_export.pi4.counter import InstructionCounts, ModelCounts, OpCounts
 
-SCHEMA = "ghostdepth-runtime-counts/1"
+SCHEMA = "ghostdepth-runtime-counts/2"
 # Structure, runtime, QEMU's name of the core.
 Key = tuple[str, str, str]
 
