@@ -132,7 +132,7 @@ def pictures(corpus: Corpus, seed: int, folder: Path) -> str:
         if rng.random() < 0.6:
             path.write_bytes(damaged(sound.read_bytes(), rng))
         else:
-            SPOILED[int(rng.integers(1, 5))](path, rng)
+            SPOILED[int(rng.integers(1, 6))](path, rng)
         faults.append(read(lambda use=use, path=path: use(path)))
     return next(filter(None, faults), "")
 

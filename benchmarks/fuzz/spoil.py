@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from damage import Rng, damaged, pick
+from headers import many_scans, other_header
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -37,6 +38,10 @@ def _other_image(path: Path, rng: Rng) -> None:
     top = pick(rng, (1, 12, 256, 65536))
     image = rng.integers(0, min(top, np.iinfo(kind).max + 1), (*shape, *channels)).astype(kind)
     _replace(path, cv2.imencode(".png", image)[1].tobytes())
+
+
+def _other_header(path: Path, rng: Rng) -> None:
+    _replace(path, (many_scans if rng.random() < 0.1 else other_header)(rng))
 
 
 def _no_file(path: Path, rng: Rng) -> None:
@@ -72,6 +77,7 @@ SPOILED: tuple[Callable[[Path, Rng], None], ...] = (
     _large_header,
     _other_kind,
     _other_image,
+    _other_header,
     _no_file,
     _other_name,
 )

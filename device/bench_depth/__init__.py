@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bench_depth.core.opencv import limit_pictures
+
 if TYPE_CHECKING:
     from bench_depth.core.errors import UserError
     from bench_depth.depth.cloud import point_cloud
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["SAMPLES", "DepthModel", "UserError", "__version__", "colourise", "point_cloud"]
+
+limit_pictures()
 
 
 def __getattr__(name: str) -> Any:

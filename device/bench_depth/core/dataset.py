@@ -28,7 +28,7 @@ from bench_depth.core.files import (
     require_utf8,
     unreadable_folder,
 )
-from bench_depth.core.picture import parse_header, read_header
+from bench_depth.core.picture import parse_size, read_header
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _DEPTH_MAP = "a depth map must be a 16-bit single-channel PNG in millimetres"
@@ -240,7 +240,7 @@ def _rgb(path: Path, flags: int) -> NDArray[np.uint8]:
 
 def _decode(path: Path, flags: int) -> NDArray[np.generic]:
     data = read_regular(path)
-    parse_header(io.BytesIO(data), path)
+    size = parse_size(io.BytesIO(data), path)
     said: list[bytes] = []
     try:
         with native_lines(said):
@@ -256,6 +256,12 @@ def _decode(path: Path, flags: int) -> NDArray[np.generic]:
         raise UserError(f"{path} has damaged pixels; copy the picture again, or remove it")
     if image is None:
         raise UserError(f"{path} is not a readable picture; it may be truncated")
+    # An orientation may have turned it.
+    if sorted(image.shape[:2]) != sorted(size):
+        height, width = image.shape[:2]
+        raise UserError(
+            f"{path} claims {size[0]}x{size[1]} pixels but holds {width}x{height}; store it again"
+        )
     return image
 
 

@@ -11,9 +11,11 @@ from typing import BinaryIO, Optional
 
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import open_regular
+from bench_depth.core.opencv import MAX_PIXELS
+from bench_depth.core.tiff import exif_orientation, tiff_layout
 
-# A header may claim any size. A larger picture takes more memory than a Raspberry Pi has.
-MAX_PIXELS = 1 << 27
+# Of the pixels as decoded with all their channels and bits: a pixel may have one byte or eight.
+MAX_BYTES = 1 << 29
 # Kinds that OpenCV does not read everywhere, or reads as something other than 8-bit colour.
 _OTHER_KINDS = (
     (b"GIF8", "GIF"),
@@ -32,6 +34,14 @@ _OTHER_KINDS = (
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # JPEG markers of a frame, which holds the size; C4, C8 and CC are others.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Of these frames a first scan of all channels is the whole picture.
+_SEQUENTIAL = (0xC0, 0xC1, 0xC9)
+# JPEG markers without a length; one that no segment begins with.
+_BARE = frozenset(range(0xD0, 0xDA)) | {0x00, 0x01}
+_AMID_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+# Each scan of a JPEG is as much work as the picture. Ten are usual; a large one may have fewer.
+_MOST_SCANS = 100
+_MOST_WORK = 16 * MAX_PIXELS
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 # A file may consist of parts of a few bytes, up to its end. A picture of `MAX_PIXELS` has fewer.
@@ -40,10 +50,15 @@ _MOST_PARTS = 1 << 18
 # thousand times its size, though the picture is small.
 _LARGEST_PACKED = 2
 _SLACK_BYTES = 1 << 16
-_ORIENTATION = 0x0112
-_TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
-# PBM, PGM and PPM; comments may stand between their numbers.
-_PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,20})(?:\s|#[^\n]*\n)+(\d{1,20})\s")
+# PBM, PGM and PPM; comments may stand before their numbers, and end as OpenCV ends them.
+_PNM = re.compile(
+    rb"P([1-6])\s(?:\s|#[^\r\n]*[\r\n])*(\d{1,10})\s(?:\s|#[^\r\n]*[\r\n])*(\d{1,10})\s"
+)
+_WEBP_KEY_FRAME = b"\x9d\x01\x2a"
+
+
+class _TooManyScansError(Exception):
+    pass
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ def read_header(path: Path) -> Optional[PictureHeader]:
 
     Raises:
         UserError: The file cannot be read, is truncated, is of a kind that is not supported, or
-            claims more than `MAX_PIXELS`.
+            claims more than `MAX_PIXELS` or `MAX_BYTES`.
     """
     with open_regular(path) as stream:
         try:
@@ -86,7 +101,17 @@ def read_header(path: Path) -> Optional[PictureHeader]:
 
 def parse_header(data: BinaryIO, path: Path) -> Optional[PictureHeader]:
     """As `read_header`, from a stream at its beginning; `path` is for messages."""
+    return _parse(data, path)[1]
+
+
+def parse_size(data: BinaryIO, path: Path) -> tuple[int, int]:
+    """Width and height as stored, of every kind that is supported; else as `parse_header`."""
+    return _parse(data, path)[0]
+
+
+def _parse(data: BinaryIO, path: Path) -> tuple[tuple[int, int], Optional[PictureHeader]]:
     start = data.read(16)
+    header = None
     try:
         if start.startswith(b"\x89PNG\r\n\x1a\n"):
             header = _png(data)
@@ -94,19 +119,29 @@ def parse_header(data: BinaryIO, path: Path) -> Optional[PictureHeader]:
             header = _jpeg(data)
         else:
             _refuse_kind(start, path)
-            _check_size(*_other_size(data), path)
-            return None
+        if header is None:
+            width, height, pixel_bytes = _other_size(data)
+        else:
+            width, height = header.width, header.height
+            pixel_bytes = header.channels * -(-header.bits // 8)
+    except _TooManyScansError as error:
+        raise UserError(f"{path} has more than {error} scans; store it again") from error
     except (struct.error, EOFError, KeyError) as error:
         raise UserError(f"{path} is not a readable picture; it may be truncated") from error
-    _check_size(header.width, header.height, path)
-    return header
+    _check_size(width, height, pixel_bytes, path)
+    return (width, height), header
 
 
-def _check_size(width: int, height: int, path: Path) -> None:
+def _check_size(width: int, height: int, pixel_bytes: int, path: Path) -> None:
     if not 0 < width * height <= MAX_PIXELS:
         raise UserError(
             f"{path} claims {width}x{height} pixels; from 1 to "
             f"{MAX_PIXELS // 10**6} million can be read: resize the picture"
+        )
+    if width * height * pixel_bytes > MAX_BYTES:
+        raise UserError(
+            f"{path} claims {width}x{height} pixels of {pixel_bytes} bytes; {MAX_BYTES >> 20} MiB "
+            "can be read: resize the picture, or store it with fewer bits"
         )
 
 
@@ -119,33 +154,53 @@ def _refuse_kind(start: bytes, path: Path) -> None:
         raise UserError(f"{path} holds {kind}, which is not supported; convert it to PNG")
 
 
-def _other_size(data: BinaryIO) -> tuple[int, int]:
-    """Width and height in the header of another kind that OpenCV decodes; 1x1 where there is none.
+def _other_size(data: BinaryIO) -> tuple[int, int, int]:
+    """Width, height and most bytes of a pixel in the header of another kind, as OpenCV reads it.
 
     OpenCV takes the memory for what a header claims, and for all that a small file unpacks to.
+
+    Raises:
+        EOFError: It is of no kind that is known here, which OpenCV may decode nevertheless.
     """
     data.seek(0)
     start = data.read(4096).ljust(64, b"\0")
     if start.startswith(b"BM"):
-        width, height = struct.unpack_from("<HH" if start[14] == 12 else "<ii", start, 18)
-        return abs(width), abs(height)
+        return (*_bmp_size(start), 4)
     if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        return _webp_size(start)
+        return (*_webp_size(start), 4)
     if start[:4] in (b"II*\0", b"MM\0*"):
-        data.seek(0)
-        tags = _tiff_tags(data)
-        return tags.get(_TIFF_WIDTH, 1), tags.get(_TIFF_HEIGHT, 1)
+        width, height, pixel_bytes, tile = tiff_layout(data)
+        # A tile is unpacked as a whole, however little of it the picture covers.
+        if tile * pixel_bytes > MAX_BYTES:
+            raise EOFError
+        return width, height, pixel_bytes
     numbers = _PNM.match(start)
-    return (int(numbers[1]), int(numbers[2])) if numbers else (1, 1)
+    if numbers is None:
+        raise EOFError
+    return int(numbers[2]), int(numbers[3]), 6 if numbers[1] in b"36" else 2
+
+
+def _bmp_size(start: bytes) -> tuple[int, int]:
+    (header,) = struct.unpack_from("<I", start, 14)
+    if header == 12:
+        width, height = struct.unpack_from("<HH", start, 18)
+        return width, height
+    width, height = struct.unpack_from("<ii", start, 18)
+    if header < 36 or width < 0:
+        raise EOFError
+    # A negative height stands for rows from the top.
+    return width, abs(height)
 
 
 def _webp_size(start: bytes) -> tuple[int, int]:
     if start[12:16] == b"VP8X":
         width, height = (int.from_bytes(start[at : at + 3], "little") for at in (24, 27))
         return width + 1, height + 1
-    if start[12:16] == b"VP8L":
+    if start[12:16] == b"VP8L" and start[20] == 0x2F:
         (bits,) = struct.unpack_from("<I", start, 21)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if start[12:16] != b"VP8 " or start[23:26] != _WEBP_KEY_FRAME:
+        raise EOFError
     width, height = struct.unpack_from("<HH", start, 26)
     return width & 0x3FFF, height & 0x3FFF
 
@@ -159,25 +214,26 @@ def _take(data: BinaryIO, count: int) -> bytes:
 
 def _png(data: BinaryIO) -> PictureHeader:
     end = data.seek(0, io.SEEK_END)
-    position, orientation, packed = 8, 1, 0
-    size: tuple[int, ...] = ()
+    data.seek(8)
+    # The first chunk, and the only one of its kind: decoders differ about another.
+    length, kind, width, height, bits, colour = struct.unpack(">I4sIIBB", _take(data, 18))
+    if (length, kind) != (13, b"IHDR") or bits not in _PNG_BITS[colour]:
+        raise EOFError
+    position, orientation, packed = 33, 1, 0
     for _ in range(_MOST_PARTS):
         data.seek(position)
         length, kind = struct.unpack(">I4s", _take(data, 8))
         position += 12 + length
-        if position > end:
+        if position > end or kind == b"IHDR":
             raise EOFError
-        if kind == b"IHDR":
-            size = struct.unpack(">IIBB", _take(data, 10))
-        elif kind == b"eXIf":
-            orientation = _orientation(data.read(min(length, 1 << 16)))
+        if kind == b"eXIf":
+            orientation = exif_orientation(data.read(min(length, 1 << 16)))
         elif kind == b"IDAT":
             packed += length
         elif kind == b"IEND":
-            width, height, bits, colour = size or (0, 0, 8, 0)
             channels = _PNG_CHANNELS[colour]
             pixels = width * height * max(bits * channels // 8, 1)
-            if bits not in _PNG_BITS[colour] or packed > _LARGEST_PACKED * pixels + _SLACK_BYTES:
+            if packed > _LARGEST_PACKED * pixels + _SLACK_BYTES:
                 break
             return PictureHeader("PNG", width, height, bits, channels, orientation)
     raise EOFError
@@ -185,11 +241,11 @@ def _png(data: BinaryIO) -> PictureHeader:
 
 def _jpeg(data: BinaryIO) -> PictureHeader:
     data.seek(2)
-    orientation = 1
+    orientation, kind = 1, 0
     frame: tuple[int, ...] = (0, 0, 0, 0)
     for _ in range(_MOST_PARTS):
         marker = _take(data, 2)
-        if marker[0] != 0xFF:
+        if marker[0] != 0xFF or marker[1] in _BARE:
             raise EOFError
         if marker[1] == 0xFF:  # Padding before a marker.
             data.seek(-1, io.SEEK_CUR)
@@ -197,16 +253,44 @@ def _jpeg(data: BinaryIO) -> PictureHeader:
         (length,) = struct.unpack(">H", _take(data, 2))
         body = data.tell()
         if marker[1] in _FRAMES:
-            frame = struct.unpack(">BHHB", _take(data, 6))
+            if kind:
+                raise EOFError
+            kind, frame = marker[1], struct.unpack(">BHHB", _take(data, 6))
         elif marker[1] == 0xE1:
             found = _take(data, max(length - 2, 0))
             if found.startswith(b"Exif\0\0"):
-                orientation = _orientation(found[6:])
+                orientation = exif_orientation(found[6:])
         elif marker[1] == 0xDA:
-            _require_end_of_jpeg(data)
             bits, height, width, channels = frame
+            if kind not in _SEQUENTIAL or _take(data, 1)[0] < channels:
+                data.seek(body + length - 2)
+                _limit_scans(data.read(), min(_MOST_SCANS, _MOST_WORK // max(width * height, 1)))
+            data.seek(body)
+            _require_end_of_jpeg(data)
             return PictureHeader("JPEG", width, height, bits, channels, orientation)
+        if length < 2:
+            raise EOFError
         data.seek(body + length - 2)
+    raise EOFError
+
+
+def _limit_scans(rest: bytes, most: int) -> None:
+    """Refuses a JPEG of more than `most` scans; `rest` begins behind the header of the first."""
+    # So few that those in comments, and behind the picture, need not be told from the others.
+    if rest.count(b"\xff\xda") < most:
+        return
+    scans, position = 1, 0
+    for _ in range(_MOST_PARTS):
+        found = _AMID_SCAN.search(rest, position)
+        if found is None:
+            break
+        marker = rest[found.end() - 1]
+        if marker == 0xD9:
+            return
+        scans += marker == 0xDA
+        if scans > most:
+            raise _TooManyScansError(most)
+        position = found.end() + int.from_bytes(rest[found.end() : found.end() + 2], "big")
     raise EOFError
 
 
@@ -219,29 +303,3 @@ def _require_end_of_jpeg(data: BinaryIO) -> None:
             return
     # OpenCV would fill the missing rows with grey.
     raise EOFError
-
-
-def _orientation(exif: bytes) -> int:
-    """The orientation in an EXIF block (a TIFF header and its first directory); 1 for none."""
-    value = _tiff_tags(io.BytesIO(exif)).get(_ORIENTATION, 1)
-    return value if 1 <= value <= 8 else 1
-
-
-def _tiff_tags(data: BinaryIO) -> dict[int, int]:
-    """The first value of each tag of one integer in the first directory of a TIFF."""
-    tags: dict[int, int] = {}
-    order = {b"II": "<", b"MM": ">"}.get(data.read(2))
-    if order is None:
-        return tags
-    try:
-        _, first = struct.unpack(f"{order}HI", data.read(6))
-        data.seek(first)
-        (count,) = struct.unpack(f"{order}H", data.read(2))
-        for _ in range(count):
-            entry = data.read(12)
-            tag, kind, _ = struct.unpack_from(f"{order}HHI", entry)
-            (value,) = struct.unpack_from(f"{order}{'I' if kind == 4 else 'H'}", entry, 8)
-            tags.setdefault(tag, value)
-    except struct.error:
-        pass  # A damaged tag turns nothing.
-    return tags

@@ -21,7 +21,8 @@ from bench_depth.core.dataset import (
     write_depth,
 )
 from bench_depth.core.errors import UserError
-from bench_depth.core.picture import MAX_PIXELS, read_header
+from bench_depth.core.opencv import MAX_PIXELS
+from bench_depth.core.picture import read_header
 
 
 def encoded(suffix: str, image: np.ndarray) -> bytes:

@@ -9,6 +9,8 @@ import json
 import math
 import os
 import string
+import struct
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from bench_depth.core.compiled import native_lines
 from bench_depth.core.errors import BAD_INPUT, UserError, exit_code
 from bench_depth.core.files import LONGEST_NAME, plain_name, plain_path
 from bench_depth.core.json_text import DEEPEST, NOT_FINITE, dumps, loads
 from bench_depth.core.jsonable import build
-from bench_depth.core.picture import MAX_PIXELS, parse_header
+from bench_depth.core.opencv import MAX_PIXELS
+from bench_depth.core.picture import parse_header, parse_size
 from bench_depth.core.screen import printable
 
 pytest.importorskip("hypothesis")
@@ -210,6 +214,132 @@ def test_a_header_of_any_bytes_is_possible_or_refused(
         assert "a.png" in str(error)
         return
     assert found is None or 0 < found.width * found.height <= MAX_PIXELS
+
+
+# As `SOUND`, of another size.
+LARGER = [
+    cv2.imencode(suffix, np.arange(90 * 130 * 3).reshape(90, 130, 3).astype(np.uint8))[1].tobytes()
+    for suffix in (".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm")
+]
+PLACES = some.integers(0, 200)
+# Sizes, types and counts of tags, lengths of headers.
+NUMBERS = some.sampled_from([0, 1, 2, 3, 4, 12, 13, 16, 24, 32, 36, 40, 90, 130, 256, 257, 268])
+MARKERS = some.sampled_from(
+    [
+        b"\xff\x01",
+        b"\xff\xd0",
+        b"\xff\xd8",
+        b"\xff\xd9",
+        b"\xff\xff",
+        b"#",
+        b"\r",
+        b"#\r\n",
+        b"0" * 30,
+    ]
+)
+
+
+def overwrite(data: bytes, place: int, piece: bytes) -> bytes:
+    return data[:place] + piece + data[place + len(piece) :]
+
+
+def insert(data: bytes, place: int, piece: bytes) -> bytes:
+    return data[:place] + piece + data[place:]
+
+
+def remove(data: bytes, place: int, piece: bytes) -> bytes:
+    return data[:place] + data[place + len(piece) :]
+
+
+HEADER_CHANGES = some.tuples(
+    some.sampled_from([overwrite, insert, remove]),
+    PLACES,
+    some.builds(lambda n, size, order: n.to_bytes(size, order), NUMBERS,
+                some.sampled_from([2, 4]), some.sampled_from(["little", "big"]))
+    | some.builds(lambda data, at, n: data[at : at + n], some.sampled_from(SOUND + LARGER), PLACES,
+                  some.integers(1, 60))
+    | MARKERS,
+)  # fmt: skip
+
+
+def decoded_size(data: bytes) -> tuple[int, int] | None:
+    said: list[bytes] = []
+    try:
+        with native_lines(said):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return None if image is None else image.shape[1::-1]
+
+
+@settings(quick, max_examples=600)
+@given(some.sampled_from(SOUND + LARGER), some.lists(HEADER_CHANGES, min_size=1, max_size=4))
+def test_the_size_in_a_header_is_the_decoded_size_or_the_picture_is_refused(
+    data: bytes, changes: list[tuple[Any, int, bytes]]
+) -> None:
+    for change, place, piece in changes:
+        data = change(data, place, piece)
+    try:
+        size = parse_size(io.BytesIO(data), Path("a.png"))
+    except UserError:
+        return
+    # What claims very much is not decoded here, to save memory.
+    if size[0] * size[1] < 1 << 20 and (decoded := decoded_size(data)):
+        assert sorted(decoded) == sorted(size)
+
+
+@quick
+@given(
+    some.permutations(["small", "large", "data", "text"]),
+    some.lists(some.sampled_from(["small", "large", "data", "text"]), max_size=3),
+)
+def test_a_png_has_the_size_of_its_only_header(order: list[str], more: list[str]) -> None:
+    small, large = png_chunks(SOUND[1]), png_chunks(LARGER[1])
+    text = struct.pack(">I4s4sI", 4, b"tEXt", b"a\0bc", zlib.crc32(b"tEXta\0bc"))
+    chunks = {"small": small[0], "large": large[0], "data": large[1], "text": text}
+    data = SOUND[1][:8] + b"".join(chunks[name] for name in [*order, *more]) + small[-1]
+    with contextlib.suppress(UserError):
+        size = parse_size(io.BytesIO(data), Path("a.png"))
+        assert decoded_size(data) in (None, size)
+
+
+def png_chunks(data: bytes) -> list[bytes]:
+    found, at = [], 8
+    while at < len(data):
+        size = 12 + int.from_bytes(data[at : at + 4], "big")
+        found.append(data[at : at + size])
+        at += size
+    return found
+
+
+@quick
+@given(
+    some.sampled_from("<>"),
+    some.lists(
+        some.tuples(
+            some.sampled_from([256, 257, 258, 277, 322, 323]),
+            some.integers(0, 18),
+            some.integers(0, 4),
+            some.sampled_from([1, 3, 8, 16, 40, 60, 200]),
+        ),
+        max_size=5,
+    ),
+)
+def test_a_tiff_has_the_size_that_its_first_tags_say(
+    order: str, others: list[tuple[int, int, int, int]]
+) -> None:
+    pixels = zlib.compress(bytes(40 * 60))
+    sound = [(256, 4, 1, 60), (257, 4, 1, 40), (258, 4, 1, 8), (259, 4, 1, 8), (262, 4, 1, 1)]
+    sound += [(273, 4, 1, 16), (277, 4, 1, 1), (278, 4, 1, 40), (279, 4, 1, len(pixels))]
+    tags = sorted(others + sound, key=lambda tag: tag[0])
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 16 + len(pixels))
+    body = b"".join(struct.pack(f"{order}HHII", *tag) for tag in tags)
+    data = head + struct.pack(f"{order}II", 200, 3) + pixels
+    data += struct.pack(f"{order}H", len(tags)) + body + bytes(4)
+    with contextlib.suppress(UserError):
+        size = parse_size(io.BytesIO(data), Path("a.tiff"))
+        decoded = decoded_size(data)
+        assert decoded is None or sorted(decoded) == sorted(size)
 
 
 @quick

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench_depth.accuracy.readers.frame import DatasetFrame, millimetres
 from bench_depth.core.errors import UserError
 from bench_depth.core.files import open_regular, require_regular
-from bench_depth.core.picture import MAX_PIXELS
+from bench_depth.core.opencv import MAX_PIXELS
 
 SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
 FILE = "nyu_depth_v2_labeled.mat"
