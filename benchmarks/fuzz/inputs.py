@@ -27,6 +27,7 @@ from trees import HUGE, change_message, change_table, changed, encoded, json_byt
 PHOTO = sorted((ROOT / "samples" / "rgb").iterdir())[0]
 # A config that is sound after all trains as long as it says.
 TRAINING_S = 240.0
+YAML_TAGS = ("bool", "int", "float", "null", "str", "binary", "timestamp", "seq", "map", "set", "x")
 TRAIN = ROOT / "train" / "ghostdepth_train"
 # True of the small .onnx of the corpus, as is `SIDECAR`: what is changed in them is the fault.
 CONTRACT = {
@@ -220,12 +221,24 @@ def recipes(corpus: Corpus, seed: int, folder: Path) -> str:
 
 
 def yaml_bytes(value: Any, rng: Rng) -> bytes:
-    """A value as YAML, sometimes in another encoding or cut off."""
+    """A value as YAML, sometimes with explicit tags, in another encoding, or cut off."""
     most = sys.getrecursionlimit()
     sys.setrecursionlimit(10 * most)  # The writer's; a reader has the usual one.
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=bool(rng.integers(2)))
     sys.setrecursionlimit(most)
+    if rng.random() < 0.2:
+        text = _with_tags(text, rng)
     return encoded(text.replace(HUGE, "9" * 400), rng)
+
+
+def _with_tags(text: str, rng: Rng) -> str:
+    """One to three values of block YAML with a tag before them."""
+    lines = text.split("\n")
+    for _ in range(int(rng.integers(1, 4))):
+        index = int(rng.integers(len(lines)))
+        key, colon, value = lines[index].partition(": ")
+        lines[index] = f"{key}{colon}!!{pick(rng, YAML_TAGS)} {value}"
+    return "\n".join(lines)
 
 
 def results(corpus: Corpus, seed: int, folder: Path) -> str:

@@ -34,6 +34,11 @@ ALIASES = "\n".join(
         ("seed: 1\nseed: 2\n", "the key 'seed' stands there twice"),
         ("a: &a {x: 1}\n? {<<: *a, y: 1, y: 2}\n: 1\n", "the key 'y' stands there twice"),
         ("seed: 2026-13-45\n", "not valid YAML: month"),
+        ("seed: !!bool maybe\n", "x.yaml is not valid YAML: 'maybe' is no bool"),
+        ("seed: !!timestamp abc\n", "'abc' is no timestamp"),
+        ('seed: !!int ""\n', "'' is no int"),
+        ('seed: !!float ""\n', "'' is no float"),
+        ("seed: !!int {=: 1}\n", "a list or mapping is no int"),
         ("x" * 300_000, "larger than 0.25 MiB"),
         (f"learning_rate: .inf\n{NETWORK}", "learning_rate: .*finite"),
         (f"warmup_epochs: .nan\n{NETWORK}", "warmup_epochs: .*finite"),
@@ -134,6 +139,46 @@ def test_a_check_of_our_own_says_only_its_words() -> None:
 def test_any_text_is_a_value_or_a_known_error(text: str) -> None:
     with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
         parse_yaml(text)
+
+
+TAGS = some.sampled_from(
+    [
+        *(
+            "bool",
+            "int",
+            "float",
+            "null",
+            "str",
+            "binary",
+            "timestamp",
+            "seq",
+            "map",
+            "set",
+            "omap",
+        ),
+        *("pairs", "merge", "value", "yaml", "python/object:os.system", "x"),
+    ]
+)
+SCALARS = some.text("-+_.:0123456789abefinTtxyZ \n", max_size=24) | some.text(max_size=5)
+DATES = some.from_regex(
+    r"\A\d{1,4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d:\d\d(\.\d*)?( ?[-+]\d\d?(:\d\d)?)?)?\Z"
+)
+
+
+@settings(quick, max_examples=1000)
+@given(
+    TAGS,
+    SCALARS | DATES,
+    some.sampled_from(
+        ["{}", '"{}"', "'{}'", "[{}]", "{{{}: 1}}", "{{=: {}}}", "[{{{}: 1}}]", "|\n {}"]
+    ),
+    some.sampled_from(["a: {}", "? {}\n: 1", "- {}", "<<: {}", "{}"]),
+)
+def test_any_text_under_any_tag_is_a_value_or_a_known_error(
+    tag: str, text: str, form: str, place: str
+) -> None:
+    with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
+        parse_yaml(place.format(f"!!{tag} {form.format(text)}"))
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:

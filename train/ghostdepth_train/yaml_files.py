@@ -60,7 +60,8 @@ class _Loader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which PyYAML would take the last.
 
     It also refuses aliases that stand for very much: printing, merging or copying the value takes
-    all of it. And numbers of base 60 and 8, which nobody means.
+    all of it. And numbers of base 60 and 8, which nobody means, and a text that is not of its
+    explicit tag, for which PyYAML has errors of many kinds.
     """
 
     def __init__(self, text: str) -> None:
@@ -86,6 +87,16 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_sequence_node(anchor)
         self._measure(node, node.value)
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            scalar = isinstance(node, yaml.ScalarNode)
+            shown = repr(node.value[:80]) if scalar else "a list or mapping"
+            raise yaml.MarkedYAMLError(
+                None, None, f"{shown} is no {node.tag.rpartition(':')[2][:80]}", node.start_mark
+            ) from error
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         # YAML 1.1 reads 1:30 as 90, and 010 as 8.

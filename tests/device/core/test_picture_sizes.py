@@ -45,10 +45,12 @@ def disagreeing() -> dict[str, bytes]:
     frame, other = (data[data.index(b"\xff\xc0") :][:19] for data in (jpeg, photo))
     png, bmp, webp = encoded(".png", LARGE), encoded(".bmp", LARGE), encoded(".webp", LARGE)
     pixels = bytes(90 * 130 * 3)
+    skipped = photo[2:].ljust(0xFFE0, b"\0")
     return {
         "bmp header of 268 bytes": bmp[:14] + b"\x0c\1\0\0" + bmp[18:54] + bytes(228) + bmp,
         "bmp header of 16 bytes": bmp[:14] + struct.pack("<I", 16) + bmp[18:],
-        "jpeg marker without length": jpeg[:2] + b"\xff\x01" + photo[2:],
+        # Where the marker had a length, it would be that of the larger picture's first marker.
+        "jpeg marker without length": b"\xff\xd8\xff\x01" + skipped + jpeg[2:],
         "jpeg restart in the header": jpeg[:2] + b"\xff\xd0" + photo[2:],
         "jpeg length of nothing": jpeg[:2] + b"\xff\xfe\0\0" + photo[2:],
         "jpeg of two frames": photo.replace(b"\xff\xda", frame + b"\xff\xda"),
