@@ -29,7 +29,9 @@ def export(
     output_size: tuple[int, int] | Literal["network"] | None = None,
     hfov: float | None = None,
     runtime: str = "2.5",
+    strict: bool = False,
     log: Log = lambda line: None,
+    warn: Log | None = None,
 ) -> list[Path]:
     """Writes model files, each verified against torch, and `verify.json`.
 
@@ -45,7 +47,9 @@ def export(
         hfov: Horizontal field of view in degrees of the camera that the depth in metres holds for;
             None for that of the training data.
         runtime: Oldest version of TensorFlow Lite that must run the .tflite files.
+        strict: Whether implausible depth is an error, not only a warning.
         log: Called with one line of progress text.
+        warn: Called with one line for each warning about the network's depth; None for `log`.
 
     Returns:
         The files, in the order of `formats`.
@@ -67,7 +71,9 @@ def export(
         formats=tuple(FORMATS) if formats is None else formats,
         calibration=SAMPLES if calibration is None else Path(calibration),
         runtime=runtime,
+        strict=strict,
         progress=log,
+        warn=warn or log,
     )
 
 

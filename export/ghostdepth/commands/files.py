@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,6 +44,9 @@ def export(
             show_default="that of the training data",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 4 where there are warnings.")
+    ] = False,
 ) -> None:
     """Write .tflite (fp32, fp16, dynamic, int8) and .onnx (fp32, int8), verified against torch."""
     depth_size: tuple[int, int] | Literal["network"] | None = None
@@ -60,7 +64,9 @@ def export(
             hfov=hfov,
             calibration=calibration,
             runtime=runtime,
+            strict=strict,
             log=lambda text: bar.update(task, description=text),
+            warn=partial(say, error=True),
         )
     for path in files:
         say(path)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import bench_depth
-from bench_depth.core.dataset import list_pairs
-from bench_depth.core.errors import UserError
+import numpy as np
+from bench_depth.core.dataset import Pair, list_pairs
+from bench_depth.core.errors import UserError, refuse_warnings
 from bench_depth.core.files import atomic_path, write_json
 from bench_depth.core.screen import counted, say
 from bench_depth.model.contract import METADATA_NAME, ModelContract, StateTensor
+from bench_depth.plausibility.output_checks import OutputWatch
 from ghostdepth_export.convert.formats import FORMATS, Format, find_format
 from ghostdepth_export.convert.op_versions import check_runtime, minimum_runtime, require_release
 from ghostdepth_export.convert.source import (
@@ -51,7 +53,9 @@ def export(
     calibration: Path = SAMPLES,
     hfov: float | None = None,
     runtime: str = "2.5",
+    strict: bool = False,
     progress: Callable[[str], None] = _to_stderr,
+    warn: Callable[[str], None] = _to_stderr,
 ) -> list[Path]:
     """Exports a checkpoint to model files and `verify.json`.
 
@@ -66,7 +70,9 @@ def export(
         formats: Names from `formats.FORMATS`.
         calibration: Dataset folder whose images calibrate the int8 files and verify all files.
         runtime: Version of the TFLite runtime that must be able to run the .tflite files.
+        strict: Whether implausible depth is an error, before any file is written.
         progress: Called with one line of progress text at each step.
+        warn: Called with one line for each warning about the network's depth.
 
     Returns:
         The model files, in the order of `formats`.
@@ -74,7 +80,7 @@ def export(
     Raises:
         UserError: An argument is wrong, the checkpoint cannot be read, an op cannot be exported or
             is too new for `runtime`, a file fails its limit, another process exports to
-            the folder, or a file cannot be written.
+            the folder, or a file cannot be written; with `strict`, there are warnings.
     """
     kinds = [find_format(name) for name in formats]
     require_release(runtime)
@@ -98,18 +104,31 @@ def export(
         progress(
             f"running torch on {counted(min(len(pairs), VERIFY_IMAGES), 'image')} of {calibration}"
         )
-        return _export(source, checkpoint, kinds, Path(out), runtime, progress)
+        pairs = evenly(source.pairs, VERIFY_IMAGES)
+        reference = make_reference(source, pairs)
+        refuse_warnings(_implausible(pairs, reference, warn), strict)
+        return _export(source, checkpoint, kinds, reference, Path(out), runtime, progress)
+
+
+def _implausible(
+    pairs: Sequence[Pair], reference: Reference, warn: Callable[[str], None]
+) -> list[str]:
+    """Codes of what is implausible in torch's depth: files that are equal to it are so as well."""
+    watch = OutputWatch(True, warn)
+    for pair, image, depth in zip(pairs, reference.images, reference.depths, strict=True):
+        watch(pair.rgb.name, depth, image[0].astype(np.uint8))
+    return watch.codes
 
 
 def _export(
     source: ExportSource,
     checkpoint: Checkpoint,
     kinds: Sequence[Format],
+    reference: Reference,
     out: Path,
     runtime: str,
     progress: Callable[[str], None],
 ) -> list[Path]:
-    reference = make_reference(source, evenly(source.pairs, VERIFY_IMAGES))
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "checkpoint_sha256": checkpoint.sha256,

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from bench_depth.core.errors import UserError
+import torch
+from bench_depth.core.errors import WARNED, UserError
 from ghostdepth_export.convert import verify
 from ghostdepth_export.convert.export import export
 from ghostdepth_export.convert.formats import FORMATS
+from ghostdepth_export.convert.source import ExportSource
 from ghostdepth_train.checkpoint import save_checkpoint
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.models.network import DepthNet
@@ -108,6 +111,44 @@ def test_a_file_that_gives_nan_is_not_left(
         export(checkpoint, tmp_path, **options)
     assert caught.value.exit_code == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bias", [0.0, 2.0])
+def test_a_network_that_gives_one_depth_everywhere_is_warned_of(
+    options: Options, tmp_path: Path, bias: float
+) -> None:
+    network = DepthNet(load_train_config("tiny").network)
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.fill_(bias)
+    save_checkpoint(tmp_path / "c", network, name="toy", training_data="t", metrics={})
+    lines: list[str] = []
+    # The file that stands in for the conversion is of another network.
+    with pytest.raises(UserError, match="fails its limit"):
+        export(tmp_path / "c", tmp_path / "out", **options, warn=lines.append)
+    (line,) = lines
+    assert "same depth for every pixel" in line and line.endswith("[output-constant]")
+    with pytest.raises(UserError, match="--strict: there are warnings: output-constant") as caught:
+        export(tmp_path / "c", tmp_path / "out", **options, warn=lines.append, strict=True)
+    assert caught.value.exit_code == WARNED
+
+
+def test_a_network_that_gives_every_photo_one_depth_is_warned_of(
+    checkpoint: Path, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth = np.linspace(1, 4, 96 * 128, dtype=np.float32).reshape(96, 128)
+    monkeypatch.setattr(ExportSource, "predict", lambda self, *inputs: depth)
+    with pytest.raises(UserError, match="--strict: there are warnings: output-same"):
+        export(checkpoint, tmp_path / "out", **options, warn=lambda line: None, strict=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sound_network_has_no_warnings(
+    checkpoint: Path, options: Options, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    assert export(checkpoint, tmp_path / "out", **options, warn=lines.append, strict=True)
+    assert not lines
 
 
 def test_a_full_disk_leaves_nothing(
