@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import math
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +204,77 @@ def test_what_gives_no_depth_is_refused_in_a_line(
     with pytest.raises(UserError, match=says) as error:
         load_teacher(f"transformers:{folder}")
     assert str(folder) in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two models: one whose processor the library has, one that has it for torchvision alone."""
+    makers = (depth_anything, depth_pro)
+    return {make.__name__: make(tmp_path_factory.mktemp(make.__name__)) for make in makers}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("size", {"height": value, "width": 56}) for value in (10**9, 0, -3, 4.5, True, "x", [])),
+        *(("size", value) for value in (10**9, "640x480", [56, 56], {"longest_edge": 10**9})),
+        *(("image_mean", value) for value in ([1], [], "x", [1, 2, "x"])),
+        *(("image_std", value) for value in ([1], 0, [1, 0, 1], [[1, 1, 1]], 1e300)),
+        *(("crop_size", 10**7), ("size_divisor", -1)),
+        *(("rescale_factor", "x"), ("rescale_factor", 0), ("resample", 99)),
+        *(("image_processor_type", 5), ("do_resize", {"a": []})),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["depth_anything", "depth_pro"])
+def test_a_preprocessor_that_cannot_be_is_one_line_or_another_input(
+    made: dict[str, Path], kind: str, key: str, value: object, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(made[kind], tmp_path / kind))
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    checked = key not in {"resample", "image_processor_type", "do_resize"}
+    # The library may take the others in its own way.
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            pytest.raises(UserError, match=f": {key} in its")
+            if checked
+            else contextlib.suppress(UserError)
+        )
+        load_teacher(f"transformers:{folder}")(photos(1, (48, 64)))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "another.txt"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_model_of_no_regular_files_is_refused(
+    make: Callable[[Path], None], name: str, tmp_path: Path
+) -> None:
+    folder = depth_anything(tmp_path)
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+    with pytest.raises(UserError, match=rf"{name}: it is a (pipe|device)"):
+        load_teacher(f"transformers:{folder}")
+
+
+@pytest.mark.parametrize("name", ["../../outside.safetensors", "/dev/zero", "pipe"])
+def test_weights_that_an_index_names_lie_in_the_folder(name: str, tmp_path: Path) -> None:
+    folder = depth_anything(tmp_path)
+    os.mkfifo(folder / ".pipe")
+    (folder / ".pipe").rename(tmp_path / "pipe")
+    index = {"metadata": {}, "weight_map": {"head.conv1.bias": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"a file of the weights|pipe: it is a pipe"):
+        load_teacher(f"transformers:{folder}")
+
+
+def test_code_of_a_model_is_not_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "theirs.py").write_text("raise SystemExit('ran')")
+    monkeypatch.setattr("builtins.input", lambda *words: pytest.fail("asked"))
+    with pytest.raises(UserError, match="is no depth model that transformers can load"):
+        load_teacher(f"transformers:{tmp_path}")
 
 
 def test_a_folder_of_transformers_is_known_without_its_prefix(tmp_path: Path) -> None:

@@ -14,6 +14,11 @@ from bench_depth.core.errors import MODEL_FAILED, UserError
 from torch import Tensor
 from torch.nn import functional as F
 
+from ghostdepth_train.distillation.hub_files import (
+    PREPROCESSOR,
+    check_folder,
+    check_preprocessor,
+)
 from ghostdepth_train.distillation.labels import Quantity, TeacherLabels, metric_labels
 from ghostdepth_train.distillation.model_file import to_uint8
 from ghostdepth_train.distillation.teacher import Teacher
@@ -27,7 +32,6 @@ QUANTITIES: dict[str, Quantity] = {
     "tipsv2_dpt": "metric",
     "zoedepth": "metric",
 }
-PREPROCESSOR = "preprocessor_config.json"
 # The part of each kind of model that reads its transformer's layers, one for each stride of
 # `_STRIDES`. Depth Pro has none: its tokens are of patches at three sizes.
 _READERS = {
@@ -61,12 +65,19 @@ class HubTeacher(Teacher):
         transformers = _library()
         if not Path(name).is_dir() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
             raise UserError(f"{name} is not a folder; give one with a downloaded model")
+        if Path(name).is_dir():
+            check_folder(Path(name))
+        # Without the last argument the library asks whether to run code of the model's.
         with _Loading(name):
-            config = transformers.AutoConfig.from_pretrained(name)
+            config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
         self.quantity = _quantity(name, config)
         with _Loading(name):
             self.model, info = transformers.AutoModelForDepthEstimation.from_pretrained(
-                name, config=config, dtype=torch.float32, output_loading_info=True
+                name,
+                config=config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
         missing = {key for key in info["missing_keys"] if not key.startswith(_NEVER_USED)}
         if missing:
@@ -160,7 +171,7 @@ class _Loading:
                 "wants a login, or is not in reach; download it first and give the folder: "
                 f"hf download {self.name} --local-dir FOLDER"
             ) from error
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, UserError):
             first = str(error).strip().split("\n")[0][:200]
             raise UserError(
                 f"{self.name} is no depth model that transformers can load: {first}"
@@ -196,24 +207,28 @@ def _processor(name: str) -> Callable[[Tensor], Tensor]:
     from transformers import AutoImageProcessor
     from transformers.image_processing_base import ImageProcessingMixin
 
-    try:
-        processor = AutoImageProcessor.from_pretrained(name)
-    except (ImportError, ValueError):
-        # Some exist only for torchvision. A file says how they process the image.
-        with _Loading(name):
+    with _Loading(name):
+        try:
             settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
-        return lambda rgb: _plainly(rgb, settings, name)
-    except OSError as error:
-        raise UserError(f"{name} has no {PREPROCESSOR}; fetch it whole") from error
+        except OSError as error:
+            raise UserError(f"{name} has no {PREPROCESSOR}; fetch it whole") from error
+    check_preprocessor(settings, name)
+    with _Loading(name):
+        try:
+            processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+        except (ImportError, ValueError):
+            # Some exist only for torchvision. A file says how they process the image.
+            return lambda rgb: _plainly(rgb, settings, name)
 
     def prepare(rgb: Tensor) -> Tensor:
         # ZoeDepth's padding would have to be cut off again; without it the map shows the image.
-        made = processor(
-            images=list(to_uint8(rgb)),
-            input_data_format="channels_last",
-            do_pad=False,
-            return_tensors="pt",
-        )
+        with _Loading(name):
+            made = processor(
+                images=list(to_uint8(rgb)),
+                input_data_format="channels_last",
+                do_pad=False,
+                return_tensors="pt",
+            )
         return torch.as_tensor(made["pixel_values"])
 
     return prepare
@@ -227,7 +242,7 @@ def _plainly(rgb: Tensor, settings: dict[str, Any], name: str) -> Tensor:
     x = x * float(settings.get("rescale_factor", 1 / 255))
     if settings.get("do_normalize", False):
         mean, std = (
-            torch.tensor(settings[key], device=x.device).view(1, 3, 1, 1)
+            torch.tensor(settings[key], device=x.device).expand(3).view(1, 3, 1, 1)
             for key in ("image_mean", "image_std")
         )
         x = (x - mean) / std
