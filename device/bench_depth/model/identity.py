@@ -62,5 +62,8 @@ def external_files(path: Path, data: bytes) -> list[Path]:
             f"{path} is damaged or truncated ({error}); copy or export it again", MODEL_FAILED
         ) from error
     where = f"{path}: a file of its weights"
+    # In place of a file, ONNX Runtime would take the weights from an address in its memory.
+    if any(name.startswith("*") for name in names):
+        raise UserError(f"{where} begins with *, which is no file; export the model again")
     # Without a `./` at its beginning, which means nothing.
     return sorted(Path(path).parent / plain_path(str(PurePosixPath(n)), where) for n in names)

@@ -89,6 +89,67 @@ def test_graphs_without_end_are_refused() -> None:
         external_names(field(7, graph))
 
 
+def disguised(number: int, content: bytes, bits: int) -> bytes:
+    """A field with bits above those of a number that protobuf reads."""
+    return varint(number << 3 | 2 | bits << 32) + varint(len(content)) + content
+
+
+@pytest.mark.parametrize("bits", [1, 2, 7])
+@pytest.mark.parametrize("place", ["graph", "tensor", "data", "key"])
+def test_a_field_whose_number_protobuf_cuts_off_hides_no_file(place: str, bits: int) -> None:
+    hide = {place: bits}
+    entry = disguised(1, b"location", hide.get("key", 0)) + field(2, b"x.data")
+    held = disguised(13, entry, hide.get("data", 0))
+    data = disguised(7, disguised(5, held, hide.get("tensor", 0)), hide.get("graph", 0))
+    with pytest.raises(ValueError, match="is not protobuf"):
+        external_names(data)
+
+
+def test_weights_of_functions_and_of_trainings_are_found() -> None:
+    constant = field(5, tensor("a"))  # An attribute's tensor.
+    assert external_names(field(25, field(11, constant))) == {"a"}
+    assert external_names(field(20, field(1, field(5, tensor("b"))))) == {"b"}
+
+
+def test_an_address_in_memory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
+    (tmp_path / "*" / "_ORT_MEM_ADDR_" / "*").write_bytes(bytes(10))
+    (tmp_path / "m.onnx").write_bytes(model("*/_ORT_MEM_ADDR_/*"))
+    with pytest.raises(UserError, match=r"a file of its weights begins with \*"):
+        identify(tmp_path / "m.onnx")
+
+
+def test_what_protobuf_reads_is_found_or_refused() -> None:
+    """Another reader of the format sees no location that is not found here."""
+    onnx = pytest.importorskip("onnx")
+    from google.protobuf.message import DecodeError
+
+    rng = np.random.default_rng(2)
+
+    def some(number: int, content: bytes) -> bytes:
+        bits = int(rng.integers(1, 128)) if rng.random() < 0.3 else 0
+        return varint(number << 3 | 2 | bits << 28) + varint(len(content)) + content
+
+    for _ in range(3000):
+        entry = some(1, b"location") + some(2, b"a")
+        data = bytearray(some(7, some(5, some(13, entry) + some(8, b"w"))))
+        if rng.random() < 0.5:
+            data[int(rng.integers(len(data)))] = rng.integers(256)
+        try:
+            read = onnx.ModelProto.FromString(bytes(data))
+            names = external_names(bytes(data))
+        except (DecodeError, ValueError):
+            continue
+        # Text that is no UTF-8 is bytes there; `os.fsdecode` takes both.
+        seen = {
+            os.fsdecode(entry.value)
+            for tensor in read.graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+        assert seen <= names
+
+
 def test_damaged_bytes_give_names_or_an_error() -> None:
     rng = np.random.default_rng(0)
     whole = model("b.data", "a/c.data")

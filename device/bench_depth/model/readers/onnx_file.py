@@ -13,8 +13,9 @@ _METADATA_PROPS = 14
 _KEY, _VALUE = 1, 2
 # Where tensors lie in each message that may hold some: number of the field, its message.
 _HOLDERS = {
-    "model": {7: "graph", 25: "function"},
-    "function": {7: "node"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
     "node": {5: "attribute"},
     "attribute": {
@@ -78,6 +79,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Union[int, memoryview]]]
     while position < len(message):
         key, position = _varint(message, position)
         field, kind = key >> 3, key & 7
+        # protobuf drops the bits above these, and so takes it for another field.
+        if key >> 32:
+            raise ValueError(f"byte {position} is not protobuf")
         if kind == _VARINT:
             number, position = _varint(message, position)
             yield field, number

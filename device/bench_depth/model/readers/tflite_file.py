@@ -15,12 +15,20 @@ _IDENTIFIER = b"TFL3"
 
 # Field numbers of the tables that are visited.
 _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS, _MODEL_METADATA = 1, 2, 4, 6
+_MODEL_METADATA_BUFFERS, _MODEL_SIGNATURES = 5, 7
 _CODE_CUSTOM_NAME = 1
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS, _GRAPH_NAME = 0, 1, 2, 3, 4
 _TENSOR_SHAPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 2, 3, 4
 _QUANTIZATION_VECTORS = ((0, 4), (1, 4), (2, 4), (3, 8))  # min, max, scale, zero_point; bytes each
-_OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_OPTIONS = 1, 2, 4
+_TENSOR_SPARSITY, _TENSOR_SIGNATURE = 6, 7
+_SPARSITY_VECTORS = ((0, 4), (1, 4))  # traversal order, block map
+_SPARSITY_DIMENSIONS = 2
+_OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_OPTIONS, _OPERATOR_OPTIONS_2 = 1, 2, 4, 12
+_OPERATOR_VECTORS = ((5, 1), (7, 1), (8, 4))  # custom options, mutating inputs, intermediates
 _BUFFER_DATA = 0
+# Of a buffer and of an op's options: offset in the file and size of what lies behind the tables.
+_BUFFER_BEHIND, _OPERATOR_BEHIND = (1, 2), (9, 10)
+_SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_KEY, _MAP_NAME = 0, 1, 2, 0
 _METADATA_NAME, _METADATA_BUFFER = 0, 1
 
 
@@ -103,6 +111,12 @@ class _Flatbuffer:
         start, count = self.vector(table, index, 1)
         return self.data[start : start + count]
 
+    def behind(self, table: int, fields: tuple[int, int]) -> None:
+        """Checks offset and size, 64 bits each, whose sum a runtime may let overflow."""
+        offset, size = (self.scalar(table, index, "Q") for index in fields)
+        if offset + size > len(self.data):
+            raise ValueError(f"{size} bytes at {offset} end behind the file")
+
     def holds(self, table: int, index: int, text: bytes) -> bool:
         """Whether a string field is `text`; no other string is copied."""
         return self.vector(table, index, 1)[1] == len(text) and self.bytes(table, index) == text
@@ -126,9 +140,16 @@ def check(data: bytes) -> None:
     buffers = 0
     for buffer in flat.tables(model, _MODEL_BUFFERS):
         flat.vector(buffer, _BUFFER_DATA, 1)
+        flat.behind(buffer, _BUFFER_BEHIND)
         buffers += 1
     for entry in flat.tables(model, _MODEL_METADATA):
         flat.vector(entry, _METADATA_NAME, 1)
+    flat.vector(model, _MODEL_METADATA_BUFFERS, 4)
+    for signature in flat.tables(model, _MODEL_SIGNATURES):
+        flat.vector(signature, _SIGNATURE_KEY, 1)
+        for field in (_SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS):
+            for tensor in flat.tables(signature, field):
+                flat.vector(tensor, _MAP_NAME, 1)
     for graph in graphs:
         _check_graph(flat, graph, buffers)
 
@@ -138,6 +159,7 @@ def _check_graph(flat: _Flatbuffer, graph: int, buffers: int) -> None:
     for tensor in flat.tables(graph, _GRAPH_TENSORS):
         tensors += 1
         flat.vector(tensor, _TENSOR_SHAPE, 4)
+        flat.vector(tensor, _TENSOR_SIGNATURE, 4)
         flat.vector(tensor, _TENSOR_NAME, 1)
         if flat.scalar(tensor, _TENSOR_BUFFER, "I") >= buffers:
             raise ValueError("a tensor has no buffer")
@@ -145,9 +167,19 @@ def _check_graph(flat: _Flatbuffer, graph: int, buffers: int) -> None:
         if quantization is not None:
             for field, size in _QUANTIZATION_VECTORS:
                 flat.vector(quantization, field, size)
+        sparsity = flat.subtable(tensor, _TENSOR_SPARSITY)
+        if sparsity is not None:
+            for field, size in _SPARSITY_VECTORS:
+                flat.vector(sparsity, field, size)
+            for _ in flat.tables(sparsity, _SPARSITY_DIMENSIONS):
+                pass
     ends = [(graph, _GRAPH_INPUTS), (graph, _GRAPH_OUTPUTS)]
     for operator in flat.tables(graph, _GRAPH_OPERATORS):
         flat.subtable(operator, _OPERATOR_OPTIONS)
+        flat.subtable(operator, _OPERATOR_OPTIONS_2)
+        flat.behind(operator, _OPERATOR_BEHIND)
+        for field, size in _OPERATOR_VECTORS:
+            flat.vector(operator, field, size)
         ends += [(operator, _OPERATOR_INPUTS), (operator, _OPERATOR_OUTPUTS)]
     for table, field in ends:
         start, count = flat.visited(table, field)

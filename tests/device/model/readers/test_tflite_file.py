@@ -35,6 +35,25 @@ def flatbuffer(graphs: int, tensors: int) -> bytes:
     return b"".join(parts)
 
 
+def with_far_buffer(offset: int, size: int) -> bytes:
+    """A .tflite file with a buffer that lies behind the tables."""
+    data = flatbuffer(1, 1)
+    entry = 60  # The place of the only buffer's offset.
+    vtable = struct.pack("<5H2x", 10, 20, 0, 4, 12)
+    table = struct.pack("<iQQ", len(vtable), offset, size)
+    place = len(data) + len(vtable)
+    return data[:entry] + struct.pack("<I", place - entry) + data[entry + 4 :] + vtable + table
+
+
+@pytest.mark.parametrize(
+    ("offset", "size"), [(2**64 - 8, 16), (2**63, 2**63), (0, 10**6), (10**6, 0), (2**64 - 1, 1)]
+)
+def test_a_buffer_behind_the_tables_lies_in_the_file(offset: int, size: int) -> None:
+    tflite_file.check(with_far_buffer(4, 8))
+    with pytest.raises(ValueError, match="end behind the file"):
+        tflite_file.check(with_far_buffer(offset, size))
+
+
 @pytest.fixture
 def visits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
