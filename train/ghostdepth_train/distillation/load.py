@@ -11,7 +11,8 @@ from bench_depth.core.files import is_folder
 
 from ghostdepth_train.distillation.checkpoint_teacher import CheckpointTeacher
 from ghostdepth_train.distillation.ensemble import Ensemble
-from ghostdepth_train.distillation.hub import PREPROCESSOR, HubTeacher
+from ghostdepth_train.distillation.hub import HubTeacher
+from ghostdepth_train.distillation.hub_files import PREPROCESSOR
 from ghostdepth_train.distillation.model_file import SUFFIXES, FileTeacher
 from ghostdepth_train.distillation.teacher import Teacher
 
