@@ -19,7 +19,7 @@ from tests.export.pi4.synthetic_counts import convolution, counts, model_counts,
 
 A72 = "cortex-a72"
 # No pipe that is counted is busy.
-IDLE = InstructionCounts(900, 300, 0, 6000, 0, 0, 0)
+IDLE = InstructionCounts(900, 300, 0, 6000, *[0] * 5)
 
 
 def product(dtype: str, pixels: int, depth: int, channels: int) -> OpWork:
