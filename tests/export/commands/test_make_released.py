@@ -22,7 +22,7 @@ RELEASED = sorted(path.parent.name for path in ROOT.glob("models/*/model.safeten
 
 @pytest.fixture
 def make() -> ModuleType:
-    return benchmark("released.make")
+    return benchmark("reproduce.make")
 
 
 def _option(words: list[str], name: str) -> str | None:
@@ -88,7 +88,7 @@ def test_the_first_command_that_fails_is_the_last(
 @pytest.mark.parametrize("name", RELEASED)
 def test_the_card_names_the_one_command_and_every_log(name: str) -> None:
     card = (ROOT / "models" / name / "README.md").read_text()
-    assert f"python benchmarks/released/make.py {name} --data DATA" in card
+    assert f"python benchmarks/reproduce/make.py {name} --data DATA" in card
     assert "ghostdepth train" not in card
     logs = [path.name for path in (ROOT / "models" / name).glob("log-*.csv")]
     assert all(f"`{log}`" in card for log in logs)

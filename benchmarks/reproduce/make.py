@@ -1,6 +1,6 @@
 """Makes a released network again, from the data to the files and figures of its model card.
 
-    python benchmarks/released/make.py NAME --data DATA [--runs RUNS]
+    python benchmarks/reproduce/make.py NAME --data DATA [--runs RUNS]
 
 The steps of each network, with their seeds, stand in `steps.yaml`; each writes a run, `RUNS/STEP`.
 What is complete is left as it is, and what was under way continues: killed, the same command does
