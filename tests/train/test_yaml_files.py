@@ -39,6 +39,8 @@ ALIASES = "\n".join(
         ('seed: !!int ""\n', "'' is no int"),
         ('seed: !!float ""\n', "'' is no float"),
         ("seed: !!int {=: 1}\n", "a list or mapping is no int"),
+        ('base: "\\ud800"\n', r"'\\ud800' is no str"),
+        ('"\\udfff": 1\n', r"'\\udfff' is no str"),
         ("x" * 300_000, "larger than 0.25 MiB"),
         (f"learning_rate: .inf\n{NETWORK}", "learning_rate: .*finite"),
         (f"warmup_epochs: .nan\n{NETWORK}", "warmup_epochs: .*finite"),

@@ -56,6 +56,10 @@ def read_yaml(what: str, name: str, folder: Traversable) -> Any:
         raise UserError(f"{what} {name} is not valid YAML: {error}") from error
 
 
+# What PyYAML raises of a value that its tag does not fit.
+_UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, UnicodeEncodeError)
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which PyYAML would take the last.
 
@@ -90,13 +94,16 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
-        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()  # Half of a surrogate pair is no character.
+        except _UNFIT as error:
             scalar = isinstance(node, yaml.ScalarNode)
             shown = repr(node.value[:80]) if scalar else "a list or mapping"
             raise yaml.MarkedYAMLError(
                 None, None, f"{shown} is no {node.tag.rpartition(':')[2][:80]}", node.start_mark
             ) from error
+        return value
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         # YAML 1.1 reads 1:30 as 90, and 010 as 8.

@@ -61,6 +61,7 @@ class OnnxRuntime:
         # Its own lines show names of a file as they stand there, control characters too; what ends
         # a run comes as an exception.
         options.log_severity_level = _FATAL
+        runtime.set_default_logger_severity(_FATAL)
         # x86 without VNNI would saturate sums of two int8 products at 16 bits, and give another
         # depth than other x86 and Arm processors; this selects exact kernels there.
         options.add_session_config_entry("session.x64quantprecision", "1")
