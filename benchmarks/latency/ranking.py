@@ -24,11 +24,10 @@ from bench_depth.core.files import write_bytes
 from boards import factors_without
 from ghostdepth_export.pi4.latency import BOARDS, board_coefficients, shipped
 from ghostdepth_export.pi4.latency.prediction import milliseconds
-from ghostdepth_export.pi4.latency.runtimes.prediction import core
 from ghostdepth_train.csv_files import csv_bytes, csv_rows
 from rows import THREADS
 from rows import read_rows as read_mlperf
-from runtimes import FILES, PUBLISHED, library_of, near_without, read_rows
+from runtimes import FILES, PUBLISHED, core_of, library_of, near_without, read_rows
 
 HERE = Path(__file__).resolve().parent
 MLPERF, RANKING = HERE / "results.csv", HERE / "ranking.csv"
@@ -162,8 +161,8 @@ def _counted() -> list[Configuration]:
         library = library_of(runtime)
         if board not in BOARDS or "32-bit" in runtime:
             continue
-        cpu = core(line["type"] == "int8", board)
-        row = costs.get((library, line["network"], line["type"], int(line["threads"]), cpu))
+        key = library, line["network"], line["type"], int(line["threads"]), core_of(line)
+        row = costs.get(key)
         if row is None:
             continue
         start = replace(shipped(), near=near_without(rows, row))

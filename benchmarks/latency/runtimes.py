@@ -20,7 +20,7 @@ import csv
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -128,6 +128,11 @@ def library_of(runtime: str) -> str:
     return LITERT if "XNNPACK" in runtime else ""
 
 
+def core_of(line: Mapping[str, str]) -> str:
+    """QEMU's name of the core on which a row of rows-boards.csv is counted."""
+    return core(line["type"] == "int8", line["board"])
+
+
 def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[Row], list[str]]:
     """The published times of networks whose costs are known, and LiteRT's types of operators.
 
@@ -145,8 +150,7 @@ def published_rows(folder: Path | None = None, new: bool = False) -> tuple[list[
     rows, types = [], set(read_json(SHIPPED)["runtimes"][LITERT]["calibrated"])
     for line in _published():
         threads, library = int(line["threads"]), library_of(line["runtime"])
-        cpu = core(line["type"] == "int8", line["board"])
-        costs = known.get((library, line["network"], line["type"], threads, cpu))
+        costs = known.get((library, line["network"], line["type"], threads, core_of(line)))
         counts = _counts(folder, line, new and costs is None) if folder else None
         if counts is not None:
             costs = costs_of(counts, threads)
@@ -174,7 +178,7 @@ def _counts(folder: Path, line: dict[str, str], new: bool) -> ModelCounts | None
 
     library = library_of(line["runtime"])
     name = FILES.get(line["network"], line["network"]) + ("-int8" if line["type"] == "int8" else "")
-    cpu = core(line["type"] == "int8", line["board"])
+    cpu = core_of(line)
     marks = (".onnx" if library == ONNX_RUNTIME else "") + (f".{cpu}" if cpu != CPU else "")
     path = folder / f"{name}{marks}.json"
     if new and not path.exists():
