@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bench_depth.core.errors import UserError
 from bench_depth.model.runtimes.onnx import OnnxRuntime, _one_line, why_refused
 
 from tests.device.conftest import OnnxMaker
@@ -74,3 +75,21 @@ def test_the_runtime_itself_prints_no_names(
     onnx.save(model, path)
     OnnxRuntime().load(path, 1)
     assert capfd.readouterr().err == ""
+
+
+def test_the_library_says_nothing_itself_about_a_tensor_that_is_too_large(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    integer, make = onnx.TensorProto.INT64, onnx.helper
+    ends = [make.make_tensor_value_info(name, integer, [1]) for name in ("x", "y")]
+    large = onnx.TensorProto(name="w", data_type=integer, dims=[2**62])
+    node = make.make_node("Add", ["x", "w"], ["y"])
+    graph = make.make_graph([node], "g", ends[:1], ends[1:], [large])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"cannot load .*m\.onnx: .*Invalid TensorProto"):
+        OnnxRuntime().load(path, 1)
+    assert capfd.readouterr() == ("", "")
