@@ -32,6 +32,9 @@ DATA_ADVICE = {
     "unless the light alone differs",
     "depth-sparse": "depth maps have almost no known pixel, so that their metrics are chance; use "
     "denser depth, or remove the pairs",
+    "depth-unaligned": "a pixel of the depth map must show what the same pixel of the photo shows; "
+    "register the depth to the photo's camera (the calibration of most depth cameras has a command "
+    "for it), or undo the change",
     "photo-blank": "photos have the same colour everywhere; check how they were converted, or "
     "remove them",
     "photo-dark": "photos are black or almost black; check how they were converted, as values of 0 "

@@ -23,6 +23,7 @@ from bench_depth.core.metrics import MIN_MM
 from bench_depth.core.picture import PictureHeader
 from bench_depth.core.screen import counted
 from bench_depth.plausibility.advice import DATA_ADVICE, warning_line
+from bench_depth.plausibility.alignment import AlignmentSurvey
 
 # Shares of the known pixels, or of all pixels for sparse maps.
 _CEILING, _CEILING_16_BIT, _FLOOR, _SPARSE = 0.05, 0.001, 0.001, 0.001
@@ -76,6 +77,7 @@ class DataSurvey:
         self._seen: set[str] = set()
         # The pair that had a depth map first, by the map's hash: its name and the photo's hash.
         self._first: dict[bytes, tuple[str, bytes]] = {}
+        self._alignment = AlignmentSurvey()
 
     def add_header(self, name: str, photo: PictureHeader) -> None:
         """Adds the header of a photo."""
@@ -120,6 +122,7 @@ class DataSurvey:
         """Adds what a single map of several values tells; `counts` says how often each occurs."""
         if _quantile(counts, 0.99) < _METRES_MM:
             self._name("depth-metres", name)
+        self._alignment.add(photo, depth_mm)
         shown = _hash(photo[::16, ::16])
         first, there = self._first.setdefault(_hash(depth_mm), (name, shown))
         if there != shown:
@@ -216,6 +219,10 @@ class DataSurvey:
     def findings(self) -> list[Finding]:
         """The warnings, in the order of `DATA_ADVICE`."""
         figures = {**self._of_single_pairs(), **self._of_all_depth()}
+        if (move := self._alignment.move()) is not None:
+            figures["depth-unaligned"] = (
+                f"the edges of depth maps and photos meet where the photos are {move}"
+            )
         return [Finding(c, f"{figures[c]}: {DATA_ADVICE[c]}") for c in DATA_ADVICE if c in figures]
 
     def _of_all_depth(self) -> dict[str, str]:
