@@ -33,7 +33,7 @@ from bench_depth.model.released import (
 )
 from ghostdepth_export.pi4.latency import BOARDS
 from ghostdepth_train.csv_files import csv_rows
-from transfer.run import INT8, Row
+from transfer.run import AS_STORED, INT8, Row
 from transfer.run import read as read_cameras
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,7 @@ def catalogue() -> Catalogue:
     latency = {row["file"]: row for row in csv_rows(LATENCY)}
     boards = csv_rows(BOARD_LATENCY)
     boards += [row for row in csv_rows(RUNTIME_LATENCY) if row["runtime"] != "2.5"]
-    cameras = list(read_cameras().values())
+    cameras = [row for row in read_cameras().values() if row["set"] != AS_STORED]
     models = [_model(folder, latency, boards, cameras) for folder in checkpoints()]
     models.sort(key=_milliseconds)
     return Catalogue(

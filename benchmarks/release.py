@@ -91,7 +91,8 @@ def release(
         save(metrics | {"files": _files(folder, data)})
     for log in logs:
         stage = log.parent.parent if log.parent.name.startswith("run") else log.parent
-        _write_log(log, folder / f"log-{stage.name}.csv")
+        kept = log.name.startswith("log-")
+        _write_log(log, folder / (log.name if kept else f"log-{stage.name}.csv"))
     return folder
 
 
@@ -115,9 +116,10 @@ def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
 
 
 def _logs(run: Path) -> list[Path]:
-    """The logs of a training run, or of all steps of a compression run."""
+    """The logs of a training run, of all steps of a compression run, or of a released network."""
     own = run / "log.csv"
-    return [own] if own.is_file() else sorted(run.glob("*/run*/log.csv"))
+    others = sorted(run.glob("*/run*/log.csv")) or sorted(run.glob("log-*.csv"))
+    return [own] if own.is_file() else others
 
 
 def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:

@@ -92,7 +92,7 @@ def main() -> int:
     options = parser.parse_args()
     networks = options.only or [path.parent.name for path in ROOT.glob("models/*/metrics.json")]
     rows = read()
-    for name, pairs, _ in map(read_set, options.set):
+    for name, pairs in map(read_set, options.set):
         for network in networks:
             rows |= measure(network, name, pairs)
             write_bytes(RESULTS, csv_bytes([rows[key] for key in sorted(rows)]))

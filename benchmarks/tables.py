@@ -22,7 +22,7 @@ from bench_depth.model.released import MODELS as PACKAGED
 from bench_depth.model.released import ReleasedFile, most_accurate, read_catalogue
 from compression import digits, measure
 from fuzz import figures as soak
-from ghostdepth_train.csv_files import markdown_table
+from ghostdepth_train.csv_files import csv_rows, markdown_table
 from instructions import baseline as instructions
 from instructions import others as other_runtimes
 from instructions import runtimes as runtime_instructions
@@ -127,6 +127,18 @@ def released_models() -> str:
     return f"{markdown_table(heads, rows, (0, 6))}\n\n{text}"
 
 
+def conditions() -> str:
+    """The released networks on changed pictures."""
+    found = csv_rows(ROOT / "benchmarks" / "transfer" / "conditions.csv")
+    rows = {(row["network"], row["condition"]): row for row in found}
+    names = [folder.name for folder in transfer.released()]
+    lines = [
+        [each, *(transfer.cell(rows[name, each]) for name in names)]
+        for each in dict.fromkeys(row["condition"] for row in found)
+    ]
+    return markdown_table(["si-RMSE / delta_1 / log bias", *names], lines)
+
+
 def speed() -> str:
     """The ratios of the committed benchmarks."""
     rows = []
@@ -174,6 +186,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "compression": measure.table,
     "distillation": measure.seeds_table,
     "transfer": transfer.table,
+    "conditions": conditions,
     "speed": speed,
     "papers": summary.table,
     "pretraining": pretraining.table,

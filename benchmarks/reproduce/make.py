@@ -20,6 +20,7 @@ from bench_depth.core.errors import exit_code
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = Path(__file__).with_name("steps.yaml")
+KEPT = Path(__file__).with_name("kept.py")
 TRAINED_ON = (
     "NYU Depth v2, labelled set, 689 pairs of the official training split (Silberman et al., ECCV "
     "2012); published for research use, no licence text found"
@@ -39,6 +40,9 @@ def commands(name: str, data: Path, runs: Path) -> list[list[str]]:
     steps, found = read_steps()[name], []
     for step, line in steps.items():
         arguments = [word.replace("RUNS/", f"{runs}/") for word in shlex.split(line)]
+        if arguments[0] == "kept":
+            found.append([str(KEPT), *arguments[1:], str(runs / step)])
+            continue
         where = ["--data", str(data), "--out", str(runs / step), "--resume"]
         found.append(["-m", "ghostdepth", *arguments, *where])
     release = [str(ROOT / "benchmarks" / "release.py"), "--name", name, "--data", str(data)]

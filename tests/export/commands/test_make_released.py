@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from bench_depth.core.errors import UserError
+from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress import load_recipe
 from ghostdepth_train.config import load_train_config
 from ghostdepth_train.csv_files import csv_rows
@@ -33,11 +35,24 @@ def test_every_released_network_has_its_steps(make: ModuleType) -> None:
     assert sorted(make.read_steps()) == RELEASED
 
 
+def _kept_logs(commit: str, folder: str) -> set[str]:
+    """The logs of a network that was released before, as the history has them."""
+    command = ["git", "-C", str(ROOT), "ls-tree", "--name-only", f"{commit}:{folder}"]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip("this clone has no history")
+    return {name for name in found.stdout.split() if name.startswith("log-")}
+
+
 @pytest.mark.parametrize("name", RELEASED)
 def test_the_steps_are_those_whose_logs_are_committed(make: ModuleType, name: str) -> None:
-    folder, epochs, trained = ROOT / "models" / name, 0, set()
+    folder, logs = ROOT / "models" / name, set()
     *steps, release = make.commands(name, Path("DATA"), Path("RUNS"))
-    for _, _, verb, *words in steps:
+    for command in steps:
+        if command[0] == str(make.KEPT):
+            logs |= _kept_logs(*command[1:3])
+            continue
+        _, _, verb, *words = command
         out = Path(_option(words, "--out") or "")
         if verb == "compress":
             assert load_recipe(_option(words, "--recipe") or "")
@@ -46,15 +61,29 @@ def test_the_steps_are_those_whose_logs_are_committed(make: ModuleType, name: st
         planned = int(_option(words, "--epochs") or config.epochs)
         assert len(csv_rows(folder / f"log-{out.name}.csv")) == planned
         assert _option(words, "--seed") is not None
-        epochs += planned
-        trained.add(f"log-{out.name}.csv")
-    assert trained == {path.name for path in folder.glob("log-*.csv")}
+        logs.add(f"log-{out.name}.csv")
+    assert logs == {path.name for path in folder.glob("log-*.csv")}
+    epochs = sum(len(csv_rows(folder / log)) for log in logs)
     assert epochs == json.loads((folder / "metrics.json").read_text())["epochs"]
     config = json.loads((folder / "config.json").read_text())
     assert _option(release, "--trained-on") == config["training_data"]
     assert float(_option(release, "--hfov") or "") == config["network"]["hfov"]
     runs = [word for before, word in itertools.pairwise(release) if before == "--run"]
-    assert runs == [_option(words, "--out") for words in steps]
+    assert runs == [f"RUNS/{step}" for step in make.read_steps()[name]]
+
+
+def test_a_network_that_was_released_before_is_taken_once(tmp_path: Path) -> None:
+    kept, folder = benchmark("reproduce.kept"), f"models/{RELEASED[0]}"
+    _kept_logs("HEAD", folder)
+    out = tmp_path / "runs" / "before"
+    kept.take("HEAD", folder, out)
+    assert load_checkpoint(out).name == RELEASED[0]
+    (out / "model.safetensors").unlink()
+    kept.take("HEAD", folder, out)
+    assert not (out / "model.safetensors").exists()
+    with pytest.raises(UserError, match="no models/other at HEAD; it takes a whole clone"):
+        kept.take("HEAD", "models/other", tmp_path / "other")
+    assert [path.name for path in tmp_path.rglob("*") if path.name.startswith("tmp")] == []
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -78,11 +107,9 @@ def test_the_first_command_that_fails_is_the_last(
     monkeypatch.setattr(make.subprocess, "run", run)
     monkeypatch.setattr(sys, "argv", ["make.py", "ghostdepth-s", "--data", "D", "--runs", "R"])
     assert make.main() == 3
-    assert [command[3:6] for command in ran] == [
-        ["train", "--config", "s"],
-        ["train", "--config", "s-finish"],
-    ]
-    assert ran[1][-5:] == ["--data", "D", "--out", "R/s-finish", "--resume"]
+    assert [command[1:3] for command in ran] == [[str(make.KEPT), "aad52d5"], ["-m", "ghostdepth"]]
+    assert ran[1][3:6] == ["train", "--config", "s-finish"]
+    assert ran[1][-5:] == ["--data", "D", "--out", "R/s-soft", "--resume"]
 
 
 @pytest.mark.parametrize("name", RELEASED)

@@ -6,14 +6,17 @@ NYU's camera at the distance that their size in the picture says.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostdepth_train.augment.geometry import Depth, Photo, along_rays, intrinsics, turned
 
-# Height and width of a surface before it is projected.
-_SURFACE = (60, 80)
+# Gives the look of a surface of so many rows and columns.
+Look = Callable[[int, int], Photo]
 
 
 def stand_before(rgb: Photo, depth: Depth, rng: np.random.Generator) -> tuple[Photo, Depth]:
@@ -24,12 +27,15 @@ def stand_before(rgb: Photo, depth: Depth, rng: np.random.Generator) -> tuple[Ph
         depth: HxW metres, 0 = unknown.
         rng: Source of the random numbers.
     """
+    # What is near is neither sharper nor softer than the rest: sharpness must not tell depth.
+    rgb = _soften(rgb, rng)
     ground = rng.uniform(0.12, 0.5)
     if rng.random() < 0.4:
         length, width = rng.uniform(0.4, 1.2), rng.uniform(0.6, 2.0)
         middle = np.array([rng.uniform(-0.4, 0.4), ground, rng.uniform(0.2, 0.5) + length / 2])
         lying = turned([np.pi / 2, 0, 0]) @ turned([0, 0, rng.uniform(-0.5, 0.5)])
-        rgb, depth = _put(rgb, depth, _plain(rng), middle, lying, (width, length))
+        top = partial(_plain, rng)
+        rgb, depth = _put(rgb, depth, top, middle, lying, (width, length))
     for _ in range(rng.integers(1, 4)):
         distance = rng.uniform(0.35, 1.2)
         width = rng.uniform(0.18, 0.65)
@@ -37,14 +43,15 @@ def stand_before(rgb: Photo, depth: Depth, rng: np.random.Generator) -> tuple[Ph
         sideways = rng.uniform(-0.6, 0.6) * distance
         middle = np.array([sideways, ground - height / 2 - rng.uniform(0, 0.15), distance])
         facing = turned(rng.uniform([-0.4, -0.6, -0.1], [0.4, 0.6, 0.1]))
-        rgb, depth = _put(rgb, depth, _surface(rgb, rng), middle, facing, (width, height))
+        look = partial(_surface, rng, rgb)
+        rgb, depth = _put(rgb, depth, look, middle, facing, (width, height))
     return rgb, depth
 
 
 def _put(
     rgb: Photo,
     depth: Depth,
-    surface: Photo,
+    look: Look,
     middle: NDArray[np.float64],
     facing: NDArray[np.float64],
     size: tuple[float, float],
@@ -57,7 +64,9 @@ def _put(
     height, width = depth.shape
     seen = corners @ intrinsics(height, width).T
     seen = seen[:, :2] / seen[:, 2:] - 0.5
-    h, w = surface.shape[:2]
+    # As many pixels as it takes in the picture: enlarged, it would be softer than all else.
+    h, w = _sides(seen, 2 * max(height, width))
+    surface = look(h, w)
     flat = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) - 0.5
     home = cv2.getPerspectiveTransform(flat, seen.astype(np.float32))
     drawn = cv2.warpPerspective(
@@ -75,36 +84,56 @@ def _put(
     )
 
 
-def _plain(rng: np.random.Generator) -> Photo:
-    """One colour, with a soft change of light and a grain."""
-    h, w = _SURFACE
+def _sides(corners: NDArray[np.float64], most: int) -> tuple[int, int]:
+    """Rows and columns of what is drawn at these corners, clockwise from the top left."""
+    sides = np.linalg.norm(corners - np.roll(corners, -1, 0), axis=1)
+    high, wide = max(sides[1], sides[3]), max(sides[0], sides[2])
+    return int(np.clip(round(high), 8, most)), int(np.clip(round(wide), 8, most))
+
+
+def _plain(rng: np.random.Generator, h: int, w: int) -> Photo:
+    """One colour, with a soft change of light, and a grain of some width."""
     grey = rng.uniform(15, 240)
     colour = np.clip(grey + rng.normal(0, rng.choice([4, 45]), 3), 0, 255)
     light = cv2.resize(rng.normal(1, 0.12, (2, 3)), (w, h), interpolation=cv2.INTER_CUBIC)
-    grain = rng.normal(0, rng.uniform(0, 8), (h, 1 if rng.random() < 0.5 else w))
-    return np.clip(light[..., None] * colour + grain[..., None], 0, 255).astype(np.uint8)
+    # From noise to bands along either side, as of wood and cloth.
+    coarse = np.exp(rng.uniform(0, np.log(12), 2))
+    rows, columns = (max(1, round(n / k)) for n, k in zip((h, w), coarse, strict=True))
+    bands = rng.normal(0, rng.uniform(0, 12), (rows, columns))
+    grain = cv2.resize(bands, (w, h), interpolation=cv2.INTER_LINEAR)
+    fine = rng.normal(0, rng.uniform(0, 8), (h, w))
+    looks = light[..., None] * colour + grain[..., None] + fine[..., None]
+    return np.clip(looks, 0, 255).astype(np.uint8)
 
 
-def _surface(rgb: Photo, rng: np.random.Generator) -> Photo:
+def _surface(rng: np.random.Generator, rgb: Photo, h: int, w: int) -> Photo:
     """A piece of the picture or one colour, with rectangles and lines of writing, and a frame."""
-    h, w = _SURFACE
-    if rng.random() < 0.35:
+    if rng.random() < 0.5:
         height, width = rgb.shape[:2]
-        zoom = rng.uniform(1, 4)
-        high, wide = int(height / zoom), int(width / zoom)
+        zoom = rng.uniform(0.7, 1.6)
+        high, wide = min(height, round(h / zoom) + 1), min(width, round(w / zoom) + 1)
         top, left = rng.integers(height - high + 1), rng.integers(width - wide + 1)
         piece = np.ascontiguousarray(rgb[top : top + high, left : left + wide])
         surface = np.asarray(cv2.resize(piece, (w, h), interpolation=cv2.INTER_AREA), np.uint8)
     else:
-        surface = _plain(rng)
+        surface = _plain(rng, h, w)
     for _ in range(rng.integers(0, 5)):
-        x, y = int(rng.integers(0, w - 10)), int(rng.integers(0, h - 8))
-        right, low = x + int(rng.integers(6, 40)), y + int(rng.integers(4, 30))
+        x, y = int(rng.integers(0, w * 7 // 8)), int(rng.integers(0, h * 7 // 8))
+        right = x + int(w * rng.uniform(0.08, 0.5)) + 1
+        low = y + int(h * rng.uniform(0.08, 0.5)) + 1
         cv2.rectangle(surface, (x, y), (right, low), rng.uniform(0, 255, 3).tolist(), -1)
         ink = rng.uniform(0, 255, 3).tolist()
-        for line in range(y + 2, low, 3) if rng.random() < 0.6 else ():
-            cv2.line(surface, (x + 1, line), (int(rng.integers(x + 2, right + 1)), line), ink)
+        for line in range(y + 2, low, int(rng.integers(3, 8))) if rng.random() < 0.6 else ():
+            cv2.line(surface, (x + 1, line), (int(rng.integers(x + 1, right + 1)), line), ink)
     if rng.random() < 0.6:
         frame = rng.uniform(0, 60) if rng.random() < 0.7 else rng.uniform(60, 255)
-        cv2.rectangle(surface, (0, 0), (w - 1, h - 1), [frame] * 3, int(rng.integers(2, 7)))
-    return surface
+        width = max(1, round(min(h, w) * rng.uniform(0.02, 0.1)))
+        cv2.rectangle(surface, (0, 0), (w - 1, h - 1), [frame] * 3, width)
+    return _soften(surface, rng)
+
+
+def _soften(rgb: Photo, rng: np.random.Generator) -> Photo:
+    """Out of focus in every third case."""
+    if rng.random() > 1 / 3:
+        return rgb
+    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.3, 2.0)), np.uint8)

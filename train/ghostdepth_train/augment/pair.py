@@ -79,7 +79,9 @@ def retouch(rgb: Photo, config: AugmentConfig, rng: np.random.Generator) -> Phot
         rng: Source of the random numbers.
     """
     if config.blur:
-        rgb = smear(rgb, config.blur * rng.random(), rng.uniform(0, np.pi), rng.random())
+        # Sharp pictures are the most common ones.
+        length = config.blur * rng.random() ** 2
+        rgb = smear(rgb, length, rng.uniform(0, np.pi), rng.random())
     if config.grey and rng.random() < config.grey:
         rgb = np.repeat(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     if config.colour:

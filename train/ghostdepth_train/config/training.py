@@ -18,7 +18,8 @@ class AugmentConfig(Config):
         zoom: Largest enlargement (log-uniform from 1); the depth is divided by the one drawn.
         near: Probability of things that stand close before the camera.
         tilt: Largest turn of the camera up, sideways and around its axis, degrees.
-        blur: Largest standard deviation of a blur, pixels of the network's input.
+        blur: Largest standard deviation of a blur, pixels of the network's input; most are far
+            smaller.
         grey: Probability of a picture without colour.
         colour: Strength of brightness, contrast, gamma, saturation and white-balance changes.
         noise: Largest standard deviation of added Gaussian noise, in grey levels of 255.
