@@ -100,10 +100,8 @@ def edges_of(photo: NDArray[np.uint8], depth_mm: NDArray[np.uint16]) -> Edges | 
     depth = cv2.resize(depth_mm, size, interpolation=cv2.INTER_NEAREST)
     known, logarithm = depth > 0, np.log(np.maximum(depth, 1).astype(np.float32))
     ends = np.zeros(_GRID, bool)
-    for axis in (0, 1):
-        both = np.logical_and(*_neighbours(known, axis))
-        step = np.abs(np.subtract(*_neighbours(logarithm, axis))) > _STEP
-        _neighbours(ends, axis)[0][:] |= step & both
+    ends[1:] |= _steps(known, logarithm)
+    ends[:, 1:] |= _steps(known.T, logarithm.T).T
     grey = cv2.cvtColor(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.7)
     strength = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
@@ -149,7 +147,7 @@ def _moves(pairs: list[Edges]) -> Iterator[tuple[Move, float]]:
             seen = np.fft.rfft2(_moved(np.ones(_GRID, np.float32), Move(mirror, zoom, 0, 0)))
             product = sum(
                 np.fft.rfft2(_moved(pair.photo, Move(mirror, zoom, 0, 0))) * np.conj(spectrum)
-                for pair, spectrum in zip(pairs, spectra, strict=True)
+                for pair, spectrum in zip(pairs, spectra)
             )
             strength = np.fft.irfft2(product, _GRID)
             covered = np.fft.irfft2(seen * np.conj(total), _GRID)
@@ -174,7 +172,7 @@ def _strengths(pairs: list[Edges], move: Move) -> NDArray[np.float64]:
 def _moved(picture: Map, move: Move) -> Map:
     rows, columns = _GRID
     if move.mirror is not None:
-        picture = cv2.flip(picture, move.mirror)
+        picture = np.asarray(cv2.flip(picture, move.mirror), np.float32)
     zoom, middle = move.zoom, ((columns - 1) / 2, (rows - 1) / 2)
     matrix = np.array(
         [
@@ -191,7 +189,6 @@ def _is_none(move: Move) -> bool:
     return move.mirror is None and abs(move.zoom - 1) < 0.04 and aside < _NEAR + 0.5
 
 
-def _neighbours(picture: NDArray[np.generic], axis: int) -> tuple[NDArray[np.generic], ...]:
-    """Each pixel but the first along an axis, and the one before it: views."""
-    along = picture.swapaxes(0, axis)
-    return along[1:].swapaxes(0, axis), along[:-1].swapaxes(0, axis)
+def _steps(known: NDArray[np.bool_], logarithm: Map) -> NDArray[np.bool_]:
+    """Where a row and the one before it are known and far apart, from the second row on."""
+    return known[1:] & known[:-1] & (np.abs(np.diff(logarithm, axis=0)) > _STEP)

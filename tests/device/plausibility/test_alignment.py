@@ -91,8 +91,7 @@ def test_a_pixel_beside_is_no_other_view(pairs: list[Pair]) -> None:
 
 def test_photos_without_anything_to_do_with_the_depth_name_no_view(pairs: list[Pair]) -> None:
     # No move brings other photos onto these maps, and none must be made up.
-    photos = [photo for photo, _ in pairs[1:] + pairs[:1]]
-    assert text_of([(p, d) for p, (_, d) in zip(photos, pairs, strict=True)]) is None
+    assert text_of([(pairs[i - 1][0], depth) for i, (_, depth) in enumerate(pairs)]) is None
 
 
 def test_lidar_smooth_depth_and_few_pairs_tell_nothing(pairs: list[Pair]) -> None:
