@@ -153,7 +153,7 @@ def _moves(pairs: list[Edges]) -> Iterator[tuple[Move, float]]:
             covered = np.fft.irfft2(seen * np.conj(total), _GRID)
             for down in range(-_REACH, _REACH + 1):
                 for right in range(-_REACH, _REACH + 1):
-                    # A photo that is moved to the right is met by edges that lie to its left.
+                    # The moved photo has at x what the photo has at x minus the move.
                     value = strength[-down, -right] / max(covered[-down, -right], 1)
                     yield Move(mirror, zoom, right / columns, down / rows), float(value)
 
