@@ -12,6 +12,8 @@ from bench_depth.core.dataset import list_pairs, read_pair
 from bench_depth.plausibility.alignment import AlignmentSurvey, Move, edges_of, misalignment
 from bench_depth.plausibility.survey import DataSurvey
 
+# Pictures in, a line out: no Pi differs.
+pytestmark = pytest.mark.same_everywhere
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
 Pair = tuple[np.ndarray, np.ndarray]
 Change = Callable[[np.ndarray], np.ndarray]
