@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench_depth.core.bounds import require_bounds
+from bench_depth.core.errors import UserError
 from bench_depth.core.screen import counted
 
 from ghostdepth.datasets import warn_of_data
@@ -31,6 +32,7 @@ def compress(
     recipe: Path | str,
     val: Path | str | None = None,
     unlabelled: Path | str | None = None,
+    labels: Path | str | None = None,
     teacher: Sequence[str] | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
@@ -61,6 +63,8 @@ def compress(
         recipe: Name of a recipe, or path of a YAML file with a list of steps.
         val: Dataset folder for validation; None for `data/val`, if there is one.
         unlabelled: Folder with unlabelled images in `rgb/`, for distillation; None for none.
+        labels: Folder of their labels, for a recipe with stored ones; None for
+            `UNLABELLED/pseudo_depth`.
         teacher: Teachers instead of the recipe's, as for `label`; None for the recipe's. Where the
             `runs/teacher/best` of a shipped recipe does not exist, the released teacher for rooms
             takes its place.
@@ -115,6 +119,11 @@ def compress(
     if target_ms is not None:
         steps = with_budget(steps, budget, str(recipe))
     steps = tuple(_with_released(step) for step in steps)
+    if labels is not None and not any(map(_reads_labels, steps)):
+        raise UserError(
+            "labels are given, but no step of the recipe reads stored ones: "
+            "--set distil.unlabelled.labels=stored"
+        )
     split = fraction_of(read_split(data, None if val is None else Path(val)), fraction)
     trained_on = _trained_on(steps, split, data, images)
     warn_of_data(split, str(data), strict, log)
@@ -124,6 +133,7 @@ def compress(
         split=split,
         training_data=note or load_checkpoint(start).trained_then_on(trained_on),
         unlabelled=images,
+        labels=None if labels is None else Path(labels),
         workers=workers,
         resume=resume,
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
@@ -137,6 +147,13 @@ def compress(
         predict_latency=FileLatency(log=log),
     )
     return run_recipe(start, steps, work)
+
+
+def _reads_labels(step: Method) -> bool:
+    from ghostdepth_train.compress.distil import DistilConfig
+
+    settings = step.unlabelled if isinstance(step, DistilConfig) else None
+    return settings is not None and settings.labels == "stored"
 
 
 def _log_plan(

@@ -50,6 +50,10 @@ def compress(
         Path | None, typer.Option(help="Unlabelled images for distillation: DIR/rgb.")
     ] = None,
     photos: FormerUnlabelled = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of stored labels.", show_default="UNLABELLED/pseudo_depth"),
+    ] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="Teachers instead of the recipe's; see label.")
     ] = None,

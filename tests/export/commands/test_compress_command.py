@@ -133,6 +133,15 @@ def refused_before_the_plan(typed: list[object], says: str, command: Command) ->
     assert not re.search(r"(finetune|prune), on \d+ pair|^step 1 ", err, re.MULTILINE)
 
 
+def test_labels_that_no_step_reads_are_refused(
+    checkpoint: Path, dataset: Path, tmp_path: Path, command: Command
+) -> None:
+    typed = words(checkpoint, "- {method: finetune}", dataset, tmp_path / "out")
+    err = command(*typed, "--labels", tmp_path, code=2).err
+    assert "no step of the recipe reads stored ones: --set distil.unlabelled.labels=stored" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_checkpoint_is_refused_before_the_plan(
     dataset: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -218,6 +218,28 @@ def test_stored_labels_need_no_teacher(
     assert distilled.notes == {}
 
 
+def test_labels_of_another_folder_are_read_instead_of_those_beside_the_photos(
+    data: Path, student: Path, photos: Path, tmp_path: Path
+) -> None:
+    elsewhere, kept = tmp_path / "labels", data / "train" / "depth"
+    shutil.copytree(kept, elsewhere)
+    config = DistilConfig(
+        unlabelled=UnlabelledConfig(labels="stored", batch_size=2, until=1), training=SHORT
+    )
+
+    def weights(name: str, labels: Path | None) -> dict[str, torch.Tensor]:
+        run = work(data, tmp_path / name, unlabelled=photos, labels=labels)
+        return compress(load_checkpoint(student), config, run).network.state_dict()
+
+    apart = weights("apart", elsewhere)
+    for photo in (photos / "rgb").iterdir():
+        write_depth(photos / "pseudo_depth" / f"{photo.stem}.png", np.full((8, 8), 2000))
+    beside = weights("beside", None)
+    again = weights("again", elsewhere)
+    assert all(torch.equal(apart[key], again[key]) for key in apart)
+    assert any(not torch.equal(apart[key], beside[key]) for key in apart)
+
+
 def test_nobody_to_learn_from_is_an_error() -> None:
     with pytest.raises(ValueError, match="neither a teacher"):
         DistilConfig()

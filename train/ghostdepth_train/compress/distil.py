@@ -62,7 +62,7 @@ class UnlabelledConfig(Config):
 
     Attributes:
         labels: `teacher`: the teacher labels the augmented image; `stored`: the depth maps in
-            `pseudo_depth/` are the labels.
+            `pseudo_depth/`, or in another folder that the run is given, are the labels.
         batch_size: Number of unlabelled images per step.
         weight: Weight of their loss.
         scale: `free`: the loss ignores a factor common to the whole image, since the scale of
@@ -182,16 +182,17 @@ def _checked_images(stored: bool, work: Work) -> list[Pair]:
             "the recipe uses unlabelled images; give their folder, --unlabelled DIR (DIR/rgb), or "
             "leave them out: --set distil.unlabelled=null"
         )
-    images = list_unlabelled(work.unlabelled)
+    labels = work.unlabelled / LABEL_FOLDER if work.labels is None else work.labels
+    images = list_unlabelled(work.unlabelled, labels)
     require_usable_images(images)
     if stored:
         images = [image for image in images if image.depth.is_file()]
         if not images:
             raise UserError(
-                f"no image of {work.unlabelled} has a label in {work.unlabelled / LABEL_FOLDER}; "
+                f"no image of {work.unlabelled} has a label in {labels}; "
                 "make them with `ghostdepth label`"
             )
-        found = survey_labels(images, f"the labels in {work.unlabelled / LABEL_FOLDER}")
+        found = survey_labels(images, f"the labels in {labels}")
         work.warn({finding.code: finding.line for finding in found})
     return images
 

@@ -69,6 +69,7 @@ class Work:
         training_data: One line for the checkpoints that names all training data of the result,
             including that of the initial checkpoint. Empty: the line of the initial checkpoint.
         unlabelled: Folder with unlabelled images (`rgb/`, optionally `pseudo_depth/`), or None.
+        labels: Folder of their stored labels; None for `unlabelled/pseudo_depth`.
         workers: Number of processes that load data.
         resume: Whether to continue from what `out` holds.
         deadline: Time of `time.monotonic` at which the run pauses after an epoch, to be resumed;
@@ -90,6 +91,7 @@ class Work:
     split: Split
     training_data: str = ""
     unlabelled: Path | None = None
+    labels: Path | None = None
     workers: int = 1
     resume: bool = False
     deadline: float | None = None
