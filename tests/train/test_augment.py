@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from ghostdepth_train.augment import augment, recolour, smear, stand_before, tilt, zoom_crop
-from ghostdepth_train.augment.geometry import FOCAL, turned
+from ghostdepth_train.augment.geometry import FOCAL, crop_matrix, turned
 from ghostdepth_train.config import AugmentConfig
 
 STILL = AugmentConfig(flip=0, zoom=1, colour=0, noise=0)
@@ -30,6 +30,28 @@ def test_zooming_shows_the_scene_from_nearer() -> None:
     _, expected = wall(2.0)
     square = zoomed == 2.0
     assert square.sum() == pytest.approx((expected == 2.0).sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("place", [(0.5, 0.5), (0.0, 1.0), (0.3, 0.8)])
+@pytest.mark.parametrize("frame", [0, 2])
+def test_a_wider_view_has_the_picture_farther_away_amid_its_mirror_image(
+    place: tuple[float, float], frame: int
+) -> None:
+    rng, (height, width) = np.random.default_rng(0), (60, 80)
+    rgb = rng.integers(0, 200, (height, width, 3), np.uint8)
+    depth = rng.uniform(1, 5, (height, width)).astype(np.float32)
+    inner = np.s_[frame : height - frame, frame : width - frame]
+    if frame:
+        framed, hidden = np.full_like(rgb, 255), np.zeros_like(depth)
+        framed[inner], hidden[inner] = rgb[inner], depth[inner]
+        rgb, depth = framed, hidden
+    # Half as large on twice as many pixels: each pixel keeps its size.
+    seen, far = zoom_crop(rgb, depth, 0.5, place, (2 * height, 2 * width))
+    x, y = crop_matrix(height, width, 0.5, place, (2 * height, 2 * width))[:2, 2].astype(int)
+    around = [(y + frame, height + frame - y), (x + frame, width + frame - x)]
+    mirrored = np.pad(rgb[inner], [*around, (0, 0)], mode="symmetric")
+    np.testing.assert_array_equal(seen, mirrored)
+    np.testing.assert_array_equal(far, np.pad(2 * depth[inner], around))
 
 
 def test_depth_is_never_averaged() -> None:
@@ -151,7 +173,9 @@ def test_a_blur_keeps_what_is_even_and_smooths_what_is_not() -> None:
 
 def test_all_changes_together_come_out_in_the_size_asked_for() -> None:
     rgb, depth = wall(3.0)
-    config = AugmentConfig(zoom=4, near=1, tilt=30, blur=10, grey=1, colour=0.9, noise=20)
+    config = AugmentConfig(
+        zoom=4, widen=1.5, near=1, tilt=30, blur=10, grey=1, colour=0.9, noise=20
+    )
     for seed in range(10):
         shown, now = augment(rgb, depth, (64, 96), config, np.random.default_rng(seed))
         assert (shown.shape, shown.dtype) == ((64, 96, 3), np.uint8)

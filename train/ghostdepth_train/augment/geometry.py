@@ -28,11 +28,12 @@ def zoom_crop(
 
     What fills more of the picture through the same lens stands nearer: a pinhole camera of focal
     length f sees a width X at depth Z as f X / Z, so enlarging by s is the view from Z / s.
+    A window that is larger than the picture shows its mirror image beside it, of unknown depth.
 
     Args:
         rgb: HxWx3 uint8.
         depth: HxW metres, 0 = unknown.
-        zoom: At least 1.
+        zoom: At least 0.5.
         place: Position of the window, 0..1 from the top and from the left.
         size: Height and width of the result.
         smooth: Average over the source's pixels (area), or take bilinear samples, as the
@@ -42,12 +43,38 @@ def zoom_crop(
         The pair at `size`. Depth is sampled, never averaged: no depth appears between two objects.
     """
     top, left, h, w = crop_window(depth.shape[0], depth.shape[1], zoom, place)
-    rgb = rgb[top : top + h, left : left + w]
-    depth = depth[top : top + h, left : left + w]
+    if zoom < 1:
+        rgb, depth = _surrounded(rgb, depth, (top, left, h, w))
+    else:
+        rgb = rgb[top : top + h, left : left + w]
+        depth = depth[top : top + h, left : left + w]
     how = cv2.INTER_AREA if smooth and h >= size[0] else cv2.INTER_LINEAR
     photo = cv2.resize(rgb, (size[1], size[0]), interpolation=how)
     near = cv2.resize(depth, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(photo, np.uint8), np.asarray(near / zoom, np.float32)
+
+
+def _without_frame(known: NDArray[np.bool_]) -> slice:
+    """The rows or columns without a thin frame of no depth, as NYU's photos have.
+
+    Mirrored, a frame is a line within the picture.
+    """
+    most = len(known) // 20
+    first = int(known[: most + 1].argmax()) if known[: most + 1].any() else 0
+    last = int(known[::-1][: most + 1].argmax()) if known[::-1][: most + 1].any() else 0
+    return slice(first, len(known) - last)
+
+
+def _surrounded(rgb: Photo, depth: Depth, window: tuple[int, int, int, int]) -> tuple[Photo, Depth]:
+    """A window that holds the whole picture: what is known of it, and its mirror image around."""
+    top, left, h, w = window
+    rows, columns = (_without_frame((depth > 0).any(axis)) for axis in (1, 0))
+    rgb, depth = rgb[rows, columns], depth[rows, columns]
+    above, before = rows.start - top, columns.start - left
+    border = above, top + h - rows.stop, before, left + w - columns.stop
+    photo = cv2.copyMakeBorder(rgb, *border, cv2.BORDER_REFLECT)
+    known = cv2.copyMakeBorder(depth, *border, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(photo, np.uint8), np.asarray(known, np.float32)
 
 
 def crop_window(
@@ -58,7 +85,7 @@ def crop_window(
     Args:
         height: Rows of the picture.
         width: Columns of the picture.
-        zoom: At least 1.
+        zoom: At least 0.5; below 1 the window is larger than the picture.
         place: Position of the window, 0..1 from the top and from the left.
 
     Returns:
@@ -82,7 +109,7 @@ def crop_matrix(
     Args:
         height: Rows of the picture.
         width: Columns of the picture.
-        zoom: At least 1.
+        zoom: At least 0.5.
         place: Position of the window, 0..1 from the top and from the left.
         size: Height and width of the result.
 

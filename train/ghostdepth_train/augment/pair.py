@@ -55,7 +55,8 @@ def reframe(
         to those of the result, up to a factor; pixel (0, 0) has its middle at (0, 0).
     """
     # As many pictures from 1 to 2 as from 2 to 4.
-    zoom, place = config.zoom ** rng.random(), (rng.random(), rng.random())
+    zoom = (config.zoom * config.widen) ** rng.random() / config.widen
+    place = rng.random(), rng.random()
     matrix = crop_matrix(depth.shape[0], depth.shape[1], zoom, place, size)
     rgb, depth = zoom_crop(rgb, depth, zoom, place, size, rng.random() < 0.5)
     if rng.random() < config.flip:

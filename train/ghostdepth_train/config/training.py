@@ -15,7 +15,10 @@ class AugmentConfig(Config):
 
     Attributes:
         flip: Probability of a left-right flip.
-        zoom: Largest enlargement (log-uniform from 1); the depth is divided by the one drawn.
+        zoom: Largest enlargement (log-uniform from 1, or from 1/`widen`); the depth is divided by
+            the one drawn.
+        widen: How much wider than the picture a view may be; around it is its mirror image, of
+            unknown depth.
         near: Probability of things that stand close before the camera.
         tilt: Largest turn of the camera up, sideways and around its axis, degrees.
         blur: Largest standard deviation of a blur, pixels of the network's input; most are far
@@ -27,6 +30,7 @@ class AugmentConfig(Config):
 
     flip: float = pydantic.Field(default=0.5, ge=0, le=1)
     zoom: float = pydantic.Field(default=1.5, ge=1, le=4)
+    widen: float = pydantic.Field(default=1.0, ge=1, le=1.5)
     near: float = pydantic.Field(default=0.0, ge=0, le=1)
     tilt: float = pydantic.Field(default=0.0, ge=0, le=30)
     blur: float = pydantic.Field(default=0.0, ge=0, le=10)
