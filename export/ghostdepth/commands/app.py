@@ -110,8 +110,8 @@ def _config_names() -> list[str]:
 Config = Annotated[
     str,
     typer.Option(
-        help="nano, s, m, ghostnet-s, teacher, teacher-lite2 or tiny; nano-finish and others, "
-        "their second stages; or a YAML file.",
+        help="nano, s, m, ghostnet-s, teacher, teacher-lite1, teacher-lite2 or tiny; nano-finish "
+        "and others, their second stages; or a YAML file.",
         autocompletion=_config_names,
     ),
 ]

