@@ -57,7 +57,7 @@ def release(
     if hfov is not None:
         trained.network.config = trained.config.model_copy(update={"hfov": hfov})
     split, name = read_split(data), name or trained.name
-    logs = [log for run in runs for log in _logs(run)]
+    logs = {file: log for run in runs for file, log in _logs(run).items()}
     folder = ROOT / "models" / name
 
     def save(metrics: dict[str, Any]) -> None:
@@ -83,16 +83,14 @@ def release(
         "constant_map": constant_baseline(split.train, split.val).to_dict(),
         "parameters": sum(row.parameters for row in costs),
         "macs": sum(row.macs for row in costs),
-        "epochs": sum(len(log.read_text().splitlines()) - 1 for log in logs),
+        "epochs": sum(len(log.read_text().splitlines()) - 1 for log in logs.values()),
     }
     # The contract inside the exported files holds these figures.
     save(metrics)
     if files:
         save(metrics | {"files": _files(folder, data)})
-    for log in logs:
-        stage = log.parent.parent if log.parent.name.startswith("run") else log.parent
-        kept = log.name.startswith("log-")
-        _write_log(log, folder / (log.name if kept else f"log-{stage.name}.csv"))
+    for file, log in logs.items():
+        _write_log(log, folder / file)
     return folder
 
 
@@ -115,11 +113,13 @@ def _files(folder: Path, data: Path) -> dict[str, dict[str, float]]:
         return _measure(files, data / "val")
 
 
-def _logs(run: Path) -> list[Path]:
-    """The logs of a training run, of all steps of a compression run, or of a released network."""
-    own = run / "log.csv"
-    others = sorted(run.glob("*/run*/log.csv")) or sorted(run.glob("log-*.csv"))
-    return [own] if own.is_file() else others
+def _logs(run: Path) -> dict[str, Path]:
+    """The logs of a training, of a compression run or of a released network, by their new names."""
+    kept = {log.name: log for log in sorted(run.glob("log-*.csv"))}
+    own = [run / "log.csv"] if (run / "log.csv").is_file() else sorted(run.glob("*/run*/log.csv"))
+    if len(own) == 1:
+        return {f"log-{run.name}.csv": own[0]}
+    return kept or {f"log-{run.name}-{log.parent.parent.name}.csv": log for log in own}
 
 
 def _measure(files: list[Path], val: Path) -> dict[str, dict[str, float]]:

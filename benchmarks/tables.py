@@ -51,6 +51,7 @@ PAGES = tuple(
         "docs/depth.md",
         "docs/attention.md",
         "docs/compression/distil.md",
+        "docs/compression/teachers.md",
         "docs/pretraining.md",
         "docs/papers.md",
         "docs/stream.md",
@@ -139,6 +140,23 @@ def conditions() -> str:
     return markdown_table(["si-RMSE / delta_1 / log bias", *names], lines)
 
 
+def teachers() -> str:
+    """Teachers, single networks and means, on every set, in the order of their file."""
+    found = csv_rows(ROOT / "benchmarks" / "transfer" / "teachers.csv")
+    rows = {(row["teacher"], row["set"]): row for row in found}
+    sets = sorted({row["set"] for row in found})
+
+    def cell(row: dict[str, str]) -> str:
+        si, rmse, delta = (float(row[key]) for key in ("si_rmse", "rmse", "delta_1"))
+        return f"{si:.3f} / {rmse:.3f} / {delta:.3f} / {float(row['log_bias']):+.2f}"
+
+    lines = [
+        [name, *(cell(rows[name, where]) for where in sets)]
+        for name in dict.fromkeys(row["teacher"] for row in found)
+    ]
+    return markdown_table(["si-RMSE / RMSE m / delta_1 / log bias", *sets], lines)
+
+
 def speed() -> str:
     """The ratios of the committed benchmarks."""
     rows = []
@@ -187,6 +205,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distillation": measure.seeds_table,
     "transfer": transfer.table,
     "conditions": conditions,
+    "teachers": teachers,
     "speed": speed,
     "papers": summary.table,
     "pretraining": pretraining.table,

@@ -61,14 +61,18 @@ def released() -> list[Path]:
 
 
 def measure(predict: Predict, shown: Iterable[tuple[np.ndarray, np.ndarray]]) -> Row:
-    """The figures of one network on photos with their depth in millimetres, as texts.
+    """The figures of one network on photos with their depth in millimetres, see `figures`."""
+    return figures((predict(rgb), known) for rgb, known in shown)
+
+
+def figures(maps: Iterable[tuple[np.ndarray, np.ndarray]]) -> Row:
+    """The figures of predicted beside known depth, HxW millimetres, as texts.
 
     Raises:
-        UserError: No photo has a known depth.
+        UserError: No map has a known depth.
     """
     rows, biases = [], []
-    for rgb, known in shown:
-        seen = predict(rgb)
+    for seen, known in maps:
         row, bias = depth_metrics(seen, known), log_bias(seen, known)
         if row is not None and bias is not None:
             rows.append(row)
@@ -76,9 +80,9 @@ def measure(predict: Predict, shown: Iterable[tuple[np.ndarray, np.ndarray]]) ->
     if not rows:
         raise UserError("no photo has a known depth")
     mean = mean_metrics(rows)
-    figures = {"si_rmse": mean.si_rmse, "rmse": mean.rmse, "delta_1": mean.delta_1}
-    figures["log_bias"] = float(np.mean(biases))
-    return {"images": str(len(rows))} | {key: f"{value:.4f}" for key, value in figures.items()}
+    found = {"si_rmse": mean.si_rmse, "rmse": mean.rmse, "delta_1": mean.delta_1}
+    found["log_bias"] = float(np.mean(biases))
+    return {"images": str(len(rows))} | {key: f"{value:.4f}" for key, value in found.items()}
 
 
 def cell(row: Row) -> str:

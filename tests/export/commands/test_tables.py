@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
+from bench_depth.core.dataset import list_pairs, write_depth
 
 from tests.conftest import benchmark
 
@@ -35,6 +37,23 @@ def test_int8_is_as_accurate_as_the_pages_say(name: str) -> None:
     }
     assert all(abs(ratio - 1) < 0.01 for ratio in ratios["nyuv2"].values())
     assert all(found["si_rmse"] < 1.016 for found in ratios.values())
+
+
+def test_a_teacher_is_the_mean_of_log_depth_over_networks_and_mirror_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Scripts import those beside them by their bare names, and there is another `run`.
+    monkeypatch.setitem(sys.modules, "run", benchmark("transfer.run"))
+    write_depth(tmp_path / "depth/a.png", np.full((4, 8), 1414, np.uint16))
+    (tmp_path / "rgb").mkdir()
+    cv2.imwrite(str(tmp_path / "rgb/a.png"), np.zeros((4, 8, 3), np.uint8))
+    flat, step = np.full((4, 8), 1000.0), np.repeat([[4000.0, 1000.0]], 4, 0).repeat(4, 1)
+    networks = {"flat": lambda _: flat, "step": lambda _: step}
+    found = benchmark("transfer.teachers").measured(networks, ["flat + step"], list_pairs(tmp_path))
+    biases = {name: float(row["log_bias"]) for name, row in found.items()}
+    want = {"flat": np.log(1 / 1.414), "step": np.log(2 / 1.414), "flat + step": 0}
+    assert biases == pytest.approx(want, abs=1e-3)
+    assert float(found["step"]["si_rmse"]) == pytest.approx(0, abs=1e-4)
 
 
 @pytest.fixture
