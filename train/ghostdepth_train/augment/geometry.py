@@ -60,8 +60,8 @@ def _without_frame(known: NDArray[np.bool_]) -> slice:
     Mirrored, a frame is a line within the picture.
     """
     most = len(known) // 20
-    first = int(known[: most + 1].argmax()) if known[: most + 1].any() else 0
-    last = int(known[::-1][: most + 1].argmax()) if known[::-1][: most + 1].any() else 0
+    # Where nothing is known so near the edge, argmax is 0, and all is kept.
+    first, last = (int(side[: most + 1].argmax()) for side in (known, known[::-1]))
     return slice(first, len(known) - last)
 
 
