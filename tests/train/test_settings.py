@@ -39,7 +39,7 @@ def test_settings_reach_every_level() -> None:
     [
         ("learning_rte=1", "did you mean learning_rate"),
         ("network.decoder.width=[8]", "did you mean network.decoder.widths"),
-        ("augment.wings=1", "known are blur, colour, flip, grey, near, noise, tilt, zoom"),
+        ("augment.hue=1", "known are blur, colour, flip, grey, near, noise, tilt, widen, zoom"),
         ("epochs.more=1", "epochs is one value"),
         ("epochs", "write KEY=VALUE"),
         ("=1", "write KEY=VALUE"),

@@ -68,7 +68,7 @@ def _without_frame(known: NDArray[np.bool_]) -> slice:
 def _surrounded(rgb: Photo, depth: Depth, window: tuple[int, int, int, int]) -> tuple[Photo, Depth]:
     """A window that holds the whole picture: what is known of it, and its mirror image around."""
     top, left, h, w = window
-    rows, columns = (_without_frame((depth > 0).any(axis)) for axis in (1, 0))
+    rows, columns = (_without_frame(np.asarray((depth > 0).any(axis))) for axis in (1, 0))
     rgb, depth = rgb[rows, columns], depth[rows, columns]
     above, before = rows.start - top, columns.start - left
     border = above, top + h - rows.stop, before, left + w - columns.stop
