@@ -19,12 +19,11 @@ import cv2
 import numpy as np
 from bench_depth.core.dataset import Pair, list_pairs, read_pair
 from bench_depth.core.errors import exit_code
-from bench_depth.core.files import write_bytes
 from bench_depth.model.camera import NYU_HFOV, depth_factor
 from ghostdepth_train.augment import zoom_crop
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
+from ghostdepth_train.csv_files import csv_rows
 from numpy.typing import NDArray
-from run import Predict, Row, in_torch, measure, released
+from run import Predict, Row, in_torch, measure, released, write_rows
 
 RESULTS = Path(__file__).with_name("conditions.csv")
 Photo = NDArray[np.uint8]
@@ -118,9 +117,7 @@ def main() -> int:
         for condition, figures in found.items():
             row = {"network": folder.name, "condition": condition} | figures
             rows[folder.name, condition] = row
-    written = csv_bytes(list(rows.values()))
-    write_bytes(RESULTS, written)
-    print(written.decode(), end="")
+    write_rows(RESULTS, rows.values())
     return 0
 
 

@@ -44,7 +44,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 def in_torch(folder: Path) -> Predict:
     """The network of a checkpoint folder, or of a run of `train` or `compress`."""
-    where = next(p for p in (folder / "result", folder / "best", folder) if p.is_dir())
+    where = next((p for p in (folder / "result", folder / "best") if p.is_dir()), folder)
     network = load_checkpoint(where).network
     return lambda rgb: predict_mm(network, rgb)
 
@@ -125,6 +125,13 @@ def table() -> str:
     return markdown_table(["si-RMSE / delta_1 / log bias", *sets], lines)
 
 
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Replaces a file of results, and prints it."""
+    written = csv_bytes(list(rows))
+    write_bytes(path, written)
+    print(written.decode(), end="")
+
+
 def read() -> dict[tuple[str, str, str], Row]:
     """The rows that exist, by network, file and set."""
     return {(row["network"], row["file"], row["set"]): row for row in csv_rows(RESULTS)}
@@ -143,9 +150,7 @@ def main() -> int:
         for (name, file), predict in sorted(networks.items()):
             head = {"network": name, "file": file, "set": where}
             rows[name, file, where] = head | measure(predict, map(read_pair, pairs))
-    written = csv_bytes([rows[key] for key in sorted(rows)])
-    write_bytes(RESULTS, written)
-    print(written.decode(), end="")
+    write_rows(RESULTS, (rows[key] for key in sorted(rows)))
     return 0
 
 

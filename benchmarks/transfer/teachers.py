@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 from bench_depth.core.dataset import Pair, read_pair
 from bench_depth.core.errors import UserError, exit_code
-from bench_depth.core.files import write_bytes
-from ghostdepth_train.csv_files import csv_bytes, csv_rows
-from run import Predict, Row, figures, in_torch, read_set
+from ghostdepth_train.csv_files import csv_rows
+from run import Predict, Row, figures, in_torch, read_set, write_rows
 
 RESULTS = Path(__file__).with_name("teachers.csv")
 AND = " + "
@@ -57,19 +56,21 @@ def main() -> int:
     parser.add_argument("--network", action="append", required=True, metavar="NAME=CHECKPOINT")
     parser.add_argument("--mean", action="append", default=[], metavar='"NAME + NAME"')
     options = parser.parse_args()
-    folders = dict(text.split("=", 1) for text in options.network)
+    folders = {}
+    for text in options.network:
+        name, named, folder = text.partition("=")
+        if not named:
+            raise UserError(f"--network {text}: write NAME=CHECKPOINT")
+        folders[name] = folder
     unknown = {name for mean in options.mean for name in mean.split(AND)} - set(folders)
     if unknown:
         raise UserError(f"--mean {', '.join(sorted(unknown))}: no --network has this name")
     networks = {name: in_torch(Path(folder)) for name, folder in folders.items()}
-    old = csv_rows(RESULTS) if RESULTS.is_file() else []
-    rows = {(row["teacher"], row["set"]): row for row in old}
+    rows = {(row["teacher"], row["set"]): row for row in csv_rows(RESULTS)}
     for where, pairs in map(read_set, options.set):
         for name, row in measured(networks, options.mean, pairs).items():
             rows[name, where] = {"teacher": name, "set": where} | row
-    written = csv_bytes(list(rows.values()))
-    write_bytes(RESULTS, written)
-    print(written.decode(), end="")
+    write_rows(RESULTS, rows.values())
     return 0
 
 

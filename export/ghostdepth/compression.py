@@ -152,8 +152,7 @@ def compress(
 def _reads_labels(step: Method) -> bool:
     from ghostdepth_train.compress.distil import DistilConfig
 
-    settings = step.unlabelled if isinstance(step, DistilConfig) else None
-    return settings is not None and settings.labels == "stored"
+    return isinstance(step, DistilConfig) and step.reads_labels
 
 
 def _log_plan(

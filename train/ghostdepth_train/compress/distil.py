@@ -113,12 +113,16 @@ class DistilConfig(Method):
 
     @pydantic.model_validator(mode="after")
     def _has_supervision(self) -> DistilConfig:
-        stored = self.unlabelled is not None and self.unlabelled.labels == "stored"
-        if not self.teachers and not stored:
+        if not self.teachers and not self.reads_labels:
             raise ValueError("there is neither a teacher nor unlabelled images with stored labels")
         if not self.teachers and self.needs_maps:
             raise ValueError("feature, affinity and attention need a teacher")
         return self
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether it trains on stored labels of unlabelled images."""
+        return self.unlabelled is not None and self.unlabelled.labels == "stored"
 
     @property
     def needs_maps(self) -> bool:
@@ -169,10 +173,9 @@ def _teacher(config: DistilConfig, work: Work) -> Teacher | None:
 
 def _unlabelled(config: DistilConfig, work: Work) -> list[Pair]:
     """The unlabelled images that are trained on, checked; empty where there are none."""
-    settings = config.unlabelled
-    if settings is None:
+    if config.unlabelled is None:
         return []
-    stored = settings.labels == "stored"
+    stored = config.reads_labels
     return work.once(("unlabelled", stored), lambda: _checked_images(stored, work))
 
 
