@@ -259,10 +259,11 @@ class Labels:
 
 
 def label(
-    teacher: str | Sequence[str],
+    teacher: str | Sequence[str] | None,
     unlabelled: Path | str,
     out: Path | str | None = None,
     *,
+    stored: Sequence[Path | str] | None = None,
     strict: bool = False,
     on_image: Callable[[int, int], None] = lambda done, total: None,
     log: Callable[[str], None] = lambda line: None,
@@ -271,9 +272,11 @@ def label(
 
     Args:
         teacher: Checkpoint folder, name of a released model, .onnx or .tflite file, or
-            `transformers:NAME_OR_FOLDER`; several give their mean.
+            `transformers:NAME_OR_FOLDER`; several give their mean. None with `stored`.
         unlabelled: Folder with unlabelled images in `rgb/`.
         out: Folder for the labels; None for `UNLABELLED/pseudo_depth`.
+        stored: Folders of labels instead of teachers, at least two: the new labels are the mean of
+            their log depth, each at the scale of the first.
         strict: Whether an assumption about the teacher or the first implausible depth, which is not
             stored, is an error.
         on_image: Called after each image with the number of images done, and that of all.
@@ -284,22 +287,30 @@ def label(
         The folder of the labels, the number of new ones, and that of all.
 
     Raises:
-        UserError: The teacher is unknown or relative, a file cannot be read or written, or depth
+        UserError: Neither or both of `teacher` and `stored` are given, the teacher is unknown or
+            relative, a file cannot be read or written, or depth
             is implausible and `strict` is set (exit code 4).
     """
     import torch
     from ghostdepth_export.host.checkout import find_checkpoint
-    from ghostdepth_train.distillation import load_teacher
+    from ghostdepth_train.distillation import Teacher, load_teacher
     from ghostdepth_train.distillation.labelling import label_images
+    from ghostdepth_train.distillation.stored import StoredLabels
     from ghostdepth_train.distillation.unlabelled import LABEL_FOLDER, list_unlabelled
 
     folder = Path(unlabelled) / LABEL_FOLDER if out is None else Path(out)
     found = list_unlabelled(Path(unlabelled), folder)
-    on_image(0, len(found))
     names = [teacher] if isinstance(teacher, str) else teacher
-    loaded = load_teacher(
-        [str(find_checkpoint(name)) for name in names],
-        "cuda" if torch.cuda.is_available() else "cpu",
-    )
-    written = label_images(loaded, found, folder, on_image, log, strict)
+    if bool(names) == bool(stored):
+        raise UserError("give teachers (--teacher), or folders of stored labels (--stored)")
+    on_image(0, len(found))
+    if stored:
+        sets = [list_unlabelled(Path(unlabelled), Path(labels)) for labels in stored]
+        source: Teacher | StoredLabels = StoredLabels(sets)
+    else:
+        source = load_teacher(
+            [str(find_checkpoint(name)) for name in names or ()],
+            "cuda" if torch.cuda.is_available() else "cpu",
+        )
+    written = label_images(source, found, folder, on_image, log, strict)
     return Labels(folder, written, len(found))

@@ -104,12 +104,19 @@ def compress(
 @app.command()
 def label(
     teacher: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="Checkpoint folder, .onnx or .tflite file, or transformers:NAME_OR_FOLDER. "
             "Several give their mean."
         ),
-    ],
+    ] = None,
+    stored: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folders of labels instead of teachers, at least two: their mean, each at the "
+            "scale of the first."
+        ),
+    ] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="Unlabelled images: DIR/rgb.", show_default=False)
     ] = None,
@@ -126,6 +133,12 @@ def label(
         raise typer.BadParameter("give the folder of unlabelled images: --unlabelled DIR")
     with counting("labelling") as on_image:
         labels = compression.label(
-            teacher, images, out, strict=strict, on_image=on_image, log=partial(say, error=True)
+            teacher,
+            images,
+            out,
+            stored=stored,
+            strict=strict,
+            on_image=on_image,
+            log=partial(say, error=True),
         )
     say(f"{labels.folder}: {labels.written} new labels, {labels.total} in all")

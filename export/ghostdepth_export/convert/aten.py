@@ -194,6 +194,14 @@ def slice_(x: Any, dim: int = 0, start: int = 0, end: int | None = None, step: i
     return x[tuple(index)]
 
 
+def flip(x: Any, dims: Sequence[int]) -> Any:
+    """The order along some dimensions reversed, as a slice: REVERSE_V2 of 2.5 takes no int8."""
+    index = [slice(None)] * 4
+    for dim in dims:
+        index[_STORED[dim]] = slice(None, None, -1)
+    return x[tuple(index)]
+
+
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Concatenation of activations and constants."""
     return tf.concat([_stored(tensor) for tensor in tensors], _STORED[dim])
@@ -240,6 +248,7 @@ LOWERINGS: dict[Any, Callable[..., Any]] = {
     aten.clamp.default: clamp,
     CONV2D: conv2d,
     aten.exp.default: tf.exp,
+    aten.flip.default: flip,
     aten.mean.dim: mean,
     aten.mul.Tensor: _binary(lambda a, b: a * b),
     aten.pad.default: pad,

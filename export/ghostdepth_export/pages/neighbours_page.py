@@ -15,7 +15,7 @@ from bench_depth.core.dataset import Pair, read_rgb
 from bench_depth.core.files import write_bytes
 from bench_depth.report.html.pictures import photo_picture
 from bench_depth.report.html.templating import render_page
-from ghostdepth_train.models.network import DepthNet, normaliser, resize
+from ghostdepth_train.models.network import DepthNet, normaliser, resize, without_border
 from ghostdepth_train.pretraining import Pretrainer
 from torch import Tensor
 from torch.nn import functional as F
@@ -106,9 +106,13 @@ def _read(image: Pair, network: DepthNet) -> tuple[Tensor, Tensor]:
     rgb = cv2.resize(read_rgb(image.rgb), size[::-1], interpolation=cv2.INTER_AREA)
     photo = torch.from_numpy(rgb).permute(2, 0, 1)
     grey = photo.float().mean(0, keepdim=True)
-    grid = (-(-size[0] // 16), -(-size[1] // 16))
-    mean, square = (F.adaptive_avg_pool2d(each, grid) for each in (grey, grey**2))
+    mean, square = (F.adaptive_avg_pool2d(each, _grid(network)) for each in (grey, grey**2))
     return photo, (square - mean**2)[0]
+
+
+def _grid(network: DepthNet) -> tuple[int, int]:
+    height, width = network.config.input_size
+    return -(-height // 16), -(-width // 16)
 
 
 @torch.no_grad()
@@ -119,9 +123,10 @@ def _features(network: DepthNet, photos: Sequence[Tensor]) -> Tensor:
     network.eval()
     parts: list[list[Tensor]] = [[], []]
     for batch in torch.stack(list(photos)).tensor_split(-(-len(photos) // 32)):
-        maps = network.encoder(normalise(batch.to(device)))[-2:]
-        for part, each in zip(parts, maps, strict=True):
-            part.append(resize(each, *maps[0].shape[-2:]).float().cpu())
+        maps = network.features(normalise(batch.to(device)))[-2:]
+        for part, each, stride in zip(parts, maps, (16, 32), strict=True):
+            inner = without_border(each, network.config.border, stride)
+            part.append(resize(inner, *_grid(network)).float().cpu())
     network.train(was_training)
     whole = [torch.cat(part) for part in parts]
     centred = [F.normalize(each - each.mean(0, keepdim=True), dim=1) for each in whole]

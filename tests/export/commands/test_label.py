@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from ghostdepth_train.distillation import load_teacher
 from ghostdepth_train.models.network import resize
 
 from tests import forks
+from tests.export.conftest import Command
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -50,3 +52,13 @@ def test_labels_after_a_kill_are_those_of_an_undisturbed_run(
     forks.run(*words, killed)
     after = {name: data for name, data in contents(killed).items() if not name.startswith(".")}
     assert after == contents(whole)
+
+
+@pytest.mark.parametrize("words", [[], ["--teacher", "ghostdepth-nano", "--stored", "labels"]])
+def test_labels_come_from_teachers_or_from_stored_ones(
+    words: list[str], tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / "rgb").mkdir()
+    cv2.imwrite(str(tmp_path / "rgb" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    err = command("label", "--unlabelled", tmp_path, *words, code=2).err
+    assert "(--teacher), or folders of stored labels (--stored)" in err

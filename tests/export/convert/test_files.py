@@ -174,10 +174,14 @@ def test_a_network_in_float_is_exact(
     assert op_names(path.read_bytes()).count("PAD") == (0 if padding == "same" else 8)
 
 
+@pytest.mark.parametrize("border", [(0, 0), (4, 8)])
 def test_odd_sizes_are_exact(
-    source: ExportSource, make_network: Callable[..., DepthNet], tmp_path: Path
+    source: ExportSource,
+    make_network: Callable[..., DepthNet],
+    tmp_path: Path,
+    border: tuple[int, int],
 ) -> None:
-    network = make_network(input_height=75, input_width=101)
+    network = make_network(input_height=75, input_width=101, border=border)
     other = ExportSource(network, 97, 131, source.pairs)
     path = tmp_path / "m.tflite"
     path.write_bytes(convert(other.lowered))

@@ -40,7 +40,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module", params=[1, 2])
 def trunk(make_network: Callable[..., DepthNet], request: pytest.FixtureRequest) -> Trunk:
     decoder = {"widths": [16, 8, 8][: 4 - request.param], "upsample": request.param}
-    return Trunk.of(make_network(decoder=decoder))
+    # The second one sees its pictures amid a border.
+    amid = {"border": [4, 8], "input_height": 56, "input_width": 80}
+    return Trunk.of(make_network(decoder=decoder, **(amid if request.param == 2 else {})))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ghostdepth_train.compress import Work, compress
 from ghostdepth_train.compress.methods import method_config
-from ghostdepth_train.compress.scale import best_factor
+from ghostdepth_train.compress.scale import best_factor, multiply_depth
 from ghostdepth_train.evaluate import predict_mm
 from scipy.optimize import minimize_scalar
 
@@ -69,6 +69,12 @@ def test_a_network_of_another_scale_becomes_the_same_network(
     np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
-def test_a_network_of_inverse_depth_is_refused(tmp_path: Path, work: Work) -> None:
-    with pytest.raises(UserError, match="this network gives inverse depth"):
-        compress(checkpoint(tmp_path, encoding="inverse"), SCALE, work)
+@pytest.mark.parametrize("encoding", ["log", "inverse"])
+def test_all_depth_of_either_encoding_is_multiplied(
+    tmp_path: Path, work: Work, encoding: str
+) -> None:
+    network = checkpoint(tmp_path, encoding=encoding).network.eval()
+    rgb, _ = read_pair(work.split.val[0])
+    before = predict_mm(network, rgb)
+    multiply_depth(network, 1.1)
+    np.testing.assert_allclose(predict_mm(network, rgb), before * 1.1, rtol=1e-4)

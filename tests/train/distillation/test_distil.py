@@ -205,13 +205,13 @@ def test_photos_without_labels_are_refused_where_labels_are_due(
         compress(load_checkpoint(student), config, work(data, tmp_path / "out", unlabelled=photos))
 
 
+@pytest.mark.parametrize("blocks", [1, 8])
 def test_stored_labels_need_no_teacher(
-    data: Path, student: Path, photos: Path, tmp_path: Path
+    data: Path, student: Path, photos: Path, tmp_path: Path, blocks: int
 ) -> None:
     shutil.copytree(data / "train" / "depth", photos / "pseudo_depth")
-    config = DistilConfig(
-        unlabelled=UnlabelledConfig(labels="stored", batch_size=2, scale="metric"), training=SHORT
-    )
+    stored = UnlabelledConfig(labels="stored", batch_size=2, scale="metric", blocks=blocks)
+    config = DistilConfig(unlabelled=stored, training=SHORT)
     distilled = compress(
         load_checkpoint(student), config, work(data, tmp_path / "out", unlabelled=photos)
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from ghostdepth_train.distillation.losses import (
     MAX_POSITIONS,
     affinity_loss,
     attention_loss,
+    block_means,
     feature_loss,
     response_loss,
     teacher_confidence,
@@ -48,6 +50,23 @@ def test_pixels_without_weight_and_pictures_without_labels_count_nothing() -> No
     assert float(loss.detach()) == 0
     assert prediction.grad is not None and bool(prediction.grad.isfinite().all())
     assert float(prediction.grad[1].abs().sum()) == 0
+
+
+def test_block_means_are_weighted_and_blind_to_what_lies_within_a_block() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, 1, 8, 12, generator=rng), torch.rand(2, 1, 8, 12, generator=rng)
+    weight[0, 0, :4, :4] = 0
+    mean, total = block_means(x, weight, (2, 3))
+    for n, i, j in np.ndindex(2, 2, 3):
+        w, v = (t[n, 0, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].numpy() for t in (weight, x))
+        expected = np.average(v, weights=w) if w.any() else 0
+        assert float(mean[n, 0, i, j]) == pytest.approx(expected, abs=1e-5)
+        assert float(total[n, 0, i, j]) == pytest.approx(w.mean(), abs=1e-6)
+    sharp, ones = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    sharp[..., :2] = 1
+    blurred = torch.zeros(1, 1, 8, 8)
+    blurred[..., :4] = 0.5
+    torch.testing.assert_close(block_means(sharp, ones, (2, 2)), block_means(blurred, ones, (2, 2)))
 
 
 def test_trust_falls_with_the_teachers_error_and_is_whole_where_nobody_knows() -> None:

@@ -77,7 +77,8 @@ def _require_match(start: Checkpoint, other: Checkpoint, folder: str) -> None:
 
 def _differing(mine: NetworkConfig, its: NetworkConfig) -> list[str]:
     # A start's weights are used at any size; its camera may have become known since.
-    a, b = (c.model_dump(exclude={"input_height", "input_width", "hfov"}) for c in (mine, its))
+    free = {"input_height", "input_width", "border", "hfov"}
+    a, b = (config.model_dump(exclude=free) for config in (mine, its))
     return [name for name in a if a[name] != b[name]]
 
 

@@ -41,6 +41,7 @@ from ghostdepth_train.distillation.labels import by_stride, metric_labels
 from ghostdepth_train.distillation.losses import (
     affinity_loss,
     attention_loss,
+    block_means,
     feature_loss,
     response_loss,
     teacher_confidence,
@@ -52,7 +53,7 @@ from ghostdepth_train.distillation.unlabelled import (
     require_usable_images,
     survey_labels,
 )
-from ghostdepth_train.models.network import DepthNet, resize
+from ghostdepth_train.models.network import DepthNet, resize, without_border
 from ghostdepth_train.run_options import RunOptions
 from ghostdepth_train.trainer import Trainer
 
@@ -67,6 +68,8 @@ class UnlabelledConfig(Config):
         weight: Weight of their loss.
         scale: `free`: the loss ignores a factor common to the whole image, since the scale of
             another camera differs; `metric`: it does not.
+        blocks: Pixels of the input, along each axis, over whose means of log depth prediction and
+            labels are compared; 1 for every pixel. Blurred labels teach no blurred edges then.
         until: Fraction of the epochs with unlabelled images, 0 to 1; the last epochs train on
             labelled pairs only.
     """
@@ -75,6 +78,7 @@ class UnlabelledConfig(Config):
     batch_size: BatchSize = 4
     weight: Positive = 0.5
     scale: Literal["free", "metric"] = "free"
+    blocks: int = pydantic.Field(default=1, ge=1, le=32)
     until: float = pydantic.Field(default=0.8, gt=0, le=1)
 
 
@@ -253,7 +257,8 @@ class Distiller(Trainer):
         self._unlabelled_epoch = -1
 
     def _keep_maps(self, _module: nn.Module, _inputs: object, maps: list[Tensor]) -> None:
-        self._maps = by_stride(maps)
+        border = self.config.network.border
+        self._maps = {s: without_border(m, border, s) for s, m in by_stride(maps).items()}
 
     def loss(self, model: nn.Module, rgb: Tensor, depth: Tensor, *motions: Tensor) -> Tensor:
         """The loss of a batch (Nx3xHxW uint8, Nx1xHxW metres) and of unlabelled images."""
@@ -307,8 +312,13 @@ class Distiller(Trainer):
             labels = self.teacher(rgb)
         if labels.quantity == "relative-inverse":
             return ssi_loss(prediction, labels)
+        wanted, weight = labels.log_depth, labels.weight
+        if settings.blocks > 1:
+            height, width = (-(-side // settings.blocks) for side in self._small)
+            wanted, weight = block_means(wanted, weight, (height, width))
+            prediction = F.adaptive_avg_pool2d(prediction, (height, width))
         free = settings.scale == "free"
-        return response_loss(prediction, labels.log_depth, labels.weight, free_scale=free)
+        return response_loss(prediction, wanted, weight, free_scale=free)
 
     def _next_unlabelled(self) -> tuple[Tensor, Tensor]:
         if self._unlabelled_epoch != self.epoch:

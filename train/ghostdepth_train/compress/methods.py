@@ -1,14 +1,16 @@
 """The table of compression methods, and how one is read from a recipe and applied.
 
-Plain further training and another size of the input, which need no module of their own, are here
-too.
+Plain further training, another size of the input and a border around it, which need no module of
+their own, are here too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import pydantic
 from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import Checkpoint
@@ -25,6 +27,7 @@ from ghostdepth_train.compress import (
     snip,
 )
 from ghostdepth_train.compress.method import Compressed, Method, Work
+from ghostdepth_train.compress.scale import multiply_depth
 from ghostdepth_train.config import NetworkConfig, TrainingConfig, parse_config, require_encoder
 from ghostdepth_train.config.fields import Side
 from ghostdepth_train.evaluate import evaluate
@@ -69,6 +72,40 @@ def _resize_input(checkpoint: Checkpoint, config: InputSizeConfig, work: Work) -
     network = DepthNet(parse_config(NetworkConfig, value, "input_size"))
     network.load_state_dict(checkpoint.network.state_dict())
     work.log(f"the network's input is {config.height}x{config.width}; evaluating")
+    return _evaluated(network, work)
+
+
+class BorderConfig(Method):
+    """A border of the picture's mirror image, within the size that the encoder sees already.
+
+    The picture becomes smaller by as much, so that the time stays, and all depth is multiplied by
+    the ratio of the sizes: through the same lens, what fills less of a picture is farther away.
+    Nothing is trained. On which cameras the same weights see better so: docs/LOG.md.
+
+    Attributes:
+        rows: Rows of the border above and below, pixels of the network's input.
+        columns: Columns of the border left and right.
+    """
+
+    method: Literal["border"] = "border"
+    rows: int = pydantic.Field(ge=0)
+    columns: int = pydantic.Field(ge=0)
+
+
+def _set_border(checkpoint: Checkpoint, config: BorderConfig, work: Work) -> Compressed:
+    old, border = checkpoint.config, (config.rows, config.columns)
+    sides = [side - 2 * count for side, count in zip(old.grid_size, border, strict=True)]
+    size = {"input_height": sides[0], "input_width": sides[1]}
+    value = old.model_dump() | {"border": border} | size
+    network = DepthNet(parse_config(NetworkConfig, value, "border"))
+    network.load_state_dict(checkpoint.network.state_dict())
+    smaller = math.sqrt(math.prod(sides) / math.prod(old.input_size))
+    multiply_depth(network, smaller)
+    work.log(f"the picture is {sides[0]}x{sides[1]} within {old.grid_size}; evaluating")
+    return _evaluated(network, work)
+
+
+def _evaluated(network: DepthNet, work: Work) -> Compressed:
     validation = evaluate(network.eval(), work.split.val).to_dict()
     return Compressed(network, {"validation": validation})
 
@@ -78,6 +115,7 @@ METHODS: dict[str, tuple[type[Method], Callable[[Checkpoint, Any, Work], Compres
     "lottery": (lottery.LotteryConfig, lottery.apply),
     "prune": (prune.PruneConfig, prune.apply),
     "input_size": (InputSizeConfig, _resize_input),
+    "border": (BorderConfig, _set_border),
     "drop_blocks": (block_removal.DropBlocksConfig, block_removal.apply),
     "distil": (distil.DistilConfig, distil.apply),
     "calibrate": (calibrate.CalibrateConfig, calibrate.apply),

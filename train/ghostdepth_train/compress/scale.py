@@ -35,27 +35,30 @@ class ScaleConfig(Method):
 
 
 def apply(checkpoint: Checkpoint, config: ScaleConfig, work: Work) -> Compressed:
-    """Adds the logarithm of the best factor to the head's bias, and evaluates.
+    """Multiplies all depth by the best factor, and evaluates.
 
     Raises:
-        UserError: The network gives inverse depth, no pair has known depth, or a file cannot be
-            read.
+        UserError: No pair has known depth, or a file cannot be read.
     """
-    if checkpoint.config.depth_encoding != "log":
-        raise UserError(
-            "scale works on networks of log depth, where a factor is one bias; this network gives "
-            "inverse depth"
-        )
     network = copy_of(checkpoint.network).eval()
     pairs = work.split.train[:: -(-len(work.split.train) // MOST_PAIRS)]
     work.log(f"comparing the depth of {len(pairs)} training pairs with the ground truth")
     factor = best_factor(network, pairs)
-    with torch.no_grad():
-        assert network.head.bias is not None
-        network.head.bias += math.log(factor)
+    multiply_depth(network, factor)
     work.log(f"all depth times {factor:.3f}; evaluating")
     validation = evaluate(network, work.split.val).to_dict()
     return Compressed(network, {"factor": factor, "validation": validation})
+
+
+@torch.no_grad()
+def multiply_depth(network: DepthNet, factor: float) -> None:
+    """Multiplies all depth of a network by a factor, which changes its head alone."""
+    assert network.head.bias is not None
+    if network.config.depth_encoding == "log":
+        network.head.bias += math.log(factor)
+    else:
+        network.head.weight /= factor
+        network.head.bias /= factor
 
 
 def best_factor(network: DepthNet, pairs: Sequence[Pair]) -> float:

@@ -15,6 +15,7 @@ from ghostdepth_train.config.fields import Channels, Config, Side
 
 _MAX_WEIGHTS = 500_000_000
 _Mean = Annotated[float, pydantic.Field(ge=-1e3, le=1e3)]
+_Border = Annotated[int, pydantic.Field(ge=0, le=64)]
 _Deviation = Annotated[float, pydantic.Field(ge=1e-3, le=1e3)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -69,6 +70,8 @@ class NetworkConfig(Config):
     Attributes:
         input_height: Rows of the network's input, to which the camera's image is resized.
         input_width: Columns of the network's input.
+        border: Rows above and below, and columns left and right, of the picture's mirror image that
+            the encoder sees around it, in pixels of the input; multiples of the output's stride.
         encoder: Widths of a GhostNet, or a library's network for a teacher.
         decoder: The decoder.
         adder: Names of the convolutions that are adders (see `adder_conv.py`).
@@ -84,6 +87,7 @@ class NetworkConfig(Config):
 
     input_height: Side = 128
     input_width: Side = 160
+    border: tuple[_Border, _Border] = (0, 0)
     encoder: AnyEncoderConfig
     decoder: DecoderConfig
     adder: tuple[str, ...] = ()
@@ -98,6 +102,23 @@ class NetworkConfig(Config):
     def input_size(self) -> tuple[int, int]:
         """Height and width of the network's input."""
         return self.input_height, self.input_width
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Height and width of what the encoder sees: the input and its border."""
+        rows, columns = self.border
+        return self.input_height + 2 * rows, self.input_width + 2 * columns
+
+    @pydantic.model_validator(mode="after")
+    def _border_of_whole_pixels(self) -> NetworkConfig:
+        stride = self.decoder.output_stride
+        for border, side in zip(self.border, self.input_size, strict=True):
+            if border % stride or border >= side:
+                raise ValueError(
+                    f"a border of {border} pixels must be a multiple of {stride}, the stride of "
+                    f"the network's output, and less than the input's {side}"
+                )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _range(self) -> NetworkConfig:

@@ -11,7 +11,13 @@ from torch import Tensor
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.distillation.labels import TeacherLabels, by_stride, metric_labels
 from ghostdepth_train.distillation.teacher import Teacher
-from ghostdepth_train.models.network import DepthNet, decode_depth, normaliser, resize
+from ghostdepth_train.models.network import (
+    DepthNet,
+    decode_depth,
+    normaliser,
+    resize,
+    without_border,
+)
 
 
 class CheckpointTeacher(Teacher):
@@ -44,9 +50,11 @@ class CheckpointTeacher(Teacher):
         small = resize(rgb.to(self.device).float(), *config.input_size)
         # The layout of its weights: a sixth less time on a CPU.
         x = self._normalise(small).contiguous(memory_format=torch.channels_last)
-        features = self.network.encoder(x)
+        features = self.network.features(x)
         encoded = self.network.decode(features)
         if not bool(encoded.isfinite().all()):
             raise UserError(f"the teacher {self.name} gives NaN or infinity", MODEL_FAILED)
         metres = decode_depth(encoded, config).float()
-        return metric_labels(metres.to(rgb.device), by_stride([f.to(rgb.device) for f in features]))
+        maps = by_stride([f.to(rgb.device) for f in features])
+        inner = {s: without_border(f, config.border, s) for s, f in maps.items()}
+        return metric_labels(metres.to(rgb.device), inner)

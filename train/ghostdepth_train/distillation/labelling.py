@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from bench_depth.plausibility.output_checks import OutputWatch
 from numpy.typing import NDArray
 
 from ghostdepth_train.distillation import Teacher
+from ghostdepth_train.distillation.stored import StoredLabels
 from ghostdepth_train.distillation.unlabelled import require_usable_images
 from ghostdepth_train.run_folder import run_folder
 
@@ -25,7 +27,7 @@ RECORD = "teacher.json"
 
 
 def label_images(
-    teacher: Teacher,
+    teacher: Teacher | StoredLabels,
     images: Sequence[Pair],
     out: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -38,7 +40,7 @@ def label_images(
     `out/teacher.json` names the teacher.
 
     Args:
-        teacher: A metric teacher.
+        teacher: A metric teacher, or labels that are stored already.
         images: Images of `list_unlabelled(folder, out)`.
         out: Folder in which `NAME.png` is written.
         progress: Called with the number of images that are done, and that of all.
@@ -71,7 +73,10 @@ def label_images(
             path = out / f"{image.name}.png"
             if not path.is_file():
                 photo = read_rgb(image.rgb)
-                metres = _label(teacher, photo)
+                if isinstance(teacher, StoredLabels):
+                    metres: NDArray[np.floating[Any]] = teacher(image.name)
+                else:
+                    metres = _label(teacher, photo)
                 watch(image.name, metres, photo)
                 refuse_warnings(watch.codes, strict)
                 write_depth(path, millimetres(metres))
@@ -80,7 +85,7 @@ def label_images(
     return written
 
 
-def _open(teacher: Teacher, out: Path) -> None:
+def _open(teacher: Teacher | StoredLabels, out: Path) -> None:
     record = out / RECORD
     if record.is_file():
         found = read_json(record)

@@ -59,6 +59,12 @@ def response_loss(
     return loss
 
 
+def block_means(x: Tensor, weight: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Weighted means of Nx1xHxW over a grid of `size` blocks, and the mean weights."""
+    total = F.adaptive_avg_pool2d(weight, size)
+    return F.adaptive_avg_pool2d(x * weight, size) / total.clamp_min(1e-6), total
+
+
 def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two NxCxHxW maps, relative to the teacher's deviation."""
     teacher = _resized(teacher, student)

@@ -31,6 +31,42 @@ def resize(x: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
 
 
+def surround(x: Tensor, border: tuple[int, int]) -> Tensor:
+    """NxCxHxW -> with its mirror image around it, the edge itself not repeated.
+
+    It is written as slices and a concatenation, which TFLite copies by rows; its MIRROR_PAD looks
+    the place of every number up.
+
+    Args:
+        x: Maps.
+        border: Rows above and below, and columns left and right; each less than the map's.
+    """
+    for dim, count in zip((2, 3), border, strict=True):
+        if count:
+            last = x.shape[dim] - 1
+            before = _part(x, dim, 1, 1 + count).flip(dim)
+            behind = _part(x, dim, last - count, last).flip(dim)
+            x = torch.cat([before, x, behind], dim)
+    return x
+
+
+def without_border(x: Tensor, border: tuple[int, int], stride: int) -> Tensor:
+    """Maps of a picture with a border at some stride, NxCxHxW -> those of the picture alone.
+
+    A border of a fraction of a cell is rounded to whole ones.
+    """
+    for dim, count in zip((2, 3), border, strict=True):
+        cells = round(count / stride)
+        if cells:
+            x = _part(x, dim, cells, x.shape[dim] - cells)
+    return x
+
+
+def _part(x: Tensor, dim: int, first: int, end: int) -> Tensor:
+    """Rows (2) or columns (3) of maps."""
+    return x[:, :, first:end] if dim == 2 else x[:, :, :, first:end]
+
+
 class FuseUp(nn.Module):
     """One decoder level: narrow, upsample to the skip's size, add the skip, refine depthwise.
 
@@ -68,7 +104,8 @@ class Predictor(nn.Module):
         stream, config = self.config.decoder.stream, self.config
         if stream is None:
             return None
-        return stream.channels, -(-config.input_height // 16), -(-config.input_width // 16)
+        height, width = config.grid_size
+        return stream.channels, -(-height // 16), -(-width // 16)
 
 
 class DepthNet(Predictor):
@@ -115,12 +152,20 @@ class DepthNet(Predictor):
         start = math.log(middle) if self.config.depth_encoding == "log" else 1 / middle
         nn.init.constant_(self.head.bias, start)
 
-    def forward(self, x: Tensor, truncate: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, truncate: int | None = None, bordered: bool = False) -> Tensor:
         """Nx3xHxW normalised RGB -> Nx1xH/sxW/s: ln(metres) or 1/metres, not clamped.
 
-        With `truncate`, NxTx3xHxW clips -> NxTx1xH/sxW/s, see `clip`.
+        With `truncate`, NxTx3xHxW clips -> NxTx1xH/sxW/s, see `clip`. `bordered` says that the
+        border of the config is around `x` already.
         """
-        return self.decode(self.encoder(x)) if truncate is None else self.clip(x, truncate)
+        if truncate is not None:
+            return self.clip(x, truncate)
+        return self.decode(self.features(x, bordered))
+
+    def features(self, x: Tensor, bordered: bool = False) -> Sequence[Tensor]:
+        """The encoder's maps of a picture and its border, finest first; arguments as `forward`."""
+        encoded = self.encoder(x if bordered else surround(x, self.config.border))
+        return cast(Sequence[Tensor], encoded)
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """The encoder's features, finest first -> Nx1xH/sxW/s, as `forward`."""
@@ -129,18 +174,19 @@ class DepthNet(Predictor):
             x, _ = self.stream(x, self.stream.empty(x))
         return self._fine(x, features)
 
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, state: Tensor, bordered: bool = False) -> tuple[Tensor, Tensor]:
         """One frame of each of N streams; only for a network with a `stream`.
 
         Args:
             x: Nx3xHxW normalised RGB.
             state: The state after the frame before, of `state_shape`; zeros where there is none.
+            bordered: As in `forward`.
 
         Returns:
             Nx1xH/sxW/s encoded depth, and the state after this frame.
         """
         assert self.stream is not None
-        features = self.encoder(x)
+        features = self.features(x, bordered)
         y, state = self.stream(self._coarse(features), state)
         return self._fine(y, features), state
 
@@ -155,7 +201,7 @@ class DepthNet(Predictor):
             NxTx1xH/sxW/s encoded depth.
         """
         assert self.stream is not None
-        features = self.encoder(x.flatten(0, 1))
+        features = self.features(x.flatten(0, 1))
         coarse = self._coarse(features)
         coarse = coarse.reshape(*x.shape[:2], *coarse.shape[1:])
         encoded = self._fine(self.stream.clip(coarse, truncate).flatten(0, 1), features)
@@ -171,8 +217,10 @@ class DepthNet(Predictor):
         for index, level in enumerate(self.decoder):
             x = level(x, skips.pop()) if index else x
         x = self.head(x)
-        factor = self.config.decoder.upsample
-        return x if factor == 1 else F.pixel_shuffle(x, factor)
+        decoder = self.config.decoder
+        if decoder.upsample > 1:
+            x = F.pixel_shuffle(x, decoder.upsample)
+        return without_border(x, self.config.border, decoder.output_stride)
 
 
 def log_depth(encoded: Tensor, config: NetworkConfig) -> Tensor:
@@ -218,8 +266,11 @@ class CameraTrunk(nn.Module):
         """
         x = rgb.permute(0, 3, 1, 2)
         x = resize(x, *self.net.config.input_size)
-        x = x * self.scale + self.shift
-        return self.net(x) if state is None else cast(DepthNet, self.net).step(x, state)
+        # Before it is normalised: of that the first convolution takes care then.
+        x = surround(x, self.net.config.border) * self.scale + self.shift
+        if state is None:
+            return self.net(x, bordered=True)
+        return cast(DepthNet, self.net).step(x, state, bordered=True)
 
 
 class CameraTail(nn.Module):

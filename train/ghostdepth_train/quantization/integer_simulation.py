@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.fx import Node
 from torch.nn import functional as F
 
-from ghostdepth_train.models.network import Predictor
+from ghostdepth_train.models.network import Predictor, without_border
 from ghostdepth_train.quantization.fake_quantization import convolve, weight_scale
 from ghostdepth_train.quantization.quantized_tensors import (
     TO_FRACTIONS,
@@ -28,7 +28,12 @@ from ghostdepth_train.quantization.quantized_tensors import (
 from ghostdepth_train.quantization.ranges import HIGHEST, LOWEST, PIXELS, Range
 
 aten = torch.ops.aten
-_MOVES = (aten.reshape.default, aten.transpose.int, aten.upsample_nearest2d.vec)
+_MOVES = (
+    aten.flip.default,
+    aten.reshape.default,
+    aten.transpose.int,
+    aten.upsample_nearest2d.vec,
+)
 
 
 class IntegerNet:
@@ -229,8 +234,10 @@ class Int8Net(Predictor):
         self.config = trunk.network.config
         self.net = IntegerNet(trunk, ranges)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Nx3xHxW normalised RGB -> Nx1xhxw encoded depth."""
+    def forward(self, x: Tensor, bordered: bool = False) -> Tensor:
+        """Nx3xHxW normalised RGB -> Nx1xhxw encoded depth; `bordered` as in `DepthNet`."""
+        # The graph makes the border itself.
+        x = without_border(x, self.config.border, 1) if bordered else x
         std, mean = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.config.std, self.config.mean))
         pixels = ((x.cpu() * std + mean) * 255).round().clamp(0, 255)
         whole = torch.cat([self.net.run(image[None]) for image in pixels])

@@ -22,6 +22,7 @@ SAME_RANGE = (
     aten.cat.default,
     aten.upsample_bilinear2d.vec,
     aten.slice.Tensor,
+    aten.flip.default,
     aten.pad.default,
     aten.pixel_shuffle.default,
     aten.upsample_nearest2d.vec,
