@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from bench_depth.core.errors import UserError
 from ghostdepth_train.checkpoint import load_checkpoint
 from ghostdepth_train.compress import load_recipe
+from ghostdepth_train.compress.distil import DistilConfig
 from ghostdepth_train.config import load_train_config
+from ghostdepth_train.config.settings import parse_settings
 from ghostdepth_train.csv_files import csv_rows
 
 from tests.conftest import benchmark
@@ -44,32 +47,43 @@ def _kept_logs(commit: str, folder: str) -> set[str]:
     return {name for name in found.stdout.split() if name.startswith("log-")}
 
 
+def _planned_epochs(verb: str, words: list[str]) -> list[int]:
+    """The epochs of every training of a step."""
+    if verb == "train":
+        config = load_train_config(_option(words, "--config") or "")
+        return [int(_option(words, "--epochs") or config.epochs)]
+    if verb == "label":
+        return []
+    changes = parse_settings([b for a, b in itertools.pairwise(words) if a == "--set"])
+    recipe = load_recipe(_option(words, "--recipe") or "", settings=changes)
+    return [step.training.epochs for step in recipe if isinstance(step, DistilConfig)]
+
+
 @pytest.mark.parametrize("name", RELEASED)
 def test_the_steps_are_those_whose_logs_are_committed(make: ModuleType, name: str) -> None:
     folder, logs = ROOT / "models" / name, set()
-    *steps, release = make.commands(name, Path("DATA"), Path("RUNS"))
+    *steps, release = make.commands(name, Path("DATA"), Path("PHOTOS"), Path("RUNS"))
+    runs = [word for before, word in itertools.pairwise(release) if before == "--run"]
     for command in steps:
         if command[0] == str(make.KEPT):
-            logs |= _kept_logs(*command[1:3])
+            _, commit, folder_before, out = command
+            logs |= _kept_logs(commit, folder_before) if out in runs else set()
             continue
         _, _, verb, *words = command
-        out = Path(_option(words, "--out") or "")
-        if verb == "compress":
-            assert load_recipe(_option(words, "--recipe") or "")
-            continue
-        config = load_train_config(_option(words, "--config") or "")
-        planned = int(_option(words, "--epochs") or config.epochs)
-        assert len(csv_rows(folder / f"log-{out.name}.csv")) == planned
-        assert _option(words, "--seed") is not None
-        logs.add(f"log-{out.name}.csv")
+        planned = _planned_epochs(verb, words)
+        log = f"log-{Path(_option(words, '--out') or '').name}.csv"
+        for epochs in planned:
+            assert len(csv_rows(folder / log)) == epochs
+            assert _option(words, "--seed") is not None
+            logs.add(log)
     assert logs == {path.name for path in folder.glob("log-*.csv")}
     epochs = sum(len(csv_rows(folder / log)) for log in logs)
     assert epochs == json.loads((folder / "metrics.json").read_text())["epochs"]
     config = json.loads((folder / "config.json").read_text())
     assert _option(release, "--trained-on") == config["training_data"]
     assert float(_option(release, "--hfov") or "") == config["network"]["hfov"]
-    runs = [word for before, word in itertools.pairwise(release) if before == "--run"]
-    assert runs == [f"RUNS/{step}" for step in make.read_steps()[name]]
+    own = name.removeprefix("ghostdepth-") + "-"
+    assert runs == [f"RUNS/{step}" for step in make.read_steps()[name] if step.startswith(own)]
 
 
 def test_a_network_that_was_released_before_is_taken_once(tmp_path: Path) -> None:
@@ -90,7 +104,7 @@ def test_a_network_that_was_released_before_is_taken_once(tmp_path: Path) -> Non
 def test_a_step_starts_from_earlier_ones(make: ModuleType, name: str) -> None:
     made: set[str] = set()
     for step, line in make.read_steps()[name].items():
-        used = {word.split("RUNS/")[1].split("/")[0] for word in line.split() if "RUNS/" in word}
+        used = set(re.findall(r"\$RUNS/([\w-]+)", line))
         assert used <= made
         made.add(step)
 
@@ -102,14 +116,16 @@ def test_the_first_command_that_fails_is_the_last(
 
     def run(command: list[str], check: bool) -> SimpleNamespace:
         ran.append(command)
-        return SimpleNamespace(returncode=3 if len(ran) == 2 else 0)
+        return SimpleNamespace(returncode=3 if command[1] == "-m" else 0)
 
     monkeypatch.setattr(make.subprocess, "run", run)
-    monkeypatch.setattr(sys, "argv", ["make.py", "ghostdepth-s", "--data", "D", "--runs", "R"])
+    where = ["--photos", "P", "--runs", "R"]
+    monkeypatch.setattr(sys, "argv", ["make.py", "ghostdepth-m", "--data", "D", *where])
     assert make.main() == 3
-    assert [command[1:3] for command in ran] == [[str(make.KEPT), "aad52d5"], ["-m", "ghostdepth"]]
-    assert ran[1][3:6] == ["train", "--config", "s-finish"]
-    assert ran[1][-5:] == ["--data", "D", "--out", "R/s-soft", "--resume"]
+    *kept, label = ran
+    assert {command[1] for command in kept} == {str(make.KEPT)}
+    assert label[1:4] == ["-m", "ghostdepth", "label"]
+    assert label[-4:] == ["--unlabelled", "P", "--out", "R/labels-ours"]
 
 
 @pytest.mark.parametrize("name", RELEASED)

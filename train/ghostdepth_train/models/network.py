@@ -92,6 +92,8 @@ class FuseUp(nn.Module):
 class Predictor(nn.Module):
     """Anything that gives Nx1xhxw encoded depth for Nx3xHxW normalised RGB.
 
+    Where its config has a border, its `forward` takes `bordered` as that of `DepthNet` does.
+
     Attributes:
         config: The network as plain numbers.
     """
@@ -267,10 +269,11 @@ class CameraTrunk(nn.Module):
         x = rgb.permute(0, 3, 1, 2)
         x = resize(x, *self.net.config.input_size)
         # Before it is normalised: of that the first convolution takes care then.
-        x = surround(x, self.net.config.border) * self.scale + self.shift
-        if state is None:
-            return self.net(x, bordered=True)
-        return cast(DepthNet, self.net).step(x, state, bordered=True)
+        border = self.net.config.border
+        x = surround(x, border) * self.scale + self.shift
+        if state is not None:
+            return cast(DepthNet, self.net).step(x, state, bordered=True)
+        return self.net(x, bordered=True) if any(border) else self.net(x)
 
 
 class CameraTail(nn.Module):
