@@ -64,6 +64,8 @@ CASES: dict[str, Make | tuple[Make, tuple[int, ...]]] = {
     "cat": lambda: Apply(lambda x, a, b: torch.cat([a(x), b(x)], 1), *_convs(2)),
     "cat along a row": lambda: Apply(lambda x: torch.cat([x, x], -1)),
     "slice": (lambda: GhostModule(6, 7, relu=True), (1, 6, 5, 7)),
+    "flip": lambda: Apply(lambda x: x.flip(2)),
+    "flip along a row and a column": lambda: Apply(lambda x: x.flip(2, -1)),
     "relu": nn.ReLU,
     "relu6": lambda: Apply(lambda x: F.relu6(x * 9)),
     "relu6 module": lambda: Apply(lambda x, limit: limit(x * 9), nn.ReLU6()),

@@ -85,7 +85,7 @@ def test_a_border_makes_the_picture_smaller_and_what_is_seen_no_farther(
     torch.testing.assert_close(back.head.bias, start.network.head.bias)
 
 
-@pytest.mark.parametrize("rows", [3, 200])
+@pytest.mark.parametrize("rows", [3, 24])
 def test_a_border_that_no_network_has_is_one_clear_line(
     checkpoint: Checkpoint, work: Work, rows: int
 ) -> None:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import pydantic
 from bench_depth.core.errors import UserError
 
 from ghostdepth_train.checkpoint import Checkpoint
@@ -29,7 +28,7 @@ from ghostdepth_train.compress import (
 from ghostdepth_train.compress.method import Compressed, Method, Work
 from ghostdepth_train.compress.scale import multiply_depth
 from ghostdepth_train.config import NetworkConfig, TrainingConfig, parse_config, require_encoder
-from ghostdepth_train.config.fields import Side
+from ghostdepth_train.config.fields import Border, Side
 from ghostdepth_train.evaluate import evaluate
 from ghostdepth_train.models.network import DepthNet
 
@@ -88,8 +87,8 @@ class BorderConfig(Method):
     """
 
     method: Literal["border"] = "border"
-    rows: int = pydantic.Field(ge=0)
-    columns: int = pydantic.Field(ge=0)
+    rows: Border
+    columns: Border
 
 
 def _set_border(checkpoint: Checkpoint, config: BorderConfig, work: Work) -> Compressed:

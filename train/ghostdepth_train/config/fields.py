@@ -21,6 +21,8 @@ BatchSize = Annotated[int, pydantic.Field(ge=1, le=4096)]
 Count = Annotated[int, pydantic.Field(ge=1, le=10**9)]
 # Rows or columns of a network's input: one pixel at stride 32 is the least.
 Side = Annotated[int, pydantic.Field(ge=32, le=MAX_SIDE)]
+# Rows or columns of mirror image beside the picture, within the network's input.
+Border = Annotated[int, pydantic.Field(ge=0, le=64)]
 
 
 class Config(pydantic.BaseModel):

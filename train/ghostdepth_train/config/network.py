@@ -11,11 +11,10 @@ from bench_depth.core.errors import UserError
 
 from ghostdepth_train.config.blocks import AttentionBlocks, AttentionConfig, StreamConfig
 from ghostdepth_train.config.encoder import AnyEncoderConfig, EncoderConfig, LiteEncoderConfig
-from ghostdepth_train.config.fields import Channels, Config, Side
+from ghostdepth_train.config.fields import Border, Channels, Config, Side
 
 _MAX_WEIGHTS = 500_000_000
 _Mean = Annotated[float, pydantic.Field(ge=-1e3, le=1e3)]
-_Border = Annotated[int, pydantic.Field(ge=0, le=64)]
 _Deviation = Annotated[float, pydantic.Field(ge=1e-3, le=1e3)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -87,7 +86,7 @@ class NetworkConfig(Config):
 
     input_height: Side = 128
     input_width: Side = 160
-    border: tuple[_Border, _Border] = (0, 0)
+    border: tuple[Border, Border] = (0, 0)
     encoder: AnyEncoderConfig
     decoder: DecoderConfig
     adder: tuple[str, ...] = ()
