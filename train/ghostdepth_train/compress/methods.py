@@ -100,7 +100,8 @@ def _set_border(checkpoint: Checkpoint, config: BorderConfig, work: Work) -> Com
     network.load_state_dict(checkpoint.network.state_dict())
     smaller = math.sqrt(math.prod(sides) / math.prod(old.input_size))
     multiply_depth(network, smaller)
-    work.log(f"the picture is {sides[0]}x{sides[1]} within {old.grid_size}; evaluating")
+    height, width = old.grid_size
+    work.log(f"the picture is {sides[0]}x{sides[1]} within {height}x{width}; evaluating")
     return _evaluated(network, work)
 
 
