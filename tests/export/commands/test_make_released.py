@@ -109,18 +109,41 @@ def test_a_step_starts_from_earlier_ones(make: ModuleType, name: str) -> None:
         made.add(step)
 
 
-def test_the_first_command_that_fails_is_the_last(
-    make: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[list[str]] = []
+@pytest.fixture
+def ran(make: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What make.py has started; the first command of `ghostdepth` fails."""
+    found: list[list[str]] = []
 
     def run(command: list[str], check: bool) -> SimpleNamespace:
-        ran.append(command)
+        found.append(command)
         return SimpleNamespace(returncode=3 if command[1] == "-m" else 0)
 
     monkeypatch.setattr(make.subprocess, "run", run)
-    where = ["--photos", "P", "--runs", "R"]
-    monkeypatch.setattr(sys, "argv", ["make.py", "ghostdepth-m", "--data", "D", *where])
+    return found
+
+
+def test_the_first_command_that_fails_is_the_last(
+    make: ModuleType, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["make.py", "ghostdepth-s", "--data", "D", "--runs", "R"])
+    assert make.main() == 3
+    assert [command[1:3] for command in ran] == [[str(make.KEPT), "aad52d5"], ["-m", "ghostdepth"]]
+    assert ran[1][3:6] == ["train", "--config", "s-finish"]
+    assert ran[1][-5:] == ["--data", "D", "--out", "R/s-soft", "--resume"]
+
+
+def test_photos_are_labelled_where_they_are_given_and_asked_for_where_not(
+    make: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    ran: list[list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["make.py", "ghostdepth-m", "--data", "D", "--runs", "R"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        make.main()
+    assert "give --photos" in capsys.readouterr().err and not ran
+    monkeypatch.setattr(sys, "argv", [*words, "--photos", "P"])
     assert make.main() == 3
     *kept, label = ran
     assert {command[1] for command in kept} == {str(make.KEPT)}

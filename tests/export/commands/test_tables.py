@@ -23,8 +23,11 @@ def test_no_table_is_stale() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["ghostdepth-m", "ghostdepth-s", "ghostdepth-nano"])
-def test_int8_is_as_accurate_as_the_pages_say(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("ghostdepth-m", 1.0345), ("ghostdepth-s", 1.016), ("ghostdepth-nano", 1.016)],
+)
+def test_int8_is_as_accurate_as_the_pages_say(name: str, most: float) -> None:
     transfer = benchmark("transfer.run")
     rows = transfer.read()
     ratios = {
@@ -36,7 +39,7 @@ def test_int8_is_as_accurate_as_the_pages_say(name: str) -> None:
         for where in ("nyuv2", "kitchen", "realsense")
     }
     assert all(abs(ratio - 1) < 0.01 for ratio in ratios["nyuv2"].values())
-    assert all(found["si_rmse"] < 1.0345 for found in ratios.values())
+    assert all(found["si_rmse"] < most for found in ratios.values())
 
 
 def test_a_teacher_is_the_mean_of_log_depth_over_networks_and_mirror_images(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +73,7 @@ def label_images(
             if not path.is_file():
                 photo = read_rgb(image.rgb)
                 if isinstance(teacher, StoredLabels):
-                    metres: NDArray[np.floating[Any]] = teacher(image.name)
+                    metres = teacher(image.name)
                 else:
                     metres = _label(teacher, photo)
                 watch(image.name, metres, photo)

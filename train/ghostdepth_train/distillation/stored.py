@@ -53,20 +53,20 @@ class StoredLabels:
             one[0].name: [image.depth for image in one] for one in zip(*sets, strict=True)
         }
 
-    def __call__(self, name: str) -> NDArray[np.float64]:
+    def __call__(self, name: str) -> NDArray[np.float32]:
         """HxW metres for an image's name, whole millimetres; 0 where no label is known."""
         first, *others = (read_depth(path) for path in self._labels[name])
-        total, weight = _log(first), (first > 0).astype(np.float32)
-        base = total.copy()
+        base = _log(first)
+        total, weight = base, (first > 0).astype(np.float32)
         for other in others:
             label = upsample_label(other, *first.shape)
             both = (label > 0) & (first > 0)
             if both.any():
-                moved = _log(label) - np.median((_log(label) - base)[both])
-                total += np.where(label > 0, moved, 0)
+                log = _log(label)
+                total = total + np.where(label > 0, log - np.median((log - base)[both]), 0)
                 weight += label > 0
         millimetres = np.rint(np.exp(total / np.maximum(weight, 1)))
-        return np.where(weight > 0, millimetres / 1000.0, 0.0).astype(np.float64)
+        return np.where(weight > 0, millimetres / 1000, np.float32(0))
 
 
 def _log(label: NDArray[np.uint16]) -> NDArray[np.float32]:
