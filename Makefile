@@ -26,6 +26,9 @@ ASK_FOR_TORCH = @! $(BIN)/python -m pip install --quiet --dry-run --report - $(T
 endif
 
 export OMP_WAIT_POLICY := passive
+# As pip compiles nothing here, what some images of containers set would compile all that is imported
+# anew in every process: 2 s for torch, 20 s for an export.
+unexport PYTHONDONTWRITEBYTECODE
 
 SOAK ?= --results benchmarks/fuzz/results.csv
 

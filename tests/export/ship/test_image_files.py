@@ -1,9 +1,11 @@
-"""Checks of Dockerfile.arm64 and the workflows without running them."""
+"""Checks of Dockerfile.arm64 and the workflows without running them, and of what make passes on."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,16 @@ def test_what_workflows_make_and_read_is_there(workflow: Path) -> None:
         for word in words:
             if word.startswith(("models/", "device/", "Dockerfile")):
                 assert (REPOSITORY / word).exists(), word
+
+
+def test_what_make_starts_keeps_its_bytecode() -> None:
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "MAKEFLAGS": ""}
+    command = ["make", "--silent", "--eval", "shown: ; @env", "shown"]
+    shown = subprocess.run(
+        command, cwd=REPOSITORY, env=env, check=True, capture_output=True, text=True
+    ).stdout
+    assert "OMP_WAIT_POLICY=passive" in shown
+    assert "PYTHONDONTWRITEBYTECODE" not in shown
 
 
 def test_the_workflows_are_there() -> None:
